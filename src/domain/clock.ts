@@ -1,0 +1,7 @@
+/**
+ * Time as the engine sees it outside Redis, in milliseconds since the epoch. Windows and holds
+ * never depend on it: inside a lane the clock is Redis TIME.
+ */
+export type Clock = { now(): number };
+
+export const systemClock: Clock = { now: () => Date.now() };

@@ -1,0 +1,82 @@
+export const dropStates = [
+  'draft',
+  'scheduled',
+  'open',
+  'paused',
+  'ended',
+  'cancelled',
+] as const;
+export type DropState = (typeof dropStates)[number];
+
+/** What a captured payment finds when its hold has lapsed: take the unit again, or refund. */
+export type LateCapture = 'retake' | 'refund';
+
+export type Item = {
+  sku: string;
+  title: string;
+  /** Price of one unit in the currency's minor unit. */
+  unitAmount: number;
+  /** Units offered when the drop was created; adjustments move it while selling. */
+  allotment: number;
+  /** Units one buyer may hold or own. */
+  perBuyer: number;
+};
+
+export type Drop = {
+  id: string;
+  merchantId: string;
+  title: string;
+  currency: string;
+  /** Milliseconds since the epoch; judged by Redis TIME. */
+  startsAt: number;
+  endsAt: number;
+  /** How long a reserved order keeps its units from sale. */
+  holdMs: number;
+  lateCapture: LateCapture;
+  lanes: number;
+  /** Grows by one with each change the lanes must learn of; 0 while a draft. */
+  version: number;
+  /** What the merchant decided. `scheduled` and `open` differ by the clock alone: see dropState. */
+  decision: Decision;
+  items: Item[];
+};
+
+export const decisions = ['draft', 'live', 'paused', 'ended', 'cancelled'] as const;
+export type Decision = (typeof decisions)[number];
+
+export type DropAction = 'publish' | 'pause' | 'resume' | 'end' | 'cancel';
+
+const moves: Record<DropAction, { from: readonly Decision[]; to: Decision }> = {
+  publish: { from: ['draft'], to: 'live' },
+  pause: { from: ['live'], to: 'paused' },
+  resume: { from: ['paused'], to: 'live' },
+  end: { from: ['live', 'paused'], to: 'ended' },
+  cancel: { from: ['draft', 'live', 'paused'], to: 'cancelled' },
+};
+
+/**
+ * What an action makes of a drop: the decision to write, `already` when it holds (so repeating an
+ * action is harmless), or `refused` when the drop's state does not allow it.
+ */
+export function decide(
+  drop: Pick<Drop, 'decision' | 'startsAt' | 'endsAt'>,
+  action: DropAction,
+  now: number,
+): { kind: 'move'; to: Decision } | { kind: 'already' } | { kind: 'refused' } {
+  const move = moves[action];
+  if (drop.decision === move.to) return { kind: 'already' };
+  const over = dropState(drop, now) === 'ended';
+  if (!move.from.includes(drop.decision) || (over && action !== 'end')) return { kind: 'refused' };
+  return { kind: 'move', to: move.to };
+}
+
+/** The state of a drop at an instant: its merchant's decision read against its window. */
+export function dropState(
+  drop: Pick<Drop, 'decision' | 'startsAt' | 'endsAt'>,
+  now: number,
+): DropState {
+  if (drop.decision !== 'live' && drop.decision !== 'paused') return drop.decision;
+  if (now >= drop.endsAt) return 'ended';
+  if (drop.decision === 'paused') return 'paused';
+  return now < drop.startsAt ? 'scheduled' : 'open';
+}

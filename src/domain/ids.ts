@@ -1,0 +1,68 @@
+import { hash, randomBytes } from 'node:crypto';
+
+const alphabet = 'abcdefghjkmnpqrstvwxyz0123456789'; // 32 letters, none that read alike
+const codeLength = 12;
+const dropPattern = /^drop_([a-z0-9]{12})$/;
+const orderPattern = /^ord_([a-z0-9]{12})_(\d{1,2})_([A-Za-z0-9_-]{22})$/;
+
+export const lanesMax = 64;
+
+/** The place of a lane: every key of it carries the hash tag `{<drop code>:<lane>}`. */
+export type LaneRef = { drop: string; lane: number };
+
+/** The place of an order inside its lane. */
+export type OrderRef = LaneRef & { digest: string };
+
+function randomCode(): string {
+  let code = '';
+  for (const byte of randomBytes(codeLength)) code += alphabet[byte & 31];
+  return code;
+}
+
+/** A fresh id such as `drop_k3v9q0xw2m1c` (60 random bits). */
+export function newDropId(): string {
+  return `drop_${randomCode()}`;
+}
+
+/** A fresh id for anything that is not routed by its id: `mer_…`, `key_…`, `xfr_…`. */
+export function newId(prefix: string): string {
+  return `${prefix}_${randomCode()}`;
+}
+
+export function isDropId(text: string): boolean {
+  return dropPattern.test(text);
+}
+
+/** The part of a drop's id that its keys and its orders' ids carry. */
+export function dropCode(drop: string): string {
+  return drop.slice('drop_'.length);
+}
+
+/** A buyer's home lane: the same for every process, for as long as the drop has `lanes` lanes. */
+export function homeLane(buyer: string, lanes: number): number {
+  if (lanes === 1) return 0;
+  return Number.parseInt(hash('sha256', buyer, 'hex').slice(0, 8), 16) % lanes;
+}
+
+/**
+ * The order that a buyer's Idempotency-Key stands for in a drop: a 128-bit digest of the three.
+ * The id is the idempotency record, so the same three always name the same order.
+ */
+export function orderRef(drop: string, buyer: string, key: string, lanes: number): OrderRef {
+  const digest = hash('sha256', `${drop}\0${buyer}\0${key}`, 'base64url').slice(0, 22);
+  return { drop, lane: homeLane(buyer, lanes), digest };
+}
+
+/** `ord_<drop code>_<lane>_<digest>`: any process finds the lane of an order from its id alone. */
+export function orderId(ref: OrderRef): string {
+  return `ord_${dropCode(ref.drop)}_${ref.lane}_${ref.digest}`;
+}
+
+/** The place an order id names, or undefined when the text is no order id. */
+export function parseOrderId(text: string): OrderRef | undefined {
+  const match = orderPattern.exec(text);
+  if (!match) return undefined;
+  const lane = Number(match[2]);
+  if (lane >= lanesMax || String(lane) !== match[2]) return undefined;
+  return { drop: `drop_${match[1]}`, lane, digest: match[3] as string };
+}
