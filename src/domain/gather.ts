@@ -1,0 +1,77 @@
+/** Thrown to a caller whose item was never taken on because the queue is at its bound. */
+export class QueueFull extends Error {
+  constructor() {
+    super('the queue is full');
+    this.name = 'QueueFull';
+  }
+}
+
+export type GatherOptions<In, Out> = {
+  /** Does the work of one batch; answers stand in the order of the items. A throw fails them all. */
+  run(batch: In[]): Promise<Out[]>;
+  batchMax: number;
+  flightsMax: number;
+  queueMax: number;
+};
+
+export type Gather<In, Out> = {
+  /** Resolves with the item's answer; rejects with QueueFull or with what its batch threw. */
+  add(item: In): Promise<Out>;
+  /** Items waiting, not yet in flight. */
+  waiting(): number;
+  inFlight(): number;
+};
+
+type Waiting<In, Out> = {
+  item: In;
+  resolve(answer: Out): void;
+  reject(error: unknown): void;
+};
+
+/**
+ * Gathers what arrives while a call is in flight and sends it as one batch. An item that meets an
+ * idle gather leaves at the end of the same turn of the event loop, so at low load a batch is one
+ * item and nothing waits; under load a batch grows to what one flight's time collects.
+ */
+export function gather<In, Out>(options: GatherOptions<In, Out>): Gather<In, Out> {
+  const queue: Waiting<In, Out>[] = [];
+  let flights = 0;
+  let scheduled = false;
+
+  function launch(): void {
+    scheduled = false;
+    while (queue.length > 0 && flights < options.flightsMax) {
+      const batch = queue.splice(0, options.batchMax);
+      flights += 1;
+      void fly(batch);
+    }
+  }
+
+  async function fly(batch: Waiting<In, Out>[]): Promise<void> {
+    try {
+      const answers = await options.run(batch.map((waiting) => waiting.item));
+      if (answers.length !== batch.length) {
+        throw new Error(`bug: ${batch.length} items, ${answers.length} answers`);
+      }
+      for (const [index, waiting] of batch.entries()) waiting.resolve(answers[index] as Out);
+    } catch (error) {
+      for (const waiting of batch) waiting.reject(error);
+    } finally {
+      flights -= 1;
+      launch();
+    }
+  }
+
+  function add(item: In): Promise<Out> {
+    if (queue.length >= options.queueMax) return Promise.reject(new QueueFull());
+    return new Promise((resolve, reject) => {
+      queue.push({ item, resolve, reject });
+      if (!scheduled && flights < options.flightsMax) {
+        scheduled = true;
+        setImmediate(launch);
+      }
+    });
+  }
+
+  return { add, waiting: () => queue.length, inFlight: () => flights };
+}
