@@ -1,0 +1,80 @@
+-- The book of one call: reads what a batch of known orders needs, lets the script decide, and
+-- writes everything once at the end. Nothing is written before every decision is taken; a figure
+-- that would fall below zero is a bug and fails the call before its first write.
+local function openBook(keys, digests)
+  local book = { now = clock(), records = {}, moved = {}, stock = {}, units = {} }
+  local texts = #digests > 0 and redis.call('HMGET', keys.orders, unpack(digests)) or {}
+  for i, digest in ipairs(digests) do
+    if texts[i] then book.records[digest] = unpackRecord(texts[i]) end
+  end
+
+  function book.figures(item)
+    local figures = book.stock[item]
+    if not figures then
+      local read = redis.call('HMGET', keys.stock, 'available:' .. item, 'held:' .. item, 'sold:' .. item)
+      figures = { available = tonumber(read[1]), held = tonumber(read[2]), sold = tonumber(read[3]) }
+      book.stock[item] = figures
+    end
+    return figures
+  end
+
+  -- What a buyer holds or owns of an item, and the order that gave it last.
+  function book.buyer(record)
+    local field = record.item .. ':' .. record.buyer
+    local units = book.units[field]
+    if not units then
+      local count, last = string.match(redis.call('HGET', keys.buyers, field) or '0|', '^(%d+)|(.*)$')
+      units = { count = tonumber(count), last = last }
+      book.units[field] = units
+    end
+    return units
+  end
+
+  -- Moves a record's units between two figures of its item (available, held, sold).
+  function book.move(digest, record, state, from, to)
+    local figures, units = book.figures(record.item), book.buyer(record)
+    figures[from] = figures[from] - record.quantity
+    figures[to] = figures[to] + record.quantity
+    if from == 'available' then
+      units.count, units.last = units.count + record.quantity, digest
+    elseif to == 'available' then
+      units.count = units.count - record.quantity
+      if units.last == digest then units.last = '' end
+    end
+    record.state, record.version = state, record.version + 1
+    book.moved[#book.moved + 1] = digest
+  end
+
+  function book.write()
+    if #book.moved == 0 then return end
+    local orders, stock, set, drop, seen = {}, {}, {}, {}, {}
+    for item, figures in pairs(book.stock) do
+      for name, value in pairs(figures) do
+        if value < 0 then error('BUG ' .. name .. ' of item ' .. item .. ' would be ' .. value) end
+        stock[#stock + 1], stock[#stock + 2] = name .. ':' .. item, value
+      end
+    end
+    for field, units in pairs(book.units) do
+      if units.count < 0 then error('BUG units of ' .. field .. ' would be ' .. units.count) end
+      if units.count == 0 then
+        drop[#drop + 1] = field
+      else
+        set[#set + 1], set[#set + 2] = field, units.count .. '|' .. units.last
+      end
+    end
+    for _, digest in ipairs(book.moved) do
+      if not seen[digest] then
+        seen[digest] = true
+        orders[#orders + 1], orders[#orders + 2] = digest, packRecord(book.records[digest])
+      end
+    end
+    redis.call('HSET', keys.orders, unpack(orders))
+    redis.call('HSET', keys.stock, unpack(stock))
+    if #set > 0 then redis.call('HSET', keys.buyers, unpack(set)) end
+    if #drop > 0 then redis.call('HDEL', keys.buyers, unpack(drop)) end
+    redis.call('ZREM', keys.holds, unpack(book.moved))
+    redis.call('XADD', keys.outbox, '*', 'at', book.now, unpack(orders))
+  end
+
+  return book
+end

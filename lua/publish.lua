@@ -1,0 +1,32 @@
+#!lua
+-- Brings a version of the drop's rules to a lane; the first one brings the stock with it.
+-- KEYS: rules stock
+-- ARGV: version first phase startsAt endsAt holdMs lateCapture drop, then for each item:
+--   unitAmount perBuyer allotment
+--   first is '1' while the lane has never been published, else '0'; drop is JSON for the readers
+-- Replies: {'published', version}, {'already', version} (this version or a later one is there),
+--   {'lost'} (a lane that was published holds nothing: its data is gone, nothing is written)
+-- Invariant: stock is set once; a version is applied once and never goes back.
+local rulesKey, stockKey = KEYS[1], KEYS[2]
+local version, first = ARGV[1], ARGV[2] == '1'
+
+local current = redis.call('HGET', rulesKey, 'version')
+if current and tonumber(current) >= tonumber(version) then return { 'already', current } end
+if not current and not first then return { 'lost' } end
+
+local rules = {
+  'version', version, 'phase', ARGV[3], 'startsAt', ARGV[4], 'endsAt', ARGV[5],
+  'holdMs', ARGV[6], 'lateCapture', ARGV[7], 'drop', ARGV[8],
+}
+local stock = {}
+for i = 9, #ARGV, 3 do
+  local item = (i - 9) / 3
+  rules[#rules + 1] = 'item:' .. item
+  rules[#rules + 1] = ARGV[i] .. '|' .. ARGV[i + 1]
+  for _, pair in ipairs({ { 'available', ARGV[i + 2] }, { 'held', 0 }, { 'sold', 0 }, { 'allotment', ARGV[i + 2] } }) do
+    stock[#stock + 1], stock[#stock + 2] = pair[1] .. ':' .. item, pair[2]
+  end
+end
+redis.call('HSET', rulesKey, unpack(rules))
+if not current then redis.call('HSET', stockKey, unpack(stock)) end
+return { 'published', version }

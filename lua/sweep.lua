@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- Releases holds that are due; in a cancelled drop every hold is: held -> available.
+-- KEYS: rules stock orders buyers holds outbox
+-- ARGV: limit (orders a call may release)
+-- Replies: {'done', now, released, dueAt}: dueAt is the earliest hold left, '' when there is none.
+-- Invariant: available + held + sold = allotment; no hold outlives its end by more than a sweep.
+-- include: record
+-- include: book
+local keys = { stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4], holds = KEYS[5], outbox = KEYS[6] }
+local cancelled = redis.call('HGET', KEYS[1], 'phase') == 'cancelled'
+local before = cancelled and '+inf' or clock()
+local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', before, 'LIMIT', 0, ARGV[1])
+local book = openBook(keys, digests)
+
+for _, digest in ipairs(digests) do
+  local record = book.records[digest]
+  record.reason = cancelled and 'drop_cancelled' or 'expired'
+  book.move(digest, record, 'x', 'held', 'available')
+end
+book.write()
+local due = redis.call('ZRANGE', keys.holds, 0, 0, 'WITHSCORES')[2] or ''
+return { 'done', string.format('%.0f', book.now), #digests, due }

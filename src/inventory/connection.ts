@@ -1,0 +1,28 @@
+import { Redis, type RedisOptions } from 'ioredis';
+
+/**
+ * The hot path's connection: a command is sent once or not at all. Without these settings ioredis
+ * sends it again after a lost reply, and a script runs twice; retrying is ours, with the same key.
+ */
+export function connectHot(url: string, options: { timeoutMs: number }): Redis {
+  return connect(url, {
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: options.timeoutMs,
+  });
+}
+
+/** BullMQ's connections: its workers block for as long as they like and wait out a lost link. */
+export function connectQueue(url: string): Redis {
+  return connect(url, { maxRetriesPerRequest: null });
+}
+
+function connect(url: string, options: RedisOptions): Redis {
+  return new Redis(url, {
+    connectTimeout: 2_000,
+    keepAlive: 10_000,
+    retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
+    ...options,
+  });
+}

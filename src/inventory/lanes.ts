@@ -1,0 +1,171 @@
+import type { Redis } from 'ioredis';
+import type { Drop } from '../domain/drop.ts';
+import type { LaneRef, OrderRef } from '../domain/ids.ts';
+import type { Order, ReleaseReason } from '../domain/order.ts';
+import { type LaneKey, laneKey } from './keys.ts';
+import {
+  type Adjusted,
+  type Confirmed,
+  type Inspected,
+  type Moved,
+  parseAdjusted,
+  parseInspected,
+  parseMoved,
+  parseRecord,
+  parseReserved,
+  type Refunded,
+  type Released,
+  type Reserved,
+} from './replies.ts';
+import { defineScripts, type ScriptName, scripts } from './scripts.ts';
+
+/** The most orders one script call carries: keeps a call short and Lua's unpack within its stack. */
+export const callOrdersMax = 500;
+
+/** The largest allotment an item may come to, when created and after any adjustment. */
+export const allotmentMax = 10_000_000;
+
+export type Reservation = {
+  digest: string;
+  buyer: string;
+  /** Position of the item in the drop's list. */
+  item: number;
+  quantity: number;
+  method: string;
+};
+
+export type Adjustment = { id: string; item: number; delta: number; reason: string };
+
+/**
+ * The verbs of a lane, each one call of its script. Calls reject only when Redis does; whatever a
+ * script decides is an answer. An answer of many stands in the order of what was asked.
+ */
+export type Lanes = {
+  reserve(ref: LaneRef, reservations: Reservation[]): Promise<Reserved[]>;
+  confirm(ref: LaneRef, digests: string[]): Promise<Confirmed[]>;
+  release(ref: LaneRef, orders: { digest: string; reason: ReleaseReason }[]): Promise<Released[]>;
+  refund(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
+  /** Releases due holds, at most `limit`; dueAt is the earliest hold left (ms since the epoch). */
+  sweep(ref: LaneRef, limit: number): Promise<{ released: number; dueAt: number | undefined }>;
+  adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
+  /** Brings the drop's rules to one lane; `first` lets it bring the stock as well. */
+  publish(drop: Drop, lane: number, first: boolean): Promise<'published' | 'already' | 'lost'>;
+  inspect(ref: LaneRef): Promise<Inspected>;
+  /** The orders behind digests, undefined where the lane knows none. */
+  find(ref: LaneRef, digests: string[]): Promise<(Order | undefined)[]>;
+  /** The drop as it was last published to the lane, undefined when it never was. */
+  readDrop(ref: LaneRef): Promise<Drop | undefined>;
+};
+
+export function openLanes(redis: Redis, namespace: string): Lanes {
+  const commands = defineScripts(redis);
+
+  function call(name: ScriptName, ref: LaneRef, args: (string | number)[]): Promise<unknown> {
+    const keys = scripts[name].keys.map((key: LaneKey) => laneKey(namespace, ref, key));
+    return commands[name](...keys, ...args);
+  }
+
+  async function move<Status extends string>(
+    name: 'confirm' | 'release' | 'refund',
+    ref: LaneRef,
+    digests: string[],
+    args: string[],
+  ): Promise<Moved<Status>[]> {
+    if (digests.length === 0) return [];
+    const reply = (await call(name, ref, args)) as string[];
+    return digests.map((digest, index) => parseMoved(ref, digest, reply[index + 2] as string));
+  }
+
+  return {
+    async reserve(ref, reservations) {
+      const args: (string | number)[] = [];
+      for (const { digest, buyer, item, quantity, method } of reservations) {
+        args.push(digest, buyer, item, quantity, method);
+      }
+      const reply = (await call('reserve', ref, args)) as string[];
+      if (reply[0] === 'missing') return reservations.map(() => ({ status: 'missing' }));
+      return reservations.map(({ digest }, index) =>
+        parseReserved(ref, digest, reply[index + 2] as string),
+      );
+    },
+
+    confirm: (ref, digests) => move('confirm', ref, digests, digests),
+
+    release(ref, orders) {
+      const digests = orders.map((order) => order.digest);
+      const args = orders.flatMap((order) => [order.digest, order.reason]);
+      return move('release', ref, digests, args);
+    },
+
+    refund: (ref, digests) => move('refund', ref, digests, digests),
+
+    async sweep(ref, limit) {
+      const reply = (await call('sweep', ref, [limit])) as [string, string, number, string];
+      return { released: reply[2], dueAt: reply[3] === '' ? undefined : Number(reply[3]) };
+    },
+
+    async adjust(ref, { id, item, delta, reason }) {
+      return parseAdjusted(
+        (await call('adjust', ref, [id, item, delta, reason, allotmentMax])) as string[],
+      );
+    },
+
+    async publish(drop, lane, first) {
+      const args: (string | number)[] = [
+        drop.version,
+        first ? 1 : 0,
+        drop.decision,
+        drop.startsAt,
+        drop.endsAt,
+        drop.holdMs,
+        drop.lateCapture,
+        JSON.stringify(drop),
+      ];
+      for (const item of drop.items) {
+        args.push(item.unitAmount, item.perBuyer, laneShare(item.allotment, lane, drop.lanes));
+      }
+      const reply = (await call('publish', { drop: drop.id, lane }, args)) as string[];
+      return reply[0] as 'published' | 'already' | 'lost';
+    },
+
+    async inspect(ref) {
+      return parseInspected((await call('inspect', ref, [])) as (string | number)[]);
+    },
+
+    async find(ref, digests) {
+      if (digests.length === 0) return [];
+      const records = await redis.hmget(laneKey(namespace, ref, 'orders'), ...digests);
+      return digests.map((digest, index) => {
+        const record = records[index];
+        return record ? parseRecord(ref, digest, record) : undefined;
+      });
+    },
+
+    async readDrop(ref) {
+      const text = await redis.hget(laneKey(namespace, ref, 'rules'), 'drop');
+      return text ? (JSON.parse(text) as Drop) : undefined;
+    },
+  };
+}
+
+/** A lane's part of an item's allotment; the parts of all lanes add up to it. */
+export function laneShare(allotment: number, lane: number, lanes: number): number {
+  return Math.floor(allotment / lanes) + (lane < allotment % lanes ? 1 : 0);
+}
+
+/** The lanes of a drop. */
+export function lanesOf(drop: Pick<Drop, 'id' | 'lanes'>): LaneRef[] {
+  return Array.from({ length: drop.lanes }, (_, lane) => ({ drop: drop.id, lane }));
+}
+
+/** Groups order places by their lane, since one call reaches one lane. */
+export function byLane<T extends OrderRef>(places: T[]): { ref: LaneRef; places: T[] }[] {
+  const groups = new Map<string, { ref: LaneRef; places: T[] }>();
+  for (const place of places) {
+    const name = `${place.drop}:${place.lane}`;
+    const group = groups.get(name);
+    if (group) group.places.push(place);
+    else groups.set(name, { ref: { drop: place.drop, lane: place.lane }, places: [place] });
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,93 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+import type { LaneKey } from './keys.ts';
+
+const folder = new URL('../../lua/', import.meta.url);
+
+/**
+ * What each script takes and answers. The header of each file in lua/ says the same, and a test
+ * holds the two together.
+ */
+export const scripts = {
+  reserve: {
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
+    replies: [
+      'reserved',
+      'replayed',
+      'reused',
+      'sold_out',
+      'all_held',
+      'buyer_limit',
+      'not_open',
+      'paused',
+      'ended',
+      'cancelled',
+      'unknown_item',
+      'missing',
+    ],
+  },
+  confirm: {
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
+    replies: ['paid', 'retaken', 'already', 'gone', 'unknown'],
+  },
+  release: {
+    keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
+    replies: ['released', 'already', 'refused', 'unknown'],
+  },
+  refund: {
+    keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
+    replies: ['refunded', 'already', 'refused', 'unknown'],
+  },
+  sweep: {
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
+    replies: ['done'],
+  },
+  adjust: {
+    keys: ['rules', 'stock', 'edits', 'outbox'],
+    replies: [
+      'adjusted',
+      'already',
+      'below',
+      'over',
+      'reused',
+      'unknown_item',
+      'closed',
+      'missing',
+    ],
+  },
+  publish: { keys: ['rules', 'stock'], replies: ['published', 'already', 'lost'] },
+  inspect: {
+    keys: ['rules', 'stock', 'orders', 'holds', 'outbox'],
+    replies: ['done', 'missing'],
+  },
+} as const satisfies Record<string, { keys: readonly LaneKey[]; replies: readonly string[] }>;
+
+export type ScriptName = keyof typeof scripts;
+
+/** The text Redis runs: the file, with the fragments of lua/lib/ it includes put in place. */
+export function scriptText(name: string): string {
+  const text = readFileSync(new URL(`${name}.lua`, folder), 'utf8');
+  return text.replace(/^-- include: (\w+)$/gm, (_, fragment: string) =>
+    readFileSync(new URL(`lib/${fragment}.lua`, folder), 'utf8').trimEnd(),
+  );
+}
+
+/** The names of the scripts that lie in lua/. */
+export function scriptFiles(): string[] {
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.lua'))
+    .map((file) => file.slice(0, -'.lua'.length));
+}
+
+type Command = (...args: (string | number)[]) => Promise<unknown>;
+
+/** Defines the scripts on a connection, which answers EVALSHA's NOSCRIPT by sending the text. */
+export function defineScripts(redis: Redis): Record<ScriptName, Command> {
+  const commands = {} as Record<ScriptName, Command>;
+  for (const name of Object.keys(scripts) as ScriptName[]) {
+    redis.defineCommand(name, { numberOfKeys: scripts[name].keys.length, lua: scriptText(name) });
+    const defined = (redis as unknown as Record<string, Command>)[name] as Command;
+    commands[name] = defined.bind(redis);
+  }
+  return commands;
+}
