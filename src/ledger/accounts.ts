@@ -1,0 +1,213 @@
+import { type Clock, systemClock } from '../domain/clock.ts';
+import { assertWhole } from '../domain/money.ts';
+import type { Database, Query } from './database.ts';
+
+export type AccountKind = 'buyer' | 'merchant' | 'funding';
+
+/** Whose account: a buyer's wallet, a merchant's takings, or where top-ups come from. */
+export type AccountRef = { kind: AccountKind; owner: string; currency: string };
+
+export type Account = AccountRef & { id: number; balance: number };
+
+export type TransferKind = 'capture' | 'refund' | 'topup';
+
+/** Money that leaves the `debit` account and arrives in the `credit` account, in minor units. */
+export type Transfer = {
+  kind: TransferKind;
+  /** Unique within its kind. */
+  reference: string;
+  debit: number;
+  credit: number;
+  amount: number;
+};
+
+/** A movement as its account saw it: `amount` is negative when money left. */
+export type Entry = {
+  id: number;
+  kind: TransferKind;
+  reference: string;
+  amount: number;
+  /** The balance after it. */
+  balance: number;
+  at: number;
+};
+
+export type Accounts = ReturnType<typeof openAccounts>;
+
+/** The owner of the account from which top-ups come; its balance is what was ever topped up, negated. */
+const fundingOwner = 'topups';
+
+/** Accounts and the double-entry transfers between them. All balances together are zero. */
+export function openAccounts(database: Database, clock: Clock = systemClock) {
+  /**
+   * Locks the accounts of a transaction, opening with balance 0 those that are missing, and gives
+   * them by `accountKey`. One call per transaction: it takes them in the one order that everybody
+   * takes them in, which is what keeps two workers from waiting for each other.
+   */
+  async function lock(query: Query, refs: readonly AccountRef[]): Promise<Map<string, Account>> {
+    const wanted = [...new Map(refs.map((ref) => [accountKey(ref), ref])).values()];
+    const json = JSON.stringify(wanted);
+    let rows = await query<Account>(lockSql, [json]);
+    if (rows.length < wanted.length) {
+      await query(openSql, [json, clock.now()]);
+      rows = await query<Account>(lockSql, [json]);
+    }
+    return new Map(rows.map((row) => [accountKey(row), row]));
+  }
+
+  /**
+   * Writes transfers and moves the balances of their accounts, each account once. The caller holds
+   * the accounts' locks. A reference that its kind already has, or an overdraft, fails the whole.
+   */
+  async function post(query: Query, transfers: readonly Transfer[]): Promise<void> {
+    if (transfers.length === 0) return;
+    const deltas = new Map<number, number>();
+    for (const { debit, credit, amount } of transfers) {
+      assertWhole(amount, 'the amount of a transfer');
+      deltas.set(debit, (deltas.get(debit) ?? 0) - amount);
+      deltas.set(credit, (deltas.get(credit) ?? 0) + amount);
+    }
+    await query(postSql, [
+      JSON.stringify(transfers),
+      JSON.stringify([...deltas].map(([id, delta]) => ({ id, delta }))),
+      clock.now(),
+    ]);
+  }
+
+  /**
+   * Adds money to a buyer's wallet, once per reference; gives the balance. The same reference with
+   * another buyer or amount is refused as `reused`.
+   */
+  async function topUp(options: {
+    buyer: string;
+    currency: string;
+    amount: number;
+    reference: string;
+  }): Promise<{ kind: 'done'; balance: number } | { kind: 'reused' }> {
+    const buyerRef: AccountRef = {
+      kind: 'buyer',
+      owner: options.buyer,
+      currency: options.currency,
+    };
+    const fundRef: AccountRef = {
+      kind: 'funding',
+      owner: fundingOwner,
+      currency: options.currency,
+    };
+    return await database.transaction(async (query) => {
+      const locked = await lock(query, [buyerRef, fundRef]);
+      const buyer = locked.get(accountKey(buyerRef)) as Account;
+      const fund = locked.get(accountKey(fundRef)) as Account;
+      const [before] = await query<{ credit: number; amount: number }>(
+        `select credit_account as credit, amount from transfers
+         where kind = 'topup' and reference = $1`,
+        [options.reference],
+      );
+      if (before) {
+        const same = before.credit === buyer.id && before.amount === options.amount;
+        return same ? { kind: 'done', balance: buyer.balance } : { kind: 'reused' };
+      }
+      const { amount, reference } = options;
+      await post(query, [{ kind: 'topup', reference, debit: fund.id, credit: buyer.id, amount }]);
+      return { kind: 'done', balance: buyer.balance + amount };
+    });
+  }
+
+  /** An account's balance in minor units; 0 for one that was never used. */
+  async function balance(ref: AccountRef): Promise<number> {
+    const [row] = await database.query<{ balance: number }>(
+      'select balance from accounts where kind = $1 and owner = $2 and currency = $3',
+      [ref.kind, ref.owner, ref.currency],
+    );
+    return row?.balance ?? 0;
+  }
+
+  /** Every account of an owner, such as a buyer's wallets by currency. */
+  async function ofOwner(ref: Omit<AccountRef, 'currency'>): Promise<Account[]> {
+    return await database.query<Account>(
+      `select id, kind, owner, currency, balance from accounts
+       where kind = $1 and owner = $2 order by currency`,
+      [ref.kind, ref.owner],
+    );
+  }
+
+  /** An account's entries, newest first, each with the balance after it; `before` is an entry's id. */
+  async function entries(
+    ref: AccountRef,
+    options: { before?: number | undefined; limit: number },
+  ): Promise<{ rows: Entry[]; next?: number }> {
+    const rows = await database.query<Entry>(entriesSql, [
+      ref.kind,
+      ref.owner,
+      ref.currency,
+      options.before ?? Number.MAX_SAFE_INTEGER,
+      options.limit + 1,
+    ]);
+    const last = rows[options.limit - 1];
+    if (rows.length <= options.limit || !last) return { rows };
+    return { rows: rows.slice(0, options.limit), next: last.id };
+  }
+
+  /**
+   * Adds up the books: `sum` of all balances is zero, and `drifted` names the accounts whose
+   * balance is not what their transfers come to. Anything else is a fault.
+   */
+  async function trialBalance(): Promise<{ sum: number; accounts: number; drifted: Account[] }> {
+    const [total] = await database.query<{ sum: number; accounts: number }>(
+      'select coalesce(sum(balance), 0)::bigint as sum, count(*) as accounts from accounts',
+    );
+    const drifted = await database.query<Account>(driftSql);
+    return { sum: total?.sum ?? 0, accounts: total?.accounts ?? 0, drifted };
+  }
+
+  return { lock, post, topUp, balance, ofOwner, entries, trialBalance };
+}
+
+/** What `lock` names an account by. */
+export function accountKey(ref: AccountRef): string {
+  return `${ref.kind}:${ref.currency}:${ref.owner}`;
+}
+
+// The hot accounts come last, so that they are held for the shortest time.
+const lockSql = `
+  select a.id, a.kind, a.owner, a.currency, a.balance
+  from json_to_recordset($1::json) as r(kind text, owner text, currency text)
+  join accounts a on a.kind = r.kind and a.owner = r.owner and a.currency = r.currency
+  order by a.kind = 'funding', a.kind = 'merchant', a.id
+  for update of a`;
+
+const openSql = `
+  insert into accounts (kind, owner, currency, created_at)
+  select kind, owner, currency, $2
+  from json_to_recordset($1::json) as r(kind text, owner text, currency text)
+  order by 1, 2, 3
+  on conflict do nothing`;
+
+const postSql = `
+  with moved as (
+    update accounts a set balance = a.balance + r.delta
+    from json_to_recordset($2::json) as r(id bigint, delta bigint) where a.id = r.id)
+  insert into transfers (kind, reference, debit_account, credit_account, amount, created_at)
+  select kind, reference, debit, credit, amount, $3
+  from json_to_recordset($1::json) as r(kind text, reference text, debit bigint, credit bigint,
+    amount bigint)`;
+
+const entriesSql = `
+  select * from (
+    select id, kind, reference, amount, at,
+      (sum(amount) over (order by id))::bigint as balance
+    from (
+      select t.id, t.kind, t.reference, t.created_at as at,
+        case when t.credit_account = a.id then t.amount else -t.amount end as amount
+      from accounts a join transfers t on t.credit_account = a.id or t.debit_account = a.id
+      where a.kind = $1 and a.owner = $2 and a.currency = $3) as signed) as running
+  where id < $4 order by id desc limit $5`;
+
+const driftSql = `
+  select a.id, a.kind, a.owner, a.currency, a.balance from accounts a
+  left join (select credit_account as id, sum(amount) as total from transfers group by 1) c
+    on c.id = a.id
+  left join (select debit_account as id, sum(amount) as total from transfers group by 1) d
+    on d.id = a.id
+  where a.balance <> coalesce(c.total, 0) - coalesce(d.total, 0)
+  order by a.id limit 100`;

@@ -1,0 +1,33 @@
+export type Row = Record<string, unknown>;
+
+/**
+ * Runs one statement with `$1`-style parameters and gives its rows. `bigint` columns arrive as
+ * numbers (a value beyond 2^53 throws); JSON parameters are passed as text.
+ */
+export type Query = <T = Row>(sql: string, params?: unknown[]) => Promise<T[]>;
+
+export type Database = {
+  kind: 'pglite' | 'postgres';
+  query: Query;
+  /**
+   * Commits what `work` did through the query it is given, or nothing when it throws. `work` may
+   * be called again after a deadlock or a serialization failure, so it must keep to the database.
+   */
+  transaction<T>(work: (query: Query) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+};
+
+/** An operating error of the ledger whose message is one line that says what to do. */
+export class LedgerError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LedgerError';
+  }
+}
+
+/** Reads a bigint column as a number; money and milliseconds stay far below the bound. */
+export function parseBigint(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new Error(`bug: ${text} does not fit a safe integer`);
+  return value;
+}

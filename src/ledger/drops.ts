@@ -1,0 +1,194 @@
+import { type Clock, systemClock } from '../domain/clock.ts';
+import type { Drop, Item } from '../domain/drop.ts';
+import { decodeCursor, type Page, pageOf } from './cursor.ts';
+import type { Database, Query } from './database.ts';
+
+/** What of a drop may change after it was created. */
+export type DropChange = Partial<
+  Pick<Drop, 'decision' | 'title' | 'startsAt' | 'endsAt' | 'holdMs' | 'lateCapture'>
+>;
+
+export type Drops = ReturnType<typeof openDrops>;
+
+const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
+  ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
+  decision, created_at as "createdAt"`;
+
+type DropRow = Omit<Drop, 'items'> & { createdAt: number };
+
+/** Drops as their merchants decided them. The lanes follow: see `change`, `unsynced`, `markLanes`. */
+export function openDrops(database: Database, clock: Clock = systemClock) {
+  async function create(drop: Drop): Promise<void> {
+    await database.transaction(async (query) => {
+      await query(
+        `insert into drops (id, merchant_id, title, currency, starts_at, ends_at, hold_ms,
+           late_capture, lanes, version, decision, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+        [
+          drop.id,
+          drop.merchantId,
+          drop.title,
+          drop.currency,
+          drop.startsAt,
+          drop.endsAt,
+          drop.holdMs,
+          drop.lateCapture,
+          drop.lanes,
+          drop.version,
+          drop.decision,
+          clock.now(),
+        ],
+      );
+      await query(
+        `insert into drop_items (drop_id, position, sku, title, unit_amount, allotment, per_buyer)
+         select $1, position, sku, title, "unitAmount", allotment, "perBuyer"
+         from json_to_recordset($2::json) as item(position integer, sku text, title text,
+           "unitAmount" bigint, allotment integer, "perBuyer" integer)`,
+        [drop.id, JSON.stringify(drop.items.map((item, position) => ({ ...item, position })))],
+      );
+    });
+  }
+
+  /** A drop by id. Its items' `allotment` is as created; adjustments are counted by the lanes. */
+  async function get(id: string): Promise<Drop | undefined> {
+    const [drop] = await select(database.query, 'where id = $1', [id]);
+    return drop;
+  }
+
+  /** A drop, if it is this merchant's. */
+  async function getOwned(merchantId: string, id: string): Promise<Drop | undefined> {
+    const [drop] = await select(database.query, 'where id = $1 and merchant_id = $2', [
+      id,
+      merchantId,
+    ]);
+    return drop;
+  }
+
+  /** A merchant's drops, newest first. A cursor that is not ours begins at the start. */
+  async function listOwned(
+    merchantId: string,
+    options: { cursor?: string | undefined; limit: number },
+  ): Promise<Page<Drop>> {
+    const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
+    const rows = await select(
+      database.query,
+      `where merchant_id = $1 and (created_at, id) < ($2, $3)
+       order by created_at desc, id desc limit $4`,
+      [merchantId, place?.at ?? Number.MAX_SAFE_INTEGER, place?.id ?? '', options.limit + 1],
+    );
+    return pageOf(rows, options.limit, (drop) => ({ at: drop.createdAt, id: drop.id }));
+  }
+
+  /**
+   * Changes a drop under its row's lock. `decide` sees the drop as it stands and gives what to
+   * change, or undefined to leave it; a throw leaves it too. A change raises `version` by one, and
+   * the drop is `unsynced` until the lanes have it. Undefined when there is no such drop.
+   */
+  async function change(
+    id: string,
+    decide: (drop: Drop) => DropChange | undefined,
+  ): Promise<{ drop: Drop; changed: boolean } | undefined> {
+    return await database.transaction(async (query) => {
+      await query('select id from drops where id = $1 for update', [id]);
+      const [drop] = await select(query, 'where id = $1', [id]);
+      if (!drop) return undefined;
+      const wanted = decide(drop);
+      if (!wanted) return { drop, changed: false };
+      const next: Drop = { ...drop, ...wanted, version: drop.version + 1 };
+      await query(
+        `update drops set decision = $2, title = $3, starts_at = $4, ends_at = $5, hold_ms = $6,
+           late_capture = $7, version = $8, retired_at = null where id = $1`,
+        [
+          id,
+          next.decision,
+          next.title,
+          next.startsAt,
+          next.endsAt,
+          next.holdMs,
+          next.lateCapture,
+          next.version,
+        ],
+      );
+      return { drop: next, changed: true };
+    });
+  }
+
+  /** Notes that every lane has acknowledged a version; an older one than is known changes nothing. */
+  async function markLanes(id: string, version: number): Promise<void> {
+    await database.query(
+      'update drops set lanes_version = $2 where id = $1 and lanes_version < $2 and version >= $2',
+      [id, version],
+    );
+  }
+
+  /** Drops whose lanes have not acknowledged the latest version. */
+  async function unsynced(limit = 100): Promise<Drop[]> {
+    return await select(database.query, 'where lanes_version < version order by id limit $1', [
+      limit,
+    ]);
+  }
+
+  /** Drops whose lanes the relay and the sweepers watch: ever published and not retired. */
+  async function active(): Promise<Drop[]> {
+    return await select(database.query, 'where version > 0 and retired_at is null order by id');
+  }
+
+  /**
+   * Stops the watch over a drop. The caller has seen every lane's outbox drained; the ledger makes
+   * sure that the drop is over, that its lanes know, and that no order is reserved. False when it
+   * is not so. Any later `change` or `revive` starts the watch again.
+   */
+  async function retire(id: string): Promise<boolean> {
+    const now = clock.now();
+    const rows = await database.query(
+      `update drops set retired_at = $2
+       where id = $1 and retired_at is null and lanes_version = version
+         and (decision in ('ended', 'cancelled') or ends_at <= $2)
+         and not exists (
+           select from orders where drop_id = $1 and state = 'reserved')
+       returning id`,
+      [id, now],
+    );
+    return rows.length > 0;
+  }
+
+  /** Watches a retired drop again: to be called before anything is written to its lanes. */
+  async function revive(id: string): Promise<void> {
+    await database.query(
+      'update drops set retired_at = null where id = $1 and retired_at is not null',
+      [id],
+    );
+  }
+
+  return {
+    create,
+    get,
+    getOwned,
+    listOwned,
+    change,
+    markLanes,
+    unsynced,
+    active,
+    retire,
+    revive,
+  };
+}
+
+async function select(
+  query: Query,
+  clause: string,
+  params: unknown[] = [],
+): Promise<(Drop & { createdAt: number })[]> {
+  const rows = await query<DropRow>(`select ${columns} from drops ${clause}`, params);
+  if (rows.length === 0) return [];
+  const items = await query<Item & { dropId: string }>(
+    `select drop_id as "dropId", sku, title, unit_amount as "unitAmount", allotment,
+       per_buyer as "perBuyer"
+     from drop_items where drop_id = any($1::text[]) order by drop_id, position`,
+    [rows.map((row) => row.id)],
+  );
+  return rows.map((row) => ({
+    ...row,
+    items: items.filter((item) => item.dropId === row.id).map(({ dropId: _, ...item }) => item),
+  }));
+}

@@ -1,0 +1,57 @@
+import { type Clock, systemClock } from '../domain/clock.ts';
+import { type Accounts, openAccounts } from './accounts.ts';
+import { type Audit, openAudit } from './audit.ts';
+import type { Database } from './database.ts';
+import { type Drops, openDrops } from './drops.ts';
+import { type Merchants, openMerchants } from './merchants.ts';
+import { migrate } from './migrations.ts';
+import { type Orders, openOrders } from './orders.ts';
+import { openPayments, type Payments } from './payments.ts';
+import { openPglite } from './pglite.ts';
+import { openPostgres } from './postgres.ts';
+
+export type Ledger = {
+  database: Database;
+  merchants: Merchants;
+  drops: Drops;
+  orders: Orders;
+  payments: Payments;
+  accounts: Accounts;
+  audit: Audit;
+  close(): Promise<void>;
+};
+
+/**
+ * Opens the ledger and brings its schema up to date: on the server that `databaseUrl` names, or
+ * embedded in `folder`, or in memory when neither is given.
+ * @throws LedgerError with one line that says what to do
+ */
+export async function openLedger(
+  options: {
+    databaseUrl?: string | undefined;
+    folder?: string | undefined;
+    clock?: Clock;
+    onIdleError?: (error: Error) => void;
+  } = {},
+): Promise<Ledger> {
+  const { databaseUrl, folder, clock = systemClock, onIdleError } = options;
+  const database = databaseUrl
+    ? openPostgres({ url: databaseUrl, ...(onIdleError ? { onIdleError } : {}) })
+    : await openPglite(folder === undefined ? {} : { folder });
+  try {
+    await migrate(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return {
+    database,
+    merchants: openMerchants(database, clock),
+    drops: openDrops(database, clock),
+    orders: openOrders(database),
+    payments: openPayments(database, clock),
+    accounts: openAccounts(database, clock),
+    audit: openAudit(database),
+    close: database.close,
+  };
+}

@@ -1,0 +1,232 @@
+import { parseOrderId } from '../domain/ids.ts';
+import type { Order, OrderState } from '../domain/order.ts';
+import { decodeCursor, type Page, pageOf } from './cursor.ts';
+import type { Database } from './database.ts';
+
+/** An order as a lane's outbox tells of it; `at` is the Redis time of the script, in ms. */
+export type OrderEvent = { order: Order; at: number };
+
+/** A stock edit as one lane took it. */
+export type Adjustment = {
+  id: string;
+  drop: string;
+  lane: number;
+  item: number;
+  delta: number;
+  reason: string;
+  at: number;
+};
+
+/** How far a lane's outbox has been read: the id of its last entry, `<ms>-<seq>`. */
+export type OutboxPosition = { drop: string; lane: number; last: string };
+
+/** An order with the instant it first reached each state, in ms; null where it never did. */
+export type LedgerOrder = Order & {
+  lane: number;
+  reservedAt: number;
+  paidAt: number | null;
+  releasedAt: number | null;
+  refundedAt: number | null;
+};
+
+export type Orders = ReturnType<typeof openOrders>;
+
+const columns = `o.id, o.drop_id as "drop", o.lane, o.buyer, o.state, o.item, o.quantity, o.amount,
+  o.expires_at as "expiresAt", o.version, o.method, o.reason, o.reserved_at as "reservedAt",
+  o.paid_at as "paidAt", o.released_at as "releasedAt", o.refunded_at as "refundedAt"`;
+
+/** What the lanes' outboxes told of orders. Repeats and late arrivals change nothing. */
+export function openOrders(database: Database) {
+  /**
+   * Records a batch from the outbox in one transaction: the view with the higher version wins, and
+   * the earliest instant of each state is kept, whatever the order of arrival.
+   */
+  async function upsert(
+    events: readonly OrderEvent[],
+    further: {
+      adjustments?: readonly Adjustment[];
+      positions?: readonly OutboxPosition[];
+    } = {},
+  ): Promise<void> {
+    const { adjustments = [], positions = [] } = further;
+    const writes: [sql: string, rows: unknown[]][] = [
+      [upsertOrders, mergeEvents(events)],
+      [insertAdjustments, [...adjustments]],
+      [movePositions, mergePositions(positions)],
+    ];
+    const wanted = writes.filter(([, rows]) => rows.length > 0);
+    if (wanted.length === 0) return;
+    if (wanted.length === 1) {
+      const [[sql, rows]] = wanted as [(typeof writes)[number]];
+      await database.query(sql, [JSON.stringify(rows)]);
+      return;
+    }
+    await database.transaction(async (query) => {
+      for (const [sql, rows] of wanted) await query(sql, [JSON.stringify(rows)]);
+    });
+  }
+
+  async function get(id: string): Promise<LedgerOrder | undefined> {
+    const [order] = await database.query<LedgerOrder>(
+      `select ${columns} from orders o where o.id = $1`,
+      [id],
+    );
+    return order;
+  }
+
+  /** A drop's orders, oldest first. A cursor that is not ours begins at the start. */
+  async function page(options: {
+    drop: string;
+    cursor?: string | undefined;
+    limit: number;
+  }): Promise<Page<LedgerOrder>> {
+    const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
+    const rows = await database.query<LedgerOrder>(
+      `select ${columns} from orders o
+       where o.drop_id = $1 and (o.reserved_at, o.id) > ($2, $3)
+       order by o.reserved_at, o.id limit $4`,
+      [options.drop, place?.at ?? -1, place?.id ?? '', options.limit + 1],
+    );
+    return pageOf(rows, options.limit, (order) => ({ at: order.reservedAt, id: order.id }));
+  }
+
+  /** Every order of a drop, oldest first, read page by page: for exports of any length. */
+  async function* stream(drop: string, pageSize = 1_000): AsyncGenerator<LedgerOrder> {
+    let cursor: string | undefined;
+    do {
+      const { rows, next } = await page({ drop, cursor, limit: pageSize });
+      yield* rows;
+      cursor = next;
+    } while (cursor !== undefined);
+  }
+
+  /** Orders still reserved that were so before an instant: their settlement is driven again. */
+  async function stuck(options: { reservedBefore: number; limit: number }): Promise<LedgerOrder[]> {
+    return await database.query<LedgerOrder>(
+      `select ${columns} from orders o where o.state = 'reserved' and o.reserved_at < $1
+       order by o.reserved_at, o.id limit $2`,
+      [options.reservedBefore, options.limit],
+    );
+  }
+
+  /** Paid orders of cancelled drops, which are to be refunded. */
+  async function toRefund(limit: number): Promise<LedgerOrder[]> {
+    return await database.query<LedgerOrder>(
+      `select ${columns} from drops d join orders o on o.drop_id = d.id and o.state = 'paid'
+       where d.decision = 'cancelled' and d.version > 0 and d.retired_at is null
+       order by o.drop_id, o.reserved_at, o.id limit $1`,
+      [limit],
+    );
+  }
+
+  /** Orders and units of a drop by state, for its report. */
+  async function counts(drop: string): Promise<Record<OrderState, number>> {
+    const rows = await database.query<{ state: OrderState; orders: number }>(
+      'select state, count(*) as orders from orders where drop_id = $1 group by state',
+      [drop],
+    );
+    const found = Object.fromEntries(rows.map((row) => [row.state, row.orders]));
+    return { reserved: 0, paid: 0, released: 0, refunded: 0, ...found };
+  }
+
+  /** How far the ledger has followed each lane of a drop. */
+  async function positions(drop: string): Promise<OutboxPosition[]> {
+    return await database.query<OutboxPosition>(
+      `select drop_id as "drop", lane, last_ms || '-' || last_seq as last
+       from outbox_positions where drop_id = $1 order by lane`,
+      [drop],
+    );
+  }
+
+  /** The stock edits of a drop, oldest first. */
+  async function adjustments(drop: string): Promise<Adjustment[]> {
+    return await database.query<Adjustment>(
+      `select id, drop_id as "drop", lane, item, delta, reason, at
+       from adjustments where drop_id = $1 order by at, id, lane`,
+      [drop],
+    );
+  }
+
+  return { upsert, get, page, stream, stuck, toRefund, counts, positions, adjustments };
+}
+
+/** One row for each order of a batch, sorted so that two relays never wait for each other. */
+function mergeEvents(events: readonly OrderEvent[]): LedgerOrder[] {
+  const rows = new Map<string, LedgerOrder>();
+  for (const { order, at } of events) {
+    const seen = rows.get(order.id);
+    const row: LedgerOrder = {
+      ...(seen && seen.version >= order.version ? seen : { ...order, lane: laneOf(order.id) }),
+      reservedAt: Math.min(seen?.reservedAt ?? at, at),
+      paidAt: earliest(seen?.paidAt, order.state === 'paid' ? at : undefined),
+      releasedAt: earliest(seen?.releasedAt, order.state === 'released' ? at : undefined),
+      refundedAt: earliest(seen?.refundedAt, order.state === 'refunded' ? at : undefined),
+    };
+    rows.set(order.id, row);
+  }
+  return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function laneOf(id: string): number {
+  const ref = parseOrderId(id);
+  if (!ref) throw new Error(`bug: ${id} is not an order id`);
+  return ref.lane;
+}
+
+function earliest(a: number | null | undefined, b: number | undefined): number | null {
+  if (a === null || a === undefined) return b ?? null;
+  return b === undefined ? a : Math.min(a, b);
+}
+
+function mergePositions(positions: readonly OutboxPosition[]) {
+  const rows = new Map<string, { drop: string; lane: number; ms: number; seq: number }>();
+  for (const { drop, lane, last } of positions) {
+    const [ms, seq] = last.split('-').map(Number) as [number, number];
+    const key = `${drop}:${lane}`;
+    const seen = rows.get(key);
+    if (!seen || ms > seen.ms || (ms === seen.ms && seq > seen.seq)) {
+      rows.set(key, { drop, lane, ms, seq });
+    }
+  }
+  return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+const upsertOrders = `
+  insert into orders as o (id, drop_id, lane, buyer, item, quantity, amount, method, state, reason,
+    version, expires_at, reserved_at, paid_at, released_at, refunded_at)
+  select id, "drop", lane, buyer, item, quantity, amount, method, state, reason, version,
+    "expiresAt", "reservedAt", "paidAt", "releasedAt", "refundedAt"
+  from json_to_recordset($1::json) as r(id text, "drop" text, lane integer, buyer text,
+    item integer, quantity integer, amount bigint, method text, state text, reason text,
+    version integer, "expiresAt" bigint, "reservedAt" bigint, "paidAt" bigint,
+    "releasedAt" bigint, "refundedAt" bigint)
+  on conflict (id) do update set
+    state = case when excluded.version > o.version then excluded.state else o.state end,
+    reason = case when excluded.version > o.version then excluded.reason else o.reason end,
+    method = case when excluded.version > o.version then excluded.method else o.method end,
+    expires_at = case when excluded.version > o.version then excluded.expires_at else o.expires_at end,
+    version = greatest(o.version, excluded.version),
+    reserved_at = least(o.reserved_at, excluded.reserved_at),
+    paid_at = least(o.paid_at, excluded.paid_at),
+    released_at = least(o.released_at, excluded.released_at),
+    refunded_at = least(o.refunded_at, excluded.refunded_at)
+  where excluded.version > o.version or excluded.reserved_at < o.reserved_at
+    or (o.paid_at is null and excluded.paid_at is not null)
+    or (o.released_at is null and excluded.released_at is not null)
+    or (o.refunded_at is null and excluded.refunded_at is not null)`;
+
+const insertAdjustments = `
+  insert into adjustments (drop_id, id, lane, item, delta, reason, at)
+  select "drop", id, lane, item, delta, reason, at
+  from json_to_recordset($1::json) as r("drop" text, id text, lane integer, item integer,
+    delta integer, reason text, at bigint)
+  order by 1, 2, 3
+  on conflict do nothing`;
+
+const movePositions = `
+  insert into outbox_positions as p (drop_id, lane, last_ms, last_seq)
+  select "drop", lane, ms, seq
+  from json_to_recordset($1::json) as r("drop" text, lane integer, ms bigint, seq bigint)
+  on conflict (drop_id, lane) do update
+    set last_ms = excluded.last_ms, last_seq = excluded.last_seq
+  where (excluded.last_ms, excluded.last_seq) > (p.last_ms, p.last_seq)`;

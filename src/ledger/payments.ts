@@ -1,0 +1,190 @@
+import { type Clock, systemClock } from '../domain/clock.ts';
+import { newId } from '../domain/ids.ts';
+import type { Database } from './database.ts';
+
+/** Facts about a payment only add up, so a later state is never undone by a late message. */
+export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
+export type PaymentState = (typeof paymentStates)[number];
+
+export type Payment = {
+  id: string;
+  orderId: string;
+  drop: string;
+  attempt: number;
+  /** What the provider knows this attempt by: `pay_<order id>_<attempt>`. */
+  reference: string;
+  provider: string;
+  amount: number;
+  currency: string;
+  state: PaymentState;
+  reason: string;
+  amountCaptured: number;
+  amountRefunded: number;
+  startedAt: number;
+  capturedAt: number | null;
+  declinedAt: number | null;
+  refundedAt: number | null;
+};
+
+export type PaymentStart = {
+  orderId: string;
+  drop: string;
+  provider: string;
+  amount: number;
+  currency: string;
+  /** 1 when absent. A higher one only after the one before is known not to have been captured. */
+  attempt?: number;
+};
+
+/** What became of a payment; `amount` is what was captured or refunded, in minor units. */
+export type PaymentFact = {
+  reference: string;
+  state: Exclude<PaymentState, 'started'>;
+  reason?: string;
+  amount?: number;
+};
+
+export type Payments = ReturnType<typeof openPayments>;
+
+export function paymentReference(orderId: string, attempt: number): string {
+  return `pay_${orderId}_${attempt}`;
+}
+
+const columns = `p.id, p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
+  p.provider, p.amount, p.currency, p.state, p.reason, p.amount_captured as "amountCaptured",
+  p.amount_refunded as "amountRefunded", p.started_at as "startedAt",
+  p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt"`;
+
+/** Attempts to be paid, one row each, recorded before the provider is asked. */
+export function openPayments(database: Database, clock: Clock = systemClock) {
+  /**
+   * The attempt of each order, in the order asked: made now (`fresh`), or as it already stands,
+   * whoever began it. An existing attempt keeps its amount and provider.
+   */
+  async function begin(starts: readonly PaymentStart[]): Promise<(Payment & { fresh: boolean })[]> {
+    if (starts.length === 0) return [];
+    const wanted = starts.map((start) => {
+      const attempt = start.attempt ?? 1;
+      const reference = paymentReference(start.orderId, attempt);
+      return { ...start, id: newId('pmt'), attempt, reference };
+    });
+    const fresh = await database.query<Payment>(beginSql, [JSON.stringify(wanted), clock.now()]);
+    const byReference = new Map(
+      fresh.map((payment) => [payment.reference, { ...payment, fresh: true }]),
+    );
+    const others = wanted.map((w) => w.reference).filter((ref) => !byReference.has(ref));
+    for (const payment of await find(others)) {
+      byReference.set(payment.reference, { ...payment, fresh: false });
+    }
+    return wanted.map(({ reference }) => {
+      const payment = byReference.get(reference);
+      if (!payment) throw new Error(`bug: ${reference} was neither made nor found`);
+      return payment;
+    });
+  }
+
+  /**
+   * Adds facts to payments; a payment only moves forward (started, unknown, declined, captured,
+   * refunded). Gives every named payment as it now stands; unknown references are left out.
+   */
+  async function record(facts: readonly PaymentFact[]): Promise<Payment[]> {
+    if (facts.length === 0) return [];
+    const rows = facts.map((fact) => ({
+      reference: fact.reference,
+      state: fact.state,
+      reason: fact.reason ?? '',
+      captured: fact.state === 'captured' ? (fact.amount ?? null) : 0,
+      refunded: fact.state === 'refunded' ? (fact.amount ?? null) : 0,
+    }));
+    await database.transaction(async (query) => {
+      for (const layer of layers(rows)) {
+        const ordered = layer.sort((a, b) => (a.reference < b.reference ? -1 : 1));
+        await query(recordSql, [JSON.stringify(ordered), clock.now(), paymentStates]);
+      }
+    });
+    return await find(facts.map((fact) => fact.reference));
+  }
+
+  async function find(references: readonly string[]): Promise<Payment[]> {
+    if (references.length === 0) return [];
+    return await database.query<Payment>(
+      `select ${columns} from payments p where p.reference = any($1::text[]) order by p.reference`,
+      [references],
+    );
+  }
+
+  /** Every attempt of an order, first to last. */
+  async function ofOrder(orderId: string): Promise<Payment[]> {
+    return await database.query<Payment>(
+      `select ${columns} from payments p where p.order_id = $1 order by p.attempt`,
+      [orderId],
+    );
+  }
+
+  /**
+   * Payments at odds with an order that has ended without them: open or captured, while the order
+   * is released. Each has to be closed, taken late, or refunded; the sweeper drives them again.
+   */
+  async function stray(options: { before: number; limit: number }): Promise<Payment[]> {
+    return await database.query<Payment>(
+      `(select ${columns} from payments p join orders o on o.id = p.order_id
+        where p.state in ('started', 'unknown') and p.started_at < $1 and o.state = 'released'
+        order by p.started_at, p.id limit $2)
+       union all
+       (select ${columns} from orders o join payments p on p.order_id = o.id
+        where o.state = 'released' and p.state = 'captured' and p.captured_at < $1
+        order by p.captured_at, p.id limit $2)
+       limit $2`,
+      [options.before, options.limit],
+    );
+  }
+
+  return { begin, record, find, ofOrder, stray };
+}
+
+/** A statement moves a row once, so several facts of one payment go one after the other. */
+function layers<T extends { reference: string }>(rows: readonly T[]): T[][] {
+  const found: T[][] = [];
+  const depth = new Map<string, number>();
+  for (const row of rows) {
+    const at = depth.get(row.reference) ?? 0;
+    depth.set(row.reference, at + 1);
+    const layer = found[at] ?? [];
+    layer.push(row);
+    found[at] = layer;
+  }
+  return found;
+}
+
+const beginSql = `
+  insert into payments as p (id, order_id, drop_id, attempt, reference, provider, amount, currency,
+    state, started_at)
+  select id, "orderId", "drop", attempt, reference, provider, amount, currency, 'started', $2
+  from json_to_recordset($1::json) as r(id text, "orderId" text, "drop" text, attempt integer,
+    reference text, provider text, amount bigint, currency text)
+  order by reference
+  on conflict do nothing
+  returning ${columns}`;
+
+const recordSql = `
+  with fact as materialized (
+    select p.id, r.state, r.reason, r.captured, r.refunded
+    from json_to_recordset($1::json) as r(reference text, state text, reason text,
+      captured bigint, refunded bigint)
+    join payments p on p.reference = r.reference
+    order by p.reference
+    for update of p)
+  update payments p set
+    state = case when array_position($3::text[], f.state) > array_position($3::text[], p.state)
+      then f.state else p.state end,
+    reason = case when array_position($3::text[], f.state) > array_position($3::text[], p.state)
+      then f.reason else p.reason end,
+    amount_captured = greatest(p.amount_captured, coalesce(f.captured, p.amount)),
+    amount_refunded = greatest(p.amount_refunded, coalesce(f.refunded, p.amount)),
+    captured_at = case when f.state = 'captured' then coalesce(p.captured_at, $2)
+      else p.captured_at end,
+    declined_at = case when f.state = 'declined' then coalesce(p.declined_at, $2)
+      else p.declined_at end,
+    refunded_at = case when f.state = 'refunded' then coalesce(p.refunded_at, $2)
+      else p.refunded_at end
+  from fact f where f.id = p.id`;
