@@ -10,6 +10,8 @@ export function connectHot(url: string, options: { timeoutMs: number }): Redis {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     commandTimeout: options.timeoutMs,
+    // A link that swallows bytes without a reset is dropped and opened anew.
+    socketTimeout: 3 * options.timeoutMs,
   });
 }
 
@@ -18,7 +20,16 @@ export function connectQueue(url: string): Redis {
   return connect(url, { maxRetriesPerRequest: null });
 }
 
-function connect(url: string, options: RedisOptions): Redis {
+type Tuning = Pick<
+  RedisOptions,
+  | 'maxRetriesPerRequest'
+  | 'enableOfflineQueue'
+  | 'autoResendUnfulfilledCommands'
+  | 'commandTimeout'
+  | 'socketTimeout'
+>;
+
+function connect(url: string, options: Tuning): Redis {
   return new Redis(url, {
     connectTimeout: 2_000,
     keepAlive: 10_000,

@@ -46,7 +46,10 @@ export type Lanes = {
   release(ref: LaneRef, orders: { digest: string; reason: ReleaseReason }[]): Promise<Released[]>;
   refund(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
   /** Releases due holds, at most `limit`; dueAt is the earliest hold left (ms since the epoch). */
-  sweep(ref: LaneRef, limit: number): Promise<{ released: number; dueAt: number | undefined }>;
+  sweep(
+    ref: LaneRef,
+    limit: number,
+  ): Promise<{ now: number; released: number; dueAt: number | undefined }>;
   adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
   /** Brings the drop's rules to one lane; `first` lets it bring the stock as well. */
   publish(drop: Drop, lane: number, first: boolean): Promise<'published' | 'already' | 'lost'>;
@@ -101,7 +104,8 @@ export function openLanes(redis: Redis, namespace: string): Lanes {
 
     async sweep(ref, limit) {
       const reply = (await call('sweep', ref, [limit])) as [string, string, number, string];
-      return { released: reply[2], dueAt: reply[3] === '' ? undefined : Number(reply[3]) };
+      const dueAt = reply[3] === '' ? undefined : Number(reply[3]);
+      return { now: Number(reply[1]), released: reply[2], dueAt };
     },
 
     async adjust(ref, { id, item, delta, reason }) {

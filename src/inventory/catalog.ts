@@ -1,0 +1,211 @@
+import { type Drop, type DropState, dropState } from '../domain/drop.ts';
+import { isDropId } from '../domain/ids.ts';
+import { type Lanes, lanesOf } from './lanes.ts';
+import type { Figures } from './replies.ts';
+
+/** A published drop as this process last saw it. */
+export type DropView = {
+  drop: Drop;
+  /** Summed over the lanes, by the item's position in the drop. */
+  items: Figures[];
+  /** By lane, then by the item's position. */
+  lanes: Figures[][];
+  skuIndex: Map<string, number>;
+  /** Grows whenever the rules or a figure changed. */
+  revision: number;
+  /** False once the lanes have not been read for a while: then nothing may be refused from it. */
+  fresh(): boolean;
+  /** The drop's state on Redis' clock. */
+  state(): DropState;
+};
+
+export type Catalog = {
+  /** The drop, read from its lanes the first time; undefined when it was never published. */
+  get(dropId: string): Promise<DropView | undefined>;
+  /** The drop if this process has it in memory. */
+  peek(dropId: string): DropView | undefined;
+  /** Redis' clock as estimated from the last look, milliseconds since the epoch. */
+  redisNow(): number;
+  start(): void;
+  stop(): void;
+};
+
+export type CatalogOptions = {
+  lanes: Lanes;
+  /** How often the lanes of drops in use are looked at; a lifted refusal is seen within two. */
+  pollMs?: number;
+  /** The most drops remembered; the one unused for longest goes first. */
+  dropsMax?: number;
+  onError?(error: unknown): void;
+};
+
+const idleMs = 30_000;
+const staleMs = 500;
+const missMs = 1_000;
+const missesMax = 10_000;
+/** Lanes looked at in one turn: bounds what a thousand drops in use ask of Redis. */
+const turnLanesMax = 128;
+
+type Entry = { view: DropView; usedAt: number; readAt: number };
+
+/**
+ * What this process knows of published drops: the source of the public answers and of refusals that
+ * need no call. It looks at the lanes again and again instead of listening for news, so a lost
+ * message cannot leave a refusal standing.
+ */
+export function openCatalog(options: CatalogOptions): Catalog {
+  const { lanes, pollMs = 40, dropsMax = 2_000 } = options;
+  const entries = new Map<string, Entry>();
+  const misses = new Map<string, number>();
+  const loading = new Map<string, Promise<DropView | undefined>>();
+  let clock = { redis: Date.now(), local: performance.now() };
+  let timer: NodeJS.Timeout | undefined;
+  let revisions = 0;
+  let stopped = false;
+
+  const redisNow = () => Math.floor(clock.redis + performance.now() - clock.local);
+
+  /** Reads all lanes of a drop; undefined when one of them holds no rules. */
+  async function readFigures(drop: Drop) {
+    const read: Figures[][] = [];
+    let version = drop.version;
+    for (const inspected of await Promise.all(lanesOf(drop).map(lanes.inspect))) {
+      clock = { redis: inspected.now, local: performance.now() };
+      if (inspected.status === 'missing') return undefined;
+      version = Math.max(version, inspected.version);
+      read.push(inspected.items);
+    }
+    return { version, read };
+  }
+
+  async function load(dropId: string): Promise<DropView | undefined> {
+    const drop = await lanes.readDrop({ drop: dropId, lane: 0 });
+    const figures = drop && (await readFigures(drop));
+    if (!drop || !figures) {
+      if (misses.size >= missesMax) misses.clear();
+      misses.set(dropId, performance.now());
+      return undefined;
+    }
+    const entry: Entry = { view: newView(drop), usedAt: performance.now(), readAt: 0 };
+    write(entry, drop, figures.read);
+    if (entries.size >= dropsMax) entries.delete(entries.keys().next().value as string);
+    entries.set(dropId, entry);
+    return entry.view;
+  }
+
+  function newView(drop: Drop): DropView {
+    const view: DropView = {
+      drop,
+      items: [],
+      lanes: [],
+      skuIndex: new Map(),
+      revision: 0,
+      fresh: () => performance.now() - (entries.get(drop.id)?.readAt ?? 0) < staleMs,
+      state: () => dropState(view.drop, redisNow()),
+    };
+    return view;
+  }
+
+  function write(entry: Entry, drop: Drop, read: Figures[][]): void {
+    const { view } = entry;
+    entry.readAt = performance.now();
+    const changed = drop !== view.drop || view.lanes.length === 0 || !sameFigures(view.lanes, read);
+    if (!changed) return;
+    revisions += 1;
+    view.revision = revisions;
+    view.drop = drop;
+    view.lanes = read;
+    view.items = drop.items.map((_, index) => sumFigures(read.map((items) => items[index])));
+    view.skuIndex = new Map(drop.items.map((item, index) => [item.sku, index]));
+  }
+
+  async function refresh(dropId: string, entry: Entry): Promise<void> {
+    const figures = await readFigures(entry.view.drop);
+    if (!figures) {
+      entries.delete(dropId);
+      return;
+    }
+    let { drop } = entry.view;
+    if (figures.version > drop.version) {
+      drop = (await lanes.readDrop({ drop: dropId, lane: 0 })) ?? drop;
+    }
+    write(entry, drop, figures.read);
+  }
+
+  async function poll(): Promise<void> {
+    const now = performance.now();
+    let budget = turnLanesMax;
+    const turn: Promise<void>[] = [];
+    const byAge = [...entries].sort((a, b) => a[1].readAt - b[1].readAt);
+    for (const [dropId, entry] of byAge) {
+      if (now - entry.usedAt > idleMs) {
+        entries.delete(dropId);
+        continue;
+      }
+      budget -= entry.view.drop.lanes;
+      if (budget < 0) break;
+      turn.push(refresh(dropId, entry));
+    }
+    for (const outcome of await Promise.allSettled(turn)) {
+      if (outcome.status === 'rejected') options.onError?.(outcome.reason);
+    }
+    if (!stopped) timer = setTimeout(poll, pollMs);
+  }
+
+  function use(dropId: string): DropView | undefined {
+    const entry = entries.get(dropId);
+    if (entry) entry.usedAt = performance.now();
+    return entry?.view;
+  }
+
+  return {
+    peek: use,
+    redisNow,
+    async get(dropId) {
+      const known = use(dropId);
+      if (known || !isDropId(dropId)) return known;
+      const missedAt = misses.get(dropId);
+      if (missedAt !== undefined && performance.now() - missedAt < missMs) return undefined;
+      let view = loading.get(dropId);
+      if (!view) {
+        view = load(dropId).finally(() => loading.delete(dropId));
+        loading.set(dropId, view);
+      }
+      return view;
+    },
+    start() {
+      stopped = false;
+      timer ??= setTimeout(poll, pollMs);
+    },
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      timer = undefined;
+    },
+  };
+}
+
+function sumFigures(parts: (Figures | undefined)[]): Figures {
+  const sum: Figures = { available: 0, held: 0, sold: 0, allotment: 0 };
+  for (const part of parts) {
+    sum.available += part?.available ?? 0;
+    sum.held += part?.held ?? 0;
+    sum.sold += part?.sold ?? 0;
+    sum.allotment += part?.allotment ?? 0;
+  }
+  return sum;
+}
+
+function sameFigures(before: Figures[][], now: Figures[][]): boolean {
+  return before.every((items, lane) =>
+    items.every((item, index) => {
+      const other = now[lane]?.[index];
+      return (
+        other?.available === item.available &&
+        other.held === item.held &&
+        other.sold === item.sold &&
+        other.allotment === item.allotment
+      );
+    }),
+  );
+}
