@@ -17,7 +17,7 @@ import {
   type Released,
   type Reserved,
 } from './replies.ts';
-import { defineScripts, type ScriptName, scripts } from './scripts.ts';
+import { defineScripts, type ScriptName, scripts, scriptText } from './scripts.ts';
 
 /** The most orders one script call carries: keeps a call short and Lua's unpack within its stack. */
 export const callOrdersMax = 500;
@@ -60,8 +60,8 @@ export type Lanes = {
   readDrop(ref: LaneRef): Promise<Drop | undefined>;
 };
 
-export function openLanes(redis: Redis, namespace: string): Lanes {
-  const commands = defineScripts(redis);
+export function openLanes(redis: Redis, namespace: string, text = scriptText): Lanes {
+  const commands = defineScripts(redis, text);
 
   function call(name: ScriptName, ref: LaneRef, args: (string | number)[]): Promise<unknown> {
     const keys = scripts[name].keys.map((key: LaneKey) => laneKey(namespace, ref, key));

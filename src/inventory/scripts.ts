@@ -81,12 +81,17 @@ export function scriptFiles(): string[] {
 
 type Command = (...args: (string | number)[]) => Promise<unknown>;
 
-/** Defines the scripts on a connection, which answers EVALSHA's NOSCRIPT by sending the text. */
-export function defineScripts(redis: Redis): Record<ScriptName, Command> {
+/**
+ * Defines the scripts on a connection, which answers EVALSHA's NOSCRIPT by sending the text. `text`
+ * stands in for the files where a test plants a fault in them.
+ */
+export function defineScripts(redis: Redis, text = scriptText): Record<ScriptName, Command> {
   const commands = {} as Record<ScriptName, Command>;
   for (const name of Object.keys(scripts) as ScriptName[]) {
-    redis.defineCommand(name, { numberOfKeys: scripts[name].keys.length, lua: scriptText(name) });
-    const defined = (redis as unknown as Record<string, Command>)[name] as Command;
+    // A name of our own, since `publish` is a command that the connection must go on knowing.
+    const command = `lane_${name}`;
+    redis.defineCommand(command, { numberOfKeys: scripts[name].keys.length, lua: text(name) });
+    const defined = (redis as unknown as Record<string, Command>)[command] as Command;
     commands[name] = defined.bind(redis);
   }
   return commands;
