@@ -1,0 +1,196 @@
+import { resolve } from 'node:path';
+import { helpText, readFlags } from './config/flags.ts';
+import {
+  type Environment,
+  matching,
+  oneOf,
+  onOff,
+  secret,
+  settingsReader,
+  someOf,
+  url,
+  wholeNumber,
+} from './config/settings.ts';
+
+export type Role = 'api' | 'worker' | 'all';
+
+/** A weakness of a Redis server that an operator may allow by name. */
+export type UnsafeRedis = 'eviction' | 'no-aof' | 'everysec';
+
+/** How buyers' tokens are verified. The algorithm is pinned, whatever a token's header says. */
+export type TokenRules = {
+  issuer: string;
+  audience: string;
+} & (
+  | { kind: 'secret'; algorithm: SecretAlgorithm; secret: string }
+  /** The secret is the data folder's own; demo mode alone. */
+  | { kind: 'folder'; algorithm: SecretAlgorithm }
+  | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
+);
+
+const secretAlgorithms = ['HS256', 'HS384', 'HS512'] as const;
+const keyAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const;
+export type SecretAlgorithm = (typeof secretAlgorithms)[number];
+export type KeyAlgorithm = (typeof keyAlgorithms)[number];
+
+export type Config = {
+  role: Role;
+  host: string;
+  port: number;
+  /** Prefix of every key in Redis, so that engines may share a server. */
+  namespace: string;
+  demo: boolean;
+  logLevel: string;
+  redis: { kind: 'embedded' } | { kind: 'url'; url: string };
+  ledger: { kind: 'embedded' } | { kind: 'url'; url: string };
+  /** Where the embedded parts and the demo's secrets live; undefined when nothing needs it. */
+  folder: { path: string; fresh: boolean } | undefined;
+  /** What the search for a redis-server goes by. */
+  redisSearch: Environment;
+  tokens: TokenRules;
+  allowUnsafeRedis: ReadonlySet<UnsafeRedis>;
+};
+
+export type Command =
+  | { kind: 'run'; config: Config }
+  | { kind: 'help'; text: string }
+  | { kind: 'version' }
+  | { kind: 'refused'; problems: string[] };
+
+/** The environment and a file `.env` beneath it; the only place that reads either. */
+export function processEnvironment(): Environment {
+  try {
+    process.loadEnvFile('.env');
+  } catch {
+    // No such file: the environment alone then.
+  }
+  return process.env;
+}
+
+/** What the command line and the environment ask for, or everything that is wrong with them. */
+export function readCommand(args: string[], env: Environment): Command {
+  const flags = readFlags(args);
+  if (flags.help) return { kind: 'help', text: helpText };
+  if (flags.version) return { kind: 'version' };
+
+  const settings = settingsReader({ ...env, ...flags.settings });
+  const { read, problems } = settings;
+  const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
+  const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
+  // A wrong URL is reported as such; it must not be taken for a missing one below.
+  const redisGiven = Boolean(env.REDIS_URL);
+  const ledgerGiven = Boolean(env.DATABASE_URL);
+  const embedded = !redisGiven && !ledgerGiven;
+  const host = read('FLASHDROP_HOST', matching('a host name or an address', hostName)) ?? loopback;
+  const demoAsked = read('FLASHDROP_DEMO', onOff);
+  const demo = demoAsked ?? embedded;
+  const role = read('FLASHDROP_ROLE', oneOf('api', 'worker', 'all')) ?? 'all';
+  const path = read('FLASHDROP_DATA', matching('the path of a folder', /^[^\0]+$/)) ?? './data';
+
+  if (role !== 'all' && !(redisGiven && ledgerGiven)) {
+    problems.push(
+      `FLASHDROP_ROLE is "${role}": a role of its own shares Redis and the ledger with others, ` +
+        'so REDIS_URL and DATABASE_URL must both be set',
+    );
+  }
+  if (demo && demoAsked === undefined && !isLoopback(host)) {
+    problems.push(
+      `FLASHDROP_HOST is "${host}": demo mode mints tokens for whoever asks and others can reach ` +
+        'this address; set FLASHDROP_DEMO=on to allow it, or FLASHDROP_DEMO=off',
+    );
+  }
+  const needsFolder = !redisGiven || !ledgerGiven;
+  if (flags.fresh && !embedded) {
+    problems.push(
+      '--fresh empties the embedded Redis and ledger; unset REDIS_URL and DATABASE_URL',
+    );
+  }
+  const config: Config = {
+    role,
+    host,
+    port: read('FLASHDROP_PORT', wholeNumber(0, 65_535)) ?? 8080,
+    namespace:
+      read('FLASHDROP_NAMESPACE', matching('1 to 32 of a-z, 0-9, - and _', /^[a-z0-9_-]{1,32}$/)) ??
+      'fd',
+    demo,
+    logLevel:
+      read('FLASHDROP_LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent')) ??
+      (demo ? 'warn' : 'info'),
+    redis: redisUrl ? { kind: 'url', url: redisUrl } : { kind: 'embedded' },
+    ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
+    folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,
+    redisSearch: searchOf(env),
+    tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
+    allowUnsafeRedis:
+      read('FLASHDROP_ALLOW_UNSAFE_REDIS', someOf('eviction', 'no-aof', 'everysec')) ?? new Set(),
+  };
+  read('FLASHDROP_REDIS_SERVER', matching('the path of a redis-server', /^[^\0]+$/));
+  problems.push(...settings.unknown(), ...flags.problems);
+  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
+}
+
+/** What finding and calling a redis-server or docker takes, and none of the secrets. */
+function searchOf(env: Environment): Environment {
+  const wanted = /^(PATH|HOME|XDG_RUNTIME_DIR|DOCKER_[A-Z_]+|FLASHDROP_REDIS_SERVER)$/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
+}
+
+const loopback = '127.0.0.1';
+const hostName = /^[A-Za-z0-9._:-]{1,253}$/;
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+/** Whose tokens count as a buyer's: a secret or a JWKS, never both, and one of them outside demo. */
+function readTokenRules(
+  { read, problems }: ReturnType<typeof settingsReader>,
+  { demo, hasFolder }: { demo: boolean; hasFolder: boolean },
+): TokenRules {
+  const key = read('FLASHDROP_JWT_SECRET', secret);
+  const jwks = read('FLASHDROP_JWKS_URL', url('https', 'http'));
+  const asked = read('FLASHDROP_JWT_ALGORITHM', oneOf(...secretAlgorithms, ...keyAlgorithms));
+  const issuer = read('FLASHDROP_JWT_ISSUER', matching('1 to 200 printable characters', printable));
+  const audience = read(
+    'FLASHDROP_JWT_AUDIENCE',
+    matching('1 to 200 printable characters', printable),
+  );
+  const shared = { issuer: issuer ?? 'flashdrop-demo', audience: audience ?? 'flashdrop' };
+  const wrong = problems.some((problem) => /^FLASHDROP_JW(T_SECRET|KS_URL) /.test(problem));
+
+  if (key && jwks) {
+    problems.push('FLASHDROP_JWT_SECRET and FLASHDROP_JWKS_URL are both set: set one of them');
+  }
+  if (demo && jwks) {
+    problems.push(
+      'FLASHDROP_JWKS_URL is set in demo mode, which signs its own tokens: set FLASHDROP_DEMO=off',
+    );
+  }
+  if (!key && !jwks && !wrong && !(demo && hasFolder)) {
+    problems.push(
+      'FLASHDROP_JWT_SECRET or FLASHDROP_JWKS_URL must be set: buyers cannot be recognised without',
+    );
+  }
+  if (!issuer && !demo) {
+    problems.push(
+      'FLASHDROP_JWT_ISSUER must be set outside demo mode: the "iss" of buyers\' tokens',
+    );
+  }
+  const wanted: readonly string[] = jwks ? keyAlgorithms : secretAlgorithms;
+  if (asked && !wanted.includes(asked)) {
+    problems.push(
+      `FLASHDROP_JWT_ALGORITHM is "${asked}": with ` +
+        `${jwks ? 'FLASHDROP_JWKS_URL' : 'a shared secret'} it must be one of ${wanted.join(', ')}`,
+    );
+  }
+  const secretAlgorithm = secretAlgorithms.find((name) => name === asked) ?? 'HS256';
+  if (jwks) {
+    const algorithm = keyAlgorithms.find((name) => name === asked) ?? 'RS256';
+    return { ...shared, kind: 'jwks', url: jwks, algorithm };
+  }
+  return key
+    ? { ...shared, kind: 'secret', secret: key, algorithm: secretAlgorithm }
+    : { ...shared, kind: 'folder', algorithm: secretAlgorithm };
+}
+
+const printable = /^[\x21-\x7e]{1,200}$/;

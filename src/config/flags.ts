@@ -1,0 +1,87 @@
+import { parseArgs } from 'node:util';
+import { suggestion } from './settings.ts';
+
+/** Flags that stand for a setting, and win over it. */
+const settingFlags = {
+  port: 'FLASHDROP_PORT',
+  host: 'FLASHDROP_HOST',
+  role: 'FLASHDROP_ROLE',
+  data: 'FLASHDROP_DATA',
+} as const;
+
+const switches = ['fresh', 'help', 'version'] as const;
+
+export const helpText = `flashdrop: a flash-sale checkout engine
+
+  npm start -- [flags]
+
+  --port PORT     port to listen on (8080)
+  --host HOST     address to listen on (127.0.0.1)
+  --role ROLE     api, worker or all (all)
+  --data FOLDER   folder of the embedded Redis and ledger (./data)
+  --fresh         empty that folder first
+  --help          this text
+  --version       the version
+
+Settings come from the environment or from a file .env; .env.example lists them.`;
+
+export type Flags = {
+  /** The settings that flags replace, by the setting's name. */
+  settings: Record<string, string>;
+  fresh: boolean;
+  help: boolean;
+  version: boolean;
+  problems: string[];
+};
+
+/** Reads the command line; each thing that is not understood becomes one problem. */
+export function readFlags(args: string[]): Flags {
+  const flags: Flags = { settings: {}, fresh: false, help: false, version: false, problems: [] };
+  const known = [...Object.keys(settingFlags), ...switches];
+  const { tokens } = parseArgs({
+    args,
+    strict: false,
+    tokens: true,
+    options: Object.fromEntries(
+      Object.keys(settingFlags).map((name) => [name, { type: 'string' }]),
+    ),
+  });
+  let strange: number | undefined;
+  for (const token of tokens) {
+    if (token.kind === 'positional') {
+      // What follows an unknown flag was meant as its value and is no mistake of its own.
+      if (strange === token.index - 1) continue;
+      // `npm start --port 8080` without the `--`: npm keeps the flag and passes on the 8080 alone.
+      flags.problems.push(
+        `"${token.value}" is not understood; flags follow "--", as in: npm start -- --port 8080`,
+      );
+    } else if (token.kind === 'option') {
+      if (!known.includes(token.name)) strange = token.index;
+      readFlag(token);
+    }
+  }
+  return flags;
+
+  function readFlag(token: { name: string; rawName: string; value?: string | undefined }): void {
+    const { name, rawName, value } = token;
+    if (isSettingFlag(name)) {
+      if (value) flags.settings[settingFlags[name]] = value;
+      else flags.problems.push(`${rawName} needs a value`);
+    } else if (isSwitch(name)) {
+      flags[name] = true;
+      if (value !== undefined) flags.problems.push(`${rawName} takes no value`);
+    } else {
+      flags.problems.push(
+        `${rawName} is no flag${suggestion(name, known).replace('mean ', 'mean --')}`,
+      );
+    }
+  }
+}
+
+function isSettingFlag(name: string): name is keyof typeof settingFlags {
+  return Object.hasOwn(settingFlags, name);
+}
+
+function isSwitch(name: string): name is (typeof switches)[number] {
+  return (switches as readonly string[]).includes(name);
+}
