@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { StartError } from '../start-error.ts';
+import { takeLock } from './lock.ts';
+import { endOrphan } from './orphan.ts';
+
+/** Made once for a data folder and kept, so that a restart honours the tokens it gave out. */
+export type Secrets = { jwtSecret: string; redisPassword: string; merchantKey: string };
+
+export type DataFolder = {
+  path: string;
+  /** The embedded Redis' own folder. */
+  redis: string;
+  /** The embedded ledger's own folder; PGlite creates it. */
+  ledger: string;
+  secrets: Secrets;
+  /** Tells a second instance, and the operator's commands, where this one listens. */
+  announce(address: string): void;
+  close(): void;
+};
+
+const marker = 'flashdrop.json';
+const ownNames = ['redis', 'ledger', 'secrets.json'];
+
+/**
+ * Opens a data folder for this process alone: creates it, takes its lock, ends a Redis that a
+ * killed engine left running on it, and reads or makes its secrets. `fresh` empties it first.
+ * @throws StartError when the folder cannot be used, with what to do
+ */
+export async function openFolder(options: { path: string; fresh: boolean }): Promise<DataFolder> {
+  const path = prepare(options.path);
+  const lock = takeLock(path);
+  try {
+    const redis = join(path, 'redis');
+    const before = readSecrets(path);
+    if (existsSync(redis)) await endOrphan({ folder: redis, password: before?.redisPassword });
+    if (options.fresh) {
+      for (const name of ownNames) rmSync(join(path, name), { recursive: true, force: true });
+    }
+    mkdirSync(redis, { recursive: true, mode: 0o700 });
+    const secrets = readSecrets(path) ?? makeSecrets(path);
+    const ledger = join(path, 'ledger');
+    return { path, redis, ledger, secrets, announce: lock.announce, close: lock.release };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Creates the folder, or makes sure that an existing one is ours before anything in it is touched. */
+function prepare(path: string): string {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (!existsSync(join(path, marker))) {
+      if (readdirSync(path).length > 0) {
+        throw new StartError(
+          `${path} holds files that are not flashdrop's: give --data an empty or a new folder`,
+        );
+      }
+      chmodSync(path, 0o700);
+      writeFileSync(join(path, marker), `${JSON.stringify({ kind: 'data folder', version: 1 })}\n`);
+    }
+    return realpathSync(path);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const why = reasons[code] ?? code;
+    throw new StartError(
+      `${path} cannot be the data folder (${why}): give --data a folder that can be written`,
+      { cause: error },
+    );
+  }
+}
+
+const reasons: Record<string, string | undefined> = {
+  EACCES: 'no permission',
+  EPERM: 'no permission',
+  EROFS: 'read-only file system',
+  EEXIST: 'it is a file',
+  ENOTDIR: 'part of the path is a file',
+  ENOSPC: 'no space left',
+};
+
+function readSecrets(folder: string): Secrets | undefined {
+  const path = join(folder, 'secrets.json');
+  if (!existsSync(path)) return undefined;
+  try {
+    const { jwtSecret, redisPassword, merchantKey } = JSON.parse(readFileSync(path, 'utf8'));
+    for (const value of [jwtSecret, redisPassword, merchantKey]) {
+      if (typeof value !== 'string' || value.length < 32) throw new Error('a secret is missing');
+    }
+    return { jwtSecret, redisPassword, merchantKey };
+  } catch (error) {
+    throw new StartError(
+      `${path} cannot be read (${(error as Error).message}): restore it, or delete it, ` +
+        'which makes every token given out so far invalid',
+    );
+  }
+}
+
+function makeSecrets(folder: string): Secrets {
+  const secret = () => randomBytes(32).toString('base64url');
+  const secrets = {
+    jwtSecret: secret(),
+    redisPassword: secret(),
+    merchantKey: `fdk_${secret()}`,
+  };
+  // Exclusive and fsynced: tokens are handed out on the strength of this file.
+  writeFileSync(join(folder, 'secrets.json'), `${JSON.stringify(secrets, null, 2)}\n`, {
+    mode: 0o600,
+    flag: 'wx',
+    flush: true,
+  });
+  return secrets;
+}

@@ -1,0 +1,193 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { StartError } from '../start-error.ts';
+import type { Environment, RedisServer } from './find-redis.mjs';
+
+/** A redis-server of ours: what it is, where it answers, and how to end it. */
+export type RedisProcess = {
+  pid: number;
+  port: number;
+  /** Resolves once the process has ended, with how it ended in words. */
+  ended: Promise<string>;
+  hasEnded(): boolean;
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
+};
+
+export type RedisLaunch = {
+  server: RedisServer;
+  /** Its own folder: configuration, append-only file, log. */
+  folder: string;
+  port: number;
+  password: string;
+  env: Environment;
+};
+
+export const fileNames = { config: 'redis.conf', log: 'redis.log', child: 'child.json' } as const;
+
+/** What `child.json` holds, from which a later start recognises an orphan. */
+export type ChildRecord = { pid: number; port: number; kind: RedisServer['kind'] };
+
+/** The folder as a containerised server sees it. */
+export const containerFolder = '/data';
+
+const logBytesMax = 4 * 1024 * 1024;
+
+/** Starts a redis-server whose every acknowledged write is on disk. It may not answer yet. */
+export function launchRedis(launch: RedisLaunch): RedisProcess {
+  const { folder, port, server } = launch;
+  const log = join(folder, fileNames.log);
+  writeFileSync(join(folder, fileNames.config), configuration(launch), { mode: 0o600 });
+  if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > logBytesMax) {
+    renameSync(log, `${log}.1`);
+  }
+  const { command, args } = commandLine(launch);
+  const output = openSync(log, 'a', 0o600);
+  // A group of its own: Ctrl-C goes to the terminal's whole group, and Redis must outlive the drain.
+  const child = spawn(command, args, {
+    cwd: folder,
+    env: server.kind === 'docker' ? launch.env : { PATH: launch.env.PATH },
+    detached: true,
+    stdio: ['ignore', output, output],
+  });
+  closeSync(output);
+  const { ended, hasEnded } = watch(child);
+  const pid = child.pid ?? 0;
+  const record: ChildRecord = { pid, port, kind: server.kind };
+  writeFileSync(join(folder, fileNames.child), JSON.stringify(record), { mode: 0o600 });
+  const kill = (signal: 'SIGTERM' | 'SIGKILL') => {
+    // The docker client hands SIGTERM on to the server, but nothing can hand on a SIGKILL.
+    if (server.kind === 'docker' && signal === 'SIGKILL' && !hasEnded()) {
+      spawn('docker', ['kill', containerName(port)], { env: launch.env, stdio: 'ignore' });
+    }
+    child.kill(signal);
+  };
+  return { pid, port, ended, hasEnded, kill };
+}
+
+function watch(child: ChildProcess): Pick<RedisProcess, 'ended' | 'hasEnded'> {
+  let over = false;
+  const ended = new Promise<string>((resolve) => {
+    const end = (how: string) => {
+      over = true;
+      resolve(how);
+    };
+    child.once('error', (error) => end(error.message));
+    child.once('exit', (code, signal) => end(signal ?? `exit code ${code}`));
+  });
+  return { ended, hasEnded: () => over };
+}
+
+function commandLine({ server, folder, port }: RedisLaunch): { command: string; args: string[] } {
+  if (server.kind === 'local') return { command: server.path, args: [fileNames.config] };
+  const publish = `127.0.0.1:${port}:${port}`;
+  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+  return {
+    command: 'docker',
+    args: [
+      ...['run', '--rm', '--name', containerName(port), '--publish', publish, '--user', user],
+      ...['--mount', `type=bind,source=${folder},target=${containerFolder}`],
+      ...['--workdir', containerFolder, server.image],
+      ...['redis-server', `${containerFolder}/${fileNames.config}`],
+    ],
+  };
+}
+
+function containerName(port: number): string {
+  return `flashdrop-redis-${port}`;
+}
+
+function configuration({ server, port, password }: RedisLaunch): string {
+  return [
+    // In a container "loopback" is the container's own; Docker publishes on 127.0.0.1 alone.
+    server.kind === 'docker' ? 'bind 0.0.0.0' : 'bind 127.0.0.1',
+    'protected-mode yes',
+    `port ${port}`,
+    `requirepass ${password}`,
+    'dir .',
+    'appendonly yes',
+    'appendfsync always',
+    'no-appendfsync-on-rewrite no',
+    'aof-use-rdb-preamble yes',
+    'auto-aof-rewrite-percentage 100',
+    'auto-aof-rewrite-min-size 64mb',
+    'save ""',
+    'maxmemory-policy noeviction',
+    '',
+  ].join('\n');
+}
+
+/** How long a server may be silent at its start, and how long it may read its append-only file. */
+const silentMsMax = 15_000;
+const loadingMsMax = 600_000;
+
+/**
+ * Waits until the server answers PING, its append-only file read to the end.
+ * @throws StartError with the last line of its log when it ends or stays silent
+ */
+export async function untilAnswering(
+  redis: RedisProcess,
+  { folder, password }: Pick<RedisLaunch, 'folder' | 'password'>,
+): Promise<void> {
+  const started = performance.now();
+  let loading = false;
+  while (!redis.hasEnded()) {
+    const answer = await ask({ port: redis.port, password }, (client) => client.ping());
+    if (answer.kind === 'answer') return;
+    loading ||= answer.error.message.startsWith('LOADING');
+    if (performance.now() - started > (loading ? loadingMsMax : silentMsMax)) break;
+    await delay(25);
+  }
+  const state = redis.hasEnded() ? `ended (${await redis.ended})` : 'does not answer';
+  redis.kill('SIGKILL');
+  throw new StartError(`the embedded redis-server ${state}: ${lastLogLine(folder)}`);
+}
+
+/** Asks the server one thing over a connection of its own. */
+export async function ask<T>(
+  { port, password }: { port: number; password: string },
+  question: (client: Redis) => Promise<T>,
+): Promise<{ kind: 'answer'; value: T } | { kind: 'error'; error: Error }> {
+  const client = new Redis({
+    host: '127.0.0.1',
+    port,
+    password,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    connectTimeout: 1_000,
+    commandTimeout: 2_000,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  client.on('error', () => {}); // The question's own failure tells the same.
+  try {
+    await client.connect();
+    return { kind: 'answer', value: await question(client) };
+  } catch (error) {
+    return { kind: 'error', error: error as Error };
+  } finally {
+    client.disconnect();
+  }
+}
+
+export function lastLogLine(folder: string): string {
+  const log = readFileSync(join(folder, fileNames.log), 'utf8');
+  const lines = log.split('\n').filter((line) => line !== '' && !/^(See|Run) '/.test(line));
+  return lines.at(-1) ?? `its log ${join(folder, fileNames.log)} is empty`;
+}
+
+/** A port on loopback that nothing listens on at the moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = address !== null && typeof address === 'object' ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
