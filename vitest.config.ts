@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/redis-for-all.ts'],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    // A test that hangs or leaves something open is a failure to see, not one to wait for.
+    teardownTimeout: 10_000,
+  },
+});
