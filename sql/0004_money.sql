@@ -16,11 +16,17 @@ create table payments (
   captured_at bigint,
   declined_at bigint,
   refunded_at bigint,
+  -- Written before the provider is asked to give the money back, and once the units are back too:
+  -- what lies between the two is driven on, whoever began it.
+  refund_asked_at bigint,
+  refund_finished_at bigint,
   unique (order_id, attempt)
 );
 create index payments_of_drop on payments (drop_id, state);
 create index payments_open on payments (started_at, id) where state in ('started', 'unknown');
 create index payments_captured on payments (captured_at, id) where state = 'captured';
+create index payments_refund_asked on payments (refund_asked_at, id)
+  where refund_asked_at is not null and refund_finished_at is null;
 
 -- balance = what was credited less what was debited, so all balances together are zero.
 create table accounts (

@@ -12,9 +12,16 @@ export type Drops = ReturnType<typeof openDrops>;
 
 const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
   ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
-  decision, created_at as "createdAt"`;
+  decision, lanes_version as "lanesVersion", created_at as "createdAt"`;
 
-type DropRow = Omit<Drop, 'items'> & { createdAt: number };
+/** A drop with what only the ledger knows of it. */
+export type StoredDrop = Drop & {
+  /** The version that every lane has acknowledged; 0 until the first is published. */
+  lanesVersion: number;
+  createdAt: number;
+};
+
+type DropRow = Omit<StoredDrop, 'items'>;
 
 /** Drops as their merchants decided them. The lanes follow: see `change`, `unsynced`, `markLanes`. */
 export function openDrops(database: Database, clock: Clock = systemClock) {
@@ -50,7 +57,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** A drop by id. Its items' `allotment` is as created; adjustments are counted by the lanes. */
-  async function get(id: string): Promise<Drop | undefined> {
+  async function get(id: string): Promise<StoredDrop | undefined> {
     const [drop] = await select(database.query, 'where id = $1', [id]);
     return drop;
   }
@@ -87,14 +94,14 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   async function change(
     id: string,
     decide: (drop: Drop) => DropChange | undefined,
-  ): Promise<{ drop: Drop; changed: boolean } | undefined> {
+  ): Promise<{ drop: StoredDrop; changed: boolean } | undefined> {
     return await database.transaction(async (query) => {
       await query('select id from drops where id = $1 for update', [id]);
       const [drop] = await select(query, 'where id = $1', [id]);
       if (!drop) return undefined;
       const wanted = decide(drop);
       if (!wanted) return { drop, changed: false };
-      const next: Drop = { ...drop, ...wanted, version: drop.version + 1 };
+      const next: StoredDrop = { ...drop, ...wanted, version: drop.version + 1 };
       await query(
         `update drops set decision = $2, title = $3, starts_at = $4, ends_at = $5, hold_ms = $6,
            late_capture = $7, version = $8, retired_at = null where id = $1`,
@@ -122,7 +129,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** Drops whose lanes have not acknowledged the latest version. */
-  async function unsynced(limit = 100): Promise<Drop[]> {
+  async function unsynced(limit = 100): Promise<StoredDrop[]> {
     return await select(database.query, 'where lanes_version < version order by id limit $1', [
       limit,
     ]);
@@ -174,11 +181,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   };
 }
 
-async function select(
-  query: Query,
-  clause: string,
-  params: unknown[] = [],
-): Promise<(Drop & { createdAt: number })[]> {
+async function select(query: Query, clause: string, params: unknown[] = []): Promise<StoredDrop[]> {
   const rows = await query<DropRow>(`select ${columns} from drops ${clause}`, params);
   if (rows.length === 0) return [];
   const items = await query<Item & { dropId: string }>(

@@ -24,6 +24,8 @@ export type Payment = {
   capturedAt: number | null;
   declinedAt: number | null;
   refundedAt: number | null;
+  /** When the decision to give the money back was written down, before the provider is asked. */
+  refundAskedAt: number | null;
 };
 
 export type PaymentStart = {
@@ -53,7 +55,8 @@ export function paymentReference(orderId: string, attempt: number): string {
 const columns = `p.id, p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
   p.provider, p.amount, p.currency, p.state, p.reason, p.amount_captured as "amountCaptured",
   p.amount_refunded as "amountRefunded", p.started_at as "startedAt",
-  p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt"`;
+  p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt",
+  p.refund_asked_at as "refundAskedAt"`;
 
 /** Attempts to be paid, one row each, recorded before the provider is asked. */
 export function openPayments(database: Database, clock: Clock = systemClock) {
@@ -139,7 +142,42 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  return { begin, record, find, ofOrder, stray };
+  /**
+   * Decides that captured payments are given back. From here on it will happen, whoever carries it
+   * out, and no confirm may count on the money. Asking again changes nothing.
+   */
+  async function askRefund(references: readonly string[]): Promise<void> {
+    if (references.length === 0) return;
+    await database.query(
+      `update payments set refund_asked_at = $2
+       where reference = any($1::text[]) and refund_asked_at is null
+         and state in ('captured', 'refunded')`,
+      [references, clock.now()],
+    );
+  }
+
+  /** Notes that the money and the units of refunds are back where they came from. */
+  async function finishRefund(references: readonly string[]): Promise<void> {
+    if (references.length === 0) return;
+    await database.query(
+      `update payments set refund_finished_at = $2
+       where reference = any($1::text[]) and refund_finished_at is null`,
+      [references, clock.now()],
+    );
+  }
+
+  /** Refunds asked for before an instant and not finished: each is carried on with. */
+  async function refundsAsked(options: { before: number; limit: number }): Promise<Payment[]> {
+    return await database.query<Payment>(
+      `select ${columns} from payments p
+       where p.refund_asked_at < $1 and p.refund_asked_at is not null
+         and p.refund_finished_at is null
+       order by p.refund_asked_at, p.id limit $2`,
+      [options.before, options.limit],
+    );
+  }
+
+  return { begin, record, find, ofOrder, stray, askRefund, finishRefund, refundsAsked };
 }
 
 /** A statement moves a row once, so several facts of one payment go one after the other. */
