@@ -1,0 +1,146 @@
+import { describe, expect, test } from 'vitest';
+import { nearest } from '../../src/config/spelling.ts';
+import { type Config, readCommand } from '../../src/config.ts';
+
+const servers = { REDIS_URL: 'redis://cache:6379', DATABASE_URL: 'postgres://db/flashdrop' };
+const secret = 'a-secret-of-at-least-thirty-two-bytes';
+const production = {
+  ...servers,
+  FLASHDROP_JWT_SECRET: secret,
+  FLASHDROP_JWT_ISSUER: 'https://id.example',
+};
+
+function accepted(args: string[], env: Record<string, string>): Config {
+  const command = readCommand(args, env);
+  if (command.kind !== 'run') throw new Error(JSON.stringify(command));
+  return command.config;
+}
+
+function problems(args: string[], env: Record<string, string>): string[] {
+  const command = readCommand(args, env);
+  return command.kind === 'refused' ? command.problems : [];
+}
+
+describe('what an empty environment gives', () => {
+  test('everything is embedded, on loopback, in demo mode', () => {
+    expect(accepted([], {})).toMatchObject({
+      role: 'all',
+      host: '127.0.0.1',
+      port: 8080,
+      namespace: 'fd',
+      demo: true,
+      redis: { kind: 'embedded' },
+      ledger: { kind: 'embedded' },
+      tokens: { kind: 'folder', algorithm: 'HS256' },
+    });
+  });
+
+  test('an empty setting counts as one that is not given', () => {
+    expect(accepted([], { FLASHDROP_PORT: '', REDIS_URL: '' }).port).toBe(8080);
+  });
+});
+
+describe('demo mode', () => {
+  test('is off as soon as one real server is named', () => {
+    for (const name of ['REDIS_URL', 'DATABASE_URL'] as const) {
+      const env = { ...production, REDIS_URL: '', DATABASE_URL: '', [name]: servers[name] };
+      expect(accepted([], env).demo).toBe(false);
+    }
+  });
+
+  test('is never opened to other machines unasked', () => {
+    const env = { FLASHDROP_HOST: '0.0.0.0' };
+    expect(problems([], env)).toEqual([expect.stringContaining('FLASHDROP_DEMO=on')]);
+    expect(accepted([], { ...env, FLASHDROP_DEMO: 'on' }).demo).toBe(true);
+  });
+});
+
+describe('wrong settings', () => {
+  test('are reported all at once, each with its name, its value and what is allowed', () => {
+    const found = problems(['--fresh', '--role', 'boss'], {
+      ...production,
+      FLASHDROP_PORT: '80a',
+      FLASHDROP_DEMO: 'maybe',
+      FLASHDROP_LOG_LEVEL: 'loud',
+      FLASHDROP_NAMESPACE: 'FD:1',
+      FLASHDROP_ALLOW_UNSAFE_REDIS: 'eviction,evrysec',
+    });
+    expect(found).toEqual([
+      'FLASHDROP_DEMO is "maybe": it must be on or off',
+      'FLASHDROP_ROLE is "boss": it must be api, worker or all',
+      expect.stringContaining('--fresh'),
+      'FLASHDROP_PORT is "80a": it must be a whole number from 0 to 65535',
+      'FLASHDROP_NAMESPACE is "FD:1": it must be 1 to 32 of a-z, 0-9, - and _',
+      expect.stringContaining('FLASHDROP_LOG_LEVEL is "loud"'),
+      expect.stringContaining('FLASHDROP_ALLOW_UNSAFE_REDIS is "eviction,evrysec"'),
+    ]);
+  });
+
+  test('never show a secret or a password', () => {
+    const found = problems([], {
+      ...production,
+      FLASHDROP_JWT_SECRET: 'hunter2',
+      REDIS_URL: 'redis://user:hunter2@host:port',
+      DATABASE_URL: 'mysql://user:hunter2@host/db',
+    });
+    expect(found).toHaveLength(3);
+    expect(found.join()).not.toContain('hunter2');
+  });
+
+  test('a mistyped name is met with the one that was meant', () => {
+    expect(problems(['--prot', '8081'], { FLASHDROP_NAMSPACE: 'x' })).toEqual([
+      'FLASHDROP_NAMSPACE is no setting; did you mean FLASHDROP_NAMESPACE?',
+      '--prot is no flag; did you mean --port?',
+    ]);
+  });
+
+  test('a port that npm kept to itself is explained', () => {
+    expect(problems(['8081'], {})).toEqual([expect.stringContaining('npm start -- --port')]);
+  });
+
+  test('a role of its own on embedded parts is refused', () => {
+    for (const role of ['api', 'worker']) {
+      const found = problems(['--role', role], { ...production, DATABASE_URL: '' });
+      expect(found).toEqual([expect.stringContaining('DATABASE_URL must both be set')]);
+    }
+  });
+});
+
+describe('how buyers are recognised', () => {
+  test('outside demo mode there is no start without a secret or keys, and an issuer', () => {
+    expect(problems([], servers)).toEqual([
+      expect.stringContaining('FLASHDROP_JWT_SECRET or FLASHDROP_JWKS_URL'),
+      expect.stringContaining('FLASHDROP_JWT_ISSUER'),
+    ]);
+  });
+
+  test('an algorithm fits what it verifies with, so a public key never serves as a secret', () => {
+    const jwks = {
+      ...servers,
+      FLASHDROP_JWKS_URL: 'https://id.example/keys',
+      FLASHDROP_JWT_ISSUER: 'https://id.example',
+    };
+    expect(accepted([], jwks).tokens).toMatchObject({ kind: 'jwks', algorithm: 'RS256' });
+    for (const env of [
+      { ...jwks, FLASHDROP_JWT_ALGORITHM: 'HS256' },
+      { ...production, FLASHDROP_JWT_ALGORITHM: 'RS256' },
+    ]) {
+      expect(problems([], env)).toEqual([expect.stringContaining('FLASHDROP_JWT_ALGORITHM')]);
+    }
+    expect(problems([], { ...production, FLASHDROP_JWT_ALGORITHM: 'none' })).toHaveLength(1);
+  });
+
+  test('a secret and keys together are refused', () => {
+    const env = { ...production, FLASHDROP_JWKS_URL: 'https://id.example/keys' };
+    expect(problems([], env)).toEqual([expect.stringContaining('both set')]);
+  });
+});
+
+test('a flag wins over the environment', () => {
+  expect(accepted(['--port', '1'], { FLASHDROP_PORT: '2' }).port).toBe(1);
+});
+
+test('no near word is better than a far one', () => {
+  expect(nearest('--colour', ['port', 'host', 'role'])).toBeUndefined();
+  expect(nearest('rol', ['port', 'host', 'role'])).toBe('role');
+});

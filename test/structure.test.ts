@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const src = resolve(import.meta.dirname, '../src');
+const linesMax = 300;
+
+/** What each folder may import besides itself. Imports point one way, down this list. */
+const allowed: Record<string, readonly string[]> = {
+  http: ['web', 'settlement', 'inventory', 'payments', 'ledger', 'domain'],
+  settlement: ['inventory', 'payments', 'ledger', 'domain'],
+  inventory: ['domain'],
+  payments: ['domain'],
+  ledger: ['domain'],
+  web: ['domain'],
+  embedded: ['domain'],
+  config: ['domain'],
+  domain: [],
+};
+
+/** Neighbours that know each other's shapes (a port, a record) but never call each other's code. */
+const neighbours = ['inventory', 'payments', 'ledger'];
+
+/** The wallet's money stands in the ledger's accounts, so it names them; other tables it may not. */
+const exceptions = ['payments/wallet/wallet.ts imports ledger/accounts.ts'];
+
+/** Files beside the folders that any of them but the domain may import. */
+const shared = ['start-error.ts'];
+
+type Import = { from: string; to: string; typeOnly: boolean };
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((file) => /\.m?[jt]s$/.test(file))
+  .map((file) => ({ file, text: readFileSync(join(src, file), 'utf8') }));
+
+const statement =
+  /^\s*(import|export)\s+(type\s+)?[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm;
+
+function importsOf({ file, text }: { file: string; text: string }): Import[] {
+  return [...text.matchAll(statement)].map((match) => ({
+    from: file,
+    to: match[3] ?? match[4] ?? match[5] ?? '',
+    typeOnly: match[2] !== undefined,
+  }));
+}
+
+function isLocal({ to }: Import): boolean {
+  return to.startsWith('.');
+}
+
+/** The target of a local import, relative to src. */
+function target({ from, to }: Import): string {
+  return relative(src, resolve(join(src, dirname(from)), to));
+}
+
+function folderOf(file: string): string {
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : '';
+}
+
+function isAllowed(edge: Import): boolean {
+  const from = folderOf(edge.from);
+  const to = folderOf(target(edge));
+  if (from === '' || from === to) return true; // The composition root may see everything.
+  if (to === '') return from !== 'domain' && (edge.typeOnly || shared.includes(target(edge)));
+  if (allowed[from]?.includes(to)) return true;
+  if (exceptions.includes(`${edge.from} imports ${target(edge)}`)) return true;
+  return edge.typeOnly && neighbours.includes(from) && neighbours.includes(to);
+}
+
+const imports = files.flatMap(importsOf);
+const local = imports.filter(isLocal);
+const words = ({ from, to }: Import) => `${from} imports ${to}`;
+
+describe('the house', () => {
+  test('was looked at: files and imports were found', () => {
+    expect(files.length).toBeGreaterThan(20);
+    expect(local.length).toBeGreaterThan(40);
+  });
+
+  test('every folder has its place in the order of imports', () => {
+    const folders = new Set(files.map(({ file }) => folderOf(file)).filter(Boolean));
+    expect([...folders].filter((folder) => !(folder in allowed))).toEqual([]);
+  });
+
+  test('imports point one way: http, settlement, (inventory, payments, ledger), domain', () => {
+    expect(local.filter((edge) => !isAllowed(edge)).map(words)).toEqual([]);
+  });
+
+  test('the source imports nothing from the tests, the scripts or the load tests', () => {
+    expect(local.filter((edge) => target(edge).startsWith('..')).map(words)).toEqual([]);
+  });
+
+  test('the domain is pure: node:crypto is all it takes from outside', () => {
+    const outside = imports.filter((edge) => !isLocal(edge) && folderOf(edge.from) === 'domain');
+    expect(outside.filter(({ to }) => to !== 'node:crypto').map(words)).toEqual([]);
+  });
+
+  test('only config.ts reads the environment', () => {
+    const readers = files.filter(
+      ({ file, text }) =>
+        file !== 'config.ts' && /process\s*\.\s*env|from 'node:process'/.test(text),
+    );
+    expect(readers.map(({ file }) => file)).toEqual([]);
+  });
+
+  test('only main.ts is an entry: nothing imports it, and nothing else reads the command line', () => {
+    expect(local.filter((edge) => target(edge) === 'main.ts').map(words)).toEqual([]);
+    const entries = files.filter(({ text }) =>
+      /process\.(argv|exit\b)|import\.meta\.main/.test(text),
+    );
+    expect(entries.map(({ file }) => file)).toEqual(['main.ts']);
+  });
+
+  test(`no file is longer than ${linesMax} lines`, () => {
+    const long = files.filter(({ text }) => text.split('\n').length - 1 > linesMax);
+    expect(long.map(({ file }) => file)).toEqual([]);
+  });
+});
