@@ -28,6 +28,9 @@ const beatMsMax = 20_000;
 
 const takeoverTriesMax = 5;
 
+/** The locks that this very process holds: with its own pid in a lock, only these are alive. */
+const heldHere = new Set<string>();
+
 /**
  * Takes the folder's lock for this process. A lock whose holder is gone is taken over.
  * @throws StartError naming the holder when it is alive
@@ -65,6 +68,7 @@ function held(path: string, mine: Holder): Lock {
     if (isMine()) utimesSync(path, now, now);
   }, beatMs);
   beat.unref();
+  heldHere.add(mine.token);
   return {
     announce: (address) => {
       const next = `${path}.${mine.token}`;
@@ -73,6 +77,7 @@ function held(path: string, mine: Holder): Lock {
     },
     release: () => {
       clearInterval(beat);
+      heldHere.delete(mine.token);
       if (isMine()) rmSync(path, { force: true });
     },
   };
@@ -114,7 +119,7 @@ function isAlive(holder: Holder, path: string): boolean {
     return age < beatMsMax;
   }
   // A container that starts again often gets the pid that its dead predecessor wrote down.
-  if (holder.pid === process.pid) return false;
+  if (holder.pid === process.pid) return heldHere.has(holder.token);
   try {
     process.kill(holder.pid, 0);
   } catch (error) {

@@ -158,7 +158,8 @@ export async function ask<T>(
     lazyConnect: true,
     enableReadyCheck: false,
     connectTimeout: 1_000,
-    commandTimeout: 2_000,
+    disconnectTimeout: 50,
+    commandTimeout: 1_000,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   });

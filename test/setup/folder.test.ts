@@ -1,0 +1,161 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openFolder } from '../../src/embedded/folder.ts';
+import { type Holder, readHolder } from '../../src/embedded/lock.ts';
+import { StartError } from '../../src/start-error.ts';
+import { eventually } from '../support/eventually.ts';
+import { startProgram } from '../support/program.ts';
+
+let parent: string;
+let path: string;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'flashdrop test folder '));
+  path = join(parent, 'data');
+});
+afterEach(() => rmSync(parent, { recursive: true, force: true }));
+
+/** The one line with which a folder is refused. */
+async function refusal(fresh = false): Promise<string> {
+  const error = await openFolder({ path, fresh }).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof StartError)) throw new Error(`not refused: ${String(error)}`);
+  expect(error.message).not.toContain('\n');
+  return error.message;
+}
+
+/** Leaves the lock that an instance which never let go would have left. */
+function leaveLock(holder: Partial<Holder>): void {
+  const whole = { pid: 1, born: '', host: hostname(), token: 'left', ...holder };
+  writeFileSync(join(path, 'lock.json'), JSON.stringify(whole));
+}
+
+describe('a data folder', () => {
+  test('and its secrets are readable by their owner alone', async () => {
+    const folder = await openFolder({ path, fresh: false });
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+    expect(statSync(join(path, 'secrets.json')).mode & 0o777).toBe(0o600);
+    folder.close();
+  });
+
+  test('keeps its secrets over a restart, so that tokens stay valid', async () => {
+    const first = await openFolder({ path, fresh: false });
+    first.close();
+    const second = await openFolder({ path, fresh: false });
+    expect(second.secrets).toEqual(first.secrets);
+    second.close();
+  });
+
+  test('begins anew with fresh', async () => {
+    const first = await openFolder({ path, fresh: false });
+    mkdirSync(first.ledger);
+    writeFileSync(join(first.ledger, 'old'), '');
+    first.close();
+    const second = await openFolder({ path, fresh: true });
+    expect(second.secrets.jwtSecret).not.toBe(first.secrets.jwtSecret);
+    expect(existsSync(join(second.ledger, 'old'))).toBe(false);
+    second.close();
+  });
+
+  test('that holds the files of others is refused and left as it is, fresh or not', async () => {
+    mkdirSync(path);
+    writeFileSync(join(path, 'thesis.txt'), 'ten years of work');
+    for (const fresh of [false, true]) {
+      expect(await refusal(fresh)).toContain("not flashdrop's");
+    }
+    expect(readFileSync(join(path, 'thesis.txt'), 'utf8')).toBe('ten years of work');
+  });
+
+  test('that is a file is refused in one line', async () => {
+    writeFileSync(path, '');
+    expect(await refusal()).toContain('it is a file');
+  });
+
+  test('that may not be written is refused in one line', async () => {
+    mkdirSync(path, { mode: 0o500 });
+    // Modes do not bind root, so root becomes nobody for this one.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.('nobody');
+    try {
+      expect(await refusal()).toContain('no permission');
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
+  });
+
+  test('whose secrets are damaged is refused, not silently given new ones', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    writeFileSync(join(path, 'secrets.json'), '{"jwtSecret":');
+    expect(await refusal()).toContain('secrets.json cannot be read');
+    expect(readHolder(path)).toBeUndefined();
+  });
+});
+
+describe('the lock of a data folder', () => {
+  test('is given back at the end', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    expect(readHolder(path)).toBeUndefined();
+  });
+
+  test('is taken over from a process that is gone', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    leaveLock({ pid: 2 ** 22 + 1 });
+    (await openFolder({ path, fresh: false })).close();
+  });
+
+  test('is taken over when the pid now belongs to a later process', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    leaveLock({ pid: process.ppid, born: 'long before' });
+    (await openFolder({ path, fresh: false })).close();
+  });
+
+  test('is taken over when the pid is our own, as in a container that started again', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    leaveLock({ pid: process.pid });
+    (await openFolder({ path, fresh: false })).close();
+  });
+
+  test('of another host holds for as long as that host shows that it lives', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    leaveLock({ host: 'another-container' });
+    expect(await refusal()).toContain('another-container');
+  });
+
+  test('is refused to this very process a second time', async () => {
+    const folder = await openFolder({ path, fresh: false });
+    expect(await refusal()).toContain(`process ${process.pid}`);
+    folder.close();
+  });
+
+  test('is given to exactly one of several processes that find a dead one’s at once', async () => {
+    (await openFolder({ path, fresh: false })).close();
+    leaveLock({ pid: 2 ** 22 + 1 });
+    const rivals = Array.from({ length: 4 }, () =>
+      startProgram('test/setup/hold-folder.ts', { args: [path] }),
+    );
+    const settled = () =>
+      rivals.map((rival) => {
+        const { out, err } = rival.printed();
+        return out !== '' ? 'holds it' : /is in use|is being taken/.test(err) ? 'refused' : '';
+      });
+    try {
+      await eventually(() => !settled().includes(''));
+      expect(settled().sort()).toEqual(['holds it', 'refused', 'refused', 'refused']);
+    } finally {
+      for (const rival of rivals) rival.kill('SIGTERM');
+      await Promise.all(rivals.map((rival) => rival.ended));
+    }
+  });
+});

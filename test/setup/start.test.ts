@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openFolder } from '../../src/embedded/folder.ts';
+import { runProgram } from '../support/program.ts';
+
+let parent: string;
+let data: string;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'flashdrop test start '));
+  data = join(parent, 'data');
+});
+afterEach(() => rmSync(parent, { recursive: true, force: true }));
+
+function start(...args: string[]) {
+  return runProgram('src/main.ts', { args: ['--data', data, '--port', '0', ...args] });
+}
+
+/** A listener on a port of its own. */
+async function occupy(): Promise<{ server: Server; port: number }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('bug: no TCP address');
+  return { server, port: address.port };
+}
+
+describe('a start that cannot succeed says why in one line', () => {
+  test('when the port is taken, and names the flag that chooses another', async () => {
+    const { server, port } = await occupy();
+    const { code, err } = await start('--port', String(port));
+    server.close();
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: `flashdrop: port ${port} on 127.0.0.1 is in use: choose another with --port PORT, or --port 0 for any\n`,
+    });
+  });
+
+  test('when another instance holds the folder: its pid, its address, and what to do', async () => {
+    const folder = await openFolder({ path: data, fresh: false });
+    folder.announce('http://127.0.0.1:4711');
+    const { code, err } = await start();
+    folder.close();
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      new RegExp(`^flashdrop: .* process ${process.pid} at http://127.0.0.1:4711: .*--data.*\n$`),
+    );
+  });
+
+  test('when the folder is a file', async () => {
+    writeFileSync(data, '');
+    const { code, err } = await start();
+    expect(code).toBe(1);
+    expect(err).toMatch(/^flashdrop: .*it is a file.*--data.*\n$/);
+  });
+
+  test('when the address is not one of this machine', async () => {
+    const { code, err } = await runProgram('src/main.ts', {
+      args: ['--data', data, '--host', '192.0.2.1'],
+      env: { FLASHDROP_DEMO: 'on' },
+    });
+    expect(code).toBe(1);
+    expect(err).toMatch(/^flashdrop: cannot listen on 192\.0\.2\.1:8080 .*--host.*\n$/);
+  });
+});
+
+test('wrong settings and flags are all told at once, one line each, before anything starts', async () => {
+  const { code, out, err } = await runProgram('src/main.ts', {
+    args: ['--prot', '8081', '--data', data],
+    env: { FLASHDROP_ROLE: 'boss', FLASHDROP_LOGLEVEL: 'info', FLASHDROP_JWT_SECRET: 'short' },
+  });
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err.trimEnd().split('\n')).toEqual([
+    expect.stringMatching(/^flashdrop: FLASHDROP_ROLE is "boss"/),
+    expect.stringMatching(/^flashdrop: FLASHDROP_JWT_SECRET is 5 bytes long/),
+    'flashdrop: FLASHDROP_LOGLEVEL is no setting; did you mean FLASHDROP_LOG_LEVEL?',
+    'flashdrop: --prot is no flag; did you mean --port?',
+  ]);
+});
+
+test('help and version are told without starting anything', async () => {
+  const help = await start('--help');
+  expect(help).toMatchObject({ code: 0, err: '' });
+  expect(help.out).toContain('--port PORT');
+  expect(await start('--version')).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\./) });
+});

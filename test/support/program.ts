@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../..');
+
+export type Ended = { code: number | null; signal: string | null; out: string; err: string };
+
+export type Program = {
+  pid: number;
+  ended: Promise<Ended>;
+  /** What it has printed so far. */
+  printed(): { out: string; err: string };
+  kill(signal: NodeJS.Signals): void;
+};
+
+/** Starts a TypeScript or JavaScript file of this repository as a process of its own. */
+export function startProgram(
+  file: string,
+  { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } = {},
+): Program {
+  const child = spawn(process.execPath, [resolve(root, file), ...args], {
+    cwd: root,
+    // Nothing of the caller's own settings: only what finds a redis-server.
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const printed = { out: '', err: '' };
+  child.stdout.on('data', (chunk: Buffer) => {
+    printed.out += chunk;
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    printed.err += chunk;
+  });
+  const ended = new Promise<Ended>((done, fail) => {
+    child.once('error', fail);
+    child.once('close', (code, signal) => done({ code, signal, ...printed }));
+  });
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    printed: () => ({ ...printed }),
+    kill: (signal) => child.kill(signal),
+  };
+}
+
+/** Runs a file to its end. */
+export function runProgram(file: string, options?: Parameters<typeof startProgram>[1]) {
+  return startProgram(file, options).ended;
+}
