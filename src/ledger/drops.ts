@@ -142,8 +142,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
 
   /**
    * Stops the watch over a drop. The caller has seen every lane's outbox drained; the ledger makes
-   * sure that the drop is over, that its lanes know, and that no order is reserved. False when it
-   * is not so. Any later `change` or `revive` starts the watch again.
+   * sure that the drop is over, that its lanes know, and that no order is reserved, or paid in a
+   * cancelled drop. False when it is not so. Any later `change` or `revive` starts the watch again.
    */
   async function retire(id: string): Promise<boolean> {
     const now = clock.now();
@@ -152,7 +152,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
        where id = $1 and retired_at is null and lanes_version = version
          and (decision in ('ended', 'cancelled') or ends_at <= $2)
          and not exists (
-           select from orders where drop_id = $1 and state = 'reserved')
+           select from orders where drop_id = $1
+             and (state = 'reserved' or (state = 'paid' and decision = 'cancelled')))
        returning id`,
       [id, now],
     );

@@ -127,18 +127,24 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
   /**
    * Payments at odds with an order that has ended without them: open or captured, while the order
    * is released. Each has to be closed, taken late, or refunded; the sweeper drives them again.
+   * Looks at those captured from `since` on (from the first when absent) and until `before`.
    */
-  async function stray(options: { before: number; limit: number }): Promise<Payment[]> {
+  async function stray(options: {
+    since?: number;
+    before: number;
+    limit: number;
+  }): Promise<Payment[]> {
     return await database.query<Payment>(
       `(select ${columns} from payments p join orders o on o.id = p.order_id
-        where p.state in ('started', 'unknown') and p.started_at < $1 and o.state = 'released'
-        order by p.started_at, p.id limit $2)
+        where p.state in ('started', 'unknown') and p.started_at < $2 and o.state = 'released'
+        order by p.started_at, p.id limit $3)
        union all
-       (select ${columns} from orders o join payments p on p.order_id = o.id
-        where o.state = 'released' and p.state = 'captured' and p.captured_at < $1
-        order by p.captured_at, p.id limit $2)
-       limit $2`,
-      [options.before, options.limit],
+       (select ${columns} from payments p join orders o on o.id = p.order_id
+        where p.state = 'captured' and p.captured_at >= $1 and p.captured_at < $2
+          and o.state = 'released'
+        order by p.captured_at, p.id limit $3)
+       limit $3`,
+      [options.since ?? 0, options.before, options.limit],
     );
   }
 
