@@ -6,6 +6,8 @@ import { startRedis } from './redis.ts';
 const image = process.env.FLASHDROP_TEST_REDIS_IMAGE ?? 'redis:7';
 const containerPort = 6379;
 
+type SharedRedis = { url: string; kind: string; stop(): Promise<void> };
+
 /** One real Redis for the whole run: a container where that is at hand, else a child process. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const redis = await start();
@@ -15,18 +17,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return redis.stop;
 }
 
-async function start(): Promise<{ url: string; kind: string; stop(): Promise<void> }> {
+async function start(): Promise<SharedRedis> {
   // An image is never fetched here: a test run should not depend on a registry.
-  if (dockerAnswers(process.env) && dockerHasImage(process.env, image)) return startContainer();
-  const redis = await startRedis();
-  return {
-    url: redis.url,
-    kind: 'a local redis-server (no Docker image at hand)',
-    stop: redis.remove,
-  };
+  const container = dockerAnswers(process.env) && dockerHasImage(process.env, image);
+  if (!container) return startLocal('no Docker engine with the image at hand');
+  return startContainer().catch((error: Error) => startLocal(`no container: ${error.message}`));
 }
 
-async function startContainer(): Promise<{ url: string; kind: string; stop(): Promise<void> }> {
+async function startLocal(why: string): Promise<SharedRedis> {
+  const redis = await startRedis();
+  return { url: redis.url, kind: `a local redis-server (${why})`, stop: redis.remove };
+}
+
+async function startContainer(): Promise<SharedRedis> {
   const container = await new GenericContainer(image)
     .withCommand([
       'redis-server',
