@@ -11,7 +11,7 @@
 -- include: book
 local keys = { stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4], holds = KEYS[5], outbox = KEYS[6] }
 local rules = redis.call('HMGET', KEYS[1], 'phase', 'lateCapture')
-local book = openBook(keys, ARGV)
+local book = openBook(keys, ARGV, clock())
 
 local function canRetake(record)
   if record.reason ~= 'expired' or rules[2] ~= 'retake' or rules[1] == 'cancelled' then return false end

@@ -8,7 +8,7 @@
 -- include: record
 -- include: book
 local keys = { stock = KEYS[1], orders = KEYS[2], buyers = KEYS[3], holds = KEYS[4], outbox = KEYS[5] }
-local book = openBook(keys, ARGV)
+local book = openBook(keys, ARGV, clock())
 
 local reply = { 'done', string.format('%.0f', book.now) }
 for i, digest in ipairs(ARGV) do

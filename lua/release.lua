@@ -10,7 +10,7 @@
 local keys = { stock = KEYS[1], orders = KEYS[2], buyers = KEYS[3], holds = KEYS[4], outbox = KEYS[5] }
 local digests = {}
 for i = 1, #ARGV, 2 do digests[#digests + 1] = ARGV[i] end
-local book = openBook(keys, digests)
+local book = openBook(keys, digests, clock())
 
 local reply = { 'done', string.format('%.0f', book.now) }
 for i, digest in ipairs(digests) do

@@ -8,9 +8,10 @@
 -- include: book
 local keys = { stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4], holds = KEYS[5], outbox = KEYS[6] }
 local cancelled = redis.call('HGET', KEYS[1], 'phase') == 'cancelled'
-local before = cancelled and '+inf' or clock()
-local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', before, 'LIMIT', 0, ARGV[1])
-local book = openBook(keys, digests)
+local now = clock()
+local upTo = cancelled and '+inf' or now
+local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'LIMIT', 0, ARGV[1])
+local book = openBook(keys, digests, now)
 
 for _, digest in ipairs(digests) do
   local record = book.records[digest]
@@ -19,4 +20,4 @@ for _, digest in ipairs(digests) do
 end
 book.write()
 local due = redis.call('ZRANGE', keys.holds, 0, 0, 'WITHSCORES')[2] or ''
-return { 'done', string.format('%.0f', book.now), #digests, due }
+return { 'done', string.format('%.0f', now), #digests, due }

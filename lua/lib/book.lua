@@ -1,8 +1,9 @@
 -- The book of one call: reads what a batch of known orders needs, lets the script decide, and
 -- writes everything once at the end. Nothing is written before every decision is taken; a figure
--- that would fall below zero is a bug and fails the call before its first write.
-local function openBook(keys, digests)
-  local book = { now = clock(), records = {}, moved = {}, stock = {}, units = {} }
+-- that would fall below zero is a bug and fails the call before its first write. `now` is the one
+-- instant of the call: the server's clock goes on while a script runs.
+local function openBook(keys, digests, now)
+  local book = { now = now, records = {}, moved = {}, stock = {}, units = {} }
   local texts = #digests > 0 and redis.call('HMGET', keys.orders, unpack(digests)) or {}
   for i, digest in ipairs(digests) do
     if texts[i] then book.records[digest] = unpackRecord(texts[i]) end
@@ -32,12 +33,14 @@ local function openBook(keys, digests)
 
   -- Moves a record's units between two figures of its item (available, held, sold).
   function book.move(digest, record, state, from, to)
-    local figures, units = book.figures(record.item), book.buyer(record)
+    local figures = book.figures(record.item)
     figures[from] = figures[from] - record.quantity
     figures[to] = figures[to] + record.quantity
     if from == 'available' then
+      local units = book.buyer(record)
       units.count, units.last = units.count + record.quantity, digest
     elseif to == 'available' then
+      local units = book.buyer(record)
       units.count = units.count - record.quantity
       if units.last == digest then units.last = '' end
     end
