@@ -27,6 +27,7 @@ for i = 9, #ARGV, 3 do
     stock[#stock + 1], stock[#stock + 2] = pair[1] .. ':' .. item, pair[2]
   end
 end
-redis.call('HSET', rulesKey, unpack(rules))
+-- The stock is the longer list: were it too long for unpack, this fails before the first write.
 if not current then redis.call('HSET', stockKey, unpack(stock)) end
+redis.call('HSET', rulesKey, unpack(rules))
 return { 'published', version }
