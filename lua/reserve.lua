@@ -44,8 +44,10 @@ local function itemOf(index)
   return item
 end
 
+local dueAt
 local function nextDue()
-  return redis.call('ZRANGE', holdsKey, 0, 0, 'WITHSCORES')[2] or expiresAt
+  dueAt = dueAt or redis.call('ZRANGE', holdsKey, 0, 0, 'WITHSCORES')[2] or expiresAt
+  return dueAt
 end
 
 local orderPairs, buyerPairs, dues = {}, {}, {}
