@@ -1,0 +1,256 @@
+import fc from 'fast-check';
+import type { Drop } from '../../src/domain/drop.ts';
+import { newDropId, orderRef } from '../../src/domain/ids.ts';
+import type { ReleaseReason } from '../../src/domain/order.ts';
+import { laneKeyNames } from '../../src/inventory/keys.ts';
+import { type Adjustment, allotmentMax, type Lanes } from '../../src/inventory/lanes.ts';
+import * as lane from './model.ts';
+import { compareWhole, newReal, type Real, serverTime, sideBySide } from './side-by-side.ts';
+
+type Command = fc.AsyncCommand<lane.Model, Real>;
+type Sides = { model: lane.Model; real: Real };
+
+const farMs = 1_000_000_000;
+// Few of each, so that random commands meet one another. The names try the packing of records.
+const buyers = ['ann', 'b|o|b:1', 'cé\n"0"'];
+const reasons: ReleaseReason[] = ['expired', 'cancelled', 'declined', ''];
+
+// What a key asks for by habit; the drops have two items, so 2 is one that they do not know.
+const habits = [
+  { key: 'k1', item: 0, quantity: 1, method: 'wallet' },
+  { key: 'k2', item: 0, quantity: 1, method: 'wallet' },
+  { key: 'k3', item: 0, quantity: 2, method: 'card' },
+  { key: 'k4', item: 1, quantity: 1, method: 'wallet' },
+  { key: 'k5', item: 1, quantity: 3, method: 'wallet' },
+  { key: 'k6', item: 2, quantity: 1, method: 'wallet' },
+];
+const oddities = [{}, {}, {}, {}, {}, {}, { item: 1 }, { quantity: 2 }, { method: 'card' }];
+const wish = fc
+  .tuple(
+    fc.constantFrom(...buyers),
+    fc.constantFrom(...habits, ...habits.slice(0, 5)),
+    fc.constantFrom(...oddities),
+  )
+  .map(([buyer, habit, odd]) => ({ buyer, ...habit, ...odd }));
+type Wish = typeof wish extends fc.Arbitrary<infer T> ? T : never;
+
+const adjustments = [
+  { id: 'e1', item: 0, delta: 3, reason: 'recount' },
+  { id: 'e1', item: 0, delta: 3, reason: 'a|b' },
+  { id: 'e2', item: 0, delta: -1, reason: 'a|b' },
+  { id: 'e3', item: 1, delta: -2, reason: 'recount' },
+  { id: 'e3', item: 0, delta: -2, reason: 'recount' },
+  { id: 'e4', item: 1, delta: allotmentMax, reason: 'too much' },
+  { id: 'e5', item: 0, delta: -9, reason: 'recount' },
+  { id: 'e6', item: 2, delta: 1, reason: 'recount' },
+];
+
+const rules = fc.record({
+  step: fc.constantFrom(1, 1, 1, 2, 0, -1),
+  first: fc.boolean(),
+  phase: fc.constantFrom('live', 'live', 'live', 'live', 'paused', 'ended', 'cancelled'),
+  window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'over'),
+  // Due at once, due while the sequence runs, or never.
+  holdMs: fc.constantFrom(0, 2, farMs),
+  lateCapture: fc.constantFrom('retake', 'retake', 'refund'),
+  items: fc.tuple(...[0, 1].map(() => itemRules())),
+});
+
+function itemRules() {
+  return fc.record({
+    // The large price makes amounts of 13 digits, which Lua must not print as 1e+12.
+    unitAmount: fc.constantFrom(1999, 0, 333_333_333_333),
+    perBuyer: fc.constantFrom(4, 3, 1),
+    allotment: fc.constantFrom(3, 5, 8, 1, 0),
+  });
+}
+
+type RulesDraw = typeof rules extends fc.Arbitrary<infer T> ? T : never;
+
+const picks = fc.array(fc.nat(1000), { minLength: 1, maxLength: 4 });
+
+/** Random sequences of calls to one lane, most of which begin with a first publish. */
+function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
+  const reserve = fc
+    .array(wish, { minLength: 1, maxLength: 6 })
+    .map((wishes) => command('reserve', wishes, reserveWishes));
+  const confirm = picks.map((drawn) => command('confirm', drawn, confirmOrders));
+  const release = fc
+    .array(fc.tuple(fc.nat(1000), fc.constantFrom(...reasons)), { minLength: 1, maxLength: 4 })
+    .map((drawn) => command('release', drawn, releaseOrders));
+  const refund = picks.map((drawn) => command('refund', drawn, refundOrders));
+  const sweep = fc.integer({ min: 0, max: 3 }).map((limit) => command('sweep', limit, sweepHolds));
+  const adjust = fc.constantFrom(...adjustments).map((draw) => command('adjust', draw, adjustItem));
+  const publish = rules.map((draw) => command('publish', draw, publishRules));
+  const inspect = fc.constant(command('inspect', '', inspectLane));
+  const wait = fc.constant(command('wait', '', untilDue));
+  const known: fc.Arbitrary<Command>[] = [
+    ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund],
+    ...[sweep, sweep, adjust, publish, inspect, wait],
+  ];
+  const start = rules.map((draw) => [
+    command('publish', { ...draw, first: true, phase: 'live', window: 'open' }, publishRules),
+  ]);
+  return fc.tuple(
+    fc.oneof({ weight: 9, arbitrary: start }, { weight: 1, arbitrary: fc.constant([]) }),
+    fc.commands(known, { maxCommands: 60, size: 'max' }),
+  );
+}
+
+export type Ground = {
+  redis: Real['redis'];
+  lanes: Lanes;
+  namespace: string;
+  words: Map<string, number>;
+};
+
+/**
+ * The property: a random sequence against a fresh lane, each answer as it comes and everything kept
+ * at the end, is what the model says.
+ */
+export function laneAgreesWithModel(ground: Ground) {
+  return fc.asyncProperty(laneCommands(), async ([start, rest]) => {
+    const ref = { drop: newDropId(), lane: 0 };
+    const real = newReal({ ...ground, ref });
+    const model = lane.newModel(ref);
+    try {
+      for (const command of start) await command.run(model, real);
+      await fc.asyncModelRun(() => ({ model, real }), rest);
+      await compareWhole({ model, real });
+    } finally {
+      await ground.redis.del(...laneKeyNames.map(real.key));
+    }
+  });
+}
+
+function command<Draw>(
+  name: string,
+  draw: Draw,
+  run: (sides: Sides, draw: Draw) => Promise<void>,
+): Command {
+  return {
+    check: () => true,
+    run: (model, real) => run({ model, real }, draw),
+    toString: () => `${name}(${fc.stringify(draw)})`,
+  };
+}
+
+/** The order a drawn number means: one that the lane knows or, one time in ten, none. */
+function pick({ model }: Sides, drawn: number): string {
+  const known = [...model.orders.keys()];
+  if (known.length === 0 || drawn % 10 === 0) return 'unknown-0123456789abcd';
+  return known[drawn % known.length] as string;
+}
+
+function reserveWishes(sides: Sides, wishes: Wish[]) {
+  const { model, real } = sides;
+  const batch = wishes.map(({ key, ...asked }) => ({
+    ...asked,
+    digest: orderRef(real.ref.drop, asked.buyer, key, 1).digest,
+  }));
+  return sideBySide(
+    'reserve',
+    sides,
+    () => real.lanes.reserve(real.ref, batch),
+    (now) => lane.reserve(model, batch, now),
+  );
+}
+
+function confirmOrders(sides: Sides, drawn: number[]) {
+  const digests = drawn.map((number) => pick(sides, number));
+  return sideBySide(
+    'confirm',
+    sides,
+    () => sides.real.lanes.confirm(sides.real.ref, digests),
+    (now) => lane.confirm(sides.model, digests, now),
+  );
+}
+
+function releaseOrders(sides: Sides, drawn: [number, ReleaseReason][]) {
+  const orders = drawn.map(([number, reason]) => ({ digest: pick(sides, number), reason }));
+  return sideBySide(
+    'release',
+    sides,
+    () => sides.real.lanes.release(sides.real.ref, orders),
+    (now) => lane.release(sides.model, orders, now),
+  );
+}
+
+function refundOrders(sides: Sides, drawn: number[]) {
+  const digests = drawn.map((number) => pick(sides, number));
+  return sideBySide(
+    'refund',
+    sides,
+    () => sides.real.lanes.refund(sides.real.ref, digests),
+    (now) => lane.refund(sides.model, digests, now),
+  );
+}
+
+function sweepHolds(sides: Sides, limit: number) {
+  return sideBySide(
+    'sweep',
+    sides,
+    () => sides.real.lanes.sweep(sides.real.ref, limit),
+    (now) => lane.sweep(sides.model, limit, now),
+  );
+}
+
+function adjustItem(sides: Sides, adjustment: Adjustment) {
+  return sideBySide(
+    'adjust',
+    sides,
+    () => sides.real.lanes.adjust(sides.real.ref, adjustment),
+    (now) => lane.adjust(sides.model, adjustment, { now, allotmentMax }),
+  );
+}
+
+async function publishRules(sides: Sides, draw: RulesDraw) {
+  const { model, real } = sides;
+  const now = await serverTime(real.redis);
+  const windows = {
+    open: { startsAt: now - farMs, endsAt: now + farMs },
+    before: { startsAt: now + farMs, endsAt: now + 2 * farMs },
+    over: { startsAt: now - 2 * farMs, endsAt: now - farMs },
+  };
+  const { step, first, phase, window, items, ...plain } = draw;
+  const timed = { ...plain, ...windows[window as keyof typeof windows] };
+  const drop: Drop = {
+    ...(timed as typeof timed & Pick<Drop, 'lateCapture'>),
+    id: real.ref.drop,
+    merchantId: 'mer_one',
+    title: 'a "drop" | é',
+    currency: 'CNY',
+    lanes: 1,
+    version: (model.rules?.version ?? 1) + step,
+    decision: phase as Drop['decision'],
+    items: items.map((item, i) => ({ sku: `sku-${i}`, title: 'an item', ...item })),
+  };
+  const { startsAt, endsAt, holdMs, lateCapture, version } = drop;
+  const next = { version, phase: drop.decision, startsAt, endsAt, holdMs, lateCapture, items };
+  await sideBySide(
+    'publish',
+    sides,
+    () => real.lanes.publish(drop, 0, first),
+    () => {
+      const answer = lane.publish(model, next, first);
+      if (answer === 'published') real.drop = drop;
+      return answer;
+    },
+  );
+}
+
+function inspectLane({ model, real }: Sides) {
+  return sideBySide(
+    'inspect',
+    { model, real },
+    () => real.lanes.inspect(real.ref),
+    (now) => lane.inspect(model, { now, lastEvent: real.lastEvent }),
+  );
+}
+
+/** Lets the server's clock pass the short holds. */
+async function untilDue({ model, real }: Sides): Promise<void> {
+  const due = lane.holdsOf(model)[0]?.expiresAt;
+  if (due === undefined || due > (await serverTime(real.redis)) + 5) return;
+  while ((await serverTime(real.redis)) < due);
+}

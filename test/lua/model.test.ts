@@ -1,0 +1,33 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connectHot } from '../../src/inventory/connection.ts';
+import { openLanes } from '../../src/inventory/lanes.ts';
+import { type ScriptName, scripts } from '../../src/inventory/scripts.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+import { testSeed } from '../support/seed.ts';
+import { laneAgreesWithModel } from './commands.ts';
+
+const redis = connectHot(sharedRedisUrl(), { timeoutMs: 5_000 });
+const namespace = 'test-model';
+
+beforeAll(() => new Promise<void>((resolve) => redis.once('ready', resolve)));
+afterAll(() => redis.disconnect());
+
+test('whatever is called in whatever order, a lane does what its model does', async () => {
+  const words = new Map<string, number>();
+  const lanes = openLanes(redis, namespace);
+  await fc.assert(laneAgreesWithModel({ redis, lanes, namespace, words }), {
+    seed: testSeed('lane model'),
+    numRuns: 250,
+    // Bias would make most sequences very short, and a lane has a past only after some calls.
+    unbiased: true,
+  });
+  // A random test proves nothing about an answer that it never had.
+  expect(new Set(words.keys())).toEqual(new Set(everyWord()));
+  expect(await redis.keys(`${namespace}:*`)).toEqual([]);
+}, 60_000);
+
+function everyWord(): string[] {
+  const names = Object.keys(scripts) as ScriptName[];
+  return names.flatMap((name) => scripts[name].replies.map((word) => `${name} ${word}`));
+}

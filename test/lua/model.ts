@@ -1,0 +1,299 @@
+import type { Decision, LateCapture } from '../../src/domain/drop.ts';
+import { type LaneRef, orderId } from '../../src/domain/ids.ts';
+import type { Order, ReleaseReason } from '../../src/domain/order.ts';
+import type { Adjustment, Reservation } from '../../src/inventory/lanes.ts';
+import type {
+  Adjusted,
+  Confirmed,
+  Figures,
+  Inspected,
+  Refunded,
+  Released,
+  Reserved,
+} from '../../src/inventory/replies.ts';
+
+export type Rules = {
+  version: number;
+  phase: Decision;
+  startsAt: number;
+  endsAt: number;
+  holdMs: number;
+  lateCapture: LateCapture;
+  items: { unitAmount: number; perBuyer: number; allotment: number }[];
+};
+
+/**
+ * A lane as it ought to be. It keeps orders and allotments only; what the scripts keep as counters
+ * (available, held, sold, a buyer's units, the holds) is added up from the orders each time.
+ */
+export type Model = {
+  ref: LaneRef;
+  rules: Rules | undefined;
+  allotments: number[];
+  orders: Map<string, Order>;
+  /** `<item>:<buyer>` → the digest of the order that last gave the buyer units. */
+  lastTaker: Map<string, string>;
+  edits: Map<string, { figures: Figures; request: string }>;
+  /** What the outbox ought to hold: for each call that changed something, field → value. */
+  outbox: Map<string, string>[];
+};
+
+export function newModel(ref: LaneRef): Model {
+  return {
+    ref,
+    rules: undefined,
+    allotments: [],
+    orders: new Map(),
+    lastTaker: new Map(),
+    edits: new Map(),
+    outbox: [],
+  };
+}
+
+export const letters = { reserved: 'r', paid: 'p', released: 'x', refunded: 'f' } as const;
+
+export function packed(order: Order): string {
+  const { item, quantity, amount, expiresAt, version, method, reason, buyer } = order;
+  const parts = [item, quantity, amount, expiresAt, version, method, reason, buyer];
+  return [letters[order.state], ...parts].join('|');
+}
+
+export function figuresOf(model: Model, item: number): Figures {
+  const allotment = model.allotments[item] as number;
+  const held = unitsOf(model, (order) => order.item === item && order.state === 'reserved');
+  const sold = unitsOf(model, (order) => order.item === item && order.state === 'paid');
+  return { available: allotment - held - sold, held, sold, allotment };
+}
+
+export function digestOf(order: Order): string {
+  return order.id.slice(-22);
+}
+
+/** Reserved orders, the earliest end of hold first; equal ends stand in the order of digests. */
+export function holdsOf(model: Model): Order[] {
+  return [...model.orders.values()]
+    .filter((order) => order.state === 'reserved')
+    .sort((a, b) => a.expiresAt - b.expiresAt || (digestOf(a) < digestOf(b) ? -1 : 1));
+}
+
+/** What each buyer holds or owns: `<item>:<buyer>` → units and the order that gave them last. */
+export function buyersOf(model: Model): Map<string, { units: number; last: string }> {
+  const buyers = new Map<string, { units: number; last: string }>();
+  for (const order of model.orders.values()) {
+    if (!keepsUnits(order)) continue;
+    const field = `${order.item}:${order.buyer}`;
+    const units = (buyers.get(field)?.units ?? 0) + order.quantity;
+    const last = model.lastTaker.get(field) as string;
+    const stands = keepsUnits(model.orders.get(last) as Order);
+    buyers.set(field, { units, last: stands ? last : '' });
+  }
+  return buyers;
+}
+
+export function reserve(model: Model, reservations: Reservation[], now: number): Reserved[] {
+  const { rules, ref } = model;
+  if (!rules) return reservations.map(() => ({ status: 'missing' }));
+  const dueAt = holdsOf(model)[0]?.expiresAt ?? now + rules.holdMs;
+  const changed: Order[] = [];
+  const answers = reservations.map(({ digest, buyer, item, quantity, method }): Reserved => {
+    const known = model.orders.get(digest);
+    if (known) {
+      const same = known.item === item && known.quantity === quantity && known.method === method;
+      return same ? { status: 'replayed', order: { ...known } } : { status: 'reused' };
+    }
+    if (rules.phase === 'cancelled') return { status: 'cancelled' };
+    if (rules.phase === 'ended' || now >= rules.endsAt) return { status: 'ended' };
+    if (rules.phase === 'paused') return { status: 'paused' };
+    if (now < rules.startsAt) return { status: 'not_open', startsAt: rules.startsAt };
+    const rule = rules.items[item];
+    if (!rule) return { status: 'unknown_item' };
+    const owned = buyersOf(model).get(`${item}:${buyer}`);
+    if ((owned?.units ?? 0) + quantity > rule.perBuyer) {
+      const last = owned?.last;
+      const holder = last ? orderId({ ...ref, digest: last }) : undefined;
+      return { status: 'buyer_limit', holder };
+    }
+    const { available, held } = figuresOf(model, item);
+    if (available + held < quantity) return { status: 'sold_out', available };
+    if (available < quantity) return { status: 'all_held', available, dueAt };
+    const order: Order = {
+      id: orderId({ ...ref, digest }),
+      drop: ref.drop,
+      buyer,
+      state: 'reserved',
+      item,
+      quantity,
+      amount: rule.unitAmount * quantity,
+      expiresAt: now + rules.holdMs,
+      version: 1,
+      method,
+      reason: '',
+    };
+    model.orders.set(digest, order);
+    model.lastTaker.set(`${item}:${buyer}`, digest);
+    changed.push(order);
+    return { status: 'reserved', order: { ...order } };
+  });
+  record(model, changed, now);
+  return answers;
+}
+
+export function confirm(model: Model, digests: string[], now: number): Confirmed[] {
+  return moveEach(model, digests, now, (order) => {
+    if (order.state === 'paid' || order.state === 'refunded') return 'already';
+    if (order.state === 'reserved') {
+      move(order, 'paid', '');
+      return 'paid';
+    }
+    if (!canRetake(model, order)) return 'gone';
+    move(order, 'paid', '');
+    model.lastTaker.set(`${order.item}:${order.buyer}`, digestOf(order));
+    return 'retaken';
+  });
+}
+
+export function release(
+  model: Model,
+  orders: { digest: string; reason: ReleaseReason }[],
+  now: number,
+): Released[] {
+  const digests = orders.map((order) => order.digest);
+  return moveEach(model, digests, now, (order, index) => {
+    if (order.state === 'released') return 'already';
+    if (order.state !== 'reserved') return 'refused';
+    move(order, 'released', orders[index]?.reason ?? '');
+    return 'released';
+  });
+}
+
+export function refund(model: Model, digests: string[], now: number): Refunded[] {
+  return moveEach(model, digests, now, (order) => {
+    if (order.state === 'refunded') return 'already';
+    if (order.state !== 'paid') return 'refused';
+    move(order, 'refunded', '');
+    return 'refunded';
+  });
+}
+
+export function sweep(
+  model: Model,
+  limit: number,
+  now: number,
+): { released: number; now: number; dueAt: number | undefined } {
+  const cancelled = model.rules?.phase === 'cancelled';
+  const due = holdsOf(model)
+    .filter((order) => cancelled || order.expiresAt <= now)
+    .slice(0, limit);
+  for (const order of due) move(order, 'released', cancelled ? 'drop_cancelled' : 'expired');
+  record(model, due, now);
+  return { released: due.length, now, dueAt: holdsOf(model)[0]?.expiresAt };
+}
+
+export function adjust(
+  model: Model,
+  { id, item, delta, reason }: Adjustment,
+  options: { now: number; allotmentMax: number },
+): Adjusted {
+  if (!model.rules) return { status: 'missing' };
+  const request = `${item}|${delta}|${reason}`;
+  const before = model.edits.get(id);
+  if (before && before.request !== request) return { status: 'reused' };
+  if (before) return { status: 'already', figures: before.figures };
+  const { phase } = model.rules;
+  if (phase === 'ended' || phase === 'cancelled') return { status: 'closed' };
+  if (!model.rules.items[item]) return { status: 'unknown_item' };
+  const { available, allotment } = figuresOf(model, item);
+  if (available + delta < 0) return { status: 'below', available };
+  if (allotment + delta > options.allotmentMax) return { status: 'over', allotment };
+  model.allotments[item] = allotment + delta;
+  const figures = figuresOf(model, item);
+  model.edits.set(id, { figures, request });
+  model.outbox.push(
+    new Map([
+      ['at', String(options.now)],
+      [`adjust:${id}`, request],
+    ]),
+  );
+  return { status: 'adjusted', figures };
+}
+
+export function inspect(model: Model, at: { now: number; lastEvent: string }): Inspected {
+  const { now, lastEvent } = at;
+  if (!model.rules) return { status: 'missing', now };
+  const holds = holdsOf(model);
+  return {
+    status: 'done',
+    now,
+    version: model.rules.version,
+    phase: model.rules.phase,
+    orders: model.orders.size,
+    holds: holds.length,
+    dueAt: holds[0]?.expiresAt,
+    backlog: model.outbox.length,
+    lastEvent,
+    items: model.allotments.map((_, item) => figuresOf(model, item)),
+  };
+}
+
+export function publish(
+  model: Model,
+  rules: Rules,
+  first: boolean,
+): 'published' | 'already' | 'lost' {
+  if (model.rules && model.rules.version >= rules.version) return 'already';
+  if (!model.rules && !first) return 'lost';
+  if (!model.rules) model.allotments = rules.items.map((item) => item.allotment);
+  model.rules = rules;
+  return 'published';
+}
+
+function keepsUnits(order: Order): boolean {
+  return order.state === 'reserved' || order.state === 'paid';
+}
+
+function unitsOf(model: Model, counts: (order: Order) => boolean): number {
+  let units = 0;
+  for (const order of model.orders.values()) if (counts(order)) units += order.quantity;
+  return units;
+}
+
+function canRetake(model: Model, order: Order): boolean {
+  const { rules } = model;
+  if (!rules || order.reason !== 'expired' || rules.lateCapture !== 'retake') return false;
+  if (rules.phase === 'cancelled') return false;
+  if (figuresOf(model, order.item).available < order.quantity) return false;
+  const owned = buyersOf(model).get(`${order.item}:${order.buyer}`)?.units ?? 0;
+  return owned + order.quantity <= (rules.items[order.item]?.perBuyer ?? 0);
+}
+
+function move(order: Order, state: Order['state'], reason: ReleaseReason): void {
+  order.state = state;
+  order.reason = reason;
+  order.version += 1;
+}
+
+function moveEach<Status extends string>(
+  model: Model,
+  digests: string[],
+  now: number,
+  judge: (order: Order, index: number) => Status,
+): ({ status: Status; order: Order } | { status: 'unknown' })[] {
+  const changed = new Set<Order>();
+  const answers = digests.map((digest, index) => {
+    const order = model.orders.get(digest);
+    if (!order) return { status: 'unknown' as const };
+    const { version } = order;
+    const status = judge(order, index);
+    if (order.version !== version) changed.add(order);
+    return { status, order: { ...order } };
+  });
+  record(model, [...changed], now);
+  return answers;
+}
+
+function record(model: Model, changed: Order[], now: number): void {
+  if (changed.length === 0) return;
+  const entry = new Map([['at', String(now)]]);
+  for (const order of changed) entry.set(digestOf(order), packed(order));
+  model.outbox.push(entry);
+}
