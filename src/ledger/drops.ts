@@ -63,7 +63,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** A drop, if it is this merchant's. */
-  async function getOwned(merchantId: string, id: string): Promise<Drop | undefined> {
+  async function getOwned(merchantId: string, id: string): Promise<StoredDrop | undefined> {
     const [drop] = await select(database.query, 'where id = $1 and merchant_id = $2', [
       id,
       merchantId,
@@ -136,7 +136,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** Drops whose lanes the relay and the sweepers watch: ever published and not retired. */
-  async function active(): Promise<Drop[]> {
+  async function active(): Promise<StoredDrop[]> {
     return await select(database.query, 'where version > 0 and retired_at is null order by id');
   }
 

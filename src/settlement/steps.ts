@@ -1,0 +1,9 @@
+import type { RefundStep } from './refunds.ts';
+import type { RelayStep } from './relay.ts';
+import type { SettleStep } from './settle.ts';
+
+/**
+ * Told of each step between two stores as it is taken. Only tests listen: they end the process
+ * there, or let something else happen first.
+ */
+export type OnStep = (step: SettleStep | RefundStep | RelayStep) => void | Promise<void>;

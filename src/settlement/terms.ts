@@ -1,0 +1,31 @@
+import type { Drop } from '../domain/drop.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+
+/** What of a drop is settled when it is created and never changes. */
+export type Terms = Pick<Drop, 'id' | 'merchantId' | 'currency' | 'lanes'> & { skus: string[] };
+
+const dropsMax = 1_000;
+
+/**
+ * Reads the terms of drops from their lanes, and from the ledger where the lanes know nothing, and
+ * remembers them: they may be kept for as long as there is room.
+ */
+export function openTerms(source: {
+  lanes: Pick<Lanes, 'readDrop'>;
+  drops: { get(id: string): Promise<Drop | undefined> };
+}): (drop: string) => Promise<Terms | undefined> {
+  const known = new Map<string, Terms>();
+
+  return async function termsOf(dropId) {
+    const remembered = known.get(dropId);
+    if (remembered) return remembered;
+    const drop =
+      (await source.lanes.readDrop({ drop: dropId, lane: 0 })) ?? (await source.drops.get(dropId));
+    if (!drop) return undefined;
+    const { id, merchantId, currency, lanes } = drop;
+    const terms = { id, merchantId, currency, lanes, skus: drop.items.map((item) => item.sku) };
+    if (known.size >= dropsMax) known.delete(known.keys().next().value as string);
+    known.set(dropId, terms);
+    return terms;
+  };
+}
