@@ -40,6 +40,8 @@ export function openPostgres(options: {
   // Without a listener, a server restart would end the process through an idle connection.
   pool.on('error', options.onIdleError ?? (() => {}));
 
+  const poolQuery = queryOf(pool);
+
   async function attempt<T>(work: (query: Query) => Promise<T>): Promise<T> {
     const client = await pool.connect();
     // A connection that breaks between two statements also raises an event; the statement throws.
@@ -64,19 +66,22 @@ export function openPostgres(options: {
 
   return {
     kind: 'postgres',
-    query: queryOf(pool),
-    async transaction(work) {
-      for (let tries = 1; ; tries += 1) {
-        try {
-          return await attempt(work);
-        } catch (error) {
-          if (tries >= attemptsMax || !isRetryable(error)) throw error;
-          await wait(Math.random() * 10 * 2 ** tries);
-        }
-      }
-    },
+    query: (sql, params) => retried(() => poolQuery(sql, params)),
+    transaction: (work) => retried(() => attempt(work)),
     close: () => pool.end(),
   };
+}
+
+/** Runs again, a few times and with growing jitter, what the server undid to let others pass. */
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries >= attemptsMax || !isRetryable(error)) throw error;
+      await wait(Math.random() * 10 * 2 ** tries);
+    }
+  }
 }
 
 function queryOf(runner: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>): Query {

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import type { Database } from '../../src/ledger/database.ts';
+import { migrate, readMigrations } from '../../src/ledger/migrations.ts';
+import { openPglite } from '../../src/ledger/pglite.ts';
+import { openPostgres } from '../../src/ledger/postgres.ts';
+import { onEachLedger } from '../support/ledgers.ts';
+
+const known = readMigrations();
+const next = {
+  number: known.length + 1,
+  name: 'next.sql',
+  sql: 'create table next_one (id integer); create table next_two (id integer);',
+  sha256: 'next',
+};
+
+onEachLedger((ledger) => {
+  const database = (): Database => ledger().database;
+
+  describe('a schema', () => {
+    it('that is up to date is left alone', async () => {
+      expect(await migrate(database())).toBe(0);
+    });
+
+    it('whose applied file has changed is refused by name', async () => {
+      const changed = known.map((one, n) => (n === 1 ? { ...one, sha256: 'other' } : one));
+      await expect(migrate(database(), changed)).rejects.toThrow(
+        /^sql\/0002_drops\.sql differs from the file the ledger was made with: restore it/,
+      );
+    });
+
+    it('newer than the program is refused', async () => {
+      await expect(migrate(database(), known.slice(0, 2))).rejects.toThrow(
+        /written by a newer flashdrop \(it has 0004_money\.sql\): start that version/,
+      );
+    });
+
+    it('is untouched by a migration that fails half-way', async () => {
+      const broken = { ...next, sql: `${next.sql} create table next_two (id integer);` };
+      await expect(migrate(database(), [...known, broken])).rejects.toThrow(/next_two/);
+      const tables = await database().query(
+        `select table_name from information_schema.tables where table_name like 'next%'`,
+      );
+      expect(tables).toEqual([]);
+    });
+
+    it('is migrated once by processes that start together', async () => {
+      const counts = await Promise.all(
+        Array.from({ length: 6 }, () => migrate(database(), [...known, next])),
+      );
+      expect(counts.reduce((sum, count) => sum + count)).toBe(1);
+      await expect(migrate(database())).rejects.toThrow(/newer flashdrop/);
+    });
+  });
+});
+
+it('an empty database is migrated once by programs that start together', async () => {
+  const database = await openPglite();
+  try {
+    const counts = await Promise.all([migrate(database), migrate(database), migrate(database)]);
+    expect(counts.reduce((sum, count) => sum + count)).toBe(known.length);
+  } finally {
+    await database.close();
+  }
+});
+
+it('a server that is away is told by an error, not by a crash or a hang', async () => {
+  const database = openPostgres({ url: 'postgres://nobody@127.0.0.1:1/nothing' });
+  try {
+    await expect(migrate(database)).rejects.toThrow(/ECONNREFUSED/);
+  } finally {
+    await database.close();
+  }
+});

@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeCursor } from '../../src/ledger/cursor.ts';
+import { onEachLedger } from '../support/ledgers.ts';
+import { testSeed } from '../support/seed.ts';
+import { createDrop, orderOf } from './samples.ts';
+
+onEachLedger((ledger) => {
+  describe('orders', () => {
+    it('keep the latest view and each first instant, in whatever order events arrive', async () => {
+      const drop = await createDrop(ledger());
+      const seed = testSeed('orders in any order');
+      // A late capture: reserved, released, taken again, refunded.
+      const story = (['reserved', 'released', 'paid', 'refunded'] as const).map((state, index) => ({
+        state,
+        at: 1_000 + index,
+        version: index + 1,
+      }));
+      const arrivals = fc.array(fc.nat(3), { minLength: 0, maxLength: 6 }).chain((repeats) =>
+        fc.tuple(
+          fc.shuffledSubarray([0, 1, 2, 3, ...repeats.map((index) => index)], {
+            minLength: 4 + repeats.length,
+          }),
+          fc.integer({ min: 1, max: 5 }),
+        ),
+      );
+      await fc.assert(
+        fc.asyncProperty(arrivals, async ([indexes, batchSize]) => {
+          const order = orderOf(drop);
+          const events = indexes.map((index) => {
+            const { state, at, version } = story[index] as (typeof story)[number];
+            const reason = state === 'released' ? ('expired' as const) : ('' as const);
+            return { order: { ...order, state, version, reason }, at };
+          });
+          for (let start = 0; start < events.length; start += batchSize) {
+            await ledger().orders.upsert(events.slice(start, start + batchSize));
+          }
+          expect(await ledger().orders.get(order.id)).toEqual({
+            ...order,
+            state: 'refunded',
+            version: 4,
+            lane: 0,
+            reservedAt: 1_000,
+            releasedAt: 1_001,
+            paidAt: 1_002,
+            refundedAt: 1_003,
+          });
+        }),
+        { seed, numRuns: 40 },
+      );
+    });
+
+    it('survive two relays writing the same batch in opposite orders', async () => {
+      const drop = await createDrop(ledger());
+      const events = Array.from({ length: 200 }, () => ({ order: orderOf(drop), at: 5 }));
+      await Promise.all(
+        Array.from({ length: 8 }, (_, relay) =>
+          ledger().orders.upsert(relay % 2 ? events : events.toReversed()),
+        ),
+      );
+      expect(await ledger().orders.counts(drop.id)).toMatchObject({ reserved: 200 });
+    });
+
+    it('are paged and exported once each, oldest first', async () => {
+      const drop = await createDrop(ledger());
+      const events = Array.from({ length: 25 }, (_, n) => ({
+        order: orderOf(drop),
+        at: 100 + Math.floor(n / 10), // many share an instant
+      }));
+      await ledger().orders.upsert(events);
+      const first = await ledger().orders.page({ drop: drop.id, limit: 20 });
+      const second = await ledger().orders.page({ drop: drop.id, cursor: first.next, limit: 20 });
+      expect(first.rows).toHaveLength(20);
+      expect(second).toMatchObject({ rows: { length: 5 } });
+      expect(second.next).toBeUndefined();
+      const exported: string[] = [];
+      for await (const order of ledger().orders.stream(drop.id, 7)) exported.push(order.id);
+      expect(exported).toEqual([...first.rows, ...second.rows].map((order) => order.id));
+      expect(new Set(exported)).toEqual(new Set(events.map(({ order }) => order.id)));
+    });
+
+    it('that stay reserved are found again, and no others', async () => {
+      const drop = await createDrop(ledger());
+      const [old, young, done] = [orderOf(drop), orderOf(drop), orderOf(drop)];
+      await ledger().orders.upsert([
+        { order: old, at: 10 },
+        { order: young, at: 20 },
+        { order: { ...done, state: 'paid', version: 2 }, at: 10 },
+      ]);
+      const stuck = await ledger().orders.stuck({ reservedBefore: 20, limit: 1_000 });
+      expect(stuck.filter((order) => order.drop === drop.id).map((order) => order.id)).toEqual([
+        old.id,
+      ]);
+    });
+
+    it('carry text of any kind unharmed', async () => {
+      const drop = await createDrop(ledger());
+      const order = orderOf(drop, { buyer: `O'Neil "\\{},👍\n'; drop table orders; --` });
+      await ledger().orders.upsert([{ order, at: 1 }]);
+      expect(await ledger().orders.get(order.id)).toMatchObject(order);
+    });
+  });
+
+  it('a stock edit is recorded once for each lane', async () => {
+    const drop = await createDrop(ledger());
+    const edit = { id: 'edit-1', drop: drop.id, lane: 0, item: 0, delta: 5, reason: 'more', at: 1 };
+    await ledger().orders.upsert([], { adjustments: [edit, edit] });
+    await ledger().orders.upsert([], { adjustments: [edit, { ...edit, lane: 1, delta: 2 }] });
+    expect(await ledger().orders.adjustments(drop.id)).toHaveLength(2);
+    expect(await ledger().audit.items(drop.id)).toMatchObject([
+      { sku: 'phone', allotment: 50, adjusted: 57 },
+      { sku: 'case', allotment: 10, adjusted: 10 },
+    ]);
+  });
+
+  it('the position of an outbox only moves forward', async () => {
+    const drop = await createDrop(ledger());
+    for (const last of ['100-9', '100-10', '99-99', '100-2']) {
+      await ledger().orders.upsert([], { positions: [{ drop: drop.id, lane: 3, last }] });
+    }
+    expect(await ledger().orders.positions(drop.id)).toEqual([
+      { drop: drop.id, lane: 3, last: '100-10' },
+    ]);
+  });
+
+  it('a batch that fails leaves nothing behind', async () => {
+    const drop = await createDrop(ledger());
+    const good = orderOf(drop);
+    const bad = orderOf(drop, { quantity: 0 });
+    const position = { drop: drop.id, lane: 0, last: '1-1' };
+    await expect(
+      ledger().orders.upsert(
+        [good, bad].map((order) => ({ order, at: 1 })),
+        { positions: [position] },
+      ),
+    ).rejects.toThrow(/orders_quantity_check/);
+    expect(await ledger().orders.get(good.id)).toBeUndefined();
+    expect(await ledger().orders.positions(drop.id)).toEqual([]);
+  });
+});
+
+it('a cursor that is not ours is told apart', () => {
+  for (const text of ['', 'x', '////', Buffer.from('1.a\nb').toString('base64url')]) {
+    expect(decodeCursor(text)).toBeUndefined();
+  }
+});

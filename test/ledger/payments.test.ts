@@ -1,0 +1,221 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Drop } from '../../src/domain/drop.ts';
+import type { Order, OrderState } from '../../src/domain/order.ts';
+import type { PaymentFact } from '../../src/ledger/payments.ts';
+import { openWallet } from '../../src/payments/wallet/wallet.ts';
+import { onEachLedger } from '../support/ledgers.ts';
+import { testSeed } from '../support/seed.ts';
+import { createDrop, orderOf } from './samples.ts';
+
+onEachLedger((ledger) => {
+  const payments = () => ledger().payments;
+
+  const startOf = (order: Order) => ({
+    orderId: order.id,
+    drop: order.drop,
+    provider: 'wallet',
+    amount: order.amount,
+    currency: 'CNY',
+  });
+
+  async function begun(drop: Drop, order = orderOf(drop)): Promise<string> {
+    const [payment] = await payments().begin([startOf(order)]);
+    return (payment as { reference: string }).reference;
+  }
+
+  describe('a payment', () => {
+    it('is begun once for an attempt, however many workers begin it', async () => {
+      const drop = await createDrop(ledger());
+      const starts = Array.from({ length: 50 }, () => startOf(orderOf(drop)));
+      const answers = await Promise.all(
+        Array.from({ length: 6 }, (_, worker) =>
+          payments().begin(worker % 2 ? starts : starts.toReversed()),
+        ),
+      );
+      const all = answers.flat();
+      expect(new Set(all.map((payment) => payment.id)).size).toBe(50);
+      expect(all.filter((payment) => payment.fresh)).toHaveLength(50);
+      expect(answers[1]?.map((payment) => payment.orderId)).toEqual(
+        starts.map((start) => start.orderId),
+      );
+    });
+
+    it('has another reference for another attempt', async () => {
+      const order = orderOf(await createDrop(ledger()));
+      await payments().begin([startOf(order), { ...startOf(order), attempt: 2 }]);
+      expect((await payments().ofOrder(order.id)).map((payment) => payment.reference)).toEqual([
+        `pay_${order.id}_1`,
+        `pay_${order.id}_2`,
+      ]);
+    });
+
+    it('comes to the same end whatever the order, grouping and repetition of facts', async () => {
+      const drop = await createDrop(ledger());
+      const facts: Omit<PaymentFact, 'reference'>[] = [
+        { state: 'unknown' },
+        { state: 'declined', reason: 'closed' },
+        { state: 'captured', amount: 199_900 },
+        { state: 'refunded', amount: 199_900 },
+      ];
+      const order = fc.shuffledSubarray([0, 1, 2, 3, 0, 1, 2, 3], { minLength: 8 });
+      await fc.assert(
+        fc.asyncProperty(order, fc.integer({ min: 1, max: 8 }), async (indexes, batchSize) => {
+          const reference = await begun(drop);
+          const all = indexes.map((n) => ({ reference, ...(facts[n] as (typeof facts)[number]) }));
+          for (let start = 0; start < all.length; start += batchSize) {
+            await payments().record(all.slice(start, start + batchSize));
+          }
+          const [payment] = await payments().find([reference]);
+          expect(payment).toMatchObject({
+            state: 'refunded',
+            amountCaptured: 199_900,
+            amountRefunded: 199_900,
+          });
+          for (const at of [payment?.capturedAt, payment?.declinedAt, payment?.refundedAt]) {
+            expect(at).toBeGreaterThan(0);
+          }
+        }),
+        { seed: testSeed('facts of a payment'), numRuns: 30 },
+      );
+    });
+
+    it('that was captured is not undone by a decline at the same moment', async () => {
+      const drop = await createDrop(ledger());
+      const references = await Promise.all(Array.from({ length: 20 }, () => begun(drop)));
+      const facts = (state: 'captured' | 'declined') =>
+        references.map((reference) => ({ reference, state }));
+      await Promise.all([
+        payments().record(facts('captured')),
+        payments().record(facts('declined').toReversed()),
+        payments().record(facts('captured').toReversed()),
+        payments().record(facts('declined')),
+      ]);
+      const found = await payments().find(references);
+      expect(found.map((payment) => payment.state)).toEqual(references.map(() => 'captured'));
+    });
+
+    it('nobody knows of is left out of the answer', async () => {
+      expect(await payments().record([{ reference: 'pay_x_1', state: 'captured' }])).toEqual([]);
+    });
+  });
+
+  it('a refund that was decided is found until it is finished', async () => {
+    const reference = await begun(await createDrop(ledger()));
+    const asked = async () =>
+      (await payments().refundsAsked({ before: Number.MAX_SAFE_INTEGER, limit: 1_000 })).some(
+        (payment) => payment.reference === reference,
+      );
+    await payments().askRefund([reference]);
+    expect(await asked()).toBe(false); // nothing was captured
+    await payments().record([{ reference, state: 'captured' }]);
+    await payments().askRefund([reference]);
+    expect(await asked()).toBe(true);
+    await payments().finishRefund([reference]);
+    expect(await asked()).toBe(false);
+  });
+
+  it('money that an ended order left behind is found', async () => {
+    const drop = await createDrop(ledger());
+    const states: OrderState[] = ['released', 'released', 'released', 'paid'];
+    const orders = states.map((state) => orderOf(drop, { state, version: 2 }));
+    const [open, captured, declined, paid] = (await Promise.all(
+      orders.map((order) => begun(drop, order)),
+    )) as [string, string, string, string];
+    await payments().record([
+      { reference: captured, state: 'captured' },
+      { reference: declined, state: 'declined' },
+      { reference: paid, state: 'captured' },
+    ]);
+    await ledger().orders.upsert(orders.map((order) => ({ order, at: 1 })));
+    const of = async (since: number) =>
+      (await payments().stray({ since, before: Number.MAX_SAFE_INTEGER, limit: 1_000 }))
+        .filter((payment) => payment.drop === drop.id)
+        .map((payment) => payment.reference);
+    expect(await of(0)).toEqual([open, captured]);
+    expect(await of(Date.now() + 60_000)).toEqual([open]);
+  });
+
+  describe('the audit', () => {
+    /** A drop with a paid, a released and a reserved order whose money is in order. */
+    async function soundDrop() {
+      const drop = await createDrop(ledger());
+      const wallet = openWallet({ database: ledger().database, accounts: ledger().accounts });
+      const orders = [orderOf(drop), orderOf(drop), orderOf(drop)] as [Order, Order, Order];
+      const { buyer } = orders[0];
+      const topUp = { buyer, currency: 'CNY', amount: 500_000, reference: buyer };
+      await ledger().accounts.topUp(topUp);
+      const begun = await payments().begin(orders.slice(0, 2).map(startOf));
+      const outcomes = await wallet.start(
+        begun.map(({ reference, orderId, amount, currency }, n) => ({
+          ...{ reference, orderId, amount, currency, merchantId: drop.merchantId },
+          buyer: (orders[n] as Order).buyer,
+        })),
+      );
+      await payments().record(
+        outcomes.map(({ reference, kind }) => ({ reference, state: kind as 'captured' })),
+      );
+      await ledger().orders.upsert([
+        { order: { ...orders[0], state: 'paid', version: 2 }, at: 2 },
+        {
+          order: { ...orders[1], state: 'released', reason: 'insufficient_funds', version: 2 },
+          at: 2,
+        },
+        { order: orders[2], at: 1 },
+      ]);
+      return { drop, orders, reference: begun[0]?.reference as string };
+    }
+
+    it('finds nothing where all is well, and counts the units', async () => {
+      const { drop } = await soundDrop();
+      expect(await ledger().audit.items(drop.id)).toMatchObject([
+        { sku: 'phone', reserved: 1, paid: 1, released: 1, refunded: 0, amountPaid: 199_900 },
+        { sku: 'case', reserved: 0, paid: 0 },
+      ]);
+      expect(await ledger().audit.mismatches(drop.id)).toEqual([]);
+      expect(await ledger().audit.walletMismatches(drop.id)).toEqual([]);
+      expect(await ledger().audit.overLimit(drop.id)).toEqual([]);
+      const now = drop.startsAt + drop.holdMs;
+      expect(await ledger().audit.overdue(drop.id, { now, graceMs: 0 })).toEqual([]);
+    });
+
+    it('finds an order that stays reserved past its hold and the grace', async () => {
+      const { drop, orders } = await soundDrop();
+      const now = drop.startsAt + drop.holdMs + 1_001;
+      expect(await ledger().audit.overdue(drop.id, { now, graceMs: 1_001 })).toEqual([]);
+      expect(await ledger().audit.overdue(drop.id, { now, graceMs: 1_000 })).toEqual([
+        { orderId: orders[2].id, expiresAt: orders[2].expiresAt },
+      ]);
+    });
+
+    it('finds a buyer above the limit of an item', async () => {
+      const { drop, orders } = await soundDrop();
+      const { buyer } = orders[2];
+      const more = [orderOf(drop, { buyer }), orderOf(drop, { buyer })];
+      await ledger().orders.upsert(more.map((order) => ({ order, at: 3 })));
+      expect(await ledger().audit.overLimit(drop.id)).toEqual([
+        { buyer, item: 0, units: 3, perBuyer: 2 },
+      ]);
+    });
+
+    it('finds an order paid without money, paid twice, and money without an order', async () => {
+      const { drop, orders, reference } = await soundDrop();
+      const [paid, , reserved] = orders;
+      const unpaid = orderOf(drop, { state: 'paid', version: 2 });
+      await ledger().orders.upsert([{ order: unpaid, at: 4 }]);
+      const again = { ...startOf(paid), attempt: 2 };
+      const lost = startOf(orderOf(drop));
+      const extra = await payments().begin([again, lost]);
+      await payments().record(extra.map((p) => ({ reference: p.reference, state: 'captured' })));
+      const found = await ledger().audit.mismatches(drop.id);
+      expect(found.map((row) => row.orderId).sort()).toEqual(
+        [paid.id, unpaid.id, lost.orderId].sort(),
+      );
+      expect(found.find((row) => row.orderId === paid.id)).toMatchObject({ captures: 2 });
+      const book = await ledger().audit.walletMismatches(drop.id);
+      expect(book.map((row) => row.wallet)).toEqual(['none', 'none']);
+      expect(book.map((row) => row.reference)).not.toContain(reference);
+      expect(found.map((row) => row.orderId)).not.toContain(reserved.id);
+    });
+  });
+});
