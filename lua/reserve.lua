@@ -44,13 +44,7 @@ local function itemOf(index)
   return item
 end
 
-local dueAt
-local function nextDue()
-  dueAt = dueAt or redis.call('ZRANGE', holdsKey, 0, 0, 'WITHSCORES')[2] or expiresAt
-  return dueAt
-end
-
-local orderPairs, buyerPairs, dues = {}, {}, {}
+local orderPairs, buyerPairs, dues, dueAt = {}, {}, {}, nil
 
 local function judge(n, at)
   local digest, buyer, index, quantity, method = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
@@ -72,7 +66,8 @@ local function judge(n, at)
   if count + wanted > item.perBuyer then return 'buyer_limit|' .. last end
   if item.available < wanted then
     if item.available + item.held < wanted then return 'sold_out|' .. item.available end
-    return 'all_held|' .. item.available .. '|' .. nextDue()
+    dueAt = dueAt or redis.call('ZRANGE', holdsKey, 0, 0, 'WITHSCORES')[2] or expiresAt
+    return 'all_held|' .. item.available .. '|' .. dueAt
   end
   item.available = item.available - wanted
   item.held = item.held + wanted
