@@ -83,10 +83,11 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const adjust = fc.constantFrom(...adjustments).map((draw) => command('adjust', draw, adjustItem));
   const publish = rules.map((draw) => command('publish', draw, publishRules));
   const inspect = fc.constant(command('inspect', '', inspectLane));
-  const wait = fc.constant(command('wait', '', untilDue));
+  const due = fc.nat(1).map((earlyMs) => command('due', earlyMs, sweepAtDue));
+  const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
     ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund],
-    ...[sweep, sweep, adjust, publish, inspect, wait],
+    ...[sweep, sweep, due, due, late, adjust, publish, inspect],
   ];
   const start = rules.map((draw) => [
     command('publish', { ...draw, first: true, phase: 'live', window: 'open' }, publishRules),
@@ -103,6 +104,12 @@ export type Ground = {
   namespace: string;
   words: Map<string, number>;
 };
+
+/**
+ * How many sequences are tried. Bias would make most of them very short, and a lane has a past only
+ * after some calls.
+ */
+export const sequences = { numRuns: 200, unbiased: true };
 
 /**
  * The property: a random sequence against a fresh lane, each answer as it comes and everything kept
@@ -221,7 +228,8 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     title: 'a "drop" | é',
     currency: 'CNY',
     lanes: 1,
-    version: (model.rules?.version ?? 1) + step,
+    // From 9 on, so that versions compared as text are found out.
+    version: (model.rules?.version ?? 8) + step,
     decision: phase as Drop['decision'],
     items: items.map((item, i) => ({ sku: `sku-${i}`, title: 'an item', ...item })),
   };
@@ -248,9 +256,24 @@ function inspectLane({ model, real }: Sides) {
   );
 }
 
-/** Lets the server's clock pass the short holds. */
-async function untilDue({ model, real }: Sides): Promise<void> {
+/** Sweeps right before or right when the first of the short holds is due. */
+async function sweepAtDue(sides: Sides, earlyMs: number): Promise<void> {
+  const { model, real } = sides;
   const due = lane.holdsOf(model)[0]?.expiresAt;
   if (due === undefined || due > (await serverTime(real.redis)) + 5) return;
-  while ((await serverTime(real.redis)) < due);
+  while ((await serverTime(real.redis)) < due - earlyMs);
+  await sweepHolds(sides, 3);
+}
+
+/** Confirms orders that were released: captures that come too late. */
+async function confirmLate(sides: Sides, drawn: number[]): Promise<void> {
+  const { model, real } = sides;
+  const released = [...model.orders].filter(([, order]) => order.state === 'released');
+  const digests = drawn.flatMap((number) => released[number % released.length]?.[0] ?? []);
+  await sideBySide(
+    'confirm',
+    sides,
+    () => real.lanes.confirm(real.ref, digests),
+    (now) => lane.confirm(model, digests, now),
+  );
 }
