@@ -95,11 +95,27 @@ onEachLedger((ledger) => {
       const charges = [0, 1, 2].flatMap(() =>
         buyers.map((buyer, n) => chargeOf({ buyer, merchantId: `mer_${n % 3}` })),
       );
+      const { database, accounts } = ledger();
+      let [transactions, runs] = [0, 0];
+      const counted = openWallet({
+        accounts,
+        database: {
+          ...database,
+          transaction: (work) => {
+            transactions += 1;
+            return database.transaction((query) => {
+              runs += 1;
+              return work(query);
+            });
+          },
+        },
+      });
       const answers = await Promise.all(
         Array.from({ length: 8 }, (_, worker) =>
-          wallet().start(worker % 2 ? charges : charges.toReversed()),
+          counted.start(worker % 2 ? charges : charges.toReversed()),
         ),
       );
+      expect(runs).toBe(transactions); // a deadlock would have made one run again
       expect(new Set(answers.map((outcomes) => sorted(outcomes))).size).toBe(1);
       expect(await capturedOf(charges.map((charge) => charge.reference))).toBe(40);
       for (const buyer of buyers) expect(await balance(buyer)).toBe(0);
