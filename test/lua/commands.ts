@@ -87,7 +87,7 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
     ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund],
-    ...[sweep, sweep, due, due, late, adjust, publish, inspect],
+    ...[sweep, sweep, due, due, late, adjust, publish, publish, inspect],
   ];
   const start = rules.map((draw) => [
     command('publish', { ...draw, first: true, phase: 'live', window: 'open' }, publishRules),
