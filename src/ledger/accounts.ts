@@ -32,6 +32,9 @@ export type Entry = {
   at: number;
 };
 
+/** Money that comes into a buyer's wallet; `reference` makes it come once. */
+export type TopUp = { buyer: string; currency: string; amount: number; reference: string };
+
 export type Accounts = ReturnType<typeof openAccounts>;
 
 /** The owner of the account from which top-ups come; its balance is what was ever topped up, negated. */
@@ -78,38 +81,45 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
    * Adds money to a buyer's wallet, once per reference; gives the balance. The same reference with
    * another buyer or amount is refused as `reused`.
    */
-  async function topUp(options: {
-    buyer: string;
-    currency: string;
-    amount: number;
-    reference: string;
-  }): Promise<{ kind: 'done'; balance: number } | { kind: 'reused' }> {
-    const buyerRef: AccountRef = {
-      kind: 'buyer',
-      owner: options.buyer,
-      currency: options.currency,
-    };
-    const fundRef: AccountRef = {
-      kind: 'funding',
-      owner: fundingOwner,
-      currency: options.currency,
-    };
+  async function topUp(
+    wanted: TopUp,
+  ): Promise<{ kind: 'done'; balance: number } | { kind: 'reused' }> {
+    const [done] = await topUpAll([wanted]);
+    return done ?? { kind: 'reused' };
+  }
+
+  /** The same for many wallets in one transaction, each reference at most once. */
+  async function topUpAll(
+    wanted: readonly TopUp[],
+  ): Promise<({ kind: 'done'; balance: number } | { kind: 'reused' })[]> {
+    const fundRefs = new Map(wanted.map(({ currency }) => [currency, fundRef(currency)]));
     return await database.transaction(async (query) => {
-      const locked = await lock(query, [buyerRef, fundRef]);
-      const buyer = locked.get(accountKey(buyerRef)) as Account;
-      const fund = locked.get(accountKey(fundRef)) as Account;
-      const [before] = await query<{ credit: number; amount: number }>(
-        `select credit_account as credit, amount from transfers
-         where kind = 'topup' and reference = $1`,
-        [options.reference],
+      const locked = await lock(query, [...wanted.map(buyerRef), ...fundRefs.values()]);
+      const before = await query<{ reference: string; credit: number; amount: number }>(
+        `select reference, credit_account as credit, amount from transfers
+         where kind = 'topup' and reference = any($1::text[])`,
+        [wanted.map(({ reference }) => reference)],
       );
-      if (before) {
-        const same = before.credit === buyer.id && before.amount === options.amount;
-        return same ? { kind: 'done', balance: buyer.balance } : { kind: 'reused' };
-      }
-      const { amount, reference } = options;
-      await post(query, [{ kind: 'topup', reference, debit: fund.id, credit: buyer.id, amount }]);
-      return { kind: 'done', balance: buyer.balance + amount };
+      const known = new Map(before.map((row) => [row.reference, row]));
+      const fresh: Transfer[] = [];
+      const answers = wanted.map((one) => {
+        const { reference, amount } = one;
+        const buyer = locked.get(accountKey(buyerRef(one))) as Account;
+        const earlier = known.get(reference);
+        if (earlier) {
+          const same = earlier.credit === buyer.id && earlier.amount === amount;
+          return same
+            ? { kind: 'done' as const, balance: buyer.balance }
+            : { kind: 'reused' as const };
+        }
+        const fund = locked.get(accountKey(fundRef(one.currency))) as Account;
+        known.set(reference, { reference, credit: buyer.id, amount });
+        fresh.push({ kind: 'topup', reference, debit: fund.id, credit: buyer.id, amount });
+        buyer.balance += amount;
+        return { kind: 'done' as const, balance: buyer.balance };
+      });
+      await post(query, fresh);
+      return answers;
     });
   }
 
@@ -160,7 +170,15 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     return { sum: total?.sum ?? 0, accounts: total?.accounts ?? 0, drifted };
   }
 
-  return { lock, post, topUp, balance, ofOwner, entries, trialBalance };
+  return { lock, post, topUp, topUpAll, balance, ofOwner, entries, trialBalance };
+}
+
+function buyerRef({ buyer, currency }: TopUp): AccountRef {
+  return { kind: 'buyer', owner: buyer, currency };
+}
+
+function fundRef(currency: string): AccountRef {
+  return { kind: 'funding', owner: fundingOwner, currency };
 }
 
 /** What `lock` names an account by. */
