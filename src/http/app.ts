@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { openBuyers } from './auth/buyers.ts';
+import { openMerchantKeys } from './auth/merchants.ts';
+import type { AppDeps } from './deps.ts';
+import { documentApi } from './docs.ts';
+import { handleErrors, onClientError, onFrameworkError } from './errors.ts';
+import { openGuards } from './guards.ts';
+import { parseJson } from './json.ts';
+import { openStreams } from './live/streams.ts';
+import { buyRoute } from './routes/buy.ts';
+import { demoRoutes } from './routes/demo.ts';
+import { dropRoutes } from './routes/drops.ts';
+import { opsRoutes } from './routes/ops.ts';
+import { orderRoutes } from './routes/orders.ts';
+import { publicRoutes } from './routes/public.ts';
+import { salesRoutes } from './routes/sales.ts';
+import { walletRoutes } from './routes/wallet.ts';
+import { validatorCompiler } from './schemas/validation.ts';
+
+const headerBytesMax = 8_192;
+
+/**
+ * The whole of HTTP, without a port: tests inject into it and server.ts listens with it. Every
+ * time-out is set, so that a peer that sends half a request is closed while others are served.
+ */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { settings } = deps;
+  const app: FastifyInstance = fastify({
+    loggerInstance: deps.log as FastifyBaseLogger,
+    // One logger for all requests: a child for each would be made even for those that log nothing.
+    childLoggerFactory: (log) => log,
+    disableRequestLogging: true,
+    genReqId: requestIds(),
+    trustProxy: settings.trustProxy ?? false,
+    bodyLimit: settings.bodyBytesMax ?? 16_384,
+    requestTimeout: settings.requestTimeoutMs ?? 8_000,
+    connectionTimeout: 30_000,
+    keepAliveTimeout: settings.keepAliveMs ?? 30_000,
+    http: {
+      headersTimeout: settings.headersTimeoutMs ?? 6_000,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: headerBytesMax,
+    },
+    forceCloseConnections: 'idle',
+    // While draining, requests on open connections are still answered; /readyz sends no new ones.
+    return503OnClosing: false,
+    clientErrorHandler: onClientError,
+    frameworkErrors: onFrameworkError,
+  });
+
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseJson(body as Buffer));
+    } catch (problem) {
+      done(problem as Error);
+    }
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.decorateRequest('buyer', '');
+  app.decorateRequest('merchantId', '');
+  handleErrors(app);
+
+  const guards = openGuards({
+    buyers: openBuyers(deps.tokens, deps.clock.now),
+    merchants: openMerchantKeys({ verify: deps.ledger.merchants.verify }),
+  });
+  const streams = openStreams({ streamsMax: settings.streamsMax ?? 10_000 });
+  app.addHook('preClose', async () => streams.close());
+  deps.metrics.gauge({
+    name: 'streams_open',
+    help: 'Live streams open in this process',
+    read: streams.size,
+  });
+  deps.metrics.gauge({
+    name: 'intake_waiting',
+    help: 'Buys that wait for a flight to Redis',
+    read: deps.intake.waiting,
+  });
+
+  await documentApi(app);
+  // Routes come after the documentation has begun to listen for them.
+  await app.register(async (routes) => {
+    opsRoutes(routes, deps);
+    if (settings.buying === false) return;
+    buyRoute(routes, deps, guards);
+    publicRoutes(routes, deps, streams);
+    orderRoutes(routes, deps, guards, streams);
+    walletRoutes(routes, deps, guards);
+    dropRoutes(routes, deps, guards);
+    salesRoutes(routes, deps, guards);
+    if (settings.demo) demoRoutes(routes, deps);
+  });
+  await app.ready();
+  return app;
+}
+
+/** Ids that a log can be searched by: unique over restarts and processes, and cheap to make. */
+function requestIds(): () => string {
+  const prefix = randomBytes(5).toString('hex');
+  let count = 0;
+  return () => {
+    count += 1;
+    return `req_${prefix}_${count}`;
+  };
+}

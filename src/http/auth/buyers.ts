@@ -1,0 +1,114 @@
+import { createSigner, createVerifier } from 'fast-jwt';
+import { type KeyAlgorithm, openKeySet } from './jwks.ts';
+
+/** How a buyer's token is judged. The algorithm is ours to name, whatever the token's header says. */
+export type TokenRules = { issuer?: string; audience?: string } & (
+  | { kind: 'secret'; algorithm: 'HS256' | 'HS384' | 'HS512'; secret: string }
+  | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
+);
+
+/** A token's buyer, and when the token expires (ms since the epoch). */
+type Bearer = { buyer: string; expiresAt: number };
+type Verify = (token: string) => Bearer | undefined;
+
+export type Buyers = {
+  /**
+   * The buyer whom an Authorization header stands for, undefined when it stands for none. A promise
+   * only while keys are fetched; it rejects when they cannot be.
+   */
+  identify(authorization: string | undefined): string | undefined | Promise<string | undefined>;
+};
+
+const buyerPattern = /^[\x21-\x7e]{1,128}$/;
+const tokenLengthMax = 4_096;
+const rememberedMax = 20_000;
+
+export function isBuyerName(text: string): boolean {
+  return buyerPattern.test(text);
+}
+
+/** The token within `Bearer <token>`, undefined for anything else. */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  if (authorization === undefined || authorization.length > tokenLengthMax) return undefined;
+  if (authorization.startsWith('Bearer ')) return authorization.slice(7);
+  return /^bearer ([^ ]+)$/i.exec(authorization)?.[1];
+}
+
+/**
+ * Knows buyers by their tokens. Tokens found good are remembered, bounded, by their whole text and
+ * until they expire, so a buyer who asks again costs a look-up instead of a signature.
+ */
+export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buyers {
+  const remembered = new Map<string, Bearer>();
+  const verify = rules.kind === 'secret' ? verifierOf(rules, rules.secret) : undefined;
+  const keySet =
+    rules.kind === 'jwks'
+      ? openKeySet({ ...rules, verifierOf: (key) => verifierOf(rules, key) })
+      : undefined;
+
+  function remember(token: string, bearer: Bearer | undefined): string | undefined {
+    if (!bearer || bearer.expiresAt <= now()) return undefined;
+    if (remembered.size >= rememberedMax) {
+      remembered.delete(remembered.keys().next().value as string);
+    }
+    remembered.set(token, bearer);
+    return bearer.buyer;
+  }
+
+  return {
+    identify(authorization) {
+      const token = bearerOf(authorization);
+      if (token === undefined) return undefined;
+      const known = remembered.get(token);
+      if (known) {
+        if (known.expiresAt > now()) return known.buyer;
+        remembered.delete(token);
+        return undefined;
+      }
+      if (verify) return remember(token, verify(token));
+      const found = keySet?.verify(token);
+      if (found instanceof Promise) return found.then((bearer) => remember(token, bearer));
+      return remember(token, found);
+    },
+  };
+}
+
+function verifierOf(rules: TokenRules, key: string): Verify {
+  const verify = createVerifier({
+    key,
+    algorithms: [rules.algorithm],
+    requiredClaims: [
+      'sub',
+      'exp',
+      ...(rules.issuer === undefined ? [] : ['iss']),
+      ...(rules.audience === undefined ? [] : ['aud']),
+    ],
+    ...(rules.issuer === undefined ? {} : { allowedIss: rules.issuer }),
+    ...(rules.audience === undefined ? {} : { allowedAud: rules.audience }),
+  });
+  return (token) => {
+    try {
+      const { sub, exp } = verify(token) as { sub: unknown; exp: unknown };
+      if (typeof sub !== 'string' || !isBuyerName(sub)) return undefined;
+      if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
+      return { buyer: sub, expiresAt: exp * 1_000 };
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+const lifetimeMsDefault = 24 * 3_600_000;
+
+/** Signs tokens that `openBuyers` accepts under the same rules; for demo mode and tests. */
+export function openSigner(rules: TokenRules, now: () => number = Date.now) {
+  if (rules.kind !== 'secret') throw new Error('bug: only a shared secret can sign');
+  const sign = createSigner({
+    key: rules.secret,
+    algorithm: rules.algorithm,
+    ...(rules.issuer === undefined ? {} : { iss: rules.issuer }),
+    ...(rules.audience === undefined ? {} : { aud: rules.audience }),
+  });
+  return (buyer: string, lifetimeMs = lifetimeMsDefault): string =>
+    sign({ sub: buyer, exp: Math.floor((now() + lifetimeMs) / 1_000) });
+}

@@ -1,0 +1,121 @@
+import { createPublicKey, type JsonWebKey } from 'node:crypto';
+import { createDecoder } from 'fast-jwt';
+
+export type KeyAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA';
+
+/** Between two fetches: a crowd with made-up key ids must not become a crowd at the key server. */
+const fetchEveryMs = 10_000;
+const freshMs = 600_000;
+const fetchTimeoutMs = 3_000;
+const keysMax = 100;
+const bytesMax = 262_144;
+
+type Verify<T> = (token: string) => T | undefined;
+
+/**
+ * The public keys of an identity service, by key id, fetched when needed and again now and then. A
+ * token names its key by id alone: never by address, and only from this one set.
+ */
+export function openKeySet<T>(options: {
+  url: string;
+  algorithm: KeyAlgorithm;
+  /** Makes the check of one key, given as PEM. */
+  verifierOf(pem: string): Verify<T>;
+}): { verify(token: string): T | undefined | Promise<T | undefined> } {
+  const decode = createDecoder({ complete: true });
+  let verifiers = new Map<string, Verify<T>>();
+  let fetchedAt = Number.NEGATIVE_INFINITY;
+  let triedAt = Number.NEGATIVE_INFINITY;
+  let fetching: Promise<void> | undefined;
+
+  function keyIdOf(token: string): string | undefined {
+    try {
+      const { header } = decode(token) as { header: { alg?: unknown; kid?: unknown } };
+      if (header.alg !== options.algorithm) return undefined;
+      if (header.kid === undefined) return verifiers.size === 1 ? [...verifiers.keys()][0] : '';
+      return typeof header.kid === 'string' ? header.kid : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  function refresh(): Promise<void> {
+    triedAt = performance.now();
+    fetching ??= load().finally(() => {
+      fetching = undefined;
+    });
+    return fetching;
+  }
+
+  async function load(): Promise<void> {
+    const found = new Map<string, Verify<T>>();
+    for (const key of (await fetchKeys(options.url)).slice(0, keysMax)) {
+      const pem = pemOf(key, options.algorithm);
+      if (pem) found.set(typeof key.kid === 'string' ? key.kid : '', options.verifierOf(pem));
+    }
+    verifiers = found;
+    fetchedAt = performance.now();
+  }
+
+  function verify(token: string): T | undefined | Promise<T | undefined> {
+    if (performance.now() - fetchedAt > freshMs && performance.now() - triedAt > fetchEveryMs) {
+      // Known keys keep serving while newer ones are asked for, and when they cannot be had.
+      const refreshed = refresh();
+      if (verifiers.size === 0) return refreshed.then(() => verify(token));
+      refreshed.catch(() => {});
+    }
+    const id = keyIdOf(token);
+    if (id === undefined) return undefined;
+    const verifier = verifiers.get(id);
+    if (verifier) return verifier(token);
+    if (fetching || performance.now() - triedAt > fetchEveryMs) {
+      return refresh().then(() => verifiers.get(keyIdOf(token) ?? '\0')?.(token));
+    }
+    if (verifiers.size === 0) return Promise.reject(new KeySetError('was not to be had'));
+    return undefined;
+  }
+
+  return { verify };
+}
+
+async function fetchKeys(url: string): Promise<JsonWebKey[]> {
+  try {
+    const response = await fetch(url, {
+      signal: AbortSignal.timeout(fetchTimeoutMs),
+      redirect: 'error',
+      headers: { accept: 'application/json' },
+    });
+    if (!response.ok) throw new KeySetError(`answered ${response.status}`);
+    const text = await response.text();
+    if (text.length > bytesMax) throw new KeySetError('is too large');
+    const { keys } = JSON.parse(text) as { keys?: JsonWebKey[] };
+    if (!Array.isArray(keys)) throw new KeySetError('holds no keys');
+    return keys;
+  } catch (cause) {
+    if (cause instanceof KeySetError) throw cause;
+    throw new KeySetError('could not be fetched', { cause });
+  }
+}
+
+/** An outage of the key server: nobody can be recognised, which is no fault of the buyer's. */
+export class KeySetError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(`the key set ${message}`, options);
+    this.name = 'KeySetError';
+  }
+}
+
+const keyTypes: Record<string, string> = { R: 'RSA', P: 'RSA', E: 'EC' };
+
+/** A key in PEM if it can serve for signatures under the algorithm. */
+function pemOf(key: JsonWebKey, algorithm: KeyAlgorithm): string | undefined {
+  const type = algorithm === 'EdDSA' ? 'OKP' : keyTypes[algorithm[0] as string];
+  if (typeof key !== 'object' || key === null || key.kty !== type) return undefined;
+  if ((key.use ?? 'sig') !== 'sig' || (key.alg ?? algorithm) !== algorithm) return undefined;
+  try {
+    const pem = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+    return pem.toString();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,22 @@
+import { problems } from './problems.ts';
+
+/** What the `type` of a problem leads to: the catalogue, readable in a browser. */
+export const errorsPage = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>flashdrop: errors</title>
+<style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }</style>
+<h1>Errors</h1>
+${Object.entries(problems)
+  .map(
+    ([code, { status, title, detail }]) =>
+      `<h2 id="${code}"><code>${code}</code></h2>\n<p>${status}. ${escaped(title)}. ${escaped(detail)}</p>`,
+  )
+  .join('\n')}
+</html>
+`;
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+}

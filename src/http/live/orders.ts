@@ -1,0 +1,49 @@
+import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
+import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
+import type { OrderView } from '../deps.ts';
+import { orderJson } from '../views.ts';
+import type { Stream } from './streams.ts';
+import { openWatch, type Watched } from './watch.ts';
+
+type WatchedOrder = Watched & { view: OrderView };
+
+/** Follows orders for their streams: one look per lane, however many orders are followed. */
+export function openOrderWatch(options: { lanes: Lanes; onError(error: unknown): void }) {
+  const { lanes } = options;
+  const watch = openWatch<WatchedOrder>({ look, onError: options.onError });
+
+  async function look(watched: Map<string, WatchedOrder>): Promise<void> {
+    const places = [...watched.keys()].map((id) => parseOrderId(id) as OrderRef);
+    for (const group of byLane(places)) {
+      for (let at = 0; at < group.places.length; at += callOrdersMax) {
+        const digests = group.places.slice(at, at + callOrdersMax).map((place) => place.digest);
+        for (const order of await lanes.find(group.ref, digests)) {
+          const entry = order && watched.get(order.id);
+          if (!entry || order.version <= entry.view.version) continue;
+          entry.view = { ...entry.view, ...order };
+          for (const stream of entry.streams) tell(stream, entry.view);
+        }
+      }
+    }
+  }
+
+  return {
+    /** Tells a stream the order as it is, then each change; ends it when the hold has ended. */
+    follow(view: OrderView, stream: Stream): void {
+      tell(stream, view);
+      if (isSettled(view)) return;
+      watch.join(view.id, stream, () => ({ streams: new Set(), view }));
+    },
+    leave: watch.leave,
+  };
+}
+
+/** Nothing more is expected of an order that is not reserved; a refund is the merchant's to tell. */
+export function isSettled(view: OrderView): boolean {
+  return view.state !== 'reserved';
+}
+
+function tell(stream: Stream, view: OrderView): void {
+  stream.send({ name: 'order', id: String(view.version), data: JSON.stringify(orderJson(view)) });
+  if (isSettled(view)) stream.end();
+}

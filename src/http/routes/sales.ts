@@ -1,0 +1,160 @@
+import { hash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Drop } from '../../domain/drop.ts';
+import { parseOrderId } from '../../domain/ids.ts';
+import type { LedgerOrder } from '../../ledger/orders.ts';
+import { ordersCsv } from '../csv.ts';
+import type { AppDeps } from '../deps.ts';
+import { type Guards, requireKey } from '../guards.ts';
+import { Problem } from '../problems.ts';
+import { type Contract, schemaOf } from '../schemas/contract.ts';
+import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
+import { cursor, limit } from '../schemas/fields.ts';
+import { orderBody, soldOrdersBody } from '../schemas/orders.ts';
+import { orderJson } from '../views.ts';
+import { ownDrop } from './drops.ts';
+
+const limitDefault = 100;
+const ordersQuery = z.strictObject({ limit, cursor, format: z.enum(['json', 'csv']).optional() });
+
+type DropPath = { Params: { drop: string } };
+type ItemPath = { Params: { drop: string; sku: string }; Body: z.infer<typeof adjustmentBody> };
+
+/** A merchant's sales: stock edits, orders, export, refunds. */
+export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
+  const { ledger, lanes } = deps;
+  const { orders } = deps.settlement;
+  const onRequest = guards.requireMerchant;
+
+  app.post<ItemPath>(
+    '/v1/drops/:drop/items/:sku/adjustments',
+    { schema: schemas.adjust, onRequest },
+    async (request) => {
+      const key = requireKey(request);
+      const { sku } = request.params;
+      const { delta, reason } = request.body;
+      const drop = await ownDrop(deps, request);
+      const item = drop.items.findIndex((candidate) => candidate.sku === sku);
+      if (item < 0) throw new Problem('unknown_item');
+      // The relay and the sweepers must be watching before the lane has anything new to tell.
+      await ledger.drops.revive(drop.id);
+      const id = hash('sha256', `${drop.id}\0${key}`, 'base64url').slice(0, 22);
+      const adjusted = await lanes.adjust({ drop: drop.id, lane: 0 }, { id, item, delta, reason });
+      switch (adjusted.status) {
+        case 'adjusted':
+        case 'already':
+          return { sku, ...adjusted.figures };
+        case 'below':
+          throw new Problem('stock_taken', { available: adjusted.available });
+        case 'over':
+          throw new Problem('allotment_over', { allotment: adjusted.allotment });
+        case 'reused':
+          throw new Problem('idempotency_key_reused');
+        case 'closed':
+          throw new Problem('drop_ended');
+        case 'unknown_item':
+          throw new Problem('unknown_item');
+        case 'missing':
+          throw new Problem('drop_action_refused', { state: 'draft' });
+      }
+    },
+  );
+
+  app.get<DropPath & { Querystring: z.output<typeof ordersQuery> }>(
+    '/v1/drops/:drop/orders',
+    { schema: schemas.list, onRequest, exposeHeadRoute: false },
+    async (request, reply) => {
+      const { query } = request;
+      const drop = await ownDrop(deps, request);
+      reply.header('cache-control', 'no-store');
+      if (query.format === 'csv') {
+        reply.header('content-type', 'text/csv; charset=utf-8; header=present');
+        reply.header('content-disposition', `attachment; filename="${drop.id}.csv"`);
+        return reply.send(Readable.from(ordersCsv(drop, ledger.orders.stream(drop.id))));
+      }
+      const page = await ledger.orders.page({
+        drop: drop.id,
+        cursor: query.cursor,
+        limit: query.limit ?? limitDefault,
+      });
+      return {
+        orders: page.rows.map((order) => soldOrder(order, drop)),
+        ...(page.next === undefined ? {} : { next: page.next }),
+      };
+    },
+  );
+
+  app.post<{ Params: { order: string } }>(
+    '/v1/orders/:order/refund',
+    { schema: schemas.refund, onRequest },
+    async (request) => {
+      const { merchantId, params } = request;
+      const place = parseOrderId(params.order);
+      const drop = place && (await ledger.drops.getOwned(merchantId, place.drop));
+      const view = drop && (await orders.read(params.order));
+      if (!view) throw new Problem('unknown_order');
+      const result = await orders.refund(view.id);
+      if (result.kind === 'unknown') throw new Problem('unknown_order');
+      if (result.kind === 'refused') {
+        throw new Problem('order_not_paid', { state: result.order.state });
+      }
+      return orderJson({ ...view, ...result.order });
+    },
+  );
+}
+
+function soldOrder(order: LedgerOrder, drop: Drop) {
+  const sku = drop.items[order.item]?.sku ?? '';
+  const { paidAt, releasedAt, refundedAt } = order;
+  const view = {
+    ...order,
+    sku,
+    currency: drop.currency,
+    paidAt: paidAt ?? undefined,
+    releasedAt: releasedAt ?? undefined,
+    refundedAt: refundedAt ?? undefined,
+  };
+  return { ...orderJson(view), buyer: order.buyer, lane: order.lane };
+}
+
+const merchant: Pick<Contract, 'tag' | 'who'> = { tag: 'Merchants', who: 'merchant' };
+
+const schemas = {
+  adjust: schemaOf({
+    ...merchant,
+    summary: 'Change the stock of an item, also while it sells',
+    description:
+      'Adds `delta` units, or takes free ones away: never units that are held or sold. The same Idempotency-Key changes it once.',
+    body: adjustmentBody,
+    idempotent: true,
+    answers: { 200: { description: "The item's figures after it", schema: adjustedBody } },
+    problems: [
+      'unknown_drop',
+      'unknown_item',
+      'stock_taken',
+      'allotment_over',
+      'drop_action_refused',
+      'drop_ended',
+      'idempotency_key_reused',
+    ],
+  }),
+  list: schemaOf({
+    ...merchant,
+    summary: 'Orders of a drop, oldest first',
+    description: 'With `format=csv` all of them as one file, sent as it is read.',
+    querystring: ordersQuery,
+    answers: {
+      200: { description: 'A page of orders', schema: soldOrdersBody },
+    },
+    problems: ['unknown_drop'],
+  }),
+  refund: schemaOf({
+    ...merchant,
+    summary: 'Refund a paid order',
+    description: 'In full and once, however often it is asked for; the units are on sale again.',
+    answers: { 200: { description: 'The order, refunded', schema: orderBody } },
+    problems: ['unknown_order', 'order_not_paid'],
+  }),
+};

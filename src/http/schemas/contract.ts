@@ -1,0 +1,186 @@
+import type { FastifySchema } from 'fastify';
+import { z } from 'zod';
+import { type ProblemCode, problems, problemType } from '../problems.ts';
+
+/** What a route takes and answers, in one place: validation, types, serialisers and OpenAPI. */
+export type Contract = {
+  tag: 'Public' | 'Buyers' | 'Merchants' | 'Demo' | 'Operations';
+  summary: string;
+  description?: string;
+  who?: 'buyer' | 'merchant';
+  body?: z.ZodType;
+  querystring?: z.ZodType;
+  /** The route takes an Idempotency-Key header. */
+  idempotent?: true;
+  answers: Record<number, Answer>;
+  /** Besides those that any route may answer with. */
+  problems?: ProblemCode[];
+};
+
+type Answer = {
+  description: string;
+  schema?: z.ZodType;
+  /** application/json when absent. */
+  mediaTypes?: string[];
+  headers?: Record<string, string>;
+};
+
+const anyRoute: ProblemCode[] = [
+  'invalid_request',
+  'request_timeout',
+  'headers_too_large',
+  'internal_error',
+  'unavailable',
+];
+
+/** The catalogue codes that a route may answer with. */
+export function problemsOf(contract: Contract): ProblemCode[] {
+  return [
+    ...anyRoute,
+    ...(contract.who ? (['unauthorized'] as const) : []),
+    ...(contract.body ? (['body_too_large', 'unsupported_media_type'] as const) : []),
+    ...(contract.idempotent ? (['idempotency_key_missing'] as const) : []),
+    ...(contract.problems ?? []),
+  ];
+}
+
+/** The schema that Fastify is given: zod where it validates, JSON Schema where it serialises. */
+export function schemaOf(contract: Contract): FastifySchema {
+  const response: Record<string, unknown> = {};
+  for (const [status, { schema, mediaTypes }] of Object.entries(contract.answers)) {
+    if (schema && !mediaTypes) response[status] = jsonSchema(schema, 'output', 'draft-7');
+  }
+  return {
+    ...(contract.body ? { body: contract.body } : {}),
+    ...(contract.querystring ? { querystring: contract.querystring } : {}),
+    response,
+    contract,
+  } as FastifySchema;
+}
+
+/** What @fastify/swagger is given for a route: its contract in JSON Schema. */
+export function documented(schema: FastifySchema): FastifySchema {
+  const { contract } = schema as { contract?: Contract };
+  if (!contract) return { hide: true } as FastifySchema;
+  const { tag, summary, description, who, body, querystring, idempotent } = contract;
+  return {
+    tags: [tag],
+    summary,
+    ...(description ? { description } : {}),
+    security: who ? [{ [who]: [] }] : [],
+    ...(body ? { body: jsonSchema(body, 'input') } : {}),
+    ...(querystring ? { querystring: jsonSchema(querystring, 'input') } : {}),
+    ...(idempotent ? { headers: idempotencyHeader } : {}),
+    response: { ...answersOf(contract), ...refusalsOf(contract) },
+  } as FastifySchema;
+}
+
+const idempotencyHeader = {
+  type: 'object',
+  required: ['Idempotency-Key'],
+  properties: {
+    'Idempotency-Key': {
+      type: 'string',
+      minLength: 1,
+      maxLength: 128,
+      description: 'Printable ASCII, bare or in double quotes; both forms mean the same key.',
+    },
+  },
+};
+
+function answersOf(contract: Contract): Record<string, unknown> {
+  const answers: Record<string, unknown> = {};
+  for (const [status, answer] of Object.entries(contract.answers)) {
+    const { description, schema, mediaTypes = ['application/json'], headers } = answer;
+    const types = schema || answer.mediaTypes ? mediaTypes : [];
+    const shape = schema ? jsonSchema(schema, 'output') : { type: 'string' };
+    answers[status] = {
+      description,
+      ...(types.length > 0
+        ? { content: Object.fromEntries(types.map((type) => [type, { schema: shape }])) }
+        : {}),
+      ...(headers
+        ? {
+            headers: Object.fromEntries(
+              Object.entries(headers).map(([name, text]) => [
+                name,
+                { type: 'string', description: text },
+              ]),
+            ),
+          }
+        : {}),
+    };
+  }
+  return answers;
+}
+
+function refusalsOf(contract: Contract): Record<string, unknown> {
+  const byStatus = new Map<number, ProblemCode[]>();
+  for (const code of problemsOf(contract)) {
+    const { status } = problems[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  const refusals: Record<string, unknown> = {};
+  for (const [status, codes] of byStatus) {
+    refusals[status] = {
+      description: codes.map((code) => `\`${code}\`: ${problems[code].title}`).join('; '),
+      content: {
+        [problemType]: {
+          schema: {
+            allOf: [
+              { $ref: 'Problem#' },
+              { type: 'object', properties: { code: { type: 'string', enum: codes } } },
+            ],
+          },
+        },
+      },
+    };
+  }
+  return refusals;
+}
+
+function jsonSchema(
+  schema: z.ZodType,
+  io: 'input' | 'output',
+  target: 'draft-7' | 'draft-2020-12' = 'draft-2020-12',
+): Record<string, unknown> {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+    io,
+    target,
+    unrepresentable: 'any',
+    override: ({ jsonSchema }) => {
+      // The format says it; the pattern behind it is for machines that check calendars.
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+    },
+  });
+  return json;
+}
+
+/** The problem document, shared by every refusal in the OpenAPI document. */
+export const problemSchema = {
+  $id: 'Problem',
+  type: 'object',
+  required: ['type', 'title', 'status', 'code', 'detail'],
+  properties: {
+    type: { type: 'string', format: 'uri-reference' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string' },
+    detail: { type: 'string' },
+    errors: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['field', 'reason'],
+        properties: { field: { type: 'string' }, reason: { type: 'string' } },
+      },
+    },
+    order: { type: 'string' },
+    available: { type: 'integer' },
+    allotment: { type: 'integer' },
+    state: { type: 'string' },
+    startsAt: { type: 'string', format: 'date-time' },
+    requestId: { type: 'string' },
+    retryAfterMs: { type: 'integer' },
+  },
+};

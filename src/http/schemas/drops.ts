@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { decisions, dropStates } from '../../domain/drop.ts';
+import { isCurrency, orderAmountMax } from '../../domain/money.ts';
+import { allotmentMax } from '../../inventory/lanes.ts';
+import { count, instant, minorUnits, plainText, sku } from './fields.ts';
+
+const holdMsDefault = 300_000;
+const itemsMax = 20;
+
+const itemBody = z.strictObject({
+  sku,
+  title: plainText(200),
+  unitAmount: z.int().min(1).max(orderAmountMax).describe("In the currency's minor unit"),
+  allotment: z.int().min(1).max(allotmentMax),
+  perBuyer: z.int().min(1).max(10_000),
+});
+
+export type NewDrop = z.infer<ReturnType<typeof newDropBody>>;
+
+/** What creates a drop. `now` is read at each validation: a window must not be over already. */
+export function newDropBody(now: () => number) {
+  return z
+    .strictObject({
+      title: plainText(200),
+      currency: z.string().refine(isCurrency, 'must be an ISO 4217 code such as CNY'),
+      startsAt: instant,
+      endsAt: instant,
+      holdMs: z.int().min(1_000).max(3_600_000).default(holdMsDefault),
+      lateCapture: z
+        .enum(['retake', 'refund'])
+        .default('retake')
+        .describe('A payment that arrives after the hold takes a unit again, or is refunded'),
+      items: z.array(itemBody).min(1).max(itemsMax),
+    })
+    .superRefine((drop, context) => {
+      const refuse = (path: (string | number)[], message: string) =>
+        context.addIssue({ code: 'custom', path, message });
+      if (Date.parse(drop.startsAt) < now() - pastMs) refuse(['startsAt'], 'is in the past');
+      if (Date.parse(drop.endsAt) <= Date.parse(drop.startsAt)) {
+        refuse(['endsAt'], 'must be later than startsAt');
+      }
+      const skus = new Set<string>();
+      for (const [index, item] of drop.items.entries()) {
+        if (skus.has(item.sku)) refuse(['items', index, 'sku'], 'is already used by another item');
+        skus.add(item.sku);
+        if (item.unitAmount * item.perBuyer > orderAmountMax) {
+          refuse(
+            ['items', index, 'unitAmount'],
+            `times perBuyer must be at most ${orderAmountMax}`,
+          );
+        }
+      }
+    });
+}
+
+/** A drop may be created to start at once: what the wire takes and clocks differ by is forgiven. */
+const pastMs = 60_000;
+
+export const dropBody = z.strictObject({
+  id: z.string(),
+  title: z.string(),
+  currency: z.string(),
+  startsAt: instant,
+  endsAt: instant,
+  holdMs: z.int(),
+  lateCapture: z.enum(['retake', 'refund']),
+  lanes: z.int(),
+  version: z.int(),
+  decision: z.enum(decisions),
+  state: z.enum(dropStates),
+  items: z.array(itemBody),
+});
+
+export const dropsBody = z.strictObject({ drops: z.array(dropBody), next: z.string().optional() });
+
+export const availability = z
+  .enum(['available', 'few', 'all_held', 'sold_out'])
+  .describe('`all_held` may turn to available again; `sold_out` is final unless stock is added');
+
+/** What the card shows. */
+export const cardBody = z.strictObject({
+  id: z.string(),
+  title: z.string(),
+  state: z.enum(dropStates),
+  serverTime: instant.describe("The engine's clock, which alone decides when the drop opens"),
+  startsAt: instant,
+  endsAt: instant,
+  currency: z.string(),
+  availability,
+  popularity: z
+    .strictObject({ unitsTaken: count })
+    .describe('Units held or sold so far, rounded down to two digits'),
+  store: z.strictObject({
+    name: z.string().nullable(),
+    creditRating: z.number().nullable().describe('null until the store has been rated'),
+  }),
+  items: z.array(
+    z.strictObject({
+      sku,
+      title: z.string(),
+      unitAmount: minorUnits,
+      perBuyer: z.int(),
+      availability,
+    }),
+  ),
+});
+
+export const adjustmentBody = z.strictObject({
+  delta: z
+    .int()
+    .min(-allotmentMax)
+    .max(allotmentMax)
+    .refine((delta) => delta !== 0, 'must not be 0'),
+  reason: plainText(200),
+});
+
+export const figuresBody = z.strictObject({
+  available: count,
+  held: count,
+  sold: count,
+  allotment: count,
+});
+
+export const adjustedBody = figuresBody.extend({ sku });
+
+/** Reports and audits are records of figures whose names grow; they are passed on as they are. */
+export const openBody = z.record(z.string(), z.unknown());

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { orderStates } from '../../domain/order.ts';
+
+/** Text that people read: no control characters, no half of a surrogate pair, no blank ends. */
+export function plainText(lengthMax: number) {
+  return z
+    .string()
+    .min(1)
+    .max(lengthMax)
+    .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'must not hold control characters')
+    .regex(/^\S(?:.*\S)?$|^$/su, 'must not begin or end with a blank');
+}
+
+export const sku = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores');
+
+/** The instants of the API: ISO 8601 with an offset. */
+export const instant = z.iso.datetime({ offset: true });
+export const minorUnits = z.int().min(0).describe("In the currency's minor unit");
+export const orderState = z.enum(orderStates);
+export const count = z.int().min(0);
+
+/** Query parameters arrive as text. */
+export const limit = z
+  .string()
+  .regex(/^\d{1,3}$/, 'must be a whole number from 1 to 200')
+  .transform(Number)
+  .refine((value) => value >= 1 && value <= 200, 'must be a whole number from 1 to 200')
+  .optional();
+
+export const cursor = z.string().max(200).optional().describe('`next` of the page before');
+
+/** An epoch instant as the API writes it. */
+export function iso(atMs: number): string {
+  return new Date(atMs).toISOString();
+}

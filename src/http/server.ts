@@ -1,0 +1,44 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+
+export type Server = {
+  /** Where it listens, such as http://127.0.0.1:8080. */
+  address: string;
+  port: number;
+  /** Finishes what is in flight, then closes; at the deadline closes what is left. */
+  stop(options?: { quietMs?: number; drainMs?: number }): Promise<void>;
+};
+
+const draining = new WeakSet<object>();
+
+export function isDraining(app: FastifyInstance): boolean {
+  return draining.has(app.server);
+}
+
+/**
+ * Listens with an app. Rejects with the system's error, such as EADDRINUSE for a busy port.
+ */
+export async function listen(
+  app: FastifyInstance,
+  options: { host: string; port: number },
+): Promise<Server> {
+  await app.listen(options);
+  const { port } = app.server.address() as AddressInfo;
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+
+  return {
+    address: `http://${host}:${port}`,
+    port,
+    async stop({ quietMs = 0, drainMs = 10_000 } = {}) {
+      // Quiet first: whoever balances load sees /readyz and sends no more before doors close.
+      draining.add(app.server);
+      if (quietMs > 0) await new Promise((resolve) => setTimeout(resolve, quietMs));
+      const deadline = setTimeout(() => app.server.closeAllConnections(), drainMs);
+      try {
+        await app.close();
+      } finally {
+        clearTimeout(deadline);
+      }
+    },
+  };
+}

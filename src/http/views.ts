@@ -1,0 +1,76 @@
+import type { z } from 'zod';
+import { type Drop, dropState } from '../domain/drop.ts';
+import type { ReleaseReason } from '../domain/order.ts';
+import type { OrderView } from './deps.ts';
+import type { dropBody } from './schemas/drops.ts';
+import { iso } from './schemas/fields.ts';
+import type { orderBody, paymentBody } from './schemas/orders.ts';
+
+/** Why an order was released, in words for its buyer. */
+const reasonTexts: Record<ReleaseReason, string> = {
+  '': '',
+  expired: 'The payment was not completed while the unit was held for you. Nothing was charged.',
+  cancelled: 'You cancelled the order. Nothing was charged.',
+  drop_cancelled: 'The merchant cancelled the drop. Nothing was charged.',
+  insufficient_funds: 'Your wallet held less than the price. Nothing was charged.',
+  declined: 'The payment was declined. Nothing was charged.',
+};
+
+/** An order as its buyer reads it. */
+export function orderJson(view: OrderView): z.infer<typeof orderBody> {
+  const { id, drop, state, sku, quantity, amount, currency, payment } = view;
+  return {
+    id,
+    drop,
+    state,
+    sku,
+    quantity,
+    amount,
+    currency,
+    expiresAt: iso(view.expiresAt),
+    ...stamp('reservedAt', view.reservedAt),
+    ...stamp('paidAt', view.paidAt),
+    ...stamp('releasedAt', view.releasedAt),
+    ...stamp('refundedAt', view.refundedAt),
+    ...(view.reason ? { reason: view.reason, reasonText: reasonTexts[view.reason] } : {}),
+    ...(payment
+      ? {
+          payment: {
+            provider: payment.provider,
+            state: payment.state,
+            ...(payment.reason ? { reason: payment.reason } : {}),
+          },
+        }
+      : {}),
+  };
+}
+
+function stamp<Name extends string>(name: Name, at: number | null | undefined) {
+  return (at ? { [name]: iso(at) } : {}) as { [name in Name]?: string };
+}
+
+/** The payment of an order: the engine starts it by itself, so there is always something to tell. */
+export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
+  const { id, method, payment } = view;
+  const state = (payment?.state ?? 'waiting') as z.infer<typeof paymentBody>['state'];
+  return { order: id, method, state, ...(payment?.reason ? { reason: payment.reason } : {}) };
+}
+
+/** A drop as its merchant reads it. */
+export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
+  const { id, title, currency, holdMs, lateCapture, lanes, version, decision, items } = drop;
+  return {
+    id,
+    title,
+    currency,
+    startsAt: iso(drop.startsAt),
+    endsAt: iso(drop.endsAt),
+    holdMs,
+    lateCapture,
+    lanes,
+    version,
+    decision,
+    state: dropState(drop, now),
+    items,
+  };
+}

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import { systemClock } from '../../src/domain/clock.ts';
+import type { Drop } from '../../src/domain/drop.ts';
+import { buildApp } from '../../src/http/app.ts';
+import { openSigner, type TokenRules } from '../../src/http/auth/buyers.ts';
+import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
+import { openCatalog } from '../../src/inventory/catalog.ts';
+import { connectHot } from '../../src/inventory/connection.ts';
+import { openIntake } from '../../src/inventory/intake.ts';
+import { openLanes } from '../../src/inventory/lanes.ts';
+import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
+import { openMetrics } from '../../src/metrics.ts';
+import { openWallet } from '../../src/payments/wallet/wallet.ts';
+import { openSettlement, type Settlement } from '../../src/settlement/settlement.ts';
+import { aDrop } from './drops.ts';
+
+export const testTokens: TokenRules = {
+  kind: 'secret',
+  algorithm: 'HS256',
+  secret: 'a secret of the tests, long enough to be one',
+  issuer: 'https://id.test',
+  audience: 'flashdrop',
+};
+
+export type TestEngine = {
+  app: FastifyInstance;
+  ledger: Ledger;
+  settlement: Settlement;
+  deps: AppDeps;
+  /** What the log said, line by line. */
+  logged: string[];
+  /** The header that makes a request this buyer's. */
+  buyer(name: string): { authorization: string };
+  /** A merchant with a key, and the header that makes a request theirs. */
+  merchant(name?: string): Promise<{ id: string; apiKey: string; authorization: string }>;
+  /** A drop created in the ledger and published to the lanes. */
+  publish(merchantId: string, overrides?: Partial<Drop>): Promise<Drop>;
+  /** Money in a buyer's wallet. */
+  fund(buyer: string, amount?: number): Promise<void>;
+  stop(): Promise<void>;
+};
+
+/**
+ * A whole engine on real parts: Redis at `redisUrl` under a namespace of its own, and a ledger in
+ * memory. `settling: false` leaves orders reserved, for tests that look at just that.
+ */
+export async function startTestEngine(options: {
+  redisUrl: string;
+  settling?: boolean;
+  settings?: Partial<AppSettings>;
+  tokens?: TokenRules;
+  /** Shared with another engine, which closes it. */
+  ledger?: Ledger;
+}): Promise<TestEngine> {
+  const { redisUrl, settling = true, tokens = testTokens } = options;
+  const namespace = `t${randomBytes(6).toString('hex')}`;
+  const logged: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
+  const redis = connectHot(redisUrl, { timeoutMs: 2_000 });
+  redis.on('error', () => {});
+  await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
+  const ledger = options.ledger ?? (await openLedger());
+  const metrics = openMetrics();
+  const lanes = openLanes(redis, namespace);
+  const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
+  const settlement = openSettlement({
+    ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
+    providers: new Map([[wallet.name, wallet]]),
+  });
+  const catalog = openCatalog({ lanes });
+  const deps: AppDeps = {
+    ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
+    intake: openIntake({ lanes, catalog }),
+    clock: systemClock,
+    health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
+    settings: { demo: false, ...options.settings },
+  };
+  catalog.start();
+  if (settling) await settlement.start();
+  const app = await buildApp(deps);
+  const sign = openSigner(testTokens);
+  let merchants = 0;
+
+  return {
+    app,
+    ledger,
+    settlement,
+    deps,
+    logged,
+    buyer: (name) => ({ authorization: `Bearer ${sign(name)}` }),
+    async merchant(name = `store ${++merchants}`) {
+      const { merchant, apiKey } = await ledger.merchants.create({ name });
+      return { id: merchant.id, apiKey, authorization: `Bearer ${apiKey}` };
+    },
+    async publish(merchantId, overrides = {}) {
+      const draft = aDrop({ merchantId, version: 0, decision: 'draft', ...overrides });
+      await ledger.drops.create(draft);
+      const acted = await settlement.publishing.act({
+        ...{ merchantId, drop: draft.id, action: 'publish' },
+      });
+      if (acted.kind !== 'done') throw new Error(`not published: ${acted.kind}`);
+      return acted.drop;
+    },
+    async fund(buyer, amount = 10_000_000) {
+      const reference = `test:${randomBytes(8).toString('hex')}`;
+      await ledger.accounts.topUp({ buyer, currency: 'CNY', amount, reference });
+    },
+    async stop() {
+      await app.close();
+      catalog.stop();
+      if (settling) await settlement.stop();
+      await settlement.close();
+      if (!options.ledger) await ledger.close();
+      redis.disconnect();
+    },
+  };
+}
