@@ -81,6 +81,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
   return {
     async reserve(ref, reservations) {
+      if (reservations.length === 0) return [];
       const args: (string | number)[] = [];
       for (const { digest, buyer, item, quantity, method } of reservations) {
         args.push(digest, buyer, item, quantity, method);
