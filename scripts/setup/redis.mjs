@@ -12,7 +12,7 @@ import { runQuietly, SetupError, say, withSystemFolders } from './quiet.mjs';
 
 /**
  * Installs without starting: a policy that refuses every service start stands while apt runs, and
- * a unit that the package enabled is disabled again, so only the engine's own child ever runs.
+ * the service is kept from starting at boot, so that only the engine's own child ever runs.
  */
 const aptScript = `
 set -e
@@ -24,7 +24,7 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
 fi
 apt-get install -y --no-install-recommends redis-server
-if [ -d /run/systemd/system ]; then systemctl disable --now redis-server || true; fi
+update-rc.d redis-server disable || true
 `;
 
 /**
