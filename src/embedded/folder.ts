@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { newId } from '../domain/ids.ts';
 import { StartError } from '../start-error.ts';
 import { takeLock } from './lock.ts';
 import { endOrphan } from './orphan.ts';
@@ -116,7 +117,7 @@ function makeSecrets(folder: string): Secrets {
   const secrets = {
     jwtSecret: secret(),
     redisPassword: secret(),
-    merchantKey: `fdk_${secret()}`,
+    merchantKey: `fdk_${newId('').slice(1)}_${secret()}`, // The form of an API key in the ledger.
   };
   // Exclusive and fsynced: tokens are handed out on the strength of this file.
   writeFileSync(join(folder, 'secrets.json'), `${JSON.stringify(secrets, null, 2)}\n`, {
