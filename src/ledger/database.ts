@@ -31,3 +31,9 @@ export function parseBigint(text: string): number {
   if (!Number.isSafeInteger(value)) throw new Error(`bug: ${text} does not fit a safe integer`);
   return value;
 }
+
+/**
+ * What every connection sets. A batch finds its rows by index however small or unanalysed the
+ * tables are (PGlite never analyses), and nothing here runs long enough to be compiled.
+ */
+export const connectionSettings = { random_page_cost: '1.1', jit: 'off' } as const;

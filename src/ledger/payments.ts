@@ -1,13 +1,11 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { newId } from '../domain/ids.ts';
-import type { Database } from './database.ts';
+import type { Database, Query } from './database.ts';
 
 /** Facts about a payment only add up, so a later state is never undone by a late message. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
 export type PaymentState = (typeof paymentStates)[number];
 
 export type Payment = {
-  id: string;
   orderId: string;
   drop: string;
   attempt: number;
@@ -27,6 +25,12 @@ export type Payment = {
   /** When the decision to give the money back was written down, before the provider is asked. */
   refundAskedAt: number | null;
 };
+
+/** The part of a payment that facts change. */
+export type PaymentResult = Pick<
+  Payment,
+  'reference' | 'state' | 'reason' | 'amountCaptured' | 'amountRefunded' | 'refundAskedAt'
+>;
 
 export type PaymentStart = {
   orderId: string;
@@ -52,7 +56,7 @@ export function paymentReference(orderId: string, attempt: number): string {
   return `pay_${orderId}_${attempt}`;
 }
 
-const columns = `p.id, p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
+const columns = `p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
   p.provider, p.amount, p.currency, p.state, p.reason, p.amount_captured as "amountCaptured",
   p.amount_refunded as "amountRefunded", p.started_at as "startedAt",
   p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt",
@@ -66,15 +70,15 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
    */
   async function begin(starts: readonly PaymentStart[]): Promise<(Payment & { fresh: boolean })[]> {
     if (starts.length === 0) return [];
-    const wanted = starts.map((start) => {
-      const attempt = start.attempt ?? 1;
-      const reference = paymentReference(start.orderId, attempt);
-      return { ...start, id: newId('pmt'), attempt, reference };
-    });
-    const fresh = await database.query<Payment>(beginSql, [JSON.stringify(wanted), clock.now()]);
-    const byReference = new Map(
-      fresh.map((payment) => [payment.reference, { ...payment, fresh: true }]),
-    );
+    const now = clock.now();
+    const wanted = starts.map((start) => started(start, now));
+    const made = await database.query<{ reference: string }>(beginSql, [JSON.stringify(wanted)]);
+    const fresh = new Set(made.map((row) => row.reference));
+    const byReference = new Map<string, Payment & { fresh: boolean }>();
+    for (const payment of wanted) {
+      if (fresh.has(payment.reference))
+        byReference.set(payment.reference, { ...payment, fresh: true });
+    }
     const others = wanted.map((w) => w.reference).filter((ref) => !byReference.has(ref));
     for (const payment of await find(others)) {
       byReference.set(payment.reference, { ...payment, fresh: false });
@@ -88,9 +92,9 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
 
   /**
    * Adds facts to payments; a payment only moves forward (started, unknown, declined, captured,
-   * refunded). Gives every named payment as it now stands; unknown references are left out.
+   * refunded). Gives what every named payment has now come to; unknown references are left out.
    */
-  async function record(facts: readonly PaymentFact[]): Promise<Payment[]> {
+  async function record(facts: readonly PaymentFact[]): Promise<PaymentResult[]> {
     if (facts.length === 0) return [];
     const rows = facts.map((fact) => ({
       reference: fact.reference,
@@ -99,13 +103,20 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
       captured: fact.state === 'captured' ? (fact.amount ?? null) : 0,
       refunded: fact.state === 'refunded' ? (fact.amount ?? null) : 0,
     }));
-    await database.transaction(async (query) => {
+    const now = clock.now();
+    const write = async (query: Query) => {
+      const results = new Map<string, PaymentResult>();
       for (const layer of layers(rows)) {
         const ordered = layer.sort((a, b) => (a.reference < b.reference ? -1 : 1));
-        await query(recordSql, [JSON.stringify(ordered), clock.now(), paymentStates]);
+        const params = [JSON.stringify(ordered), now, paymentStates];
+        for (const row of await query<PaymentResult>(recordSql, params)) {
+          results.set(row.reference, row);
+        }
       }
-    });
-    return await find(facts.map((fact) => fact.reference));
+      return [...results.values()];
+    };
+    const once = new Set(rows.map((row) => row.reference)).size === rows.length;
+    return once ? await write(database.query) : await database.transaction(write);
   }
 
   async function find(references: readonly string[]): Promise<Payment[]> {
@@ -125,9 +136,9 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
   }
 
   /**
-   * Payments at odds with an order that has ended without them: open or captured, while the order
-   * is released. Each has to be closed, taken late, or refunded; the sweeper drives them again.
-   * Looks at those captured from `since` on (from the first when absent) and until `before`.
+   * Payments at odds with an order that was released without them: open or captured. Each has to
+   * be closed, taken late, or refunded; the sweeper drives them again. Looks at orders released
+   * from `since` on (from the first when absent) and before `before`.
    */
   async function stray(options: {
     since?: number;
@@ -135,15 +146,10 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     limit: number;
   }): Promise<Payment[]> {
     return await database.query<Payment>(
-      `(select ${columns} from payments p join orders o on o.id = p.order_id
-        where p.state in ('started', 'unknown') and p.started_at < $2 and o.state = 'released'
-        order by p.started_at, p.id limit $3)
-       union all
-       (select ${columns} from payments p join orders o on o.id = p.order_id
-        where p.state = 'captured' and p.captured_at >= $1 and p.captured_at < $2
-          and o.state = 'released'
-        order by p.captured_at, p.id limit $3)
-       limit $3`,
+      `select ${columns} from orders o join payments p on p.order_id = o.id
+       where o.state = 'released' and o.released_at >= $1 and o.released_at < $2
+         and p.state in ('started', 'unknown', 'captured')
+       order by o.released_at, o.id, p.attempt limit $3`,
       [options.since ?? 0, options.before, options.limit],
     );
   }
@@ -178,12 +184,23 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
       `select ${columns} from payments p
        where p.refund_asked_at < $1 and p.refund_asked_at is not null
          and p.refund_finished_at is null
-       order by p.refund_asked_at, p.id limit $2`,
+       order by p.refund_asked_at, p.reference limit $2`,
       [options.before, options.limit],
     );
   }
 
   return { begin, record, find, ofOrder, stray, askRefund, finishRefund, refundsAsked };
+}
+
+/** A payment as `begin` writes it; reading it back would cost as much as writing it. */
+function started(start: PaymentStart, startedAt: number): Payment {
+  const { orderId, drop, provider, amount, currency, attempt = 1 } = start;
+  return {
+    ...{ orderId, drop, attempt, reference: paymentReference(orderId, attempt) },
+    ...{ provider, amount, currency, startedAt, state: 'started', reason: '' },
+    ...{ amountCaptured: 0, amountRefunded: 0 },
+    ...{ capturedAt: null, declinedAt: null, refundedAt: null, refundAskedAt: null },
+  };
 }
 
 /** A statement moves a row once, so several facts of one payment go one after the other. */
@@ -201,23 +218,16 @@ function layers<T extends { reference: string }>(rows: readonly T[]): T[][] {
 }
 
 const beginSql = `
-  insert into payments as p (id, order_id, drop_id, attempt, reference, provider, amount, currency,
-    state, started_at)
-  select id, "orderId", "drop", attempt, reference, provider, amount, currency, 'started', $2
-  from json_to_recordset($1::json) as r(id text, "orderId" text, "drop" text, attempt integer,
-    reference text, provider text, amount bigint, currency text)
-  order by reference
+  insert into payments (order_id, drop_id, attempt, reference, provider, amount, currency, state,
+    started_at)
+  select "orderId", "drop", attempt, reference, provider, amount, currency, state, "startedAt"
+  from json_to_recordset($1::json) as r("orderId" text, "drop" text, attempt integer,
+    reference text, provider text, amount bigint, currency text, state text, "startedAt" bigint)
+  order by reference collate "C"
   on conflict do nothing
-  returning ${columns}`;
+  returning reference`;
 
 const recordSql = `
-  with fact as materialized (
-    select p.id, r.state, r.reason, r.captured, r.refunded
-    from json_to_recordset($1::json) as r(reference text, state text, reason text,
-      captured bigint, refunded bigint)
-    join payments p on p.reference = r.reference
-    order by p.reference
-    for update of p)
   update payments p set
     state = case when array_position($3::text[], f.state) > array_position($3::text[], p.state)
       then f.state else p.state end,
@@ -231,4 +241,8 @@ const recordSql = `
       else p.declined_at end,
     refunded_at = case when f.state = 'refunded' then coalesce(p.refunded_at, $2)
       else p.refunded_at end
-  from fact f where f.id = p.id`;
+  from json_to_recordset($1::json) as f(reference text, state text, reason text,
+    captured bigint, refunded bigint)
+  where p.reference = f.reference collate "C"
+  returning p.reference, p.state, p.reason, p.amount_captured as "amountCaptured",
+    p.amount_refunded as "amountRefunded", p.refund_asked_at as "refundAskedAt"`;

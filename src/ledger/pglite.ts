@@ -1,6 +1,12 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { PGlite, type PGliteInterface, types } from '@electric-sql/pglite';
-import { type Database, LedgerError, parseBigint, type Query } from './database.ts';
+import {
+  connectionSettings,
+  type Database,
+  LedgerError,
+  parseBigint,
+  type Query,
+} from './database.ts';
 
 /**
  * Opens the embedded ledger: a real PostgreSQL in this process, kept in `folder`, or in memory
@@ -17,6 +23,9 @@ export async function openPglite(options: { folder?: string } = {}): Promise<Dat
       ...(folder === undefined ? {} : { dataDir: folder }),
       parsers: { [types.INT8]: parseBigint },
     });
+    for (const [name, value] of Object.entries(connectionSettings)) {
+      await lite.exec(`set ${name} = '${value}'`);
+    }
   } catch (cause) {
     throw new LedgerError(
       `the ledger in ${folder ?? 'memory'} does not open: restore a copy of that folder, or move it away to begin anew`,
@@ -33,8 +42,15 @@ export async function openPglite(options: { folder?: string } = {}): Promise<Dat
 
 function queryOf(lite: Pick<PGliteInterface, 'query' | 'exec'>): Query {
   return async <T>(sql: string, params: unknown[] = []) => {
-    if (params.length > 0) return (await lite.query<T>(sql, params)).rows;
-    return ((await lite.exec(sql)).at(-1)?.rows ?? []) as T[]; // several statements, as pg allows
+    try {
+      if (params.length > 0) return (await lite.query<T>(sql, params)).rows;
+      return ((await lite.exec(sql)).at(-1)?.rows ?? []) as T[]; // several statements, as pg allows
+    } catch (error) {
+      // Its errors carry the whole statement and its parameters, which belong in no log.
+      if (error instanceof Error)
+        for (const name of ['query', 'params']) Reflect.deleteProperty(error, name);
+      throw error;
+    }
   };
 }
 

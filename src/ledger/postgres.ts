@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
-import { type Database, parseBigint, type Query } from './database.ts';
+import { connectionSettings, type Database, parseBigint, type Query } from './database.ts';
 
 /** SQLSTATEs after which the same transaction, run again from its start, can succeed. */
 export const retryableCodes = ['40001', '40P01'] as const; // serialization failure, deadlock
@@ -32,6 +32,9 @@ export function openPostgres(options: {
     max: options.connectionsMax ?? limits.max,
     connectionString: options.url,
     application_name: 'flashdrop',
+    options: Object.entries(connectionSettings)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
     types: {
       getTypeParser: (oid: number, format?: 'text' | 'binary') =>
         oid === int8 ? parseBigint : pg.types.getTypeParser(oid, format as 'text'),

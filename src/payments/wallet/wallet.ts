@@ -200,7 +200,7 @@ const bookSql = `
   select reference, "orderId", "buyerAccount", "merchantAccount", amount, state, reason, $2
   from json_to_recordset($1::json) as r(reference text, "orderId" text, "buyerAccount" bigint,
     "merchantAccount" bigint, amount bigint, state text, reason text)
-  order by reference
+  order by reference collate "C"
   on conflict do nothing
   returning reference`;
 
