@@ -9,7 +9,7 @@ import { connect, createServer, type Socket } from 'node:net';
  */
 export type ProxyMode = 'pass' | 'delay' | 'blackhole' | 'reset';
 
-export type Proxy = {
+export type TcpProxy = {
   host: string;
   port: number;
   set(mode: ProxyMode, options?: { delayMs?: number }): void;
@@ -25,7 +25,7 @@ export type Proxy = {
 };
 
 /** A TCP proxy on loopback in front of a server, to make a network fail on demand. */
-export async function startProxy(target: { host: string; port: number }): Promise<Proxy> {
+export async function startProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const links = new Set<{ client: Socket; upstream: Socket }>();
   let mode: ProxyMode = 'pass';
   let delayMs = 0;

@@ -1,0 +1,42 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readHolder } from '../../src/embedded/lock.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Program, startProgram } from '../support/program.ts';
+
+let parent: string;
+let data: string;
+
+beforeAll(() => {
+  parent = mkdtempSync(join(tmpdir(), 'flashdrop test stop '));
+  data = join(parent, 'data');
+});
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+/** The whole engine, embedded, once it serves. */
+async function start(): Promise<{ engine: Program; address: string }> {
+  const engine = startProgram('src/main.ts', { args: ['--data', data, '--port', '0'] });
+  const address = await eventually(() => /serves at (http\S+)/.exec(engine.printed().out)?.[1], {
+    withinMs: 60_000,
+  });
+  return { engine, address };
+}
+
+describe('the whole engine, embedded', () => {
+  test('stops cleanly on one Ctrl-C, though npm hands it on a second time', {
+    timeout: 90_000,
+  }, async () => {
+    const { engine, address } = await start();
+    expect((await fetch(`${address}/livez`)).status).toBe(200);
+    expect(readHolder(data)).toMatchObject({ pid: engine.pid, address });
+    engine.kill('SIGINT');
+    engine.kill('SIGINT');
+    expect(await engine.ended).toMatchObject({ code: 0, signal: null, err: '' });
+    expect(readHolder(data)).toBeUndefined();
+    expect(existsSync(join(data, 'redis', 'child.json'))).toBe(false);
+    const logged = readFileSync(join(data, 'redis', 'redis.log'), 'utf8');
+    expect(logged).toContain('Redis is now ready to exit');
+  });
+});
