@@ -13,11 +13,18 @@ local upTo = cancelled and '+inf' or now
 local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'LIMIT', 0, ARGV[1])
 local book = openBook(keys, digests, now)
 
+-- A hold whose order is gone keeps nothing from sale; it must not keep the others from release.
+local strays = {}
 for _, digest in ipairs(digests) do
   local record = book.records[digest]
-  record.reason = cancelled and 'drop_cancelled' or 'expired'
-  book.move(digest, record, 'x', 'held', 'available')
+  if record then
+    record.reason = cancelled and 'drop_cancelled' or 'expired'
+    book.move(digest, record, 'x', 'held', 'available')
+  else
+    strays[#strays + 1] = digest
+  end
 end
 book.write()
+if #strays > 0 then redis.call('ZREM', keys.holds, unpack(strays)) end
 local due = redis.call('ZRANGE', keys.holds, 0, 0, 'WITHSCORES')[2] or ''
 return { 'done', string.format('%.0f', now), #digests, due }

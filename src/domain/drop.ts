@@ -1,11 +1,4 @@
-export const dropStates = [
-  'draft',
-  'scheduled',
-  'open',
-  'paused',
-  'ended',
-  'cancelled',
-] as const;
+export const dropStates = ['draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled'] as const;
 export type DropState = (typeof dropStates)[number];
 
 /** What a captured payment finds when its hold has lapsed: take the unit again, or refund. */
@@ -65,9 +58,11 @@ export function decide(
 ): { kind: 'move'; to: Decision } | { kind: 'already' } | { kind: 'refused' } {
   const move = moves[action];
   if (drop.decision === move.to) return { kind: 'already' };
-  const over = dropState(drop, now) === 'ended';
-  if (!move.from.includes(drop.decision) || (over && action !== 'end')) return { kind: 'refused' };
-  return { kind: 'move', to: move.to };
+  if (!move.from.includes(drop.decision)) return { kind: 'refused' };
+  // Once the window is over a drop can be ended for good, and a draft thrown away; nothing else.
+  const late = action !== 'end' && drop.decision !== 'draft';
+  const over = now >= drop.endsAt && (late || action === 'publish');
+  return over ? { kind: 'refused' } : { kind: 'move', to: move.to };
 }
 
 /** The state of a drop at an instant: its merchant's decision read against its window. */

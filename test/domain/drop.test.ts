@@ -60,6 +60,13 @@ test('once its window is over a drop can be ended and nothing else', () => {
   }
 });
 
+test('a draft whose window is over can be thrown away and not published', () => {
+  const kinds = (['publish', 'cancel'] as const).map(
+    (action) => decide({ ...window, decision: 'draft' }, action, after).kind,
+  );
+  expect(kinds).toEqual(['refused', 'move']);
+});
+
 test('an action repeated is harmless', () => {
   fc.assert(
     fc.property(

@@ -55,6 +55,15 @@ test('when memory is short nothing new is taken on and everything under way stil
   await expectFigures(lanes, late, { held: 0, sold: 0, orders: 0 });
 });
 
+test('a hold whose order is lost keeps no other hold from its release', async () => {
+  const ref = await publishDrop(lanes, { allotment: 5, perBuyer: 1 }, { holdMs: 0 });
+  const wishes = ['ann', 'bob'].map((buyer) => wishOf(ref, { buyer, key: 'k' }));
+  await lanes.reserve(ref, wishes);
+  await redis.hdel(laneKey('test-faults', ref, 'orders'), wishes[0]?.digest ?? '');
+  await lanes.sweep(ref, 10);
+  expect(await lanes.inspect(ref)).toMatchObject({ holds: 0, items: [{ available: 4, held: 1 }] });
+});
+
 test('forgotten scripts are nothing that a caller sees', async () => {
   const ref = await publishDrop(lanes, { allotment: 100_000, perBuyer: 1 });
   let going = true;
