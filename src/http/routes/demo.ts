@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { newId } from '../../domain/ids.ts';
+import { isCurrency } from '../../domain/money.ts';
 import { isBuyerName, openSigner } from '../auth/buyers.ts';
 import type { AppDeps } from '../deps.ts';
 import { schemaOf } from '../schemas/contract.ts';
@@ -11,12 +12,21 @@ const lifetimeMs = 24 * 3_600_000;
 const giftAmount = 1_000_000;
 const giftCurrency = 'CNY';
 
+const currency = z
+  .string()
+  .refine(isCurrency, 'must be an ISO 4217 code such as CNY')
+  .default(giftCurrency);
+const buyerName = z.string().refine(isBuyerName, 'must be 1 to 128 printable ASCII characters');
+
 const tokenBody = z
-  .strictObject({
-    sub: z.string().refine(isBuyerName, 'must be 1 to 128 printable ASCII characters').optional(),
-    currency: z.string().length(3).default(giftCurrency),
-  })
+  .strictObject({ sub: buyerName.optional(), currency })
   .default({ currency: giftCurrency });
+
+const crowdBody = z.strictObject({
+  prefix: buyerName.max(64).describe('The buyers are named by it and a number from 0'),
+  count: z.int().min(1).max(1_000),
+  currency,
+});
 
 /** Demo mode alone has these: they let anybody be any buyer. */
 export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
@@ -28,20 +38,54 @@ export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
     { schema: tokenSchema },
     async (request, reply) => {
       const buyer = request.body.sub ?? newId('buyer');
-      const { currency } = request.body;
-      // Once per buyer, so that asking again for a token is no way to get rich.
-      await ledger.accounts.topUp({
-        buyer,
-        currency,
-        amount: giftAmount,
-        reference: topUpReference(buyer, `welcome ${currency}`),
-      });
-      const expiresAt = clock.now() + lifetimeMs;
+      const [minted] = await mint([buyer], request.body.currency);
       reply.code(201).header('cache-control', 'no-store');
-      return { sub: buyer, token: sign(buyer, lifetimeMs), expiresAt: iso(expiresAt) };
+      return minted;
     },
   );
+
+  app.post<{ Body: z.infer<typeof crowdBody> }>(
+    '/demo/crowds',
+    { schema: crowdSchema },
+    async (request, reply) => {
+      const { prefix, count, currency } = request.body;
+      const buyers = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+      const tokens = await mint(buyers, currency);
+      reply.code(201).header('cache-control', 'no-store');
+      return { tokens };
+    },
+  );
+
+  async function mint(buyers: string[], currency: string) {
+    // Once per buyer, so that asking again for a token is no way to get rich.
+    await ledger.accounts.topUpAll(
+      buyers.map((buyer) => {
+        const reference = topUpReference(buyer, `welcome ${currency}`);
+        return { buyer, currency, amount: giftAmount, reference };
+      }),
+    );
+    const expiresAt = clock.now() + lifetimeMs;
+    return buyers.map((buyer) => ({
+      sub: buyer,
+      token: sign(buyer, lifetimeMs),
+      expiresAt: iso(expiresAt),
+    }));
+  }
 }
+
+const mintedToken = z.strictObject({ sub: z.string(), token: z.string(), expiresAt: instant });
+
+const crowdSchema = schemaOf({
+  tag: 'Demo',
+  summary: 'Tokens of many buyers at once, for a load test',
+  body: crowdBody,
+  answers: {
+    201: {
+      description: 'One for each buyer, with money in the wallets',
+      schema: z.strictObject({ tokens: z.array(mintedToken) }),
+    },
+  },
+});
 
 const tokenSchema = schemaOf({
   tag: 'Demo',
@@ -50,7 +94,7 @@ const tokenSchema = schemaOf({
   answers: {
     201: {
       description: 'Send it as Authorization: Bearer',
-      schema: z.strictObject({ sub: z.string(), token: z.string(), expiresAt: instant }),
+      schema: mintedToken,
     },
   },
 });
