@@ -1,3 +1,4 @@
+import type { OrderState, ReleaseReason } from '../domain/order.ts';
 import type { Database } from './database.ts';
 
 /** Units and money of one item of a drop, from its orders in the ledger. */
@@ -24,9 +25,49 @@ export type MoneyMismatch = {
   captures: number;
 };
 
+/** What an order came to, as far as the lanes know it too. */
+export type OrderLine = {
+  id: string;
+  state: OrderState;
+  item: number;
+  quantity: number;
+  amount: number;
+  version: number;
+  buyer: string;
+};
+
+/** The money of a drop, told three ways; in minor units. */
+export type DropMoney = {
+  captured: number;
+  refunded: number;
+  /** Captured and kept, by the wallet's book and by its transfers; of all its charges, ours or not. */
+  walletKept: number;
+  transferred: number;
+  /** What of `captured` went through the wallet, less what of it was refunded. */
+  walletPayments: number;
+  /** Captured for orders that are reserved still: about to be confirmed. */
+  reservedCaptured: number;
+  /** In the wallet's book for payments begun lately whose outcome we have not recorded. */
+  walletUnrecorded: number;
+};
+
+/** How fast a drop sold; times in ms since the epoch, null where nothing was. */
+export type Pace = {
+  firstReservedAt: number | null;
+  lastReservedAt: number | null;
+  firstPaidAt: number | null;
+  lastPaidAt: number | null;
+  reservedPerSecond: number | null;
+  paidPerSecond: number | null;
+  /** From reserved to paid, in ms. */
+  settleMsMedian: number | null;
+  settleMs99: number | null;
+};
+
 export type Audit = ReturnType<typeof openAudit>;
 
 const rowsMax = 100;
+const pageLines = 5_000;
 
 /** The promises as the ledger alone can check them; every list is empty when all is well. */
 export function openAudit(database: Database) {
@@ -118,5 +159,101 @@ export function openAudit(database: Database) {
     );
   }
 
-  return { items, overLimit, overdue, mismatches, walletMismatches };
+  /** Every order of a drop in pages, each row as one text: fields cost more than bytes. */
+  async function* lines(drop: string): AsyncGenerator<OrderLine[]> {
+    let last = { at: -1, id: '' };
+    for (;;) {
+      const rows = await database.query<{ id: string; at: number; line: string }>(
+        `select id, reserved_at as at, state || '|' || item || '|' || quantity || '|' || amount
+           || '|' || version || '|' || buyer as line
+         from orders where drop_id = $1 and (reserved_at, id) > ($2, $3)
+         order by reserved_at, id limit ${pageLines}`,
+        [drop, last.at, last.id],
+      );
+      yield rows.map(({ id, line }) => parseLine(id, line));
+      if (rows.length < pageLines) return;
+      last = rows.at(-1) ?? last;
+    }
+  }
+
+  /** The money of a drop by payments, by the wallet's book and by its transfers. */
+  async function money(drop: string, options: { begunSince: number }): Promise<DropMoney> {
+    const prefix = `ord_${drop.slice('drop_'.length)}_`;
+    const params = [drop, prefix, `pay_${prefix}`, options.begunSince];
+    const [row] = await database.query<DropMoney>(moneySql, params);
+    if (!row) throw new Error('bug: sums always give a row');
+    return row;
+  }
+
+  /** Released orders by reason. */
+  async function releases(drop: string): Promise<Partial<Record<ReleaseReason, number>>> {
+    const rows = await database.query<{ reason: ReleaseReason; orders: number }>(
+      `select reason, count(*) as orders from orders where drop_id = $1 and state = 'released'
+       group by reason order by reason`,
+      [drop],
+    );
+    return Object.fromEntries(rows.map((row) => [row.reason, row.orders]));
+  }
+
+  async function pace(drop: string): Promise<Pace> {
+    const [row] = await database.query<Pace>(paceSql, [drop]);
+    if (!row) throw new Error('bug: sums always give a row');
+    return row;
+  }
+
+  return {
+    items,
+    overLimit,
+    overdue,
+    mismatches,
+    walletMismatches,
+    lines,
+    money,
+    releases,
+    pace,
+  };
 }
+
+function parseLine(id: string, line: string): OrderLine {
+  const [state, item, quantity, amount, version, ...buyer] = line.split('|');
+  return {
+    id,
+    state: state as OrderState,
+    item: Number(item),
+    quantity: Number(quantity),
+    amount: Number(amount),
+    version: Number(version),
+    buyer: buyer.join('|'),
+  };
+}
+
+// Charges and transfers are found by what they name, not by our payments: so that one which no
+// payment knows of is counted, too.
+const moneySql = `
+  select p.*, w."walletKept", t.transferred, r."reservedCaptured", u."walletUnrecorded" from
+    (select coalesce(sum(amount_captured), 0)::bigint as captured,
+       coalesce(sum(amount_refunded), 0)::bigint as refunded,
+       coalesce(sum(amount_captured - amount_refunded) filter (where provider = 'wallet'), 0)::bigint
+         as "walletPayments"
+     from payments where drop_id = $1) p,
+    (select coalesce(sum(amount), 0)::bigint as "walletKept" from wallet_charges
+     where state = 'captured' and starts_with(order_id, $2)) w,
+    (select coalesce(sum(case kind when 'capture' then amount else -amount end), 0)::bigint
+       as transferred
+     from transfers where kind in ('capture', 'refund') and starts_with(reference, $3)) t,
+    (select coalesce(sum(p.amount_captured - p.amount_refunded), 0)::bigint as "reservedCaptured"
+     from orders o join payments p on p.order_id = o.id
+     where o.drop_id = $1 and o.state = 'reserved') r,
+    (select coalesce(sum(w.amount), 0)::bigint as "walletUnrecorded"
+     from payments p join wallet_charges w on w.reference = p.reference and w.state = 'captured'
+     where p.drop_id = $1 and p.state in ('started', 'unknown') and p.started_at >= $4) u`;
+
+const paceSql = `
+  select min(reserved_at) as "firstReservedAt", max(reserved_at) as "lastReservedAt",
+    min(paid_at) as "firstPaidAt", max(paid_at) as "lastPaidAt",
+    (count(*) * 1000.0 / nullif(max(reserved_at) - min(reserved_at), 0))::float8
+      as "reservedPerSecond",
+    (count(paid_at) * 1000.0 / nullif(max(paid_at) - min(paid_at), 0))::float8 as "paidPerSecond",
+    percentile_disc(0.5) within group (order by paid_at - reserved_at) as "settleMsMedian",
+    percentile_disc(0.99) within group (order by paid_at - reserved_at) as "settleMs99"
+  from orders where drop_id = $1`;

@@ -6,6 +6,7 @@ import type { Orders } from '../ledger/orders.ts';
 import type { Log } from './log.ts';
 import { isReply, type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
 import type { SettleQueue } from './queue.ts';
+import { type OnCount, openTally } from './tally.ts';
 import type { Watch } from './watch.ts';
 
 export type Relay = {
@@ -14,20 +15,21 @@ export type Relay = {
   stop(): Promise<void>;
   /** Entries that wait to be relayed, over all active lanes. */
   backlog(): Promise<number>;
-  figures(): RelayFigures;
+  figures(): Record<RelayCount, number>;
 };
 
-/** Counted since the start. */
-export type RelayFigures = {
-  entries: number;
-  orders: number;
-  batches: number;
+export const relayCounts = [
+  'entries',
+  'orders',
+  'batches',
   /** Batches tried again because the ledger, the queue or Redis was away. */
-  retries: number;
+  'retries',
   /** Entries taken over from a relay that died. */
-  claimed: number;
-  malformed: number;
-};
+  'claimed',
+  /** Looks at an entry that cannot be read. */
+  'malformed',
+] as const;
+export type RelayCount = (typeof relayCounts)[number];
 
 export type RelayStep = 'relay recorded' | 'relay queued';
 
@@ -43,6 +45,7 @@ export type RelayOptions = {
   /** Stays the same over a restart, so that what was in hand then is taken up at once. */
   consumer?: string;
   claimIdleMs?: number;
+  onCount?: OnCount<RelayCount>;
   onStep?(step: RelayStep): void | Promise<void>;
 };
 
@@ -63,16 +66,14 @@ const retryMostMs = 5_000;
  */
 export function openRelay(options: RelayOptions): Relay {
   const { watch, orders, queue, log, claimIdleMs = 5_000, onStep } = options;
-  const figures: RelayFigures = {
-    ...{ entries: 0, orders: 0, batches: 0, retries: 0, claimed: 0, malformed: 0 },
-  };
+  const tally = openTally(relayCounts, options.onCount);
   const redis = connectHot(options.redisUrl, { timeoutMs: commandTimeoutMs });
   const outbox: Outbox = openOutbox({
     redis,
     namespace: options.namespace,
     consumer: options.consumer ?? hostname(),
     onMalformed({ ref, id, error }) {
-      figures.malformed += 1;
+      tally.add('malformed');
       log.error({ err: error, ref, id }, 'an outbox entry cannot be read and stays pending');
     },
   });
@@ -124,7 +125,7 @@ export function openRelay(options: RelayOptions): Relay {
         idleMs: claimIdleMs,
         from,
       });
-      figures.claimed += stale.entries.length;
+      tally.add('claimed', stale.entries.length);
       await deliver(stale.entries);
       from = stale.next;
     }
@@ -146,12 +147,12 @@ export function openRelay(options: RelayOptions): Relay {
         await queue.add(toSettle(entries));
         await onStep?.('relay queued');
         await outbox.ack(entries);
-        figures.batches += 1;
-        figures.entries += entries.length;
-        for (const entry of entries) figures.orders += entry.orders.length;
+        tally.add('batches');
+        tally.add('entries', entries.length);
+        for (const entry of entries) tally.add('orders', entry.orders.length);
         return;
       } catch (error) {
-        figures.retries += 1;
+        tally.add('retries');
         log.warn(
           { err: error, entries: entries.length, tries },
           'a batch of the outbox is retried',
@@ -190,7 +191,7 @@ export function openRelay(options: RelayOptions): Relay {
       redis.disconnect();
     },
     backlog: () => outbox.backlog(watch.lanes()),
-    figures: () => ({ ...figures }),
+    figures: tally.read,
   };
 }
 

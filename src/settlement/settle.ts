@@ -67,8 +67,8 @@ export function openSettle(options: SettleOptions): Settle {
     const facts = await charging(begun.filter(isOpen).map(toCharge));
     await onStep?.('charged');
     const recorded = await payments.record(facts);
-    const byReference = new Map(recorded.map((payment) => [payment.reference, payment]));
-    for (const one of begun) one.payment = byReference.get(one.payment.reference) ?? one.payment;
+    const results = new Map(recorded.map((result) => [result.reference, result]));
+    for (const one of begun) Object.assign(one.payment, results.get(one.payment.reference));
     await onStep?.('recorded');
     await giveBack(await move(begun));
     await onStep?.('moved');

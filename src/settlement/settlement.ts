@@ -1,20 +1,20 @@
 import type { Redis } from 'ioredis';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { connectQueue } from '../inventory/connection.ts';
 import type { Lanes } from '../inventory/lanes.ts';
+import { openRecords } from '../inventory/records.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Metrics } from '../metrics.ts';
 import type { PaymentProvider } from '../payments/provider.ts';
-import { openCharging } from './charging.ts';
+import { openAudit } from './audit/audit.ts';
 import type { Log } from './log.ts';
+import { openOrderDesk } from './orders.ts';
 import { openPublishing } from './publishing.ts';
-import { openSettleQueue } from './queue.ts';
 import { openRefunds } from './refunds.ts';
-import { openRelay } from './relay.ts';
-import { openSettle } from './settle.ts';
+import { openReport } from './report.ts';
 import type { OnStep } from './steps.ts';
 import { openTerms } from './terms.ts';
 import { openWatch } from './watch.ts';
-import { openSettleWorker } from './worker.ts';
+import { openSettlementWork, type SettlementWork } from './work.ts';
 
 export type SettlementOptions = {
   redisUrl: string;
@@ -26,75 +26,58 @@ export type SettlementOptions = {
   providers: ReadonlyMap<string, PaymentProvider>;
   log: Log;
   clock?: Clock;
+  metrics?: Metrics;
   onStep?: OnStep;
 };
 
 export type Settlement = ReturnType<typeof openSettlement>;
 
-/** Puts the parts of settlement together. What the api role uses works without `start`. */
+/**
+ * Settlement as a whole. Acting on drops and orders and looking at them is for every role and
+ * opens no connection; `start` is for the worker role and adds what works behind the sale.
+ */
 export function openSettlement(options: SettlementOptions) {
-  const { redisUrl, redis, namespace, lanes, ledger, providers, log } = options;
+  const { redis, namespace, lanes, ledger, providers, log } = options;
   const { clock = systemClock, onStep } = options;
+  const { drops, orders, payments, audit: ledgerAudit } = ledger;
   const steps = onStep ? { onStep } : {};
-  const queueRedis = connectQueue(redisUrl);
-  const queue = openSettleQueue({ redis: queueRedis, namespace });
-  const watch = openWatch({ drops: ledger.drops, log });
+  const termsOf = openTerms({ lanes, drops });
+  const refunds = openRefunds({ lanes, payments, providers, log, ...steps });
+  const watch = openWatch({ drops, log });
   const publishing = openPublishing({
-    ledgerDrops: ledger.drops,
-    orders: ledger.orders,
-    lanes,
-    clock,
-    log,
+    ...{ ledgerDrops: drops, orders, lanes, clock, log },
     onPublished: watch.wake,
   });
-  const termsOf = openTerms({ lanes, drops: ledger.drops });
-  const refunds = openRefunds({ lanes, payments: ledger.payments, providers, log, ...steps });
-  const settle = openSettle({
-    lanes,
-    payments: ledger.payments,
-    charging: openCharging({ providers, log }),
-    refunds,
-    termsOf,
-    redisNow: () => timeOf(redis),
-    log,
-    ...steps,
-  });
-  const relay = openRelay({
-    redisUrl,
-    namespace,
-    watch,
-    orders: ledger.orders,
-    queue,
-    log,
-    ...steps,
-  });
-  const worker = openSettleWorker({ redis: queueRedis, namespace, settle, log });
+  let work: SettlementWork | undefined;
+
+  /** Quiet and drained: what is in hand is finished, the rest is left for the next start. */
+  async function stop(): Promise<void> {
+    await work?.stop();
+    work = undefined;
+  }
 
   return {
     publishing,
-    watch,
-    relay,
-    queue,
-    worker,
-    settle,
-    async start() {
-      await watch.start();
-      relay.start();
-      worker.start();
+    orders: openOrderDesk({ lanes, drops, orders, payments, refunds, termsOf }),
+    audit: openAudit({
+      lanes,
+      orders,
+      ledgerAudit,
+      ledger,
+      records: openRecords(redis, namespace),
+    }),
+    report: openReport({ lanes, drops, orders, ledgerAudit }),
+    /** Resolves when the parts run; they wait out a Redis or a ledger that is away. */
+    async start(): Promise<void> {
+      work ??= openSettlementWork(options, { publishing, refunds, termsOf, watch });
+      await work.start();
     },
-    async stop() {
-      await worker.stop();
-      await relay.stop();
-      await watch.stop();
-    },
-    async close() {
-      await queue.close();
-      queueRedis.disconnect();
+    stop,
+    close: stop,
+    /** The parts that `start` has made. */
+    work(): SettlementWork {
+      if (!work) throw new Error('bug: the settlement is not started');
+      return work;
     },
   };
-}
-
-async function timeOf(redis: Redis): Promise<number> {
-  const [seconds, microseconds] = await redis.time();
-  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
 }

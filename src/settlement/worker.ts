@@ -4,16 +4,25 @@ import { gather } from '../domain/gather.ts';
 import type { Log } from './log.ts';
 import { queueName, queuePrefix, readJob, retryDelayMs } from './queue.ts';
 import type { Settle, Settled } from './settle.ts';
+import { type OnCount, openTally } from './tally.ts';
 
 export type SettleWorker = {
   start(): void;
   /** Takes no further jobs and resolves when those in hand are done. */
   stop(): Promise<void>;
-  figures(): WorkerFigures;
+  figures(): Record<WorkerCount, number>;
 };
 
-/** Jobs since the start by what came of them. */
-export type WorkerFigures = Record<Settled['kind'] | 'poison' | 'failed' | 'stalled', number>;
+/** Jobs by what came of them. */
+export const workerCounts = [
+  ...(['paid', 'released', 'refunded', 'lapsed', 'later', 'lost'] as const),
+  /** Set aside for good, `lost` among them. */
+  'poison',
+  'failed',
+  /** Taken from a worker that died or stood still. */
+  'stalled',
+] as const;
+export type WorkerCount = (typeof workerCounts)[number];
 
 /** A job is given up by the queue only after so many workers died with it in hand. */
 const stallsMax = 1_000_000;
@@ -29,6 +38,7 @@ export type WorkerOptions = {
   /** A worker that died is noticed after at most both of these together. */
   lockDurationMs?: number;
   stalledIntervalMs?: number;
+  onCount?: OnCount<WorkerCount>;
 };
 
 /**
@@ -37,10 +47,7 @@ export type WorkerOptions = {
  */
 export function openSettleWorker(options: WorkerOptions): SettleWorker {
   const { settle, log, concurrency = concurrencyMost } = options;
-  const figures: WorkerFigures = {
-    ...{ paid: 0, released: 0, refunded: 0, lapsed: 0, later: 0, lost: 0 },
-    ...{ poison: 0, failed: 0, stalled: 0 },
-  };
+  const tally = openTally(workerCounts, options.onCount);
   const batches = gather<string, Settled>({
     run: settle,
     batchMax: concurrency,
@@ -52,7 +59,7 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
     queueName,
     async (job) => {
       const settled = await batches.add(readJob(job.data));
-      figures[settled.kind] += 1;
+      tally.add(settled.kind);
       if (settled.kind === 'later') throw new Error(settled.why);
       if (settled.kind === 'lost') throw new UnrecoverableError('the lane knows no such order');
     },
@@ -68,14 +75,12 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
     },
   );
   worker.on('failed', (job, error) => {
-    figures.failed += 1;
+    tally.add('failed');
     if (!(error instanceof UnrecoverableError)) return;
-    figures.poison += 1;
+    tally.add('poison');
     log.error({ job: job?.id, reason: error.message }, 'a job can never succeed and is set aside');
   });
-  worker.on('stalled', () => {
-    figures.stalled += 1;
-  });
+  worker.on('stalled', () => tally.add('stalled'));
   worker.on('error', (error) => log.warn({ err: error }, 'the settlement worker'));
 
   let run: Promise<void> | undefined;
@@ -87,6 +92,6 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
       await worker.close();
       await run;
     },
-    figures: () => ({ ...figures }),
+    figures: tally.read,
   };
 }

@@ -1,0 +1,61 @@
+import type { Metrics } from '../metrics.ts';
+import type { SettleQueue } from './queue.ts';
+import type { RedriveCount } from './redrive.ts';
+import type { Relay, RelayCount } from './relay.ts';
+import type { OnCount } from './tally.ts';
+import type { WorkerCount } from './worker.ts';
+
+const lookMsMax = 1_000;
+
+/** Publishes what the settlement counts. Without metrics nothing is listened to. */
+export function watchWork(metrics: Metrics | undefined) {
+  const relayed = metrics?.counts({
+    name: 'relay_total',
+    help: 'What the relay did: entries, orders, batches, retries, claimed, malformed',
+    label: 'what',
+  });
+  const settled = metrics?.counts({
+    name: 'settle_jobs_total',
+    help: 'Settlement jobs by what came of them',
+    label: 'outcome',
+  });
+  const redriven = metrics?.counts({
+    name: 'redrive_total',
+    help: 'What was found left lying and driven on',
+    label: 'what',
+  });
+  const lost = metrics?.counts({
+    name: 'lost_lanes_total',
+    help: 'Lanes found behind what the ledger had read of them; their drops stop selling',
+    label: 'action',
+  });
+  const onRelay: OnCount<RelayCount> = (what, by) => relayed?.add(what, by);
+  const onWorker: OnCount<WorkerCount> = (outcome, by) => settled?.add(outcome, by);
+  const onRedrive: OnCount<RedriveCount> = (what, by) => redriven?.add(what, by);
+
+  /** Gauges, read from their owners at each look; a look while Redis is away tells -1. */
+  function read({ relay, queue }: { relay: Relay; queue: SettleQueue }): void {
+    metrics?.gauge({
+      name: 'outbox_backlog',
+      help: 'Outbox entries that are not in the ledger yet',
+      read: async () => (await soon(relay.backlog())) ?? -1,
+    });
+    for (const state of ['waiting', 'active', 'delayed', 'failed'] as const) {
+      metrics?.gauge({
+        name: `settle_queue_${state}`,
+        help: `Settlement jobs that are ${state}`,
+        read: async () => (await soon(queue.counts()))?.[state] ?? -1,
+      });
+    }
+  }
+
+  return { onRelay, onWorker, onRedrive, onLost: () => lost?.add('frozen'), read };
+}
+
+/** The queue's connection waits for Redis as long as it takes; who looks at metrics does not. */
+async function soon<T>(reading: Promise<T>): Promise<T | undefined> {
+  const late = new Promise<undefined>((resolve) => {
+    setTimeout(resolve, lookMsMax, undefined).unref();
+  });
+  return await Promise.race([reading.catch(() => undefined), late]);
+}

@@ -1,0 +1,117 @@
+import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import type { Order } from '../domain/order.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { Drops } from '../ledger/drops.ts';
+import type { Orders } from '../ledger/orders.ts';
+import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Refunds } from './refunds.ts';
+import type { Terms } from './terms.ts';
+
+/** An order with what the ledger adds to its lane's record; times in ms since the epoch. */
+export type OrderView = Order & {
+  sku: string;
+  currency: string;
+  reservedAt?: number;
+  paidAt?: number;
+  releasedAt?: number;
+  refundedAt?: number;
+  payment?: { provider: string; state: string; reason?: string };
+};
+
+export type OrderDesk = {
+  /** The order as its lane has it now; as the ledger has it where no lane does. */
+  read(id: string): Promise<OrderView | undefined>;
+  /** Gives the units of a reserved order back; `refused` when it is paid. */
+  cancel(
+    id: string,
+  ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
+  /**
+   * Gives the money of a paid order back and then its units; `refused` when it is not paid. Once
+   * decided it goes on whatever dies. Rejects when the provider has not answered yet.
+   */
+  refund(
+    id: string,
+  ): Promise<{ kind: 'refunded' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
+};
+
+export function openOrderDesk(options: {
+  lanes: Lanes;
+  drops: Drops;
+  orders: Orders;
+  payments: Payments;
+  refunds: Refunds;
+  termsOf(drop: string): Promise<Terms | undefined>;
+}): OrderDesk {
+  const { lanes, drops, orders, payments, refunds, termsOf } = options;
+
+  async function find(place: OrderRef): Promise<Order | undefined> {
+    const [order] = await lanes.find(place, [place.digest]);
+    return order;
+  }
+
+  return {
+    async read(id) {
+      const place = parseOrderId(id);
+      if (!place) return undefined;
+      const [held, recorded, attempts, terms] = await Promise.all([
+        find(place),
+        orders.get(id),
+        payments.ofOrder(id),
+        termsOf(place.drop),
+      ]);
+      const order = held ?? recorded;
+      if (!order || !terms) return undefined;
+      const { reservedAt, paidAt, releasedAt, refundedAt } = recorded ?? {};
+      const payment = attempts.at(-1);
+      const view: OrderView = {
+        ...bare(order),
+        sku: terms.skus[order.item] ?? '',
+        currency: terms.currency,
+      };
+      const times = { reservedAt, paidAt, releasedAt, refundedAt };
+      for (const name of Object.keys(times) as (keyof typeof times)[]) {
+        const at = times[name];
+        if (typeof at === 'number') view[name] = at;
+      }
+      if (payment) view.payment = paymentView(payment);
+      return view;
+    },
+
+    async cancel(id) {
+      const place = parseOrderId(id);
+      if (!place) return { kind: 'unknown' };
+      const { digest } = place;
+      const [answer] = await lanes.release(place, [{ digest, reason: 'cancelled' }]);
+      if (!answer || answer.status === 'unknown') return { kind: 'unknown' };
+      return { kind: answer.status, order: answer.order };
+    },
+
+    async refund(id) {
+      const place = parseOrderId(id);
+      const order = place && (await find(place));
+      if (!place || !order) return { kind: 'unknown' };
+      if (order.state === 'refunded') return { kind: 'already', order };
+      if (order.state !== 'paid') return { kind: 'refused', order };
+      // The lane is about to change: the relay has to look after it, however old the drop is.
+      await drops.revive(place.drop);
+      const captured = (await payments.ofOrder(id)).filter(
+        ({ state }) => state === 'captured' || state === 'refunded',
+      );
+      const done = await refunds.giveBack(captured);
+      const now = await find(place);
+      if (!now || !done.has(id)) throw new Error(`the refund of ${id} goes on in the background`);
+      return { kind: 'refunded', order: now };
+    },
+  };
+}
+
+/** Only what an order is: the ledger's rows carry more. */
+function bare(order: Order): Order {
+  const { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason } =
+    order;
+  return { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason };
+}
+
+function paymentView({ provider, state, reason }: Payment): NonNullable<OrderView['payment']> {
+  return reason === '' ? { provider, state } : { provider, state, reason };
+}

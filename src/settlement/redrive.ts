@@ -1,0 +1,195 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseOrderId } from '../domain/ids.ts';
+import type { Order } from '../domain/order.ts';
+import { byLane, type Lanes, lanesOf } from '../inventory/lanes.ts';
+import type { Drops, StoredDrop } from '../ledger/drops.ts';
+import type { LedgerOrder, Orders } from '../ledger/orders.ts';
+import type { Payments } from '../ledger/payments.ts';
+import type { Log } from './log.ts';
+import type { Publishing } from './publishing.ts';
+import type { SettleQueue } from './queue.ts';
+import type { Refunds } from './refunds.ts';
+import type { Settle } from './settle.ts';
+import { type OnCount, openTally } from './tally.ts';
+import type { Watch } from './watch.ts';
+
+export type Redrive = {
+  start(): void;
+  /** Resolves when the turn in hand is over. */
+  stop(): Promise<void>;
+  /** One turn now; rejects with what went wrong first, having tried everything. */
+  turn(): Promise<void>;
+  figures(): Record<RedriveCount, number>;
+};
+
+/** What was found lying. A count that keeps growing means that something dies again and again. */
+export const redriveCounts = [
+  /** Orders asked to be settled again; those still queued are asked for in vain and harmlessly. */
+  'requeued',
+  'stray',
+  'refunds',
+  /** Orders whose end the ledger had not been told. */
+  'corrected',
+  'retired',
+] as const;
+export type RedriveCount = (typeof redriveCounts)[number];
+
+export type RedriveOptions = {
+  lanes: Lanes;
+  drops: Drops;
+  orders: Orders;
+  payments: Payments;
+  queue: SettleQueue;
+  settle: Settle;
+  refunds: Refunds;
+  publishing: Publishing;
+  watch: Watch;
+  redisNow(): Promise<number>;
+  log: Log;
+  everyMs?: number;
+  /** Work lies this long before it counts as left behind by somebody who died. */
+  staleMs?: number;
+  /** A drop is watched this long after its end. */
+  retireMs?: number;
+  onCount?: OnCount<RedriveCount>;
+};
+
+const batchMax = 500;
+/** Orders released longer ago than this are gone over again only once in a while. */
+const strayRecentMs = 3_600_000;
+const strayAllEveryMs = 600_000;
+const retireEveryMs = 60_000;
+
+/**
+ * Drives on what the queue lost and what a crash left half-way, found in the ledger. Each turn takes
+ * a bounded part of each kind of work; all of it may be taken twice, or by two processes at once.
+ */
+export function openRedrive(options: RedriveOptions): Redrive {
+  const { lanes, drops, orders, payments, queue, settle, refunds, publishing, watch, log } =
+    options;
+  const { everyMs = 2_000, staleMs = 10_000, retireMs = 3_600_000 } = options;
+  const tally = openTally(redriveCounts, options.onCount);
+  const stopping = new AbortController();
+  let loop: Promise<void> | undefined;
+  let retireAt = 0;
+  let strayAllAt = 0;
+
+  /** Orders that stay reserved: those a lane has ended are told to the ledger, the rest queued. */
+  async function requeue(now: number): Promise<void> {
+    const stuck = await orders.stuck({ reservedBefore: now - staleMs, limit: batchMax });
+    const ended: Order[] = [];
+    const waiting: string[] = [];
+    for (const { ref, places } of byLane(stuck.map(placed))) {
+      const found = await lanes.find(
+        ref,
+        places.map((place) => place.digest),
+      );
+      for (const [index, { row }] of places.entries()) {
+        const order = found[index];
+        if (order?.state === 'reserved') waiting.push(order.id);
+        else if (order) ended.push(order);
+        else log.error({ order: row.id }, 'an order of the ledger is not in its lane');
+      }
+    }
+    await queue.add(waiting);
+    tally.add('requeued', waiting.length);
+    await correct(ended, now);
+  }
+
+  /** The relay tells the ledger within a moment; what it has not told long after was lost. */
+  async function correct(ended: Order[], now: number): Promise<void> {
+    const untold = ended.filter((order) => order.expiresAt < now - staleMs);
+    await orders.upsert(untold.map((order) => ({ order, at: now })));
+    tally.add('corrected', untold.length);
+  }
+
+  /** Payments of orders that ended without them: closed, taken late, or given back. */
+  async function settleStray(now: number): Promise<void> {
+    const all = performance.now() >= strayAllAt;
+    const stray = await payments.stray({
+      since: all ? 0 : now - strayRecentMs,
+      before: now - staleMs,
+      limit: batchMax,
+    });
+    if (all && stray.length < batchMax) strayAllAt = performance.now() + strayAllEveryMs;
+    if (stray.length === 0) return;
+    for (const drop of new Set(stray.map((payment) => payment.drop))) await drops.revive(drop);
+    await settle([...new Set(stray.map((payment) => payment.orderId))]);
+    tally.add('stray', stray.length);
+  }
+
+  async function refundCancelled(): Promise<void> {
+    const paid = await orders.toRefund(batchMax);
+    const found = await Promise.all(paid.map((order) => payments.ofOrder(order.id)));
+    const captured = found.flat().filter((payment) => payment.amountCaptured > 0);
+    tally.add('refunds', (await refunds.giveBack(captured)).size);
+  }
+
+  /**
+   * Refunds are gone over once more after a while and only then called finished, so that a late
+   * capture that took units at the same moment is found and undone.
+   */
+  async function finishRefunds(now: number): Promise<void> {
+    const asked = await payments.refundsAsked({ before: now - staleMs, limit: batchMax });
+    const done = await refunds.giveBack(asked);
+    const finished = asked.filter((payment) => done.has(payment.orderId));
+    await payments.finishRefund(finished.map((payment) => payment.reference));
+  }
+
+  /** Ends the watch over drops from which nothing can come any more. */
+  async function retire(now: number): Promise<void> {
+    if (performance.now() < retireAt) return;
+    retireAt = performance.now() + retireEveryMs;
+    for (const drop of watch.drops()) {
+      if (drop.endsAt + retireMs > now || !(await isQuiet(drop))) continue;
+      if (await drops.retire(drop.id)) tally.add('retired', 1);
+    }
+  }
+
+  async function isQuiet(drop: StoredDrop): Promise<boolean> {
+    if (drop.decision === 'cancelled' && (await orders.counts(drop.id)).paid > 0) return false;
+    const inspected = await Promise.all(lanesOf(drop).map(lanes.inspect));
+    return inspected.every((lane) => {
+      return lane.status === 'missing' || (lane.holds === 0 && lane.backlog === 0);
+    });
+  }
+
+  async function turn(): Promise<void> {
+    const now = await options.redisNow();
+    const outcomes = await Promise.allSettled([
+      publishing.sync(),
+      requeue(now),
+      settleStray(now),
+      refundCancelled(),
+      finishRefunds(now),
+      retire(now),
+    ]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await turn().catch((error: unknown) => log.warn({ err: error }, 'the redrive'));
+      const napMs = everyMs * (0.75 + Math.random() / 2);
+      await wait(napMs, undefined, { signal: stopping.signal }).catch(() => {});
+    }
+  }
+
+  return {
+    start() {
+      loop ??= run();
+    },
+    async stop() {
+      stopping.abort();
+      await loop;
+    },
+    turn,
+    figures: tally.read,
+  };
+}
+
+function placed(row: LedgerOrder) {
+  const place = parseOrderId(row.id);
+  if (!place) throw new Error(`bug: ${row.id} is not an order id`);
+  return { ...place, row };
+}

@@ -1,0 +1,67 @@
+import { type DropState, dropState } from '../domain/drop.ts';
+import type { OrderState, ReleaseReason } from '../domain/order.ts';
+import { type Lanes, lanesOf } from '../inventory/lanes.ts';
+import type { Figures } from '../inventory/replies.ts';
+import type { Audit, Pace } from '../ledger/audit.ts';
+import type { Drops } from '../ledger/drops.ts';
+import type { Orders } from '../ledger/orders.ts';
+
+/** How a sale went or is going. Units come from the lanes, orders and times from the ledger. */
+export type Report = {
+  drop: string;
+  state: DropState;
+  /** Redis' clock when the lanes were read, ms since the epoch. */
+  at: number;
+  items: (Figures & { sku: string; title: string; lanes: Figures[] })[];
+  funnel: {
+    orders: Record<OrderState, number>;
+    /** Released orders by why. */
+    releases: Partial<Record<ReleaseReason, number>>;
+  };
+  /** Over the span from the first order to the last; absent while there is none. */
+  rates: Pace;
+};
+
+const nothing: Figures = { available: 0, held: 0, sold: 0, allotment: 0 };
+
+export function openReport(options: {
+  lanes: Lanes;
+  drops: Drops;
+  orders: Orders;
+  ledgerAudit: Audit;
+}): (dropId: string) => Promise<Report | undefined> {
+  const { lanes, drops, orders, ledgerAudit } = options;
+
+  return async function report(dropId) {
+    const drop = await drops.get(dropId);
+    if (!drop) return undefined;
+    const [inspected, counts, releases, rates] = await Promise.all([
+      Promise.all(lanesOf(drop).map(lanes.inspect)),
+      orders.counts(dropId),
+      ledgerAudit.releases(dropId),
+      ledgerAudit.pace(dropId),
+    ]);
+    const at = Math.max(...inspected.map((lane) => lane.now));
+    return {
+      drop: dropId,
+      state: dropState(drop, at),
+      at,
+      items: drop.items.map(({ sku, title }, index) => {
+        const parts = inspected.map((lane) => {
+          return (lane.status === 'done' ? lane.items[index] : undefined) ?? nothing;
+        });
+        return { sku, title, ...sumOf(parts), lanes: parts };
+      }),
+      funnel: { orders: counts, releases },
+      rates,
+    };
+  };
+}
+
+function sumOf(parts: Figures[]): Figures {
+  const sum = { ...nothing };
+  for (const part of parts) {
+    for (const name of Object.keys(sum) as (keyof Figures)[]) sum[name] += part[name];
+  }
+  return sum;
+}

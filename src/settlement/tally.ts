@@ -1,0 +1,22 @@
+/** Counts by name since the start. `onCount` hears of each as it is counted. */
+export type Tally<Name extends string> = {
+  add(name: Name, by?: number): void;
+  read(): Record<Name, number>;
+};
+
+export type OnCount<Name extends string> = (name: Name, by: number) => void;
+
+export function openTally<Name extends string>(
+  names: readonly Name[],
+  onCount?: OnCount<Name>,
+): Tally<Name> {
+  const sums = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+  return {
+    add(name, by = 1) {
+      if (by === 0) return;
+      sums[name] += by;
+      onCount?.(name, by);
+    },
+    read: () => ({ ...sums }),
+  };
+}

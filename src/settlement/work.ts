@@ -1,0 +1,96 @@
+import type { Redis } from 'ioredis';
+import type { LaneRef } from '../domain/ids.ts';
+import { connectQueue } from '../inventory/connection.ts';
+import { openSweeper } from '../inventory/sweeper.ts';
+import { openCharging } from './charging.ts';
+import { watchWork } from './figures.ts';
+import type { Publishing } from './publishing.ts';
+import { openSettleQueue } from './queue.ts';
+import { isBehind } from './reconcile.ts';
+import { openRedrive } from './redrive.ts';
+import type { Refunds } from './refunds.ts';
+import { openRelay } from './relay.ts';
+import { openSettle } from './settle.ts';
+import type { SettlementOptions } from './settlement.ts';
+import type { Terms } from './terms.ts';
+import type { Watch } from './watch.ts';
+import { openSettleWorker } from './worker.ts';
+
+export type SettlementWork = ReturnType<typeof openSettlementWork>;
+
+/** What works behind the sale: relay, settling, the sweepers of holds and of what was left lying. */
+export function openSettlementWork(
+  options: SettlementOptions,
+  shared: {
+    publishing: Publishing;
+    refunds: Refunds;
+    watch: Watch;
+    termsOf(drop: string): Promise<Terms | undefined>;
+  },
+) {
+  const { redisUrl, redis, namespace, lanes, ledger, providers, log, onStep } = options;
+  const { publishing, refunds, termsOf, watch } = shared;
+  const { drops, orders, payments } = ledger;
+  const steps = onStep ? { onStep } : {};
+  const counts = watchWork(options.metrics);
+  const queueRedis = connectQueue(redisUrl);
+  queueRedis.on('error', (error) => log.warn({ err: error }, 'the connection of the queue'));
+  const queue = openSettleQueue({ redis: queueRedis, namespace });
+  const redisNow = () => timeOf(redis);
+  const settle = openSettle({
+    ...{ lanes, payments, refunds, termsOf, redisNow, log },
+    charging: openCharging({ providers, log }),
+    ...steps,
+  });
+
+  /** A lane whose outbox ends before what the ledger has read of it must not go on selling. */
+  async function checkLane(ref: LaneRef): Promise<void> {
+    const places = await orders.positions(ref.drop);
+    const last = places.find((place) => place.lane === ref.lane)?.last;
+    if (!isBehind(await lanes.inspect(ref), last)) return;
+    counts.onLost();
+    log.error({ ...ref, last }, 'a lane has lost what it once told: its drop stops selling');
+    await publishing.freeze(ref.drop);
+  }
+
+  const relay = openRelay({
+    ...{ redisUrl, namespace, watch, orders, queue, log, onJoin: checkLane },
+    ...{ onCount: counts.onRelay, ...steps },
+  });
+  const worker = openSettleWorker({
+    ...{ redis: queueRedis, namespace, settle, log, onCount: counts.onWorker },
+  });
+  const sweeper = openSweeper({
+    lanes,
+    active: () => [...watch.lanes()],
+    onError: (error) => log.warn({ err: error }, 'holds cannot be swept'),
+  });
+  const redrive = openRedrive({
+    ...{ lanes, drops, orders, payments, queue, settle, refunds, publishing, watch },
+    ...{ redisNow, log, onCount: counts.onRedrive },
+  });
+  counts.read({ relay, queue });
+
+  return {
+    ...{ relay, queue, worker, redrive, settle },
+    async start(): Promise<void> {
+      await watch.start();
+      relay.start();
+      worker.start();
+      sweeper.start();
+      redrive.start();
+    },
+    async stop(): Promise<void> {
+      await Promise.all([redrive.stop(), sweeper.stop(), worker.stop()]);
+      await relay.stop();
+      await watch.stop();
+      await queue.close();
+      queueRedis.disconnect();
+    },
+  };
+}
+
+async function timeOf(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await redis.time();
+  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+}
