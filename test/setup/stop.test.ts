@@ -18,9 +18,12 @@ afterAll(() => rmSync(parent, { recursive: true, force: true }));
 /** The whole engine, embedded, once it serves. */
 async function start(): Promise<{ engine: Program; address: string }> {
   const engine = startProgram('src/main.ts', { args: ['--data', data, '--port', '0'] });
-  const address = await eventually(() => /serves at (http\S+)/.exec(engine.printed().out)?.[1], {
+  const died = engine.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
+  const serving = eventually(() => /serves at (http\S+)/.exec(engine.printed().out)?.[1], {
     withinMs: 60_000,
   });
+  const address = await Promise.race([serving, died]);
+  died.catch(() => {}); // Later on its end is what the test asks for.
   return { engine, address };
 }
 
