@@ -1,0 +1,26 @@
+import type { Logger } from './log.ts';
+
+/** What was opened, to be closed in the reverse order, also when a start fails half-way. */
+export type Releasers = {
+  add(what: string, release: () => unknown): void;
+  /** Closes everything; one that fails is logged and the rest is closed all the same. */
+  run(): Promise<void>;
+};
+
+export function openReleasers(log: Logger): Releasers {
+  const opened: { what: string; release: () => unknown }[] = [];
+  return {
+    add(what, release) {
+      opened.push({ what, release });
+    },
+    async run() {
+      for (let last = opened.pop(); last; last = opened.pop()) {
+        try {
+          await last.release();
+        } catch (error) {
+          log.error({ err: error, what: last.what }, 'closing failed');
+        }
+      }
+    },
+  };
+}
