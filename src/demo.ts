@@ -10,7 +10,6 @@ const title = 'Mi-2, the noon sale';
 const sku = 'mi2-16gb';
 const currency = 'CNY';
 const windowMs = 30 * 24 * 3_600_000;
-const opensInMs = 500;
 const purseAmount = 1_000_000;
 
 /**
@@ -53,7 +52,7 @@ async function publishDrop(parts: Parts, merchantId: string): Promise<string> {
     merchantId,
     title,
     currency,
-    startsAt: now + opensInMs,
+    startsAt: now,
     endsAt: now + windowMs,
     holdMs: 300_000,
     lateCapture: 'retake',
