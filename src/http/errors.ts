@@ -8,6 +8,7 @@ import type {
   RouteOptions,
 } from 'fastify';
 import { LedgerError } from '../ledger/database.ts';
+import type { Logger } from '../log.ts';
 import { KeySetError } from './auth/jwks.ts';
 import {
   invalid,
@@ -20,32 +21,48 @@ import {
 } from './problems.ts';
 
 /** Answers every error, unknown address and wrong method from the catalogue. */
-export function handleErrors(app: FastifyInstance): void {
-  const known: { pattern: RegExp; method: string }[] = [];
+export function openErrors(log: Logger) {
+  function answer(error: Error, request: FastifyRequest, reply: FastifyReply): void {
+    const problem = problemOf(error);
+    if (problem) {
+      sendProblem(reply, problem.code, problem.members);
+      return;
+    }
+    // The caller gets an id, the log the rest: what went wrong inside is nobody else's to read.
+    const requestId = request.id;
+    const route = `${request.method} ${request.routeOptions?.url ?? ''}`;
+    if (isOutage(error)) {
+      log.warn({ requestId, route, reason: error.message }, 'a part does not answer');
+      sendProblem(reply, 'unavailable');
+      return;
+    }
+    log.error({ requestId, route, err: error }, 'a request failed');
+    sendProblem(reply, 'internal_error', { requestId });
+  }
 
-  app.addHook('onRoute', ({ url, method }: RouteOptions) => {
-    const pattern = new RegExp(`^${url.replace(/:[a-z]+/g, '[^/]+').replace('*', '.*')}$`);
-    for (const name of [method].flat()) known.push({ pattern, method: name });
-  });
+  return {
+    /** For errors before a route is found, such as an address that cannot be decoded. */
+    onFrameworkError: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
+      answer(error, request, reply),
 
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] as string;
-    const methods = known.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
-    if (methods.length === 0) return sendProblem(reply, 'not_found');
-    reply.header('allow', [...new Set(methods)].sort().join(', '));
-    return sendProblem(reply, 'method_not_allowed');
-  });
+    handle(app: FastifyInstance): void {
+      const known: { pattern: RegExp; method: string }[] = [];
+      app.addHook('onRoute', ({ url, method }: RouteOptions) => {
+        const pattern = new RegExp(`^${url.replace(/:[a-z]+/g, '[^/]+').replace('*', '.*')}$`);
+        for (const name of [method].flat()) known.push({ pattern, method: name });
+      });
 
-  app.setErrorHandler<Error>(answerError);
-}
+      app.setNotFoundHandler((request, reply) => {
+        const path = request.url.split('?', 1)[0] as string;
+        const found = known.filter(({ pattern }) => pattern.test(path));
+        if (found.length === 0) return sendProblem(reply, 'not_found');
+        reply.header('allow', [...new Set(found.map(({ method }) => method))].sort().join(', '));
+        return sendProblem(reply, 'method_not_allowed');
+      });
 
-/** Errors before a route is found, such as an address that cannot be decoded. */
-export function onFrameworkError(
-  error: FastifyError,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  answerError(error, request, reply);
+      app.setErrorHandler<Error>(answer);
+    },
+  };
 }
 
 /** Requests that Node itself gives up on: late, too large, or not HTTP. */
@@ -67,23 +84,6 @@ const clientErrors: Record<string, Problem> = {
   ERR_HTTP_REQUEST_TIMEOUT: new Problem('request_timeout'),
   HPE_HEADER_OVERFLOW: new Problem('headers_too_large'),
 };
-
-function answerError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  const problem = problemOf(error);
-  if (problem) {
-    sendProblem(reply, problem.code, problem.members);
-    return;
-  }
-  // The caller gets an id, the log the rest: what went wrong inside is nobody else's to read.
-  const route = `${request.method} ${request.routeOptions?.url ?? ''}`;
-  if (isOutage(error)) {
-    request.log.warn({ requestId: request.id, route, reason: error.message }, 'a part is down');
-    sendProblem(reply, 'unavailable');
-    return;
-  }
-  request.log.error({ requestId: request.id, route, err: error }, 'request failed');
-  sendProblem(reply, 'internal_error', { requestId: request.id });
-}
 
 function problemOf(error: Error): Problem | undefined {
   if (error instanceof Problem) return error;

@@ -241,7 +241,7 @@ export function sendProblem(
   members?: ProblemMembers,
 ): FastifyReply {
   const entry: Entry = problems[code];
-  reply.code(entry.status).header('content-type', problemType);
+  reply.code(entry.status).header('content-type', `${problemType}; charset=utf-8`);
   if (entry.status === 401) reply.header('www-authenticate', 'Bearer realm="flashdrop"');
   if (!entry.retry) return reply.send(problemText(code, members));
   const waitMs = members?.retryAfterMs ?? retryMsDefault;

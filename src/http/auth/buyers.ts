@@ -1,9 +1,11 @@
 import { createSigner, createVerifier } from 'fast-jwt';
+import { openMemory } from '../memory.ts';
+import { type HmacAlgorithm, openHmacCheck } from './hmac.ts';
 import { type KeyAlgorithm, openKeySet } from './jwks.ts';
 
 /** How a buyer's token is judged. The algorithm is ours to name, whatever the token's header says. */
 export type TokenRules = { issuer?: string; audience?: string } & (
-  | { kind: 'secret'; algorithm: 'HS256' | 'HS384' | 'HS512'; secret: string }
+  | { kind: 'secret'; algorithm: HmacAlgorithm; secret: string }
   | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
 );
 
@@ -21,7 +23,7 @@ export type Buyers = {
 
 const buyerPattern = /^[\x21-\x7e]{1,128}$/;
 const tokenLengthMax = 4_096;
-const rememberedMax = 20_000;
+const rememberedYoungMax = 10_000;
 
 export function isBuyerName(text: string): boolean {
   return buyerPattern.test(text);
@@ -39,18 +41,15 @@ export function bearerOf(authorization: string | undefined): string | undefined 
  * until they expire, so a buyer who asks again costs a look-up instead of a signature.
  */
 export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buyers {
-  const remembered = new Map<string, Bearer>();
-  const verify = rules.kind === 'secret' ? verifierOf(rules, rules.secret) : undefined;
+  const remembered = openMemory<Bearer>({ youngMax: rememberedYoungMax });
+  const verify = rules.kind === 'secret' ? secretVerifier(rules, now) : undefined;
   const keySet =
     rules.kind === 'jwks'
-      ? openKeySet({ ...rules, verifierOf: (key) => verifierOf(rules, key) })
+      ? openKeySet({ ...rules, verifierOf: (key) => keyVerifier(rules, key) })
       : undefined;
 
   function remember(token: string, bearer: Bearer | undefined): string | undefined {
     if (!bearer || bearer.expiresAt <= now()) return undefined;
-    if (remembered.size >= rememberedMax) {
-      remembered.delete(remembered.keys().next().value as string);
-    }
     remembered.set(token, bearer);
     return bearer.buyer;
   }
@@ -73,29 +72,47 @@ export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buy
   };
 }
 
-function verifierOf(rules: TokenRules, key: string): Verify {
+/** Claims under a shared secret: all are judged here, the signature is the only other thing. */
+function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => number): Verify {
+  const check = openHmacCheck(rules);
+  const { issuer, audience } = rules;
+  return (token) => {
+    const claims = check(token);
+    if (!claims) return undefined;
+    const { iss, aud, nbf } = claims;
+    if (issuer !== undefined && iss !== issuer) return undefined;
+    const meant = audience === undefined || aud === audience;
+    if (!meant && !(Array.isArray(aud) && aud.includes(audience))) return undefined;
+    if (nbf !== undefined && !(typeof nbf === 'number' && nbf * 1_000 <= now())) return undefined;
+    return bearer(claims);
+  };
+}
+
+function keyVerifier(rules: TokenRules, key: string): Verify {
+  const { issuer, audience, algorithm } = rules;
   const verify = createVerifier({
     key,
-    algorithms: [rules.algorithm],
+    algorithms: [algorithm],
     requiredClaims: [
-      'sub',
-      'exp',
-      ...(rules.issuer === undefined ? [] : ['iss']),
-      ...(rules.audience === undefined ? [] : ['aud']),
+      ...(issuer === undefined ? [] : ['iss']),
+      ...(audience === undefined ? [] : ['aud']),
     ],
-    ...(rules.issuer === undefined ? {} : { allowedIss: rules.issuer }),
-    ...(rules.audience === undefined ? {} : { allowedAud: rules.audience }),
+    ...(issuer === undefined ? {} : { allowedIss: issuer }),
+    ...(audience === undefined ? {} : { allowedAud: audience }),
   });
   return (token) => {
     try {
-      const { sub, exp } = verify(token) as { sub: unknown; exp: unknown };
-      if (typeof sub !== 'string' || !isBuyerName(sub)) return undefined;
-      if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
-      return { buyer: sub, expiresAt: exp * 1_000 };
+      return bearer(verify(token) as Record<string, unknown>);
     } catch {
       return undefined;
     }
   };
+}
+
+function bearer({ sub, exp }: Record<string, unknown>): Bearer | undefined {
+  if (typeof sub !== 'string' || !isBuyerName(sub)) return undefined;
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
+  return { buyer: sub, expiresAt: exp * 1_000 };
 }
 
 const lifetimeMsDefault = 24 * 3_600_000;

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { openMemory } from '../memory.ts';
 import { bearerOf } from './buyers.ts';
 
 export type MerchantKeys = {
@@ -7,7 +8,7 @@ export type MerchantKeys = {
 };
 
 const rememberedMs = 5_000;
-const rememberedMax = 1_000;
+const rememberedYoungMax = 500;
 const keyPattern = /^fdk_[A-Za-z0-9_-]{1,100}$/;
 
 /**
@@ -20,7 +21,9 @@ export function openMerchantKeys(options: {
   now?: () => number;
 }): MerchantKeys {
   const { verify, now = () => performance.now() } = options;
-  const remembered = new Map<string, { merchantId: string; until: number }>();
+  const remembered = openMemory<{ merchantId: string; until: number }>({
+    youngMax: rememberedYoungMax,
+  });
 
   return {
     async identify(authorization) {
@@ -32,9 +35,6 @@ export function openMerchantKeys(options: {
       remembered.delete(digest);
       const merchantId = await verify(apiKey);
       if (merchantId === undefined) return undefined;
-      if (remembered.size >= rememberedMax) {
-        remembered.delete(remembered.keys().next().value as string);
-      }
       remembered.set(digest, { merchantId, until: now() + rememberedMs });
       return merchantId;
     },

@@ -95,7 +95,11 @@ export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards)
       const drop = place && (await ledger.drops.getOwned(merchantId, place.drop));
       const view = drop && (await orders.read(params.order));
       if (!view) throw new Problem('unknown_order');
-      const result = await orders.refund(view.id);
+      const result = await orders.refund(view.id).catch((error: unknown) => {
+        // Decided and under way: it is carried on with, and the order tells when it is done.
+        deps.log.warn({ err: error, order: view.id }, 'a refund goes on in the background');
+        throw new Problem('outcome_unknown', { order: view.id });
+      });
       if (result.kind === 'unknown') throw new Problem('unknown_order');
       if (result.kind === 'refused') {
         throw new Problem('order_not_paid', { state: result.order.state });
@@ -155,6 +159,6 @@ const schemas = {
     summary: 'Refund a paid order',
     description: 'In full and once, however often it is asked for; the units are on sale again.',
     answers: { 200: { description: 'The order, refunded', schema: orderBody } },
-    problems: ['unknown_order', 'order_not_paid'],
+    problems: ['unknown_order', 'order_not_paid', 'outcome_unknown'],
   }),
 };

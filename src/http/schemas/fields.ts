@@ -31,7 +31,14 @@ export const limit = z
 
 export const cursor = z.string().max(200).optional().describe('`next` of the page before');
 
-/** An epoch instant as the API writes it. */
+let isoAt = 0;
+let isoText = '';
+
+/** An epoch instant as the API writes it. A batch of orders shares its instant, so the last is kept. */
 export function iso(atMs: number): string {
-  return new Date(atMs).toISOString();
+  if (atMs !== isoAt || isoText === '') {
+    isoText = new Date(atMs).toISOString();
+    isoAt = atMs;
+  }
+  return isoText;
 }

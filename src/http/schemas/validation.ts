@@ -48,7 +48,7 @@ type RawIssue = Parameters<z.core.$ZodErrorMap>[0];
 
 const kinds: Record<string, string> = {
   string: 'a text',
-  number: 'a number',
+  number: 'a whole number',
   int: 'a whole number',
   boolean: 'true or false',
   array: 'a list',
@@ -56,9 +56,9 @@ const kinds: Record<string, string> = {
 };
 
 function reasonOf(issue: RawIssue): string {
+  if (issue.input === undefined) return 'is required';
   switch (issue.code) {
     case 'invalid_type':
-      if (issue.input === undefined) return 'is required';
       return `must be ${kinds[issue.expected] ?? issue.expected}`;
     case 'invalid_value':
       return `must be ${issue.values.map(String).join(' or ')}`;
