@@ -1,0 +1,11 @@
+import { fastify } from 'fastify';
+import { serve } from './serve.ts';
+
+/** The least a Fastify server can do with a Buy: route it, parse its body, answer. */
+const app = fastify({ logger: false });
+app.post('/v1/drops/:drop/orders', (request, reply) => {
+  const { sku } = request.body as { sku: string };
+  return reply.code(202).send({ sku, state: 'reserved' });
+});
+await app.listen({ host: '127.0.0.1', port: 0 });
+serve({ port: (app.server.address() as { port: number }).port, drop: 'drop_aaaaaaaaaaaa' });

@@ -1,0 +1,95 @@
+import { laneKey } from '../../src/inventory/keys.ts';
+import { openLanes } from '../../src/inventory/lanes.ts';
+import { benchDrop, benchReservations } from './drop.ts';
+import { type Figure, median } from './figures.ts';
+import type { BenchRedis } from './redis.ts';
+
+const batch = 32;
+const flights = 2;
+const orders = 48_000;
+const memoryOrders = 100_000;
+
+/** Calls `send` until `total` is reached, a fixed number in flight; gives units per second. */
+async function paced(total: number, send: (from: number) => Promise<unknown>): Promise<number> {
+  let next = 0;
+  const started = performance.now();
+  await Promise.all(
+    Array.from({ length: flights }, async () => {
+      while (next < total) {
+        const from = next;
+        next += batch;
+        await send(from);
+      }
+    }),
+  );
+  return total / ((performance.now() - started) / 1000);
+}
+
+/**
+ * Orders a second through one lane against INCR through the same client, same server, same batch
+ * size and flights, one after the other in each round.
+ */
+export async function measureReserve(redis: BenchRedis, rounds: number): Promise<Figure[]> {
+  const connection = redis.connect();
+  const lanes = openLanes(connection, 'bench');
+  const reserveRates: number[] = [];
+  const ratios: number[] = [];
+  for (let round = 0; round <= rounds; round += 1) {
+    const drop = benchDrop('mer_bench');
+    const ref = { drop: drop.id, lane: 0 };
+    await lanes.publish(drop, 0, true);
+    const incr = await paced(4 * orders, async () => {
+      const pipeline = connection.pipeline();
+      for (let n = 0; n < batch; n += 1) pipeline.incr('bench:counter');
+      await pipeline.exec();
+    });
+    const reserve = await paced(orders, async (from) => {
+      const answers = await lanes.reserve(ref, benchReservations(drop, from, batch));
+      if (answers.some(({ status }) => status !== 'reserved')) throw new Error('not reserved');
+    });
+    // The first round warms both ends up and does not count.
+    if (round > 0) {
+      reserveRates.push(reserve);
+      ratios.push(reserve / incr);
+    }
+    await connection.flushall();
+  }
+  connection.disconnect();
+  return [
+    {
+      name: 'reserve_orders_per_second',
+      value: median(reserveRates),
+      unit: 'orders/s',
+      how: `one lane, batches of ${batch}, ${flights} in flight, appendfsync always`,
+    },
+    {
+      name: 'reserve_incr_ratio',
+      value: median(ratios),
+      unit: 'x',
+      min: 0.25,
+      how: `the same ÷ INCR in pipelines of ${batch}, ${flights} in flight, same server`,
+    },
+  ];
+}
+
+/** Memory of a live order: its record, its buyer's units and its hold; the outbox once relayed. */
+export async function measureMemory(redis: BenchRedis): Promise<Figure> {
+  const connection = redis.connect();
+  const lanes = openLanes(connection, 'bench');
+  const drop = benchDrop('mer_bench');
+  const ref = { drop: drop.id, lane: 0 };
+  await lanes.publish(drop, 0, true);
+  const before = await redis.usedBytes();
+  await paced(memoryOrders, (from) => lanes.reserve(ref, benchReservations(drop, from, batch)));
+  await connection.xtrim(laneKey('bench', ref, 'outbox'), 'MAXLEN', 0);
+  const bytes = (await redis.usedBytes()) - before;
+  await connection.flushall();
+  connection.disconnect();
+  return {
+    name: 'redis_bytes_per_order',
+    value: bytes / memoryOrders,
+    unit: 'bytes',
+    max: 400,
+    how: `used_memory of ${memoryOrders} reserved orders of distinct buyers, outbox relayed`,
+  };
+}

@@ -1,0 +1,57 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** The engine as `npm start` runs it, on a data folder of its own. */
+export type EngineProcess = {
+  address: string;
+  pid: number;
+  merchantKey: string;
+  /** SIGKILL: no drain, no close. */
+  kill(): Promise<void>;
+  /** SIGTERM: quiet, drain, close. */
+  stop(): Promise<void>;
+};
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+/** Starts the engine in demo mode and resolves once it serves. */
+export async function startEngine(options: { data: string; port: number }): Promise<EngineProcess> {
+  const { data, port } = options;
+  const child = spawn(process.execPath, [main, '--data', data, '--port', String(port)], {
+    env: { ...process.env, FLASHDROP_DEMO: 'on' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const address = await untilServing(child);
+  const secrets = JSON.parse(readFileSync(join(data, 'secrets.json'), 'utf8'));
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  };
+  return {
+    address,
+    pid: child.pid as number,
+    merchantKey: secrets.merchantKey,
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
+  };
+}
+
+async function untilServing(child: ChildProcess): Promise<string> {
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const serving = new Promise<string>((resolve) => {
+    lines.on('line', (text) => {
+      const address = /^flashdrop serves at (\S+)/.exec(text)?.[1];
+      if (address) resolve(address);
+    });
+  });
+  const ended = once(child, 'exit').then(() => undefined);
+  const address = await Promise.race([serving, ended]);
+  if (!address) throw new Error('the engine ended before it served: see its message above');
+  return address;
+}

@@ -1,0 +1,99 @@
+import { request } from 'undici';
+import type { SeenOrder } from './judge.ts';
+
+export type AuditReport = {
+  clean: boolean;
+  settled: boolean;
+  checks: {
+    promise: number;
+    title: string;
+    ok: boolean;
+    figures: Record<string, number>;
+    findings: string[];
+  }[];
+};
+
+export type Merchant = {
+  /** Creates and publishes a drop that opens at once; gives its id. */
+  openDrop(options: { sku: string; units: number }): Promise<string>;
+  /** Tokens of buyers who can pay for a unit. */
+  gatherCrowd(size: number): Promise<{ buyer: string; token: string }[]>;
+  /** Units that lanes or ledger still hold, or that only one of them knows to be sold. */
+  unsettled(drop: string): Promise<number>;
+  orders(drop: string): Promise<SeenOrder[]>;
+  audit(drop: string): Promise<AuditReport>;
+};
+
+const tokensAtOnce = 1_000;
+const openMs = 24 * 3_600_000;
+
+/** What a load test asks of the engine as its merchant and, in demo mode, for its crowd. */
+export function openMerchant(engine: { address: string; merchantKey: string }): Merchant {
+  async function call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
+    const { statusCode, body: answer } = await request(`${engine.address}${path}`, {
+      method,
+      headersTimeout: 120_000,
+      bodyTimeout: 120_000,
+      headers: {
+        authorization: `Bearer ${engine.merchantKey}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    if (statusCode >= 300) throw new Error(`${method} ${path}: ${statusCode} ${text}`);
+    return text;
+  }
+
+  return {
+    async openDrop({ sku, units }) {
+      const now = Date.now();
+      const created = await call('POST', '/v1/drops', {
+        title: 'Sell-out',
+        currency: 'CNY',
+        startsAt: new Date(now).toISOString(),
+        endsAt: new Date(now + openMs).toISOString(),
+        items: [{ sku, title: 'Phone', unitAmount: 199_900, allotment: units, perBuyer: 1 }],
+      });
+      const { id } = JSON.parse(created) as { id: string };
+      await call('POST', `/v1/drops/${id}/publish`);
+      return id;
+    },
+
+    async gatherCrowd(size) {
+      const crowd: { buyer: string; token: string }[] = [];
+      for (let from = 0; from < size; from += tokensAtOnce) {
+        const count = Math.min(tokensAtOnce, size - from);
+        const minted = await call('POST', '/demo/crowds', { prefix: `buyer-${from}-`, count });
+        const { tokens } = JSON.parse(minted) as { tokens: { sub: string; token: string }[] };
+        crowd.push(...tokens.map(({ sub, token }) => ({ buyer: sub, token })));
+      }
+      return crowd;
+    },
+
+    async unsettled(drop) {
+      const { items, funnel } = JSON.parse(await call('GET', `/v1/drops/${drop}/report`)) as {
+        items: { held: number; sold: number }[];
+        funnel: { orders: Record<string, number> };
+      };
+      const held = items.reduce((sum, item) => sum + item.held, 0);
+      const sold = items.reduce((sum, item) => sum + item.sold, 0);
+      const { reserved = 0, paid = 0 } = funnel.orders;
+      return held + reserved + Math.abs(sold - paid);
+    },
+
+    async orders(drop) {
+      const csv = await call('GET', `/v1/drops/${drop}/orders?format=csv`);
+      const [header = '', ...rows] = csv.split('\r\n').filter((row) => row !== '');
+      const names = header.split(',');
+      // The sale's own buyers and states need no quoting.
+      return rows.map((row) => {
+        const cells = row.split(',');
+        const cell = (name: string) => cells[names.indexOf(name)] ?? '';
+        return { id: cell('order'), buyer: cell('buyer'), state: cell('state') };
+      });
+    },
+
+    audit: async (drop) => JSON.parse(await call('GET', `/v1/drops/${drop}/audit`)) as AuditReport,
+  };
+}

@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { freePort } from '../src/embedded/redis-process.ts';
+import { type Book, runCrowd } from './crowd.ts';
+import { type EngineProcess, startEngine } from './engine.ts';
+import { judgeSale } from './judge.ts';
+import { type Merchant, openMerchant } from './merchant.ts';
+
+const usage = `npm run sellout -- [--units N] [--buyers N] [--repeat RATE] [--pressing N] [--seed N] [--kill]
+  Sells a drop out over HTTP to a crowd on an engine of its own and judges the sale from what the
+  clients saw and from the audit. --kill ends the engine with SIGKILL in the middle and starts it
+  again. Exit 1 names each breach.`;
+
+const sku = 'phone';
+const settleMsMax = 600_000;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (!options) {
+    process.stderr.write(`${usage}\n`);
+    return 2;
+  }
+  const { units, buyers, repeatRate, pressing, seed, kill } = options;
+  const data = mkdtempSync(join(tmpdir(), 'flashdrop-sellout-'));
+  const port = await freePort();
+  let engine: EngineProcess = await startEngine({ data, port });
+  let restarted: Promise<void> | undefined;
+  try {
+    const merchant = openMerchant(engine);
+    const drop = await merchant.openDrop({ sku, units });
+    const crowd = await merchant.gatherCrowd(buyers);
+    say(
+      `${units} units, ${buyers} buyers, 1 in ${Math.round(1 / repeatRate)} repeats, seed ${seed}`,
+    );
+    const book: Book = new Map();
+    const started = performance.now();
+    await runCrowd({
+      ...{ address: engine.address, drop, sku, buyers: crowd, repeatRate, pressing, book },
+      random: seeded(seed),
+      onAccepted(accepted) {
+        if (!kill || accepted !== Math.floor(units / 2)) return;
+        say(`SIGKILL after ${accepted} accepted`);
+        restarted = engine.kill().then(async () => {
+          engine = await startEngine({ data, port });
+          say('the engine is back');
+        });
+      },
+    });
+    await restarted;
+    const soldSeconds = (performance.now() - started) / 1000;
+    say(`every buyer has an answer after ${soldSeconds.toFixed(1)} s`);
+    await untilSettled(merchant, drop);
+    say(`settled after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    return await report(merchant, { drop, book, units });
+  } finally {
+    await engine.stop();
+    rmSync(data, { recursive: true, force: true });
+  }
+}
+
+async function untilSettled(merchant: Merchant, drop: string): Promise<void> {
+  const started = performance.now();
+  while ((await merchant.unsettled(drop)) > 0) {
+    if (performance.now() - started > settleMsMax) throw new Error('orders do not settle');
+    await wait(250);
+  }
+}
+
+async function report(
+  merchant: Merchant,
+  sale: { drop: string; book: Book; units: number },
+): Promise<number> {
+  const orders = await merchant.orders(sale.drop);
+  const { figures, breaches } = judgeSale({ ...sale, orders });
+  for (const [name, value] of Object.entries(figures)) say(`  ${name.padEnd(24)} ${value}`);
+  const audit = await merchant.audit(sale.drop);
+  for (const check of audit.checks) {
+    say(`${check.ok ? 'ok  ' : 'FAIL'} promise ${check.promise}: ${check.title}`);
+    const parts = Object.entries(check.figures).map(([name, value]) => `${name} ${value}`);
+    say(`     ${parts.join(', ')}`);
+    if (!check.ok)
+      breaches.push(...check.findings.map((text) => `promise ${check.promise}: ${text}`));
+  }
+  if (!audit.settled) breaches.push('the audit saw orders still in motion');
+  for (const breach of breaches.slice(0, 20)) say(`BREACH ${breach}`);
+  say(breaches.length === 0 ? 'no breach' : `${breaches.length} breaches`);
+  return breaches.length === 0 ? 0 : 1;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** A small generator (mulberry32), so that a seed gives the same crowd again. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        units: { type: 'string', default: '50000' },
+        buyers: { type: 'string', default: '60000' },
+        repeat: { type: 'string', default: '0.2' },
+        pressing: { type: 'string', default: '256' },
+        seed: { type: 'string', default: '1' },
+        kill: { type: 'boolean', default: false },
+      },
+    });
+    const [units, buyers, pressing, seed] = [
+      values.units,
+      values.buyers,
+      values.pressing,
+      values.seed,
+    ].map(Number) as [number, number, number, number];
+    const repeatRate = Number(values.repeat);
+    const whole = [units, buyers, pressing, seed].every((n) => Number.isInteger(n) && n >= 1);
+    if (!whole || units > 1_000_000 || buyers > 1_000_000 || pressing > 2_000) return undefined;
+    if (!(repeatRate >= 0 && repeatRate <= 1)) return undefined;
+    return { units, buyers, pressing, seed, repeatRate, kill: values.kill };
+  } catch {
+    return undefined;
+  }
+}
