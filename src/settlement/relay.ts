@@ -85,7 +85,7 @@ export function openRelay(options: RelayOptions): Relay {
 
   // A server that was away may come back without what it held: every lane is joined anew.
   redis.on('close', () => joined.clear());
-  redis.on('error', () => {}); // the command that met it rejects, too
+  redis.on('error', (error) => log.warn({ err: error }, 'the connection of the relay'));
 
   async function turn(): Promise<void> {
     const refs = watch.lanes();
@@ -164,6 +164,10 @@ export function openRelay(options: RelayOptions): Relay {
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
+      if (redis.status !== 'ready') {
+        await pause(retryFirstMs);
+        continue;
+      }
       try {
         await turn();
         failures = 0;

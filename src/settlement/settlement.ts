@@ -16,6 +16,15 @@ import { openTerms } from './terms.ts';
 import { openWatch } from './watch.ts';
 import { openSettlementWork, type SettlementWork } from './work.ts';
 
+/** How soon work counts as left behind, in ms. The defaults suit a server; tests are in a hurry. */
+export type Patience = {
+  claimIdleMs?: number;
+  lockDurationMs?: number;
+  stalledIntervalMs?: number;
+  redriveEveryMs?: number;
+  redriveStaleMs?: number;
+};
+
 export type SettlementOptions = {
   redisUrl: string;
   /** The hot connection that the lanes use. */
@@ -27,6 +36,7 @@ export type SettlementOptions = {
   log: Log;
   clock?: Clock;
   metrics?: Metrics;
+  patience?: Patience;
   onStep?: OnStep;
 };
 

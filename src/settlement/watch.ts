@@ -44,6 +44,7 @@ export function openWatch({ drops, log }: { drops: Drops; log: Log }): Watch {
 
   return {
     async start() {
+      stopped = false;
       await refresh();
       loop ??= run();
     },
@@ -51,6 +52,7 @@ export function openWatch({ drops, log }: { drops: Drops; log: Log }): Watch {
       stopped = true;
       nap.abort();
       await loop;
+      loop = undefined;
     },
     drops: () => known,
     lanes: () => lanes,

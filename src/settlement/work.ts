@@ -30,13 +30,14 @@ export function openSettlementWork(
 ) {
   const { redisUrl, redis, namespace, lanes, ledger, providers, log, onStep } = options;
   const { publishing, refunds, termsOf, watch } = shared;
+  const { claimIdleMs, redriveEveryMs, redriveStaleMs, ...locks } = options.patience ?? {};
   const { drops, orders, payments } = ledger;
   const steps = onStep ? { onStep } : {};
   const counts = watchWork(options.metrics);
   const queueRedis = connectQueue(redisUrl);
   queueRedis.on('error', (error) => log.warn({ err: error }, 'the connection of the queue'));
   const queue = openSettleQueue({ redis: queueRedis, namespace });
-  const redisNow = () => timeOf(redis);
+  const redisNow = () => redisTime(redis);
   const settle = openSettle({
     ...{ lanes, payments, refunds, termsOf, redisNow, log },
     charging: openCharging({ providers, log }),
@@ -56,9 +57,10 @@ export function openSettlementWork(
   const relay = openRelay({
     ...{ redisUrl, namespace, watch, orders, queue, log, onJoin: checkLane },
     ...{ onCount: counts.onRelay, ...steps },
+    ...(claimIdleMs === undefined ? {} : { claimIdleMs }),
   });
   const worker = openSettleWorker({
-    ...{ redis: queueRedis, namespace, settle, log, onCount: counts.onWorker },
+    ...{ redis: queueRedis, namespace, settle, log, onCount: counts.onWorker, ...locks },
   });
   const sweeper = openSweeper({
     lanes,
@@ -68,6 +70,8 @@ export function openSettlementWork(
   const redrive = openRedrive({
     ...{ lanes, drops, orders, payments, queue, settle, refunds, publishing, watch },
     ...{ redisNow, log, onCount: counts.onRedrive },
+    ...(redriveEveryMs === undefined ? {} : { everyMs: redriveEveryMs }),
+    ...(redriveStaleMs === undefined ? {} : { staleMs: redriveStaleMs }),
   });
   counts.read({ relay, queue });
 
@@ -90,7 +94,8 @@ export function openSettlementWork(
   };
 }
 
-async function timeOf(redis: Redis): Promise<number> {
+/** Redis' clock, ms since the epoch. */
+export async function redisTime(redis: Redis): Promise<number> {
   const [seconds, microseconds] = await redis.time();
   return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
 }
