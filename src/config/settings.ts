@@ -5,8 +5,8 @@ export type Environment = Record<string, string | undefined>;
 /** How a setting is read: what it allows, in words, and its value or undefined when not allowed. */
 export type Kind<T> = { allowed: string; parse(text: string): T | undefined };
 
-/** Settings that only the set-up or the tests read; known, so that they are not called mistakes. */
-const readElsewhere = ['FLASHDROP_NO_INSTALL'];
+/** Settings that only the set-up or a command reads; known, so that they are not called mistakes. */
+const readElsewhere = ['FLASHDROP_NO_INSTALL', 'FLASHDROP_API_KEY'];
 const testPrefix = 'FLASHDROP_TEST_';
 
 export function wholeNumber(least: number, most: number): Kind<number> {

@@ -95,7 +95,8 @@ const reasons: Record<string, string | undefined> = {
   ENOSPC: 'no space left',
 };
 
-function readSecrets(folder: string): Secrets | undefined {
+/** The secrets of a data folder, if it has any. */
+export function readSecrets(folder: string): Secrets | undefined {
   const path = join(folder, 'secrets.json');
   if (!existsSync(path)) return undefined;
   try {

@@ -69,13 +69,7 @@ export function openSettlement(options: SettlementOptions) {
   return {
     publishing,
     orders: openOrderDesk({ lanes, drops, orders, payments, refunds, termsOf }),
-    audit: openAudit({
-      lanes,
-      orders,
-      ledgerAudit,
-      ledger,
-      records: openRecords(redis, namespace),
-    }),
+    audit: openAudit({ lanes, orders, ledger, records: openRecords(redis, namespace) }),
     report: openReport({ lanes, drops, orders, ledgerAudit }),
     /** Resolves when the parts run; they wait out a Redis or a ledger that is away. */
     async start(): Promise<void> {

@@ -46,7 +46,11 @@ const findingsShownMax = 50;
  * is a breach when it is found again after the ledger has heard of everything that the reading
  * before it had seen; before that it may just be news on its way.
  */
-export function openAudit(options: ReadingSource & { ledger: Ledger }): Audit {
+export function openAudit(
+  options: Omit<ReadingSource, 'ledgerAudit'> & {
+    ledger: Pick<Ledger, 'drops' | 'orders' | 'payments' | 'accounts' | 'audit'>;
+  },
+): Audit {
   const { ledger } = options;
 
   async function judge(reading: Reading): Promise<Check[]> {
@@ -69,7 +73,7 @@ export function openAudit(options: ReadingSource & { ledger: Ledger }): Audit {
     for (let count = 1; ; count += 1) {
       const drop = await ledger.drops.get(dropId);
       if (!drop) return undefined;
-      const reading = await readDrop(options, drop);
+      const reading = await readDrop({ ...options, ledgerAudit: ledger.audit }, drop);
       const checks = await judge(reading);
       const proven = before !== undefined && hasHeard(reading, before.reading);
       if (proven) for (const [i, check] of checks.entries()) keep(check, before?.checks[i]);
