@@ -39,7 +39,7 @@ export function judgeSale(options: { book: Book; orders: SeenOrder[]; units: num
     const order = byId.get(id);
     if (!order) breaches.push(`E: ${id} was acknowledged to ${buyer} and is in no list`);
     else if (order.buyer !== buyer) breaches.push(`E: ${id} of ${buyer} is listed as another's`);
-    else if (order.state !== 'paid' && order.state !== 'released') {
+    else if (order.state === 'reserved') {
       breaches.push(`B: ${id} is ${order.state} at the end`);
     }
   }

@@ -6,14 +6,16 @@ import type { Drop } from '../../src/domain/drop.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { openSigner, type TokenRules } from '../../src/http/auth/buyers.ts';
 import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
+import { listen, type Server } from '../../src/http/server.ts';
 import { openCatalog } from '../../src/inventory/catalog.ts';
 import { connectHot } from '../../src/inventory/connection.ts';
-import { openIntake } from '../../src/inventory/intake.ts';
-import { openLanes } from '../../src/inventory/lanes.ts';
+import { type IntakeLimits, openIntake } from '../../src/inventory/intake.ts';
+import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { openMetrics } from '../../src/metrics.ts';
+import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
-import { openSettlement, type Settlement } from '../../src/settlement/settlement.ts';
+import { openSettlement, type Patience, type Settlement } from '../../src/settlement/settlement.ts';
 import { aDrop } from './drops.ts';
 
 export const testTokens: TokenRules = {
@@ -29,6 +31,9 @@ export type TestEngine = {
   ledger: Ledger;
   settlement: Settlement;
   deps: AppDeps;
+  namespace: string;
+  /** Listens on loopback, on any free port unless one is named; gives the address. */
+  serve(port?: number): Promise<string>;
   /** What the log said, line by line. */
   logged: string[];
   /** The header that makes a request this buyer's. */
@@ -42,37 +47,50 @@ export type TestEngine = {
   stop(): Promise<void>;
 };
 
-/**
- * A whole engine on real parts: Redis at `redisUrl` under a namespace of its own, and a ledger in
- * memory. `settling: false` leaves orders reserved, for tests that look at just that.
- */
-export async function startTestEngine(options: {
+export type TestEngineOptions = {
   redisUrl: string;
   settling?: boolean;
   settings?: Partial<AppSettings>;
   tokens?: TokenRules;
   /** Shared with another engine, which closes it. */
   ledger?: Ledger;
-}): Promise<TestEngine> {
-  const { redisUrl, settling = true, tokens = testTokens } = options;
-  const namespace = `t${randomBytes(6).toString('hex')}`;
+  /** That of an engine before or beside this one, to share what it has in Redis. */
+  namespace?: string;
+  /** Stands before the wallet, or in its place. */
+  provider?(wallet: PaymentProvider): PaymentProvider;
+  /** Stands before the lanes. */
+  lanes?(lanes: Lanes): Lanes;
+  limits?: IntakeLimits;
+  patience?: Patience;
+  redisTimeoutMs?: number;
+};
+
+/**
+ * A whole engine on real parts: Redis at `redisUrl` under a namespace of its own, and a ledger in
+ * memory. `settling: false` leaves orders reserved, for tests that look at just that.
+ */
+export async function startTestEngine(options: TestEngineOptions): Promise<TestEngine> {
+  const { redisUrl, settling = true, tokens = testTokens, redisTimeoutMs = 2_000 } = options;
+  const namespace = options.namespace ?? `t${randomBytes(6).toString('hex')}`;
   const logged: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
-  const redis = connectHot(redisUrl, { timeoutMs: 2_000 });
+  const redis = connectHot(redisUrl, { timeoutMs: redisTimeoutMs });
   redis.on('error', () => {});
   await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
   const ledger = options.ledger ?? (await openLedger());
   const metrics = openMetrics();
-  const lanes = openLanes(redis, namespace);
+  const opened = openLanes(redis, namespace);
+  const lanes = options.lanes?.(opened) ?? opened;
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const settlement = openSettlement({
     ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
-    providers: new Map([[wallet.name, wallet]]),
+    providers: new Map([[wallet.name, options.provider?.(wallet) ?? wallet]]),
+    ...(options.patience ? { patience: options.patience } : {}),
   });
   const catalog = openCatalog({ lanes });
   const deps: AppDeps = {
     ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
-    intake: openIntake({ lanes, catalog }),
+    intake: openIntake({ lanes, catalog, ...(options.limits ? { limits: options.limits } : {}) }),
     clock: systemClock,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
     settings: { demo: false, ...options.settings },
@@ -82,13 +100,14 @@ export async function startTestEngine(options: {
   const app = await buildApp(deps);
   const sign = openSigner(testTokens);
   let merchants = 0;
+  let server: Server | undefined;
 
   return {
-    app,
-    ledger,
-    settlement,
-    deps,
-    logged,
+    ...{ app, ledger, settlement, deps, namespace, logged },
+    async serve(port = 0) {
+      server = await listen(app, { host: '127.0.0.1', port });
+      return server.address;
+    },
     buyer: (name) => ({ authorization: `Bearer ${sign(name)}` }),
     async merchant(name = `store ${++merchants}`) {
       const { merchant, apiKey } = await ledger.merchants.create({ name });
@@ -108,7 +127,7 @@ export async function startTestEngine(options: {
       await ledger.accounts.topUp({ buyer, currency: 'CNY', amount, reference });
     },
     async stop() {
-      await app.close();
+      await (server ? server.stop() : app.close());
       catalog.stop();
       if (settling) await settlement.stop();
       await settlement.close();
