@@ -1,56 +1,102 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
-import { PGlite, type PGliteInterface, types } from '@electric-sql/pglite';
-import {
-  connectionSettings,
-  type Database,
-  LedgerError,
-  parseBigint,
-  type Query,
-} from './database.ts';
+import { Worker } from 'node:worker_threads';
+import { type Database, LedgerError, type Query } from './database.ts';
+import type { Answer, Ask } from './pglite-thread.ts';
 
 /**
- * Opens the embedded ledger: a real PostgreSQL in this process, kept in `folder`, or in memory
- * when none is given. It has one connection; statements and transactions take turns. The caller
- * sees to it that no other process has the folder open: PGlite itself does not look.
+ * Opens the embedded ledger: a real PostgreSQL in a thread of this process, kept in `folder`, or in
+ * memory when none is given. It has one connection; statements and transactions take turns. The
+ * caller sees to it that no other process has the folder open: PGlite itself does not look.
  * @throws LedgerError when the folder cannot be written or does not hold a sound ledger
  */
 export async function openPglite(options: { folder?: string } = {}): Promise<Database> {
   const { folder } = options;
   if (folder !== undefined) assertWritable(folder);
-  let lite: PGlite;
+  let thread: Thread;
   try {
-    lite = await PGlite.create({
-      ...(folder === undefined ? {} : { dataDir: folder }),
-      parsers: { [types.INT8]: parseBigint },
-    });
-    for (const [name, value] of Object.entries(connectionSettings)) {
-      await lite.exec(`set ${name} = '${value}'`);
-    }
+    thread = await startThread(folder);
   } catch (cause) {
     throw new LedgerError(
       `the ledger in ${folder ?? 'memory'} does not open: restore a copy of that folder, or move it away to begin anew`,
       { cause },
     );
   }
+  const inTurn = openTurns();
   return {
     kind: 'pglite',
-    query: queryOf(lite),
-    transaction: (work) => lite.transaction((tx) => work(queryOf(tx))),
-    close: () => lite.close(),
+    query: (sql, params) => inTurn(() => thread.ask(sql, params)),
+    transaction: (work) =>
+      inTurn(async () => {
+        await thread.ask('begin');
+        try {
+          const result = await work(thread.ask);
+          await thread.ask('commit');
+          return result;
+        } catch (error) {
+          await thread.ask('rollback');
+          throw error;
+        }
+      }),
+    close: () => inTurn(thread.close),
   };
 }
 
-function queryOf(lite: Pick<PGliteInterface, 'query' | 'exec'>): Query {
-  return async <T>(sql: string, params: unknown[] = []) => {
-    try {
-      if (params.length > 0) return (await lite.query<T>(sql, params)).rows;
-      return ((await lite.exec(sql)).at(-1)?.rows ?? []) as T[]; // several statements, as pg allows
-    } catch (error) {
-      // Its errors carry the whole statement and its parameters, which belong in no log.
-      if (error instanceof Error)
-        for (const name of ['query', 'params']) Reflect.deleteProperty(error, name);
-      throw error;
-    }
+type Thread = { ask: Query; close(): Promise<void> };
+
+async function startThread(folder: string | undefined): Promise<Thread> {
+  const worker = new Worker(new URL('./pglite-thread.ts', import.meta.url), {
+    workerData: { folder },
+  });
+  const waiting = new Map<number, PromiseWithResolvers<unknown[]>>();
+  const ready = Promise.withResolvers<unknown[]>();
+  waiting.set(0, ready);
+  let asked = 0;
+  let ended: Error | undefined;
+
+  worker.on('message', (answer: Answer) => {
+    const waiter = waiting.get(answer.id);
+    waiting.delete(answer.id);
+    if (waiting.size === 0) worker.unref();
+    if ('rows' in answer) waiter?.resolve(answer.rows);
+    else waiter?.reject(Object.assign(new Error(), answer.error));
+  });
+  worker.on('error', end);
+  worker.on('exit', () => end(new Error('the thread of the ledger has ended')));
+  await ready.promise;
+
+  function end(error: Error): void {
+    ended ??= error;
+    for (const waiter of waiting.values()) waiter.reject(ended);
+    waiting.clear();
+  }
+
+  /** The thread keeps the process alive for as long as somebody waits for it, and no longer. */
+  const ask = <T>(sql: string, params: unknown[] = []): Promise<T[]> => {
+    if (ended) return Promise.reject(ended);
+    const waiter = Promise.withResolvers<unknown[]>();
+    asked += 1;
+    waiting.set(asked, waiter);
+    worker.ref();
+    worker.postMessage({ id: asked, sql, params } satisfies Ask);
+    return waiter.promise as Promise<T[]>;
+  };
+
+  return {
+    ask,
+    async close() {
+      await ask('close');
+      await worker.terminate();
+    },
+  };
+}
+
+/** Lets one piece of work in at a time, in the order of arrival. */
+function openTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const turn = last.then(work, work);
+    last = turn;
+    return turn;
   };
 }
 
