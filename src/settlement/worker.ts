@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { gather } from '../domain/gather.ts';
@@ -8,7 +9,7 @@ import { type OnCount, openTally } from './tally.ts';
 
 export type SettleWorker = {
   start(): void;
-  /** Takes no further jobs and resolves when those in hand are done. */
+  /** Takes no further jobs and resolves when those in hand are done, or left after a while. */
   stop(): Promise<void>;
   figures(): Record<WorkerCount, number>;
 };
@@ -26,8 +27,9 @@ export type WorkerCount = (typeof workerCounts)[number];
 
 /** A job is given up by the queue only after so many workers died with it in hand. */
 const stallsMax = 1_000_000;
-const concurrencyMost = 256;
+const concurrencyMost = 1024;
 const flightsMax = 2;
+const drainMsMax = 8_000;
 
 export type WorkerOptions = {
   redis: Redis;
@@ -89,8 +91,14 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
       run ??= worker.run();
     },
     async stop() {
-      await worker.close();
-      await run;
+      // Without Redis no job can be finished, and BullMQ would wait for it for ever. What is left
+      // is found stalled by the next worker, as after a crash.
+      const away = options.redis.status !== 'ready';
+      const closed = worker.close(away).then(() => (away ? undefined : run));
+      const drained = new AbortController();
+      const late = wait(drainMsMax, undefined, { signal: drained.signal }).catch(() => {});
+      await Promise.race([closed, late]);
+      drained.abort();
     },
     figures: tally.read,
   };
