@@ -16,6 +16,8 @@ import type { Terms } from './terms.ts';
 import type { Watch } from './watch.ts';
 import { openSettleWorker } from './worker.ts';
 
+const drainMsMax = 8_000;
+
 export type SettlementWork = ReturnType<typeof openSettlementWork>;
 
 /** What works behind the sale: relay, settling, the sweepers of holds and of what was left lying. */
@@ -85,11 +87,17 @@ export function openSettlementWork(
       redrive.start();
     },
     async stop(): Promise<void> {
-      await Promise.all([redrive.stop(), sweeper.stop(), worker.stop()]);
+      const workerStopped = worker.stop();
+      // Its commands wait for a Redis that is away as long as it takes; a stop does not.
+      const letGo = () => queueRedis.disconnect();
+      if (queueRedis.status !== 'ready') letGo();
+      const late = setTimeout(letGo, drainMsMax);
+      await Promise.all([redrive.stop(), sweeper.stop(), workerStopped]);
       await relay.stop();
       await watch.stop();
       await queue.close();
-      queueRedis.disconnect();
+      clearTimeout(late);
+      letGo();
     },
   };
 }
