@@ -48,7 +48,7 @@ test('entries that a dead relay had taken are claimed', async () => {
 
 test('while the ledger is down nothing is acknowledged, and afterwards everything flows', async () => {
   const { ledger } = stage;
-  let down = true;
+  let down = false;
   const refuse = <T>(ask: () => Promise<T>) =>
     down ? Promise.reject(new Error('the ledger is down')) : ask();
   const database: typeof ledger.database = {
@@ -57,15 +57,20 @@ test('while the ledger is down nothing is acknowledged, and afterwards everythin
     transaction: (work) => refuse(() => ledger.database.transaction(work)),
   };
   const drop = await stage.publish();
-  const ids = await stage.reserve(drop, buyers(5));
   const settlement = stage.settlement({ ledger: { ...ledger, orders: openOrders(database) } });
   await settlement.start();
-  await eventually(() => stage.logged.some(({ msg }) => /outbox/.test(msg)));
-  expect(await stage.redis.xlen(stage.key({ drop: drop.id, lane: 0 }, 'outbox'))).toBe(5);
+  const [before = ''] = await stage.reserve(drop, buyers(1));
+  await stage.reaches(before, 'paid');
+  const { relay } = settlement.work();
+  await eventually(async () => (await relay.backlog()) === 0);
+  down = true;
+  const ids = await stage.reserve(drop, buyers(5));
+  await eventually(() => relay.figures().retries > 1);
+  expect(await relay.backlog()).toBe(5);
   expect(await ledger.orders.get(ids[0] ?? '')).toBeUndefined();
   down = false;
   for (const id of ids) await stage.reaches(id, 'paid');
-  await eventually(async () => (await settlement.work().relay.backlog()) === 0);
+  await eventually(async () => (await relay.backlog()) === 0);
   await settlement.stop();
 });
 
