@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Clock } from '../domain/clock.ts';
 import { parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import { byLane, type Lanes, lanesOf } from '../inventory/lanes.ts';
@@ -45,6 +46,8 @@ export type RedriveOptions = {
   publishing: Publishing;
   watch: Watch;
   redisNow(): Promise<number>;
+  /** The clock that refunds are stamped by. */
+  clock: Clock;
   log: Log;
   everyMs?: number;
   /** Work lies this long before it counts as left behind by somebody who died. */
@@ -129,8 +132,9 @@ export function openRedrive(options: RedriveOptions): Redrive {
    * Refunds are gone over once more after a while and only then called finished, so that a late
    * capture that took units at the same moment is found and undone.
    */
-  async function finishRefunds(now: number): Promise<void> {
-    const asked = await payments.refundsAsked({ before: now - staleMs, limit: batchMax });
+  async function finishRefunds(): Promise<void> {
+    const before = options.clock.now() - staleMs;
+    const asked = await payments.refundsAsked({ before, limit: batchMax });
     const done = await refunds.giveBack(asked);
     const finished = asked.filter((payment) => done.has(payment.orderId));
     await payments.finishRefund(finished.map((payment) => payment.reference));
@@ -161,7 +165,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
       requeue(now),
       settleStray(now),
       refundCancelled(),
-      finishRefunds(now),
+      finishRefunds(),
       retire(now),
     ]);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { systemClock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
 import { connectQueue } from '../inventory/connection.ts';
 import { openSweeper } from '../inventory/sweeper.ts';
@@ -71,7 +72,7 @@ export function openSettlementWork(
   });
   const redrive = openRedrive({
     ...{ lanes, drops, orders, payments, queue, settle, refunds, publishing, watch },
-    ...{ redisNow, log, onCount: counts.onRedrive },
+    ...{ redisNow, clock: options.clock ?? systemClock, log, onCount: counts.onRedrive },
     ...(redriveEveryMs === undefined ? {} : { everyMs: redriveEveryMs }),
     ...(redriveStaleMs === undefined ? {} : { staleMs: redriveStaleMs }),
   });
