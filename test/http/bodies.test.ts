@@ -35,9 +35,9 @@ const withQuantity = (text: string) => good.replace('1', text);
 
 describe('a malformed body is 400 with the field and the reason', () => {
   test.for([
-    ['nothing', '', 'body', 'must be an object'],
+    ['nothing', '', 'body', 'is required'],
     ['a list', '[]', 'body', 'must be an object'],
-    ['null', 'null', 'body', 'must be an object'],
+    ['null', 'null', 'body', 'is required'],
     ['a text', '"phone"', 'body', 'must be an object'],
     ['cut off', good.slice(0, -1), 'body', `ends too early at position ${good.length - 1}`],
     ['cut off in a string', '{"sku":"pho', 'body', 'is not JSON at position 7'],

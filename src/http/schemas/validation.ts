@@ -11,7 +11,9 @@ type Part = 'body' | 'querystring' | 'params' | 'headers';
 export function validatorCompiler({ schema, httpPart }: { schema: unknown; httpPart?: string }) {
   const zod = schema as z.ZodType;
   const part = (httpPart ?? 'body') as Part;
-  return (value: unknown) => {
+  return (given: unknown) => {
+    // Fastify hands null over where there is no body; no schema of ours wants one.
+    const value = given ?? undefined;
     const result = zod.safeParse(value);
     if (result.success) return { value: result.data };
     return { error: explain(zod, value, part) };
