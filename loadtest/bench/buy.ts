@@ -1,13 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { on } from 'node:events';
 import autocannon from 'autocannon';
 import { createSigner } from 'fast-jwt';
 import { benchBuyer } from './drop.ts';
 import { type Figure, median } from './figures.ts';
 import type { BenchRedis } from './redis.ts';
 
-const connections = 64;
-const requests = 19_200;
+/** A sale's crowd: enough connections for many Buys to arrive within one call's time. */
+const connections = 256;
+const requests = 38_400;
 
 /** What the measured processes are told and tell over their channel. */
 export type ServerMessage =
@@ -21,13 +22,11 @@ async function startServer(file: string, settings: Record<string, string>): Prom
     env: { ...process.env, ...settings },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  const messages = on(child, 'message', { close: ['exit'] });
   const answer = async (): Promise<ServerMessage> => {
-    const outcome = await Promise.race([
-      once(child, 'message').then(([message]) => message as ServerMessage),
-      once(child, 'exit').then(() => undefined),
-    ]);
-    if (!outcome) throw new Error(`${file} ended before it answered`);
-    return outcome;
+    const next = await messages.next();
+    if (next.done) throw new Error(`${file} ended before it answered`);
+    return next.value[0] as ServerMessage;
   };
   const ready = await answer();
   if (ready.kind !== 'ready') throw new Error(`${file} said ${ready.kind} first`);
