@@ -24,9 +24,13 @@ export type TcpProxy = {
   close(): Promise<void>;
 };
 
+/** A piece of a stream on its way, and when it is due. */
+type Late = { chunk: Buffer; at: number };
+
 /** A TCP proxy on loopback in front of a server, to make a network fail on demand. */
 export async function startProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const links = new Set<{ client: Socket; upstream: Socket }>();
+  const late = new WeakMap<Socket, Late[]>();
   let mode: ProxyMode = 'pass';
   let delayMs = 0;
   let repliesUntilCut = 0;
@@ -64,13 +68,26 @@ export async function startProxy(target: { host: string; port: number }): Promis
 
   function forward(chunk: Buffer, to: Socket): void {
     if (mode === 'blackhole') return;
-    if (mode !== 'delay') {
+    const queue = late.get(to) ?? [];
+    late.set(to, queue);
+    if (mode !== 'delay' && queue.length === 0) {
       to.write(chunk);
       return;
     }
+    // What comes later never overtakes: a network delays a stream, it does not shuffle it.
+    const waitMs = mode === 'delay' ? delayMs : 0;
+    queue.push({ chunk, at: Math.max(performance.now() + waitMs, queue.at(-1)?.at ?? 0) });
+    if (queue.length === 1) deliver(queue, to);
+  }
+
+  function deliver(queue: Late[], to: Socket): void {
+    const first = queue[0];
+    if (!first || to.destroyed) return;
     setTimeout(() => {
-      if (!to.destroyed) to.write(chunk);
-    }, delayMs);
+      if (!to.destroyed) to.write(first.chunk);
+      queue.shift();
+      deliver(queue, to);
+    }, first.at - performance.now());
   }
 
   function tearDown(): void {
