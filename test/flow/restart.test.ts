@@ -1,17 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { freePort } from '../../src/embedded/redis-process.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 import { openSale } from '../support/sale.ts';
+import { newLedgerFolder } from '../support/test-ledger.ts';
 
 let folder: string;
 let stops: (() => Promise<void>)[];
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'flashdrop-test-restart-'));
+beforeEach(async () => {
+  folder = await newLedgerFolder();
   stops = [];
 });
 afterEach(async () => {

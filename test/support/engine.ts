@@ -11,12 +11,13 @@ import { openCatalog } from '../../src/inventory/catalog.ts';
 import { connectHot } from '../../src/inventory/connection.ts';
 import { type IntakeLimits, openIntake } from '../../src/inventory/intake.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
-import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openMetrics } from '../../src/metrics.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import { openSettlement, type Patience, type Settlement } from '../../src/settlement/settlement.ts';
 import { aDrop } from './drops.ts';
+import { openTestLedger } from './test-ledger.ts';
 
 export const testTokens: TokenRules = {
   kind: 'secret',
@@ -66,8 +67,8 @@ export type TestEngineOptions = {
 };
 
 /**
- * A whole engine on real parts: Redis at `redisUrl` under a namespace of its own, and a ledger in
- * memory. `settling: false` leaves orders reserved, for tests that look at just that.
+ * A whole engine on real parts: Redis at `redisUrl` under a namespace of its own, and an embedded
+ * ledger. `settling: false` leaves orders reserved, for tests that look at just that.
  */
 export async function startTestEngine(options: TestEngineOptions): Promise<TestEngine> {
   const { redisUrl, settling = true, tokens = testTokens, redisTimeoutMs = 2_000 } = options;
@@ -77,7 +78,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const redis = connectHot(redisUrl, { timeoutMs: redisTimeoutMs });
   redis.on('error', () => {});
   await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
-  const ledger = options.ledger ?? (await openLedger());
+  const ledger = options.ledger ?? (await openTestLedger());
   const metrics = openMetrics();
   const opened = openLanes(redis, namespace);
   const lanes = options.lanes?.(opened) ?? opened;
