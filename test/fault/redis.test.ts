@@ -1,13 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
 import { startTestEngine, type TestEngine, type TestEngineOptions } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { startProxy, type TcpProxy } from '../support/proxy.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { openSale, type Sale, type SaleOptions } from '../support/sale.ts';
 import { openStallingWallet } from '../support/stalling.ts';
+import { openTestLedger } from '../support/test-ledger.ts';
 
 // What is between the engine and its Redis fails in each way; the engine runs in this process and
 // is asked over HTTP alone.
@@ -24,7 +25,7 @@ let redis: TestRedis;
 let proxy: TcpProxy;
 let ledger: Ledger;
 beforeAll(async () => {
-  [redis, ledger] = await Promise.all([startRedis(), openLedger()]);
+  [redis, ledger] = await Promise.all([startRedis(), openTestLedger()]);
   proxy = await startProxy(redis);
 });
 afterAll(async () => {
@@ -33,10 +34,12 @@ afterAll(async () => {
   await redis?.remove();
 });
 
+type Own = Parameters<typeof openSale>[0];
+
 /** Runs a test on a sale of an engine of its own, whose way to Redis is the proxy. */
 async function onSale(
   options: SaleOptions & Partial<TestEngineOptions>,
-  judge: (on: { sale: Sale; engine: TestEngine; address: string }) => Promise<void>,
+  judge: (on: { sale: Sale; engine: TestEngine; own: Own; address: string }) => Promise<void>,
 ): Promise<void> {
   const redisUrl = `redis://:${redis.password}@${proxy.host}:${proxy.port}`;
   const { units, holdMs, ...rest } = options;
@@ -48,9 +51,9 @@ async function onSale(
   try {
     const address = await engine.serve();
     const { apiKey } = await engine.merchant();
-    const rules = holdMs === undefined ? { units } : { units, holdMs };
-    const sale = await openSale({ address, merchantKey: apiKey }, rules);
-    await judge({ sale, engine, address });
+    const own = { address, merchantKey: apiKey };
+    const sale = await openSale(own, holdMs === undefined ? { units } : { units, holdMs });
+    await judge({ sale, engine, own, address });
   } finally {
     proxy.set('reset');
     proxy.set('pass');
@@ -196,24 +199,25 @@ test('scripts flushed again and again during a sale are nothing that a client se
 });
 
 test('a Redis without memory left refuses Buys cleanly, still gives units back, and recovers', async () => {
-  await onSale({ units: 10, holdMs: 1_000 }, async ({ sale }) => {
-    const idle = await sale.gather(4);
+  await onSale({ units: 4, holdMs: 1_000 }, async ({ sale: lapsing, own }) => {
+    const selling = await openSale(own, { units: 10 });
+    const [idle, buyers] = [await lapsing.gather(4), await selling.gather(6)];
     for (const { buyer } of idle) stalling.keepWaiting(buyer);
-    const held = await Promise.all(idle.map((one) => sale.press(one)));
+    const held = await Promise.all(idle.map((one) => lapsing.press(one)));
     expect(held.map(({ status }) => status)).toEqual([202, 202, 202, 202]);
     const operator = new Redis(redis.url);
     await operator.config('SET', 'maxmemory', '1');
-    const buyers = await sale.gather(6);
     for (const one of buyers) {
-      const told = await sale.press(one);
+      const told = await selling.press(one);
       expect(told).toMatchObject({ status: 503, code: 'overloaded' });
       expect(Number(told.retryAfter)).toBeGreaterThanOrEqual(1);
     }
-    await eventually(async () => (await sale.figures()).available === 10);
+    await eventually(async () => (await lapsing.figures()).available === 4);
     await operator.config('SET', 'maxmemory', '0');
     operator.disconnect();
-    for (const one of buyers) await untilTaken(sale, one);
-    expect(await sale.judged()).toMatchObject({ available: 4, sold: 6, paid: 6, orders: 10 });
+    for (const one of buyers) await untilTaken(selling, one);
+    expect(await selling.judged()).toMatchObject({ available: 4, sold: 6, paid: 6, orders: 6 });
+    expect(await lapsing.judged()).toMatchObject({ available: 4, captured: 0, orders: 4 });
   });
 });
 

@@ -9,7 +9,11 @@ import { eventually } from './eventually.ts';
 export type TestPostgres = {
   /** `postgres://…` on loopback, as a superuser. */
   url: string;
-  pid: number;
+  pid(): number;
+  /** Ends sessions, then the server; its data stays. */
+  halt(): Promise<void>;
+  /** Starts it again on the same data and port. */
+  resume(): Promise<void>;
   /** Ends it and removes its folder. */
   stop(): Promise<void>;
 };
@@ -37,28 +41,46 @@ export async function startPostgres(): Promise<TestPostgres> {
     { ...as, stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const port = await freePort();
-  const server = spawn(
-    join(found.folder, 'postgres'),
-    [
-      ...['-D', data, '-p', String(port), '-k', folder],
-      ...['-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off', '-c', 'max_connections=200'],
-    ],
-    { ...as, stdio: 'ignore' },
-  );
-  const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()));
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const launch = () => {
+    const server = spawn(
+      join(found.folder, 'postgres'),
+      [
+        ...['-D', data, '-p', String(port), '-k', folder],
+        ...['-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off', '-c', 'max_connections=200'],
+      ],
+      { ...as, stdio: 'ignore' },
+    );
+    const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()));
+    return { server, gone };
+  };
+  const answers = () =>
+    eventually(() => statement(url, 'select 1').then(() => true), { withinMs: 20_000 });
+  let running = launch();
+  const halt = async () => {
+    running.server.kill('SIGINT');
+    await running.gone;
+  };
   const stop = async () => {
-    server.kill('SIGINT'); // ends sessions, then itself
-    await gone;
+    await halt();
     rmSync(folder, { recursive: true, force: true });
   };
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   try {
-    await eventually(() => statement(url, 'select 1').then(() => true), { withinMs: 20_000 });
+    await answers();
   } catch (error) {
     await stop();
     throw error;
   }
-  return { url, pid: server.pid as number, stop };
+  return {
+    url,
+    pid: () => running.server.pid as number,
+    halt,
+    async resume() {
+      running = launch();
+      await answers();
+    },
+    stop,
+  };
 }
 
 let databases = 0;

@@ -147,10 +147,17 @@ export async function openSale(
     /** A crowd that presses and, where it gets no answer, presses again under the same key. */
     async run(
       buyers: Buyer[],
-      options: { pressing?: number; onAccepted?(accepted: number): void; into?: Book } = {},
+      options: {
+        pressing?: number;
+        onAccepted?(accepted: number): void;
+        /** Another book than the sale's own. */
+        into?: Book;
+        /** Another process of the same engine. */
+        address?: string;
+      } = {},
     ): Promise<void> {
       const { pressing = 50, onAccepted = () => {}, into = book } = options;
-      const { address } = engine;
+      const { address = engine.address } = options;
       const crowd = { address, drop, sku, buyers, pressing, onAccepted, book: into };
       await runCrowd({ ...crowd, repeatRate: 0.2, random: sequence() });
     },
