@@ -1,7 +1,6 @@
 export type Memory<T> = {
   get(key: string): T | undefined;
   set(key: string, value: T): void;
-  delete(key: string): void;
 };
 
 /**
@@ -30,9 +29,5 @@ export function openMemory<T>({ youngMax }: { youngMax: number }): Memory<T> {
       return older;
     },
     set,
-    delete(key) {
-      young.delete(key);
-      old.delete(key);
-    },
   };
 }

@@ -9,12 +9,25 @@ import type { orderBody, paymentBody } from './schemas/orders.ts';
 /** Why an order was released, in words for its buyer. */
 const reasonTexts: Record<ReleaseReason, string> = {
   '': '',
-  expired: 'The payment was not completed while the unit was held for you. Nothing was charged.',
-  cancelled: 'You cancelled the order. Nothing was charged.',
-  drop_cancelled: 'The merchant cancelled the drop. Nothing was charged.',
-  insufficient_funds: 'Your wallet held less than the price. Nothing was charged.',
-  declined: 'The payment was declined. Nothing was charged.',
+  expired: 'The payment was not completed while the unit was held for you.',
+  cancelled: 'You cancelled the order.',
+  drop_cancelled: 'The merchant cancelled the drop.',
+  insufficient_funds: 'Your wallet held less than the price.',
+  declined: 'The payment was declined.',
 };
+
+/** What became of a released order's money: a payment may have been faster than the release. */
+function moneyText(payment: OrderView['payment']): string {
+  switch (payment?.state) {
+    case undefined:
+    case 'declined':
+      return 'Nothing was charged.';
+    case 'refunded':
+      return 'What was charged has been returned.';
+    default:
+      return 'Whatever is charged is returned.';
+  }
+}
 
 /** An order as its buyer reads it. */
 export function orderJson(view: OrderView): z.infer<typeof orderBody> {
@@ -32,7 +45,9 @@ export function orderJson(view: OrderView): z.infer<typeof orderBody> {
     ...stamp('paidAt', view.paidAt),
     ...stamp('releasedAt', view.releasedAt),
     ...stamp('refundedAt', view.refundedAt),
-    ...(view.reason ? { reason: view.reason, reasonText: reasonTexts[view.reason] } : {}),
+    ...(view.reason
+      ? { reason: view.reason, reasonText: `${reasonTexts[view.reason]} ${moneyText(payment)}` }
+      : {}),
     ...(payment
       ? {
           payment: {

@@ -37,39 +37,49 @@ export function bearerOf(authorization: string | undefined): string | undefined 
 }
 
 /**
- * Knows buyers by their tokens. Tokens found good are remembered, bounded, by their whole text and
- * until they expire, so a buyer who asks again costs a look-up instead of a signature.
+ * Knows buyers by their tokens. Under a shared secret each token is checked anew, which costs about
+ * as much as remembering it. Under public keys, tokens found good are remembered, bounded, until
+ * they expire.
  */
 export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buyers {
-  const remembered = openMemory<Bearer>({ youngMax: rememberedYoungMax });
-  const verify = rules.kind === 'secret' ? secretVerifier(rules, now) : undefined;
-  const keySet =
-    rules.kind === 'jwks'
-      ? openKeySet({ ...rules, verifierOf: (key) => keyVerifier(rules, key) })
-      : undefined;
+  const living = (bearer: Bearer | undefined) =>
+    bearer && bearer.expiresAt > now() ? bearer.buyer : undefined;
+
+  if (rules.kind === 'secret') {
+    const verify = secretVerifier(rules, now);
+    return {
+      identify(authorization) {
+        const token = bearerOf(authorization);
+        return token === undefined ? undefined : living(verify(token));
+      },
+    };
+  }
+
+  const remembered = openMemory<Bearer & { token: string }>({ youngMax: rememberedYoungMax });
+  const keySet = openKeySet({ ...rules, verifierOf: (key) => keyVerifier(rules, key) });
 
   function remember(token: string, bearer: Bearer | undefined): string | undefined {
-    if (!bearer || bearer.expiresAt <= now()) return undefined;
-    remembered.set(token, bearer);
-    return bearer.buyer;
+    const buyer = living(bearer);
+    if (bearer && buyer !== undefined) remembered.set(nameOf(token), { ...bearer, token });
+    return buyer;
   }
 
   return {
     identify(authorization) {
       const token = bearerOf(authorization);
       if (token === undefined) return undefined;
-      const known = remembered.get(token);
-      if (known) {
-        if (known.expiresAt > now()) return known.buyer;
-        remembered.delete(token);
-        return undefined;
-      }
-      if (verify) return remember(token, verify(token));
-      const found = keySet?.verify(token);
+      const known = remembered.get(nameOf(token));
+      if (known?.token === token) return living(known);
+      const found = keySet.verify(token);
       if (found instanceof Promise) return found.then((bearer) => remember(token, bearer));
       return remember(token, found);
     },
   };
+}
+
+/** A token's end, its signature, finds it faster than the whole, which is compared all the same. */
+function nameOf(token: string): string {
+  return token.slice(-32);
 }
 
 /** Claims under a shared secret: all are judged here, the signature is the only other thing. */

@@ -32,7 +32,6 @@ export function openMerchantKeys(options: {
       const digest = hash('sha256', apiKey, 'base64url');
       const known = remembered.get(digest);
       if (known && known.until > now()) return known.merchantId;
-      remembered.delete(digest);
       const merchantId = await verify(apiKey);
       if (merchantId === undefined) return undefined;
       remembered.set(digest, { merchantId, until: now() + rememberedMs });

@@ -33,7 +33,7 @@ export function buyRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): v
   const durations = metrics.durations({
     name: 'buy_seconds',
     help: 'From a Buy read whole to its answer',
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   });
 
   app.post<BuyRequest>(

@@ -120,7 +120,9 @@ function soldOrder(order: LedgerOrder, drop: Drop) {
     releasedAt: releasedAt ?? undefined,
     refundedAt: refundedAt ?? undefined,
   };
-  return { ...orderJson(view), buyer: order.buyer, lane: order.lane };
+  // The words are for the buyer, and tell of the payment, which is not read for a list.
+  const { reasonText: _, ...row } = orderJson(view);
+  return { ...row, buyer: order.buyer, lane: order.lane };
 }
 
 const merchant: Pick<Contract, 'tag' | 'who'> = { tag: 'Merchants', who: 'merchant' };
