@@ -99,7 +99,7 @@ describe('a unit comes back', () => {
     expect(await sale.judged()).toMatchObject({ sold: 1, paid: 1, orders: 2 });
     const declined = await sale.order(poor, held.json.id);
     expect(declined).toMatchObject({ state: 'released', reason: 'insufficient_funds' });
-    expect(declined.reasonText).toMatch(/wallet/i);
+    expect(declined.reasonText).toMatch(/wallet.*Nothing was charged/i);
     expect(await sale.press(poor)).toMatchObject({ status: 202, replayed: true, body: held.body });
   });
 
@@ -158,6 +158,7 @@ describe('money that was taken and told of only after the hold', () => {
     expect((await sale.wallet(buyer)).moves).toEqual(['topup', 'capture', 'refund']);
     const order = await sale.order(buyer, id);
     expect(order).toMatchObject({ state: 'released', payment: { state: 'refunded' } });
+    expect(order.reasonText).toMatch(/has been returned/);
   });
 
   test('is given back once when the drop takes no late payments, though the unit is free', async () => {

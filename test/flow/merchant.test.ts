@@ -54,17 +54,21 @@ describe('while the crowd buys', () => {
   test('a pause takes no order more, leaves those taken alone, and a resume goes on', async () => {
     const sale = await aSale({ units: 60 });
     const [early, later] = [await sale.gather(40), await sale.gather(60)];
+    const meanwhile: Book = new Map();
     let paused: Promise<unknown> | undefined;
+    const pause = async () => {
+      expect(await sale.act('pause')).toMatchObject({ status: 200 });
+      // At once, before this process has looked at the lane again.
+      await sale.run(later, { into: meanwhile });
+    };
     await sale.run(early, {
       pressing: 10,
       onAccepted(accepted) {
-        if (accepted === 20) paused = sale.act('pause');
+        if (accepted === 20) paused = pause();
       },
     });
-    expect(await paused).toMatchObject({ status: 200 });
+    await paused;
     expect(sale.told().filter((code) => code !== '' && code !== 'drop_paused')).toEqual([]);
-    const meanwhile: Book = new Map();
-    await sale.run(later, { into: meanwhile });
     const told = [...meanwhile.values()].flat().map(({ status, code }) => `${status} ${code}`);
     expect(new Set(told)).toEqual(new Set(['409 drop_paused']));
 
