@@ -117,7 +117,10 @@ async function ask(
   }).catch((cause: unknown) => {
     throw new Error(`no engine answers at ${base}; start it or name it with --url`, { cause });
   });
-  if (answer.ok) return (await answer.json()) as AuditReport;
+  if (answer.ok) {
+    const report = (await answer.json()) as Omit<AuditReport, 'at'> & { at: string };
+    return { ...report, at: Date.parse(report.at) };
+  }
   const problem = (await answer.json().catch(() => ({}))) as { title?: string };
   return `${base} answers ${answer.status} ${problem.title ?? ''}: is ${drop} this merchant's drop?`;
 }

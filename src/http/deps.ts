@@ -7,6 +7,8 @@ import type { Lanes } from '../inventory/lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Audit } from '../settlement/audit/audit.ts';
+import type { Report } from '../settlement/report.ts';
 import type { TokenRules } from './auth/buyers.ts';
 
 /** An order with what the ledger adds to the lane's record; times in ms since the epoch. */
@@ -75,8 +77,8 @@ export type AppDeps = {
     orders: OrderDesk;
     publishing: Publishing;
     /** Undefined when there is no such drop. */
-    audit(drop: string): Promise<object | undefined>;
-    report(drop: string): Promise<object | undefined>;
+    audit: Audit;
+    report(drop: string): Promise<Report | undefined>;
   };
   tokens: TokenRules;
   /** Each resolves when the part answers and rejects when it does not. */

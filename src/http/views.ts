@@ -1,10 +1,13 @@
 import type { z } from 'zod';
 import { type Drop, dropState } from '../domain/drop.ts';
 import type { ReleaseReason } from '../domain/order.ts';
+import type { AuditReport } from '../settlement/audit/audit.ts';
+import type { Report } from '../settlement/report.ts';
 import type { OrderView } from './deps.ts';
 import type { dropBody } from './schemas/drops.ts';
 import { iso } from './schemas/fields.ts';
 import type { orderBody, paymentBody } from './schemas/orders.ts';
+import type { auditBody, reportBody } from './schemas/reports.ts';
 
 /** Why an order was released, in words for its buyer. */
 const reasonTexts: Record<ReleaseReason, string> = {
@@ -88,4 +91,28 @@ export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
     state: dropState(drop, now),
     items,
   };
+}
+
+export function reportJson(report: Report): z.infer<typeof reportBody> {
+  const { firstReservedAt, lastReservedAt, firstPaidAt, lastPaidAt } = report.rates;
+  return {
+    ...report,
+    at: iso(report.at),
+    funnel: { ...report.funnel, releases: { ...report.funnel.releases } },
+    rates: {
+      ...report.rates,
+      firstReservedAt: isoOrNull(firstReservedAt),
+      lastReservedAt: isoOrNull(lastReservedAt),
+      firstPaidAt: isoOrNull(firstPaidAt),
+      lastPaidAt: isoOrNull(lastPaidAt),
+    },
+  };
+}
+
+export function auditJson(report: AuditReport): z.infer<typeof auditBody> {
+  return { ...report, at: iso(report.at) };
+}
+
+function isoOrNull(at: number | null): string | null {
+  return at === null ? null : iso(at);
 }

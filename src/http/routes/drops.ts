@@ -6,9 +6,10 @@ import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { Problem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
-import { dropBody, dropsBody, type NewDrop, newDropBody, openBody } from '../schemas/drops.ts';
+import { dropBody, dropsBody, type NewDrop, newDropBody } from '../schemas/drops.ts';
 import { cursor, limit } from '../schemas/fields.ts';
-import { dropJson } from '../views.ts';
+import { auditBody, reportBody } from '../schemas/reports.ts';
+import { auditJson, dropJson, reportJson } from '../views.ts';
 
 const limitDefault = 50;
 const actions: DropAction[] = ['publish', 'pause', 'resume', 'end', 'cancel'];
@@ -76,22 +77,29 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
     );
   }
 
-  for (const [name, read] of [
-    ['report', settlement.report],
-    ['audit', settlement.audit],
-  ] as const) {
-    app.get<DropPath>(
-      `/v1/drops/:drop/${name}`,
-      { schema: schemas[name], onRequest },
-      async (request, reply) => {
-        const drop = await ownDrop(deps, request);
-        const found = await read(drop.id);
-        if (!found) throw new Problem('unknown_drop');
-        reply.header('cache-control', 'no-store');
-        return found;
-      },
-    );
-  }
+  app.get<DropPath>(
+    '/v1/drops/:drop/report',
+    { schema: schemas.report, onRequest },
+    async (request, reply) => {
+      const drop = await ownDrop(deps, request);
+      const report = await settlement.report(drop.id);
+      if (!report) throw new Problem('unknown_drop');
+      reply.header('cache-control', 'no-store');
+      return reportJson(report);
+    },
+  );
+
+  app.get<DropPath>(
+    '/v1/drops/:drop/audit',
+    { schema: schemas.audit, onRequest },
+    async (request, reply) => {
+      const drop = await ownDrop(deps, request);
+      const report = await settlement.audit(drop.id);
+      if (!report) throw new Problem('unknown_drop');
+      reply.header('cache-control', 'no-store');
+      return auditJson(report);
+    },
+  );
 }
 
 /**
@@ -148,14 +156,14 @@ const schemas = {
     ...merchant,
     summary: 'Figures of a drop',
     answers: {
-      200: { description: 'Figures per item and lane, and the funnel', schema: openBody },
+      200: { description: 'Figures per item and lane, and the funnel', schema: reportBody },
     },
     problems: ['unknown_drop'],
   }),
   audit: schemaOf({
     ...merchant,
     summary: 'The promises, checked now',
-    answers: { 200: { description: 'Each promise with its figures', schema: openBody } },
+    answers: { 200: { description: 'Each promise with its figures', schema: auditBody } },
     problems: ['unknown_drop'],
   }),
 };

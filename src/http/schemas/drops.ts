@@ -122,6 +122,3 @@ export const figuresBody = z.strictObject({
 });
 
 export const adjustedBody = figuresBody.extend({ sku });
-
-/** Reports and audits are records of figures whose names grow; they are passed on as they are. */
-export const openBody = z.record(z.string(), z.unknown());

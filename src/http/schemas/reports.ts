@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { dropStates } from '../../domain/drop.ts';
+import { figuresBody } from './drops.ts';
+import { count, instant } from './fields.ts';
+
+/** How a sale went or is going. Units come from the lanes, orders and times from the ledger. */
+export const reportBody = z.strictObject({
+  drop: z.string(),
+  state: z.enum(dropStates),
+  at: instant.describe("Redis' clock when the lanes were read"),
+  items: z.array(
+    figuresBody.extend({ sku: z.string(), title: z.string(), lanes: z.array(figuresBody) }),
+  ),
+  funnel: z.strictObject({
+    orders: z.strictObject({ reserved: count, paid: count, released: count, refunded: count }),
+    releases: z.record(z.string(), count).describe('Released orders by why'),
+  }),
+  rates: z.strictObject({
+    firstReservedAt: instant.nullable(),
+    lastReservedAt: instant.nullable(),
+    firstPaidAt: instant.nullable(),
+    lastPaidAt: instant.nullable(),
+    reservedPerSecond: z.number().nullable(),
+    paidPerSecond: z.number().nullable(),
+    settleMsMedian: z.number().nullable().describe('From reserved to paid'),
+    settleMs99: z.number().nullable(),
+  }),
+});
+
+export const auditBody = z.strictObject({
+  drop: z.string(),
+  at: instant.describe("Redis' clock at the last reading"),
+  clean: z.boolean().describe('Every promise was checked and holds'),
+  settled: z
+    .boolean()
+    .describe('False when things kept moving and a difference could be neither cleared nor proven'),
+  backlog: count.describe('Outbox entries not relayed yet'),
+  checks: z.array(
+    z.strictObject({
+      promise: z.int(),
+      title: z.string(),
+      ok: z.boolean(),
+      figures: z.record(z.string(), z.number()),
+      findings: z.array(z.string()),
+    }),
+  ),
+});
