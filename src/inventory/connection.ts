@@ -20,6 +20,15 @@ export function connectQueue(url: string): Redis {
   return connect(url, { maxRetriesPerRequest: null });
 }
 
+/**
+ * Ends such a connection. One that is between two tries makes its next try its last: ended now, it
+ * would leave what waits for it waiting for ever.
+ */
+export function endQueue(redis: Redis): void {
+  redis.options.retryStrategy = () => null;
+  if (redis.status !== 'reconnecting') redis.disconnect();
+}
+
 type Tuning = Pick<
   RedisOptions,
   | 'maxRetriesPerRequest'

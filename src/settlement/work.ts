@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { systemClock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
-import { connectQueue } from '../inventory/connection.ts';
+import { connectQueue, endQueue } from '../inventory/connection.ts';
 import { openSweeper } from '../inventory/sweeper.ts';
 import { openCharging } from './charging.ts';
 import { watchWork } from './figures.ts';
@@ -90,7 +90,7 @@ export function openSettlementWork(
     async stop(): Promise<void> {
       const workerStopped = worker.stop();
       // Its commands wait for a Redis that is away as long as it takes; a stop does not.
-      const letGo = () => queueRedis.disconnect();
+      const letGo = () => endQueue(queueRedis);
       if (queueRedis.status !== 'ready') letGo();
       const late = setTimeout(letGo, drainMsMax);
       await Promise.all([redrive.stop(), sweeper.stop(), workerStopped]);

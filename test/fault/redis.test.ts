@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import type { OnStep } from '../../src/settlement/steps.ts';
 import { startTestEngine, type TestEngine, type TestEngineOptions } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { startProxy, type TcpProxy } from '../support/proxy.ts';
@@ -97,14 +98,23 @@ describe('a Redis that is killed under load and comes back', () => {
   });
 });
 
-test('an engine that is asked to stop while its Redis is away stops', async () => {
-  await onSale({ units: 5, redisUrl: redis.url }, async ({ sale, engine }) => {
+test('an engine that is asked to stop while its Redis is away stops, whatever it has in hand', async () => {
+  const { promise: away, resolve: isAway } = Promise.withResolvers<void>();
+  let recorded = 0;
+  const onStep: OnStep = (step) => {
+    if (step !== 'relay recorded') return;
+    recorded += 1;
+    return away; // so that the relay is about to call on a queue that is not there
+  };
+  await onSale({ units: 5, redisUrl: redis.url, onStep }, async ({ sale, engine }) => {
     await Promise.all((await sale.gather(5)).map((one) => sale.press(one)));
+    await eventually(() => recorded > 0);
     await redis.kill();
     const refused = () => engine.logged.filter((line) => line.includes('ECONNREFUSED'));
     await eventually(() => refused().length > 5);
+    isAway();
     const stopped = engine.stop().then(() => 'stopped');
-    expect(await Promise.race([stopped, wait(8_000, 'hangs')])).toBe('stopped');
+    expect(await Promise.race([stopped, wait(6_000, 'hangs')])).toBe('stopped');
   }).finally(() => redis.restart());
 });
 

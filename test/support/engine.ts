@@ -16,6 +16,7 @@ import { openMetrics } from '../../src/metrics.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import { openSettlement, type Patience, type Settlement } from '../../src/settlement/settlement.ts';
+import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from './drops.ts';
 import { openTestLedger } from './test-ledger.ts';
 
@@ -63,6 +64,7 @@ export type TestEngineOptions = {
   lanes?(lanes: Lanes): Lanes;
   limits?: IntakeLimits;
   patience?: Patience;
+  onStep?: OnStep;
   redisTimeoutMs?: number;
 };
 
@@ -87,6 +89,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
     providers: new Map([[wallet.name, options.provider?.(wallet) ?? wallet]]),
     ...(options.patience ? { patience: options.patience } : {}),
+    ...(options.onStep ? { onStep: options.onStep } : {}),
   });
   const catalog = openCatalog({ lanes });
   const deps: AppDeps = {
