@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger };
 
@@ -14,12 +14,16 @@ const secretPaths = [
   'buyerToken',
   'redisUrl',
   'databaseUrl',
-].flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+]
+  .flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
+  // An error of Redis carries the command that met it: also the one that logs in.
+  .concat('err.command.args');
 
 /** JSON lines on standard error, so that standard output keeps what a person asked for. */
-export function createLog(level: string): Logger {
-  return pino(
-    { level, base: null, redact: { paths: secretPaths, censor: '[redacted]' } },
-    pino.destination({ fd: 2, sync: true }),
-  );
+export function createLog(
+  level: string,
+  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
+): Logger {
+  const redact = { paths: secretPaths, censor: '[redacted]' };
+  return pino({ level, base: null, redact }, destination);
 }
