@@ -18,7 +18,7 @@ const headersMax = 64;
  * Checks the signature of a JWT under a shared secret and gives its claims, undefined when it does
  * not hold. A Buy is most often the first request of its buyer, so this is paid for each: HMAC is
  * made of two one-shot hashes over pads that are made once, which costs half of what a general
- * library takes (docs/decisions). Whether the claims are good is for the caller to judge.
+ * library takes (docs/decisions, 4). Whether the claims are good is for the caller to judge.
  */
 export function openHmacCheck(options: { secret: string; algorithm: HmacAlgorithm }) {
   const { digest, blockBytes, tagBytes } = shapes[options.algorithm];
