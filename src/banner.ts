@@ -1,6 +1,9 @@
+import { orderId, orderRef } from './domain/ids.ts';
+
 /** What demo mode can tell whoever started it: enough to buy at once. */
 export type Demo = {
   merchantKey: string;
+  buyer: string;
   buyerToken: string;
   drop: string;
   sku: string;
@@ -16,21 +19,25 @@ export function banner({ address, demo }: { address: string; demo: Demo | undefi
       `  merchant key  ${demo.merchantKey}`,
       `  buyer token   ${demo.buyerToken}`,
       '',
-      'Buy a unit:',
-      buyCommand(address, demo),
+      ...firstBuy(address, demo),
     );
   }
   return `${lines.join('\n')}\n`;
 }
 
-/** One line that works as pasted: the key is fresh for each start, so that it is a new order. */
-function buyCommand(address: string, { drop, sku, method, buyerToken }: Demo): string {
+/** A Buy, and the look at its order, that work as pasted: the key is fresh for each start. */
+function firstBuy(address: string, { drop, sku, method, buyer, buyerToken }: Demo): string[] {
+  const key = `buy-${Date.now().toString(36)}`;
   const body = JSON.stringify({ sku, quantity: 1, payment: { method } });
-  const headers = [
-    `authorization: Bearer ${buyerToken}`,
-    'content-type: application/json',
-    `idempotency-key: buy-${Date.now().toString(36)}`,
+  const token = `-H 'authorization: Bearer ${buyerToken}'`;
+  const headers = `-H 'content-type: application/json' -H 'idempotency-key: ${key}'`;
+  // The id follows from drop, buyer and key, so it is known before anything was bought.
+  const order = orderId(orderRef(drop, buyer, key, 1));
+  return [
+    'Buy a unit:',
+    `curl -i ${address}/v1/drops/${drop}/orders ${token} ${headers} -d '${body}'`,
+    '',
+    'Then look at its order:',
+    `curl ${address}/v1/orders/${order} ${token}`,
   ];
-  const flags = headers.map((header) => `-H '${header}'`).join(' ');
-  return `curl -i ${address}/v1/drops/${drop}/orders ${flags} -d '${body}'`;
 }

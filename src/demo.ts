@@ -29,7 +29,7 @@ export async function openDemo(parts: {
   const drop = (await findOpenDrop(parts, merchant.id)) ?? (await publishDrop(parts, merchant.id));
   const buyer = `demo-${randomBytes(4).toString('hex')}`;
   await ledger.accounts.topUp({ buyer, currency, amount: purseAmount, reference: `demo:${buyer}` });
-  return { merchantKey, buyerToken: parts.sign(buyer), drop, sku, method: 'wallet' };
+  return { merchantKey, buyer, buyerToken: parts.sign(buyer), drop, sku, method: 'wallet' };
 }
 
 type Parts = Parameters<typeof openDemo>[0];
