@@ -29,9 +29,9 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     address = await engine.serve();
   });
   afterAll(async () => {
-    await engine?.stop();
     await redis?.remove();
     if (folder) unmountDisk(folder);
+    await engine?.stop();
   });
 
   /** A sale whose disk runs full in the middle, and has room again once `meanwhile` is over. */
