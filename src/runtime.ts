@@ -81,7 +81,7 @@ async function compose({ config, folder, log }: Start, releasers: Releasers): Pr
     ...{ log, metrics, intake, catalog, lanes, ledger, tokens, settlement },
     clock: systemClock,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
-    settings: { demo: config.demo },
+    settings: { demo: config.demo, buying: role !== 'worker' },
   });
   const server = await listen(app, config);
   releasers.add('http', server.stop);
