@@ -1,6 +1,4 @@
 import type { Clock } from '../domain/clock.ts';
-import type { Drop, DropAction } from '../domain/drop.ts';
-import type { Order } from '../domain/order.ts';
 import type { Catalog } from '../inventory/catalog.ts';
 import type { Intake } from '../inventory/intake.ts';
 import type { Lanes } from '../inventory/lanes.ts';
@@ -8,44 +6,10 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Audit } from '../settlement/audit/audit.ts';
+import type { OrderDesk } from '../settlement/orders.ts';
+import type { Publishing } from '../settlement/publishing.ts';
 import type { Report } from '../settlement/report.ts';
 import type { TokenRules } from './auth/buyers.ts';
-
-/** An order with what the ledger adds to the lane's record; times in ms since the epoch. */
-export type OrderView = Order & {
-  sku: string;
-  currency: string;
-  reservedAt?: number | undefined;
-  paidAt?: number | undefined;
-  releasedAt?: number | undefined;
-  refundedAt?: number | undefined;
-  payment?: { provider: string; state: string; reason?: string | undefined } | undefined;
-};
-
-/** What the routes ask of orders. */
-export type OrderDesk = {
-  read(id: string): Promise<OrderView | undefined>;
-  cancel(
-    id: string,
-  ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
-  refund(
-    id: string,
-  ): Promise<{ kind: 'refunded' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
-};
-
-/** What the routes ask of the life of drops. */
-export type Publishing = {
-  act(request: {
-    merchantId: string;
-    drop: string;
-    action: DropAction;
-  }): Promise<
-    | { kind: 'done'; drop: Drop }
-    | { kind: 'refused'; drop: Drop }
-    | { kind: 'unknown' }
-    | { kind: 'frozen' }
-  >;
-};
 
 export type AppSettings = {
   /** Mints buyer tokens and tops wallets up for whoever asks. */
@@ -75,7 +39,7 @@ export type AppDeps = {
   ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts'>;
   settlement: {
     orders: OrderDesk;
-    publishing: Publishing;
+    publishing: Pick<Publishing, 'act'>;
     /** Undefined when there is no such drop. */
     audit: Audit;
     report(drop: string): Promise<Report | undefined>;

@@ -100,6 +100,8 @@ function problemOf(error: Error): Problem | undefined {
 const fastifyProblems: Record<string, ProblemCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  // A part of a path longer than any id of ours.
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 };
 
 const fastifyFields: Record<string, [field: string, reason: string]> = {

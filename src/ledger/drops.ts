@@ -64,6 +64,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
 
   /** A drop, if it is this merchant's. */
   async function getOwned(merchantId: string, id: string): Promise<StoredDrop | undefined> {
+    // Ids come as callers wrote them, and SQL text takes no NUL.
+    if (!isDropId(id)) return undefined;
     const [drop] = await select(database.query, 'where id = $1 and merchant_id = $2', [
       id,
       merchantId,

@@ -11,11 +11,11 @@ import type { Terms } from './terms.ts';
 export type OrderView = Order & {
   sku: string;
   currency: string;
-  reservedAt?: number;
-  paidAt?: number;
-  releasedAt?: number;
-  refundedAt?: number;
-  payment?: { provider: string; state: string; reason?: string };
+  reservedAt?: number | undefined;
+  paidAt?: number | undefined;
+  releasedAt?: number | undefined;
+  refundedAt?: number | undefined;
+  payment?: { provider: string; state: string; reason?: string | undefined } | undefined;
 };
 
 export type OrderDesk = {

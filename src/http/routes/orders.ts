@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { parseOrderId } from '../../domain/ids.ts';
-import type { AppDeps, OrderView } from '../deps.ts';
+import type { OrderView } from '../../settlement/orders.ts';
+import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { isSettled, openOrderWatch } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
