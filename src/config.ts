@@ -41,6 +41,8 @@ export type Config = {
   namespace: string;
   demo: boolean;
   logLevel: string;
+  /** How long a stopping process serves on with /readyz at 503, so that balancers look away. */
+  quietMs: number;
   redis: { kind: 'embedded' } | { kind: 'url'; url: string };
   ledger: { kind: 'embedded' } | { kind: 'url'; url: string };
   /** Where the embedded parts and the demo's secrets live; undefined when nothing needs it. */
@@ -116,6 +118,7 @@ export function readCommand(args: string[], env: Environment): Command {
     logLevel:
       read('FLASHDROP_LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent')) ??
       (demo ? 'warn' : 'info'),
+    quietMs: read('FLASHDROP_QUIET_MS', wholeNumber(0, 60_000)) ?? 0,
     redis: redisUrl ? { kind: 'url', url: redisUrl } : { kind: 'embedded' },
     ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
     folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,

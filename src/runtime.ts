@@ -84,7 +84,7 @@ async function compose({ config, folder, log }: Start, releasers: Releasers): Pr
     settings: { demo: config.demo, buying: role !== 'worker' },
   });
   const server = await listen(app, config);
-  releasers.add('http', server.stop);
+  releasers.add('http', () => server.stop({ quietMs: config.quietMs }));
   const demo =
     config.demo && folder
       ? await openDemo({

@@ -16,6 +16,7 @@ const engine = await startEngine({
     namespace,
     demo: false,
     logLevel: 'warn',
+    quietMs: 0,
     redis: { kind: 'url', url: redisUrl },
     ledger: { kind: 'embedded' },
     folder: undefined,
