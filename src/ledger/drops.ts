@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Drop, Item } from '../domain/drop.ts';
+import { isDropId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database, Query } from './database.ts';
 
