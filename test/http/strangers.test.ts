@@ -85,6 +85,22 @@ test('what is not theirs and what does not exist are the same answer', async () 
   expect(theirs.body).toBe(none.body);
 });
 
+test.for(
+  routes.flatMap((route) => [
+    [route, '%00'] as const,
+    [route, 'a'.repeat(2_000)] as const,
+    [route, '%F0%9F%93%B1'] as const,
+  ]),
+)('%s answers 404 to what no id can be', async ([[method, path, whose, payload], id]) => {
+  const answer = await engine.app.inject({
+    method,
+    url: path.replace('ORDER', id).replace('DROP', id),
+    headers: { authorization: principals[`its ${whose}`] ?? '', 'idempotency-key': 'odd' },
+    ...(payload ? { payload } : {}),
+  });
+  expect(answer.statusCode, answer.body).toBe(404);
+});
+
 test('nothing of it has changed, and its owners get through', async () => {
   const seen = await send(['GET', '/v1/orders/ORDER', 'buyer'], principals['its buyer']);
   expect(seen.json()).toMatchObject({ id: order, state: 'reserved' });
