@@ -88,9 +88,17 @@ export function openCatalog(options: CatalogOptions): Catalog {
     }
     const entry: Entry = { view: newView(drop), usedAt: performance.now(), readAt: 0 };
     write(entry, drop, figures.read);
-    if (entries.size >= dropsMax) entries.delete(entries.keys().next().value as string);
+    if (entries.size >= dropsMax) dropIdlest();
     entries.set(dropId, entry);
     return entry.view;
+  }
+
+  function dropIdlest(): void {
+    let idlest: [dropId: string, usedAt: number] | undefined;
+    for (const [dropId, { usedAt }] of entries) {
+      if (idlest === undefined || usedAt < idlest[1]) idlest = [dropId, usedAt];
+    }
+    if (idlest) entries.delete(idlest[0]);
   }
 
   function newView(drop: Drop): DropView {
