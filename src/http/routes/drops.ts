@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Drop, DropAction } from '../../domain/drop.ts';
 import { newDropId } from '../../domain/ids.ts';
+import type { StoredDrop } from '../../ledger/drops.ts';
 import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { Problem } from '../problems.ts';
@@ -109,7 +110,7 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
 export async function ownDrop(
   deps: Pick<AppDeps, 'ledger'>,
   request: { merchantId: string; params: { drop: string } },
-): Promise<Drop> {
+): Promise<StoredDrop> {
   const drop = await deps.ledger.drops.getOwned(request.merchantId, request.params.drop);
   if (!drop) throw new Problem('unknown_drop');
   return drop;

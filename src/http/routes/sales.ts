@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { Drop } from '../../domain/drop.ts';
+import { type Drop, dropState } from '../../domain/drop.ts';
 import { parseOrderId } from '../../domain/ids.ts';
 import type { LedgerOrder } from '../../ledger/orders.ts';
 import { ordersCsv } from '../csv.ts';
@@ -24,7 +24,7 @@ type ItemPath = { Params: { drop: string; sku: string }; Body: z.infer<typeof ad
 
 /** A merchant's sales: stock edits, orders, export, refunds. */
 export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { ledger, lanes } = deps;
+  const { ledger, lanes, clock } = deps;
   const { orders } = deps.settlement;
   const onRequest = guards.requireMerchant;
 
@@ -56,8 +56,13 @@ export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards)
           throw new Problem('drop_ended');
         case 'unknown_item':
           throw new Problem('unknown_item');
-        case 'missing':
-          throw new Problem('drop_action_refused', { state: 'draft' });
+        case 'missing': {
+          // A lane that once had the rules and has none now has lost its data.
+          if (drop.lanesVersion > 0 && drop.decision !== 'cancelled') {
+            throw new Problem('drop_frozen');
+          }
+          throw new Problem('drop_action_refused', { state: dropState(drop, clock.now()) });
+        }
       }
     },
   );
@@ -142,6 +147,7 @@ const schemas = {
       'stock_taken',
       'allotment_over',
       'drop_action_refused',
+      'drop_frozen',
       'drop_ended',
       'idempotency_key_reused',
     ],
