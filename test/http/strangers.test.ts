@@ -101,6 +101,16 @@ test.for(
   expect(answer.statusCode, answer.body).toBe(404);
 });
 
+test.for(routes.filter(([method, , , body]) => method === 'POST' && !body))(
+  '%s refuses a field that it would not heed, such as half a refund',
+  async ([, path, whose]) => {
+    const owner = principals[`its ${whose}`];
+    const answer = await send(['POST', path, whose, { amount: 1 }], owner);
+    expect(answer.statusCode, answer.body).toBe(400);
+    expect(answer.body).toContain('amount');
+  },
+);
+
 test('nothing of it has changed, and its owners get through', async () => {
   const seen = await send(['GET', '/v1/orders/ORDER', 'buyer'], principals['its buyer']);
   expect(seen.json()).toMatchObject({ id: order, state: 'reserved' });

@@ -8,7 +8,7 @@ import type { Guards } from '../guards.ts';
 import { Problem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { dropBody, dropsBody, type NewDrop, newDropBody } from '../schemas/drops.ts';
-import { cursor, limit } from '../schemas/fields.ts';
+import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { auditJson, dropJson, reportJson } from '../views.ts';
 
@@ -141,6 +141,7 @@ function actionSchema(action: DropAction) {
     ...merchant,
     summary: actionTexts[action],
     description: 'Repeating it is harmless.',
+    body: nothing,
     answers: { 200: { description: 'The drop', schema: dropBody } },
     problems: ['unknown_drop', 'drop_action_refused', 'drop_frozen'],
   });

@@ -7,6 +7,7 @@ import { isSettled, openOrderWatch } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
 import { Problem, sendProblem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
+import { nothing } from '../schemas/fields.ts';
 import { orderBody, paymentBody, paymentStartBody } from '../schemas/orders.ts';
 import { orderJson, paymentJson } from '../views.ts';
 import { nothingMore } from './public.ts';
@@ -99,6 +100,7 @@ const schemas = {
   cancel: schemaOf({
     ...order,
     summary: 'Give the units back',
+    body: nothing,
     description: 'Repeating it is harmless. A paid order is not cancelled.',
     answers: { 200: { description: 'The order, released', schema: orderBody } },
     problems: ['unknown_order', 'order_paid'],

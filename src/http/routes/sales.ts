@@ -11,7 +11,7 @@ import { type Guards, requireKey } from '../guards.ts';
 import { Problem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
-import { cursor, limit } from '../schemas/fields.ts';
+import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { orderBody, soldOrdersBody } from '../schemas/orders.ts';
 import { orderJson } from '../views.ts';
 import { ownDrop } from './drops.ts';
@@ -165,6 +165,7 @@ const schemas = {
   refund: schemaOf({
     ...merchant,
     summary: 'Refund a paid order',
+    body: nothing,
     description: 'In full and once, however often it is asked for; the units are on sale again.',
     answers: { 200: { description: 'The order, refunded', schema: orderBody } },
     problems: ['unknown_order', 'order_not_paid', 'outcome_unknown'],

@@ -31,6 +31,9 @@ export const limit = z
 
 export const cursor = z.string().max(200).optional().describe('`next` of the page before');
 
+/** For routes that take nothing: a field there would be a wish that nobody hears. */
+export const nothing = z.strictObject({}).optional();
+
 let isoAt = 0;
 let isoText = '';
 
