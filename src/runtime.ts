@@ -66,6 +66,7 @@ async function compose({ config, folder, log }: Start, releasers: Releasers): Pr
   releasers.add('settlement', settlement.close);
   const catalog = openCatalog({
     lanes,
+    wasPublished: ledger.drops.wasPublished,
     onError: (error) => log.warn({ err: error }, 'the lanes cannot be read'),
   });
   const intake = openIntake({ lanes, catalog });

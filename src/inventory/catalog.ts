@@ -22,6 +22,8 @@ export type DropView = {
 export type Catalog = {
   /** The drop, read from its lanes the first time; undefined when it was never published. */
   get(dropId: string): Promise<DropView | undefined>;
+  /** Whether a drop that `get` did not find was published once: its lanes have lost their data. */
+  isLost(dropId: string): boolean;
   /** The drop if this process has it in memory. */
   peek(dropId: string): DropView | undefined;
   /** Redis' clock as estimated from the last look, milliseconds since the epoch. */
@@ -32,6 +34,8 @@ export type Catalog = {
 
 export type CatalogOptions = {
   lanes: Lanes;
+  /** Whether the ledger has a drop as published; asked when the lanes know nothing of it. */
+  wasPublished?(dropId: string): Promise<boolean>;
   /** How often the lanes of drops in use are looked at; a lifted refusal is seen within two. */
   pollMs?: number;
   /** The most drops remembered; the one unused for longest goes first. */
@@ -56,7 +60,7 @@ type Entry = { view: DropView; usedAt: number; readAt: number };
 export function openCatalog(options: CatalogOptions): Catalog {
   const { lanes, pollMs = 40, dropsMax = 2_000 } = options;
   const entries = new Map<string, Entry>();
-  const misses = new Map<string, number>();
+  const misses = new Map<string, { at: number; lost: boolean }>();
   const loading = new Map<string, Promise<DropView | undefined>>();
   let clock = { redis: Date.now(), local: performance.now() };
   let timer: NodeJS.Timeout | undefined;
@@ -83,7 +87,8 @@ export function openCatalog(options: CatalogOptions): Catalog {
     const figures = drop && (await readFigures(drop));
     if (!drop || !figures) {
       if (misses.size >= missesMax) misses.clear();
-      misses.set(dropId, performance.now());
+      const lost = (await options.wasPublished?.(dropId).catch(() => false)) ?? false;
+      misses.set(dropId, { at: performance.now(), lost });
       return undefined;
     }
     const entry: Entry = { view: newView(drop), usedAt: performance.now(), readAt: 0 };
@@ -168,12 +173,13 @@ export function openCatalog(options: CatalogOptions): Catalog {
 
   return {
     peek: use,
+    isLost: (dropId) => misses.get(dropId)?.lost ?? false,
     redisNow,
     async get(dropId) {
       const known = use(dropId);
       if (known || !isDropId(dropId)) return known;
-      const missedAt = misses.get(dropId);
-      if (missedAt !== undefined && performance.now() - missedAt < missMs) return undefined;
+      const missed = misses.get(dropId);
+      if (missed && performance.now() - missed.at < missMs) return undefined;
       let view = loading.get(dropId);
       if (!view) {
         view = load(dropId).finally(() => loading.delete(dropId));

@@ -23,6 +23,8 @@ export type Bought =
   | { status: 'buyer_limit'; holder: string | undefined }
   | { status: 'not_open'; startsAt: number; retryAfterMs: number }
   | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
+  /** The drop's lane has lost its data: nothing is sold before it is rebuilt. */
+  | { status: 'frozen'; retryAfterMs: number }
   /** Not taken on: nothing was reserved. */
   | { status: 'overloaded'; retryAfterMs: number }
   /** Sent, no answer: `order` names what to look up, and the same key later tells the truth. */
@@ -61,6 +63,7 @@ const refusedCodes = new Set([
 const notSent = "Stream isn't writeable and enableOfflineQueue options is false";
 
 const retryMs = 1_000;
+const frozenRetryMs = 30_000;
 /** Before the opening by more than this, a process refuses alone; nearer, Redis' clock decides. */
 const openingMarginMs = 250;
 
@@ -113,7 +116,7 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
       } catch {
         return { status: 'overloaded', retryAfterMs: retryMs };
       }
-      if (!view) return { status: 'unknown_drop' };
+      if (!view) return nowhere(request.drop);
     }
     const { drop } = view;
     const item = view.skuIndex.get(request.sku);
@@ -144,6 +147,11 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
       if (isBug(error)) throw error;
       return { status: 'outcome_unknown', order: orderId(ref), retryAfterMs: retryMs };
     }
+  }
+
+  function nowhere(dropId: string): Bought {
+    if (!catalog.isLost(dropId)) return { status: 'unknown_drop' };
+    return { status: 'frozen', retryAfterMs: frozenRetryMs };
   }
 
   function refuseAlone(
@@ -182,7 +190,8 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
         return { status: 'not_open', startsAt: reserved.startsAt, retryAfterMs };
       }
       case 'missing':
-        return { status: 'unknown_drop' };
+        // The catalog had the drop a moment ago, so its lane has been emptied since.
+        return { status: 'frozen', retryAfterMs: frozenRetryMs };
       case 'sold_out':
       case 'buyer_limit':
         return reserved;

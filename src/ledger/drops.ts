@@ -63,6 +63,16 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     return drop;
   }
 
+  /** Whether lanes ever had the drop: a draft that was cancelled counts as heard of by none. */
+  async function wasPublished(id: string): Promise<boolean> {
+    const rows = await database.query(
+      `select from drops where id = $1 and lanes_version > 0
+         and not (decision = 'cancelled' and version = 1)`,
+      [id],
+    );
+    return rows.length > 0;
+  }
+
   /** A drop, if it is this merchant's. */
   async function getOwned(merchantId: string, id: string): Promise<StoredDrop | undefined> {
     // Ids come as callers wrote them, and SQL text takes no NUL.
@@ -174,6 +184,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   return {
     create,
     get,
+    wasPublished,
     getOwned,
     listOwned,
     change,

@@ -100,12 +100,25 @@ export function openOrders(database: Database) {
     } while (cursor !== undefined);
   }
 
-  /** Orders still reserved that were so before an instant: their settlement is driven again. */
-  async function stuck(options: { reservedBefore: number; limit: number }): Promise<LedgerOrder[]> {
+  /**
+   * Orders still reserved that were so before an instant, oldest first and from `after` on: their
+   * settlement is driven again.
+   */
+  async function stuck(options: {
+    reservedBefore: number;
+    after?: Pick<LedgerOrder, 'reservedAt' | 'id'> | undefined;
+    limit: number;
+  }): Promise<LedgerOrder[]> {
     return await database.query<LedgerOrder>(
       `select ${columns} from orders o where o.state = 'reserved' and o.reserved_at < $1
-       order by o.reserved_at, o.id limit $2`,
-      [options.reservedBefore, options.limit],
+         and (o.reserved_at, o.id) > ($2, $3)
+       order by o.reserved_at, o.id limit $4`,
+      [
+        options.reservedBefore,
+        options.after?.reservedAt ?? -1,
+        options.after?.id ?? '',
+        options.limit,
+      ],
     );
   }
 

@@ -86,8 +86,10 @@ export function openPublishing(options: {
     if (!changed) return { kind: 'unknown' };
     const { drop } = changed;
     if (refused) return { kind: 'refused', drop };
-    if (drop.version > drop.lanesVersion && !(await bring(drop))) return { kind: 'frozen' };
-    return { kind: 'done', drop };
+    const brought = drop.version === drop.lanesVersion || (await bring(drop));
+    // A lane that has lost its data sells nothing: what stops a sale holds there without being told.
+    const starts = action === 'publish' || action === 'resume';
+    return brought || !starts ? { kind: 'done', drop } : { kind: 'frozen' };
   }
 
   return {

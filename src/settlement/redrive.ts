@@ -76,10 +76,17 @@ export function openRedrive(options: RedriveOptions): Redrive {
   let loop: Promise<void> | undefined;
   let retireAt = 0;
   let strayAllAt = 0;
+  let requeuedTo: LedgerOrder | undefined;
 
   /** Orders that stay reserved: those a lane has ended are told to the ledger, the rest queued. */
   async function requeue(now: number): Promise<void> {
-    const stuck = await orders.stuck({ reservedBefore: now - staleMs, limit: batchMax });
+    const stuck = await orders.stuck({
+      reservedBefore: now - staleMs,
+      after: requeuedTo,
+      limit: batchMax,
+    });
+    // On from there the next time: orders that cannot be driven must not keep the others waiting.
+    requeuedTo = stuck.length < batchMax ? undefined : stuck.at(-1);
     const ended: Order[] = [];
     const waiting: string[] = [];
     for (const { ref, places } of byLane(stuck.map(placed))) {
@@ -87,11 +94,17 @@ export function openRedrive(options: RedriveOptions): Redrive {
         ref,
         places.map((place) => place.digest),
       );
-      for (const [index, { row }] of places.entries()) {
-        const order = found[index];
+      for (const order of found) {
         if (order?.state === 'reserved') waiting.push(order.id);
         else if (order) ended.push(order);
-        else log.error({ order: row.id }, 'an order of the ledger is not in its lane');
+      }
+      const lost = places.filter((_, index) => !found[index]);
+      if (lost.length > 0) {
+        const example = lost[0]?.row.id;
+        log.error(
+          { ref, orders: lost.length, example },
+          'orders of the ledger are not in their lane',
+        );
       }
     }
     await queue.add(waiting);

@@ -218,6 +218,15 @@ describe('on one Redis', () => {
   });
 });
 
+test('a drop whose lane is emptied is called frozen, and one that never was stays unknown', async () => {
+  const bench = await open();
+  const catalog = openCatalog({ lanes: bench.lanes, wasPublished: async (id) => id === drop.id });
+  const intake = openIntake({ lanes: bench.lanes, catalog });
+  const drop = aDrop();
+  expect((await intake.buy(aBuy(drop))).status).toBe('frozen');
+  expect((await intake.buy(aBuy(aDrop()))).status).toBe('unknown_drop');
+});
+
 test('beyond the bound of the queue a Buy is shed, and nothing is reserved for it', async () => {
   const bench = await open({ limits: { batchMax: 4, flightsMax: 1, queueMax: 8 } });
   const drop = aDrop({ items: [anItem({ allotment: 1_000 })] });

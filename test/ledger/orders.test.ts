@@ -91,6 +91,8 @@ onEachLedger((ledger) => {
       expect(stuck.filter((order) => order.drop === drop.id).map((order) => order.id)).toEqual([
         old.id,
       ]);
+      const after = stuck.at(-1);
+      expect(await ledger().orders.stuck({ reservedBefore: 20, after, limit: 10 })).toEqual([]);
     });
 
     it('carry text of any kind unharmed', async () => {

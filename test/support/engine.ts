@@ -91,7 +91,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     ...(options.patience ? { patience: options.patience } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
   });
-  const catalog = openCatalog({ lanes });
+  const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
   const deps: AppDeps = {
     ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
     intake: openIntake({ lanes, catalog, ...(options.limits ? { limits: options.limits } : {}) }),

@@ -89,6 +89,9 @@ function answer(reply: FastifyReply, bought: Bought): void {
       sendProblem(reply, 'drop_not_open', { startsAt: iso(startsAt), retryAfterMs });
       return;
     }
+    case 'frozen':
+      sendProblem(reply, 'drop_frozen', { retryAfterMs: bought.retryAfterMs });
+      return;
     case 'overloaded':
       sendProblem(reply, 'overloaded', { retryAfterMs: bought.retryAfterMs });
       return;
@@ -155,6 +158,7 @@ const schema = schemaOf({
     'drop_ended',
     'idempotency_key_reused',
     'rate_limited',
+    'drop_frozen',
     'overloaded',
     'outcome_unknown',
   ],

@@ -22,7 +22,7 @@ export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Strea
 
   async function viewOf(dropId: string): Promise<DropView> {
     const view = await catalog.get(dropId);
-    if (!view) throw new Problem('unknown_drop');
+    if (!view) throw new Problem(catalog.isLost(dropId) ? 'drop_frozen' : 'unknown_drop');
     return view;
   }
 
@@ -77,7 +77,7 @@ const cardSchema = schemaOf({
     },
     304: { description: 'Unchanged since the ETag in If-None-Match' },
   },
-  problems: ['unknown_drop'],
+  problems: ['unknown_drop', 'drop_frozen'],
 });
 
 const streamSchema = schemaOf({
@@ -88,5 +88,5 @@ const streamSchema = schemaOf({
     200: { description: 'Events', mediaTypes: ['text/event-stream'] },
     204: { description: 'The drop is over and its last event was already delivered' },
   },
-  problems: ['unknown_drop', 'overloaded'],
+  problems: ['unknown_drop', 'drop_frozen', 'overloaded'],
 });
