@@ -99,6 +99,8 @@ describe('the life of a drop over HTTP', () => {
     expect((await act(first.id, 'cancel')).json().state).toBe('cancelled');
     const page = dropsBody.parse((await ask('GET', '/v1/drops?limit=1', { as: store })).json());
     expect(page.drops.map((drop) => drop.id)).toEqual([second.id]);
+    const damaged = await ask('GET', '/v1/drops?cursor=not-ours', { as: store });
+    expect(damaged.statusCode).toBe(400);
     const next = await ask('GET', `/v1/drops?limit=1&cursor=${page.next}`, { as: store });
     expect(next.json().drops.map((drop: Drop) => drop.id)).toEqual([first.id]);
   });

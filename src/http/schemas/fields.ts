@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { orderStates } from '../../domain/order.ts';
+import { decodeCursor } from '../../ledger/cursor.ts';
 
 /** Text that people read: no control characters, no half of a surrogate pair, no blank ends. */
 export function plainText(lengthMax: number) {
@@ -29,7 +30,12 @@ export const limit = z
   .refine((value) => value >= 1 && value <= 200, 'must be a whole number from 1 to 200')
   .optional();
 
-export const cursor = z.string().max(200).optional().describe('`next` of the page before');
+export const cursor = z
+  .string()
+  .max(200)
+  .refine((text) => decodeCursor(text) !== undefined, 'must be `next` of the page before')
+  .optional()
+  .describe('`next` of the page before');
 
 /** For routes that take nothing: a field there would be a wish that nobody hears. */
 export const nothing = z.strictObject({}).optional();
