@@ -27,7 +27,7 @@ export type WorkerCount = (typeof workerCounts)[number];
 
 /** A job is given up by the queue only after so many workers died with it in hand. */
 const stallsMax = 1_000_000;
-const concurrencyMost = 1024;
+const concurrencyMost = 256;
 const flightsMax = 2;
 const drainMsMax = 8_000;
 
