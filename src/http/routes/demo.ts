@@ -1,31 +1,27 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { newId } from '../../domain/ids.ts';
-import { isCurrency } from '../../domain/money.ts';
 import { isBuyerName, openSigner } from '../auth/buyers.ts';
 import type { AppDeps } from '../deps.ts';
 import { schemaOf } from '../schemas/contract.ts';
-import { instant, iso } from '../schemas/fields.ts';
+import { currency, instant, iso } from '../schemas/fields.ts';
 import { topUpReference } from './wallet.ts';
 
 const lifetimeMs = 24 * 3_600_000;
 const giftAmount = 1_000_000;
 const giftCurrency = 'CNY';
 
-const currency = z
-  .string()
-  .refine(isCurrency, 'must be an ISO 4217 code such as CNY')
-  .default(giftCurrency);
+const giftedCurrency = currency.default(giftCurrency);
 const buyerName = z.string().refine(isBuyerName, 'must be 1 to 128 printable ASCII characters');
 
 const tokenBody = z
-  .strictObject({ sub: buyerName.optional(), currency })
+  .strictObject({ sub: buyerName.optional(), currency: giftedCurrency })
   .default({ currency: giftCurrency });
 
 const crowdBody = z.strictObject({
   prefix: buyerName.max(64).describe('The buyers are named by it and a number from 0'),
   count: z.int().min(1).max(1_000),
-  currency,
+  currency: giftedCurrency,
 });
 
 /** Demo mode alone has these: they let anybody be any buyer. */

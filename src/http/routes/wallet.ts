@@ -1,18 +1,16 @@
 import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { isCurrency } from '../../domain/money.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Guards, requireKey } from '../guards.ts';
 import { Problem } from '../problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
-import { iso, limit, minorUnits } from '../schemas/fields.ts';
+import { currency, iso, limit, minorUnits } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
 
 const topUpMax = 1_000_000_000;
 const limitDefault = 50;
 
-const currency = z.string().refine(isCurrency, 'must be an ISO 4217 code such as CNY');
 const walletQuery = z.strictObject({
   currency: currency.optional(),
   limit,

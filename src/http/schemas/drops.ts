@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { decisions, dropStates } from '../../domain/drop.ts';
-import { isCurrency, orderAmountMax } from '../../domain/money.ts';
+import { orderAmountMax } from '../../domain/money.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
-import { count, instant, minorUnits, plainText, sku } from './fields.ts';
+import { count, currency, instant, minorUnits, plainText, sku } from './fields.ts';
 
 const holdMsDefault = 300_000;
 const itemsMax = 20;
@@ -22,7 +22,7 @@ export function newDropBody(now: () => number) {
   return z
     .strictObject({
       title: plainText(200),
-      currency: z.string().refine(isCurrency, 'must be an ISO 4217 code such as CNY'),
+      currency,
       startsAt: instant,
       endsAt: instant,
       holdMs: z.int().min(1_000).max(3_600_000).default(holdMsDefault),

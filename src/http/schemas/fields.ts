@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isCurrency } from '../../domain/money.ts';
 import { orderStates } from '../../domain/order.ts';
 import { decodeCursor } from '../../ledger/cursor.ts';
 
@@ -18,6 +19,7 @@ export const sku = z
 
 /** The instants of the API: ISO 8601 with an offset. */
 export const instant = z.iso.datetime({ offset: true });
+export const currency = z.string().refine(isCurrency, 'must be an ISO 4217 code such as CNY');
 export const minorUnits = z.int().min(0).describe("In the currency's minor unit");
 export const orderState = z.enum(orderStates);
 export const count = z.int().min(0);
