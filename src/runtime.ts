@@ -63,7 +63,6 @@ async function compose({ config, folder, log }: Start, releasers: Releasers): Pr
     ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
     providers: new Map([[wallet.name, wallet]]),
   });
-  releasers.add('settlement', settlement.close);
   const catalog = openCatalog({
     lanes,
     wasPublished: ledger.drops.wasPublished,

@@ -108,7 +108,6 @@ async function settledRate(redis: BenchRedis, namespace: string): Promise<number
     return orders / ((performance.now() - started) / 1000);
   } finally {
     await settlement.stop();
-    await settlement.close();
     await ledger.close();
     hot.disconnect();
     rmSync(folder, { recursive: true, force: true });

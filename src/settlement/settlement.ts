@@ -77,7 +77,6 @@ export function openSettlement(options: SettlementOptions) {
       await work.start();
     },
     stop,
-    close: stop,
     /** The parts that `start` has made. */
     work(): SettlementWork {
       if (!work) throw new Error('bug: the settlement is not started');

@@ -133,8 +133,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     async stop() {
       await (server ? server.stop() : app.close());
       catalog.stop();
-      if (settling) await settlement.stop();
-      await settlement.close();
+      await settlement.stop();
       if (!options.ledger) await ledger.close();
       redis.disconnect();
     },
