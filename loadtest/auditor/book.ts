@@ -1,0 +1,25 @@
+/**
+ * The clients' own book: one line for each answer that the auditor must know by name, written by
+ * the workload as NDJSON, a file for each load process. Refusals that nothing was reserved before
+ * are only counted. `at` is milliseconds since the epoch.
+ */
+export type BookLine =
+  /** A 202 and its exact bytes. */
+  | { kind: 'ack'; at: number; buyer: string; key: string; replayed: boolean; body: string }
+  /** A refusal of a key that had been acknowledged before: a broken promise. */
+  | { kind: 'refused_after_ack'; at: number; buyer: string; key: string; code: string }
+  /** No answer, or outcome_unknown: an order may exist. `order` when the answer named one. */
+  | { kind: 'unknown'; at: number; buyer: string; key: string; order?: string }
+  /** What a later look at the order showed. */
+  | { kind: 'seen'; at: number; buyer: string; order: string; state: string };
+
+/** What the book says as a whole: who pressed, under which limit, for which goods. */
+export type BookHead = {
+  drop: string;
+  sku: string;
+  units: number;
+  unitAmount: number;
+  perBuyer: number;
+  /** Every buyer of the crowd is named by one of these and a number from 0. */
+  crowds: { prefix: string; count: number }[];
+};

@@ -1,0 +1,139 @@
+/**
+ * What one replayed sale left behind: the machine-readable result, and the source of every report.
+ * All times `atMs` are milliseconds of the run since the opening of the drop, negative before it.
+ */
+export type SpikeRecord = {
+  format: 'flashdrop-spike/1';
+  scenario: { name: string; title: string; real: RealSale | undefined };
+  /** As run: after scale, speed and the overrides. Rates are 0 to 1, times in ms. */
+  parameters: Record<string, number>;
+  plan: { scale: number; speed: number; seed: number; processes: number; command: string };
+  engine: {
+    url: string;
+    /** Started for this run, on a data folder of its own. */
+    own: boolean;
+    redis: string;
+    ledger: 'embedded' | 'server' | 'unknown';
+    apiProcesses: number | undefined;
+  };
+  machine: { cpu: string; cores: number; memoryBytes: number; platform: string };
+  versions: { flashdrop: string; node: string; redis: string };
+  startedAt: string;
+  sale: {
+    drop: string;
+    units: number;
+    appointments: number;
+    buyers: number;
+    /** How long the appointments took to import, and what they were. */
+    importMs: number | undefined;
+  };
+  pacing: Pacing;
+  outcome: Outcome;
+  timeline: Moment[];
+  latency: Partial<Record<Action, Latency>>;
+  verdict: Verdict;
+};
+
+/** The sale of the past that a scenario replays; each figure with how sure it is. */
+export type RealSale = {
+  title: string;
+  date: string;
+  units: number;
+  appointments: number | undefined;
+  soldOutMs: number | undefined;
+  source: string;
+};
+
+/**
+ * Whether the load was what the schedule asked for. `behindMs` is how late requests left against
+ * their schedule because the generator itself had no time.
+ */
+export type Pacing = {
+  valid: boolean;
+  /** Why not, in a sentence that says by how much. */
+  reason: string | undefined;
+  scheduled: number;
+  sent: number;
+  behindMs: { p50: number; p99: number; max: number };
+};
+
+export type Outcome = {
+  requests: number;
+  accepted: number;
+  replayed: number;
+  /** Refusals of Buy by their code, `no_answer` among them. */
+  refused: Record<string, number>;
+  /** When the first and the last unit of the allotment were accepted. */
+  firstAcceptedAtMs: number | undefined;
+  allAcceptedAtMs: number | undefined;
+  acceptedPerSecondPeak: number;
+  /** When every order had its end in the ledger. */
+  settledAtMs: number | undefined;
+};
+
+/** What people do against the engine; every latency counts from the scheduled start. */
+export const actions = ['look', 'buy_accepted', 'buy_refused', 'poll', 'cancel'] as const;
+export type Action = (typeof actions)[number];
+
+/** Milliseconds. */
+export type Latency = {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  p999: number;
+  max: number;
+};
+
+/** One step of the timeline, `stepMs` wide, from `atMs` on. */
+export type Moment = {
+  atMs: number;
+  stepMs: number;
+  /** Requests that the schedule asked for and that were sent, in this step. */
+  scheduled: number;
+  sent: number;
+  accepted: number;
+  replayed: number;
+  refused: Record<string, number>;
+  looks: number;
+  latency: Partial<Record<Action, { p50: number; p99: number; max: number }>>;
+  /** As the engine told it nearest to this step's end; undefined when it was not asked or silent. */
+  engine: EngineMoment | undefined;
+};
+
+export type EngineMoment = {
+  available: number;
+  held: number;
+  sold: number;
+  /** Orders by state in the ledger. */
+  ledger: { reserved: number; paid: number; released: number; refunded: number };
+  /** Outbox entries that the ledger has not read yet, and settlement jobs that wait or run. */
+  outboxBacklog: number;
+  queueWaiting: number;
+  queueActive: number;
+  /** Orders that a lane knows as sold and the ledger does not yet know as paid. */
+  settlementLag: number;
+  /** `cpu` in cores (1 = one core busy), since the look before. */
+  processes: { name: string; pid: number; cpu: number; memoryBytes: number }[];
+};
+
+export type Verdict = {
+  clean: boolean;
+  points: {
+    /** (A) to (F), and the engine's own audit. */
+    point: 'A' | 'B' | 'C' | 'D' | 'E' | 'F' | 'audit';
+    promise: number;
+    title: string;
+    ok: boolean;
+    figures: Record<string, number>;
+  }[];
+  breaches: Breach[];
+};
+
+/** A broken promise, with the order or the buyer where one can be named. */
+export type Breach = {
+  point: Verdict['points'][number]['point'];
+  promise: number;
+  order: string | undefined;
+  text: string;
+};
