@@ -11,6 +11,8 @@ export type DropView = {
   /** By lane, then by the item's position. */
   lanes: Figures[][];
   skuIndex: Map<string, number>;
+  /** No lane has a unit of any item that is free or could become so. */
+  isSoldOut: boolean;
   /** Grows whenever the rules or a figure changed. */
   revision: number;
   /** False once the lanes have not been read for a while: then nothing may be refused from it. */
@@ -112,6 +114,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
       items: [],
       lanes: [],
       skuIndex: new Map(),
+      isSoldOut: false,
       revision: 0,
       fresh: () => performance.now() - (entries.get(drop.id)?.readAt ?? 0) < staleMs,
       state: () => dropState(view.drop, redisNow()),
@@ -130,6 +133,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     view.lanes = read;
     view.items = drop.items.map((_, index) => sumFigures(read.map((items) => items[index])));
     view.skuIndex = new Map(drop.items.map((item, index) => [item.sku, index]));
+    view.isSoldOut = view.items.every(({ available, held }) => available + held === 0);
   }
 
   async function refresh(dropId: string, entry: Entry): Promise<void> {

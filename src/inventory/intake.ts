@@ -30,9 +30,18 @@ export type Bought =
   /** Sent, no answer: `order` names what to look up, and the same key later tells the truth. */
   | { status: 'outcome_unknown'; order: string; retryAfterMs: number };
 
+export type SoldOut = Extract<Bought, { status: 'sold_out' }>;
+
 export type Intake = {
   /** Decides one Buy. Trouble with Redis is an answer, not a rejection. */
   buy(request: Buy): Promise<Bought>;
+  /**
+   * The answer to a key of a drop that is sold out as a whole, whatever the body asks for: undefined
+   * when the drop is not, or when the key has an order, which only the whole request can be given.
+   */
+  refuseSoldOut(
+    request: Pick<Buy, 'drop' | 'buyer' | 'key'>,
+  ): Promise<SoldOut | undefined> | undefined;
   /** Orders waiting for a flight. */
   waiting(): number;
 };
@@ -149,6 +158,20 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
     }
   }
 
+  function refuseSoldOut(
+    request: Parameters<Intake['refuseSoldOut']>[0],
+  ): ReturnType<Intake['refuseSoldOut']> {
+    const view = catalog.peek(request.drop);
+    if (!view?.isSoldOut || !view.fresh() || view.state() !== 'open') return undefined;
+    const ref = orderRef(request.drop, request.buyer, request.key, view.drop.lanes);
+    const known = gathersOf(view, ref.lane).find.add(ref.digest);
+    return known.then(
+      (order) => (order ? undefined : { status: 'sold_out', available: 0 }),
+      // Whatever is in the way, the whole request finds the words for it.
+      () => undefined,
+    );
+  }
+
   function nowhere(dropId: string): Bought {
     if (!catalog.isLost(dropId)) return { status: 'unknown_drop' };
     return { status: 'frozen', retryAfterMs: frozenRetryMs };
@@ -202,6 +225,7 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
 
   return {
     buy,
+    refuseSoldOut,
     waiting() {
       let waiting = 0;
       for (const entry of gathers.values()) {

@@ -106,6 +106,25 @@ describe('a refused Buy', () => {
     expect(answer.headers['retry-after']).toBeUndefined();
   });
 
+  test('of a drop known to be sold out is refused before its body is read; a key with an order still gets it, and added stock lifts it', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
+    const ref = { drop: drop.id, lane: 0 };
+    const first = await press(drop);
+    await engine.deps.lanes.confirm(ref, [first.json().id.slice(-22)]);
+    await eventually(async () => {
+      // What no Buy may say is not even looked at.
+      const answer = await press(drop, { buyer: 'bob', quantity: -1 });
+      return answer.json().code === 'sold_out';
+    });
+    expect((await press(drop)).body).toBe(first.body);
+    expect((await press(drop, { quantity: 2 })).json().code).toBe('idempotency_key_reused');
+    const unsigned = { authorization: 'Bearer nobody' };
+    expect((await press(drop, { headers: unsigned })).statusCode).toBe(401);
+    const more = { id: 'adj_1', item: 0, delta: 1, reason: 'found one' };
+    await engine.deps.lanes.adjust(ref, more);
+    await eventually(async () => (await press(drop, { buyer: 'bob' })).statusCode === 202);
+  });
+
   test('before the opening says when it is', async () => {
     const startsAt = Date.now() + 60_000;
     const drop = await engine.publish(merchantId, { startsAt, endsAt: startsAt + 60_000 });

@@ -1,10 +1,11 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Drop } from '../../domain/drop.ts';
 import type { Order } from '../../domain/order.ts';
 import type { Bought } from '../../inventory/intake.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Guards, requireKey } from '../guards.ts';
+import { readIdempotencyKey } from '../idempotency.ts';
 import { openLimiter } from '../limiter.ts';
 import { sendProblem } from '../problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
@@ -36,9 +37,34 @@ export function buyRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): v
     bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   });
 
+  /** Most of a crowd comes too late: it is told before its body is read. */
+  function refuseSoldOut(
+    request: FastifyRequest<BuyRequest>,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ): void {
+    const startedAt = performance.now();
+    const reading = readIdempotencyKey(request.headers['idempotency-key']);
+    const { drop } = request.params;
+    const asked =
+      'key' in reading
+        ? intake.refuseSoldOut({ drop, buyer: request.buyer, key: reading.key })
+        : undefined;
+    if (!asked) {
+      done();
+      return;
+    }
+    asked.then((refused) => {
+      if (!refused) return done();
+      answer(reply, refused);
+      outcomes.add(refused.status);
+      durations.observe((performance.now() - startedAt) / 1_000);
+    }, done);
+  }
+
   app.post<BuyRequest>(
     '/v1/drops/:drop/orders',
-    { schema, onRequest: guards.requireBuyer },
+    { schema, onRequest: [guards.requireBuyer, refuseSoldOut] },
     async (request, reply) => {
       const startedAt = performance.now();
       const key = requireKey(request);
