@@ -11,8 +11,14 @@ export type Demo = {
 };
 
 /** What is printed once the engine serves. */
-export function banner({ address, demo }: { address: string; demo: Demo | undefined }): string {
+export function banner(engine: {
+  address: string;
+  processes: number;
+  demo: Demo | undefined;
+}): string {
+  const { address, processes, demo } = engine;
   const lines = [`flashdrop serves at ${address}`, `  docs          ${address}/docs`];
+  if (processes > 1) lines.push(`  processes     ${processes} on this port, and one that settles`);
   if (demo) {
     lines.push(
       `  demo drop     ${address}/v1/drops/${demo.drop}`,

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { helpText, readFlags } from './config/flags.ts';
 import {
@@ -37,6 +38,8 @@ export type Config = {
   role: Role;
   host: string;
   port: number;
+  /** Processes that serve http on the port; 1 serves it from the main process. */
+  apiProcesses: number;
   /** Prefix of every key in Redis, so that engines may share a server. */
   namespace: string;
   demo: boolean;
@@ -101,6 +104,7 @@ export function readCommand(args: string[], env: Environment): Command {
         'this address; set FLASHDROP_DEMO=on to allow it, or FLASHDROP_DEMO=off',
     );
   }
+  const apiProcesses = read('FLASHDROP_API_PROCESSES', wholeNumber(1, 64)) ?? apiProcessesDefault();
   const needsFolder = !redisGiven || !ledgerGiven;
   if (flags.fresh && !embedded) {
     problems.push(
@@ -111,6 +115,7 @@ export function readCommand(args: string[], env: Environment): Command {
     role,
     host,
     port: read('FLASHDROP_PORT', wholeNumber(0, 65_535)) ?? 8080,
+    apiProcesses: role === 'worker' ? 1 : apiProcesses,
     namespace:
       read('FLASHDROP_NAMESPACE', matching('1 to 32 of a-z, 0-9, - and _', /^[a-z0-9_-]{1,32}$/)) ??
       'fd',
@@ -136,6 +141,11 @@ export function readCommand(args: string[], env: Environment): Command {
 function searchOf(env: Environment): Environment {
   const wanted = /^(PATH|HOME|XDG_RUNTIME_DIR|DOCKER_[A-Z_]+|FLASHDROP_REDIS_SERVER)$/;
   return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
+}
+
+/** One for each core, where the system can spread a port's connections over processes. */
+function apiProcessesDefault(): number {
+  return process.platform === 'linux' ? Math.min(availableParallelism(), 64) : 1;
 }
 
 const loopback = '127.0.0.1';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { banner } from './banner.ts';
 import { type Config, processEnvironment, readCommand } from './config.ts';
 import { type DataFolder, openFolder } from './embedded/folder.ts';
 import { createLog } from './log.ts';
+import { assertPortFree, isPortTaken } from './processes/port.ts';
 import { StartError } from './start-error.ts';
 
 /** How a run ended, for shells and supervisors. */
@@ -42,6 +42,7 @@ async function run(config: Config): Promise<number> {
   try {
     // The folder comes first: a second instance is told of the first, not just of a busy port.
     folder = config.folder && (await openFolder(config.folder));
+    // Found out before Redis and the ledger start, which takes a second or two.
     await assertPortFree(config);
     // Loaded only now, so that a refusal does not wait for the whole engine to load.
     const { startEngine } = await import('./runtime.ts');
@@ -76,23 +77,6 @@ function firstSignal(): Promise<string> {
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
   });
-}
-
-/** Found out before Redis and the ledger start, which takes a second or two. */
-function assertPortFree({ host, port }: Config): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      if (isPortTaken(error)) return reject(error);
-      const why = `cannot listen on ${host}:${port} (${error.code})`;
-      reject(new StartError(`${why}: choose another --host or --port`));
-    });
-    probe.listen({ host, port }, () => probe.close(() => resolve()));
-  });
-}
-
-function isPortTaken(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
 }
 
 function portTaken({ host, port }: Config): string {

@@ -1,30 +1,23 @@
-import type { Redis } from 'ioredis';
+import type { ApiOpening } from './api-process.ts';
 import type { Demo } from './banner.ts';
 import type { Config } from './config.ts';
 import { openDemo } from './demo.ts';
-import { systemClock } from './domain/clock.ts';
 import type { DataFolder } from './embedded/folder.ts';
-import { startEmbeddedRedis } from './embedded/redis.ts';
-import { buildApp } from './http/app.ts';
 import { openSigner, type TokenRules } from './http/auth/buyers.ts';
 import { listen } from './http/server.ts';
-import { openCatalog } from './inventory/catalog.ts';
-import { connectHot } from './inventory/connection.ts';
-import { openIntake } from './inventory/intake.ts';
-import { openLanes } from './inventory/lanes.ts';
-import { findWeaknesses } from './inventory/safety.ts';
-import { LedgerError } from './ledger/database.ts';
-import { type Ledger, openLedger } from './ledger/ledger.ts';
+import { shareDatabase } from './ledger/shared-database.ts';
 import type { Logger } from './log.ts';
-import { openMetrics } from './metrics.ts';
-import { openWallet } from './payments/wallet/wallet.ts';
+import { openApp, openParts, type Parts } from './parts.ts';
+import { startCrew } from './processes/crew.ts';
+import { type Figure, openFigures } from './processes/figures.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
-import { openSettlement } from './settlement/settlement.ts';
-import { StartError } from './start-error.ts';
+import { assertSafe, openHot, openLedgerOf, openRedisUrl } from './stores.ts';
 
 export type Engine = {
-  /** Where http is served; undefined for a worker alone without a port. */
+  /** Where http is served. */
   address: string;
+  /** How many processes serve there. */
+  processes: number;
   demo: Demo | undefined;
   /** Quiet, drain, close. */
   stop(): Promise<void>;
@@ -32,9 +25,8 @@ export type Engine = {
 
 type Start = { config: Config; folder: DataFolder | undefined; log: Logger };
 
-/** A command not answered by then is given up; its outcome is told to be unknown. */
-const commandTimeoutMs = 2_000;
-const connectMsMax = 10_000;
+/** Connections to a PostgreSQL server that the api processes have between them. */
+const sharedConnections = 10;
 
 /**
  * The composition root: opens Redis, the ledger and the role's parts, and closes them in the
@@ -51,40 +43,24 @@ export async function startEngine(start: Start): Promise<Engine> {
   }
 }
 
-async function compose({ config, folder, log }: Start, releasers: Releasers): Promise<Engine> {
-  const { namespace, role } = config;
+async function compose(start: Start, releasers: Releasers): Promise<Engine> {
+  const { config, folder } = start;
+  const { apiProcesses: processes } = config;
+  const log = processes > 1 ? start.log.child({ process: 'primary' }) : start.log;
   const redisUrl = await openRedisUrl({ config, folder, log }, releasers);
-  const redis = await openHot(redisUrl, { config, log }, releasers);
+  const redis = await openHot(redisUrl, log, releasers);
+  await assertSafe(redis, redisUrl, { config, log });
   const ledger = await openLedgerOf({ config, folder, log }, releasers);
-  const metrics = openMetrics();
-  const lanes = openLanes(redis, namespace);
-  const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
-  const settlement = openSettlement({
-    ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
-    providers: new Map([[wallet.name, wallet]]),
-  });
-  const catalog = openCatalog({
-    lanes,
-    wasPublished: ledger.drops.wasPublished,
-    onError: (error) => log.warn({ err: error }, 'the lanes cannot be read'),
-  });
-  const intake = openIntake({ lanes, catalog });
+  const parts = openParts({ config, redisUrl, redis, ledger, log });
+  const { settlement, lanes } = parts;
   const tokens = tokenRules(config, folder);
 
-  if (role !== 'api') {
+  if (config.role !== 'api') {
     releasers.add('the settling of orders', settlement.stop);
     await settlement.start();
   }
-  catalog.start();
-  releasers.add('catalog', catalog.stop);
-  const app = await buildApp({
-    ...{ log, metrics, intake, catalog, lanes, ledger, tokens, settlement },
-    clock: systemClock,
-    health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
-    settings: { demo: config.demo, buying: role !== 'worker' },
-  });
-  const server = await listen(app, config);
-  releasers.add('http', () => server.stop({ quietMs: config.quietMs }));
+  const serve = processes > 1 ? serveWithCrew : serveAlone;
+  const address = await serve(parts, tokens, releasers);
   const demo =
     config.demo && folder
       ? await openDemo({
@@ -93,88 +69,53 @@ async function compose({ config, folder, log }: Start, releasers: Releasers): Pr
           sign: openSigner(tokens),
         })
       : undefined;
-  return { address: server.address, demo, stop: releasers.run };
+  return { address, processes, demo, stop: releasers.run };
 }
 
-async function openRedisUrl(start: Start, releasers: Releasers): Promise<string> {
-  const { config, folder, log } = start;
-  if (config.redis.kind === 'url') return config.redis.url;
-  if (!folder) throw new Error('bug: an embedded Redis needs a data folder');
-  const embedded = await startEmbeddedRedis({
-    folder: folder.redis,
-    password: folder.secrets.redisPassword,
-    env: config.redisSearch,
-    log,
-  });
-  releasers.add('redis', embedded.stop);
-  return embedded.url;
+async function serveAlone(parts: Parts, tokens: TokenRules, releasers: Releasers): Promise<string> {
+  const { host, port, quietMs } = parts.config;
+  const app = await openApp(parts, { tokens }, releasers);
+  const server = await listen(app, { host, port });
+  releasers.add('http', () => server.stop({ quietMs }));
+  return server.address;
 }
 
-/** The hot connection, once it answers and the server is one that keeps what it acknowledges. */
-async function openHot(
-  url: string,
-  { config, log }: Pick<Start, 'config' | 'log'>,
+/** This process keeps the stores and settles; others, which share the port, serve. */
+async function serveWithCrew(
+  parts: Parts,
+  tokens: TokenRules,
   releasers: Releasers,
-): Promise<Redis> {
-  const redis = connectHot(url, { timeoutMs: commandTimeoutMs });
-  releasers.add('the connection to Redis', () => redis.disconnect());
-  let last: Error | undefined;
-  redis.on('error', (error) => {
-    last = error;
-    log.warn({ err: error }, 'the connection to Redis failed');
+): Promise<string> {
+  const { config, redisUrl, ledger, metrics, log } = parts;
+  const { host, port, quietMs, apiProcesses: count } = config;
+  const figures = openFigures();
+  const opening: Omit<ApiOpening, 'name'> = {
+    ...{ config, redisUrl, tokens },
+    ledgerConnectionsMax: Math.max(2, Math.ceil(sharedConnections / count)),
+  };
+  const crew = await startCrew({
+    ...{ count, host, port, log },
+    file: new URL('./api-process.ts', import.meta.url),
+    opening: (name) => ({ name, ...opening }),
+    serve(name) {
+      const shared = shareDatabase(ledger.database);
+      return {
+        handlers: { ...shared.handlers, page },
+        close() {
+          shared.close();
+          figures.leave(name);
+        },
+      };
+    },
   });
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(
-        new StartError(
-          `Redis does not answer at ${host(url)} (${last?.message ?? 'no reply'}): check REDIS_URL and that it runs`,
-        ),
-      );
-    }, connectMsMax);
-    redis.once('ready', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-  await assertSafe(redis, url, { config, log });
-  return redis;
-}
+  releasers.add('http', () => crew.stop({ quietMs }));
 
-async function assertSafe(
-  redis: Redis,
-  url: string,
-  { config, log }: Pick<Start, 'config' | 'log'>,
-): Promise<void> {
-  const { tooOld, weaknesses } = await findWeaknesses(redis);
-  if (tooOld) throw new StartError(`Redis at ${host(url)} is ${tooOld}: 7.0 or later is needed`);
-  const refused = weaknesses.filter(({ name }) => !config.allowUnsafeRedis.has(name));
-  for (const { name, text } of weaknesses) log.warn({ weakness: name }, `Redis: ${text}`);
-  if (refused.length === 0) return;
-  const names = refused.map(({ name }) => name).join(',');
-  const texts = refused.map(({ text }) => text).join('; ');
-  throw new StartError(
-    `Redis at ${host(url)} could lose orders: ${texts}; or allow it with FLASHDROP_ALLOW_UNSAFE_REDIS=${names}`,
-  );
-}
-
-function host(url: string): string {
-  return new URL(url).host;
-}
-
-async function openLedgerOf(start: Start, releasers: Releasers): Promise<Ledger> {
-  const { config, folder, log } = start;
-  try {
-    const ledger = await openLedger({
-      ...(config.ledger.kind === 'url' ? { databaseUrl: config.ledger.url } : {}),
-      ...(config.ledger.kind === 'embedded' && folder ? { folder: folder.ledger } : {}),
-      onIdleError: (error) => log.warn({ err: error }, 'a connection to the ledger failed'),
-    });
-    releasers.add('ledger', ledger.close);
-    return ledger;
-  } catch (error) {
-    if (error instanceof LedgerError) throw new StartError(error.message, { cause: error });
-    throw error;
+  async function page(): Promise<string> {
+    figures.take('primary', (await metrics.registry.getMetricsAsJSON()) as Figure[]);
+    await crew.askAll('figures', figures.take);
+    return await figures.text();
   }
+  return crew.address;
 }
 
 function tokenRules(config: Config, folder: DataFolder | undefined): TokenRules {

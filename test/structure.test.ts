@@ -14,6 +14,7 @@ const allowed: Record<string, readonly string[]> = {
   ledger: ['domain'],
   web: ['domain'],
   embedded: ['domain'],
+  processes: ['domain'],
   config: ['domain'],
   domain: [],
 };
@@ -103,12 +104,17 @@ describe('the house', () => {
     expect(readers.map(({ file }) => file)).toEqual([]);
   });
 
-  test('only main.ts is an entry: nothing imports it, and nothing else reads the command line', () => {
-    expect(local.filter((edge) => target(edge) === 'main.ts').map(words)).toEqual([]);
-    const entries = files.filter(({ text }) =>
-      /process\.(argv|exit\b)|import\.meta\.main/.test(text),
-    );
-    expect(entries.map(({ file }) => file)).toEqual(['main.ts']);
+  test('only main.ts is an entry, and api-process.ts for what it starts: nothing imports them', () => {
+    const entries = ['api-process.ts', 'main.ts'];
+    const imported = local.filter((edge) => entries.includes(target(edge)) && !edge.typeOnly);
+    expect(imported.map(words)).toEqual([]);
+  });
+
+  test('only the entries end the process, and only main.ts reads the command line', () => {
+    const having = (pattern: RegExp) =>
+      files.filter(({ text }) => pattern.test(text)).map(({ file }) => file);
+    expect(having(/process\.exit\b/).sort()).toEqual(['api-process.ts', 'main.ts']);
+    expect(having(/process\.argv|import\.meta\.main/)).toEqual(['main.ts']);
   });
 
   test(`no file is longer than ${linesMax} lines`, () => {

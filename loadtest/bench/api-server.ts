@@ -13,6 +13,7 @@ const engine = await startEngine({
     role: 'api',
     host: '127.0.0.1',
     port: 0,
+    apiProcesses: 1,
     namespace,
     demo: false,
     logLevel: 'warn',

@@ -7,6 +7,7 @@ const settingFlags = {
   host: 'FLASHDROP_HOST',
   role: 'FLASHDROP_ROLE',
   data: 'FLASHDROP_DATA',
+  'api-processes': 'FLASHDROP_API_PROCESSES',
 } as const;
 
 const switches = ['fresh', 'help', 'version'] as const;
@@ -19,6 +20,8 @@ export const helpText = `flashdrop: a flash-sale checkout engine
   --host HOST     address to listen on (127.0.0.1)
   --role ROLE     api, worker or all (all)
   --data FOLDER   folder of the embedded Redis and ledger (./data)
+  --api-processes N
+                  processes that serve on the port (one for each core)
   --fresh         empty that folder first
   --help          this text
   --version       the version

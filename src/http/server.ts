@@ -16,11 +16,11 @@ export function isDraining(app: FastifyInstance): boolean {
 }
 
 /**
- * Listens with an app. Rejects with the system's error, such as EADDRINUSE for a busy port.
+ * Listens with an app; with `reusePort` beside other processes that do so too. Rejects with the system's error, such as EADDRINUSE for a busy port.
  */
 export async function listen(
   app: FastifyInstance,
-  options: { host: string; port: number },
+  options: { host: string; port: number; reusePort?: boolean },
 ): Promise<Server> {
   await app.listen(options);
   const { port } = app.server.address() as AddressInfo;

@@ -44,6 +44,11 @@ export async function openLedger(
     await database.close();
     throw error;
   }
+  return ledgerOn(database, clock);
+}
+
+/** The ledger on a database whose schema is up to date. */
+export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger {
   return {
     database,
     merchants: openMerchants(database, clock),

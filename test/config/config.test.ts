@@ -40,6 +40,18 @@ describe('what an empty environment gives', () => {
   });
 });
 
+describe('the number of api processes', () => {
+  test('is what a setting or a flag says, and a worker alone has none', () => {
+    expect(accepted([], { FLASHDROP_API_PROCESSES: '3' }).apiProcesses).toBe(3);
+    expect(accepted(['--api-processes', '2'], {}).apiProcesses).toBe(2);
+    const worker = { ...production, FLASHDROP_ROLE: 'worker', FLASHDROP_API_PROCESSES: '3' };
+    expect(accepted([], worker).apiProcesses).toBe(1);
+    for (const wrong of ['0', '65', 'many']) {
+      expect(problems([], { FLASHDROP_API_PROCESSES: wrong })).toHaveLength(1);
+    }
+  });
+});
+
 describe('demo mode', () => {
   test('is off as soon as one real server is named', () => {
     for (const name of ['REDIS_URL', 'DATABASE_URL'] as const) {

@@ -1,0 +1,148 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'undici';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../src/embedded/redis-process.ts';
+import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
+import { eventually } from '../support/eventually.ts';
+import { openSale } from '../support/sale.ts';
+
+// Several api processes on one port, with the embedded stores in the process that starts them.
+
+const count = 3;
+let data: string;
+let port: number;
+let engine: EngineProcess;
+
+const start = async () => {
+  engine = await startEngineProcess({ data, port, args: ['--api-processes', String(count)] });
+};
+
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), 'flashdrop-test-crew-'));
+  port = await freePort();
+  await start();
+});
+afterAll(async () => {
+  await engine?.kill('SIGTERM');
+  rmSync(data, { recursive: true, force: true });
+});
+
+/** The api processes that live, as the system sees them. */
+function members(primary = engine.pid): number[] {
+  const listed = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' });
+  return listed.split('\n').flatMap((line) => {
+    const [, pid, parent] = /^\s*(\d+)\s+(\d+)\s.*api-process\.ts$/.exec(line) ?? [];
+    return Number(parent) === primary ? [Number(pid)] : [];
+  });
+}
+
+async function metrics(): Promise<string> {
+  return await (await fetch(`${engine.address}/metrics`)).text();
+}
+
+async function openASale(units: number) {
+  const { address, merchantKey = '' } = engine;
+  return await openSale({ address, merchantKey }, { units });
+}
+
+describe('several processes on one port', () => {
+  test('are one engine: any of them answers any route, and the figures are of all', async () => {
+    expect(members()).toHaveLength(count);
+    const sale = await openASale(40);
+    const buyers = await sale.gather(40);
+    const accepted: Record<string, number> = {};
+    for (const { buyer, token } of buyers) {
+      // A connection each, so that the system gives them to different processes.
+      const client = new Client(engine.address);
+      const authorization = `Bearer ${token}`;
+      const bought = await client.request({
+        ...{ method: 'POST', path: `/v1/drops/${sale.drop}/orders` },
+        headers: { authorization, 'content-type': 'application/json', 'idempotency-key': buyer },
+        body: JSON.stringify({ sku: 'phone', quantity: 1, payment: { method: 'wallet' } }),
+      });
+      const { id } = (await bought.body.json()) as { id: string };
+      await client.close();
+      // Another connection, perhaps another process: the order and the wallet are the same.
+      const order = await sale.order({ buyer, token }, id);
+      accepted[String(bought.statusCode)] = (accepted[String(bought.statusCode)] ?? 0) + 1;
+      expect(order).toMatchObject({ id, drop: sale.drop });
+    }
+    expect(accepted).toEqual({ 202: 40 });
+    expect(await sale.settled()).toMatchObject({ available: 0, sold: 40, paid: 40 });
+    const told = await metrics();
+    expect(told).toMatch(/^flashdrop_buys_total\{outcome="reserved"\} 40$/m);
+    expect(told).toMatch(/^flashdrop_buy_seconds_count 40$/m);
+    const lags = told.match(/^flashdrop_nodejs_eventloop_lag_seconds\{process="[\w-]+"\}/gm);
+    expect(lags).toHaveLength(count + 1);
+  }, 60_000);
+
+  test('lose one without a word to the others’ clients, and have it back', async () => {
+    const before = await metrics();
+    const sold = Number(/outcome="reserved"\} (\d+)/.exec(before)?.[1]);
+    const [victim] = members();
+    process.kill(victim as number, 'SIGKILL');
+    await eventually(() => {
+      const living = members();
+      return living.length === count && !living.includes(victim as number);
+    });
+    const sale = await openASale(30);
+    await sale.run(await sale.gather(45));
+    expect(await sale.judged()).toMatchObject({ available: 0, sold: 30, paid: 30 });
+    // What the dead one had counted still counts.
+    const after = Number(/outcome="reserved"\} (\d+)/.exec(await metrics())?.[1]);
+    expect(after).toBe(sold + 30);
+  }, 60_000);
+
+  test('sell on through the death of one after the other in the middle of a sale', async () => {
+    const sale = await openASale(200);
+    await sale.run(await sale.gather(300), {
+      pressing: 60,
+      onAccepted(accepted) {
+        if (accepted % 60 === 0) process.kill(members()[0] as number, 'SIGKILL');
+      },
+    });
+    expect(await sale.judged()).toMatchObject({ available: 0, sold: 200, paid: 200 });
+    await eventually(() => members().length === count);
+  }, 60_000);
+
+  test('end with the one that started them when it is killed, and the next start goes on', async () => {
+    const sale = await openASale(200);
+    const orphans = members();
+    let restarted: Promise<void> | undefined;
+    await sale.run(await sale.gather(300), {
+      pressing: 60,
+      onAccepted(accepted) {
+        if (accepted === 100) restarted = engine.kill('SIGKILL').then(start);
+      },
+    });
+    await restarted;
+    expect(members(1).filter((pid) => orphans.includes(pid))).toEqual([]);
+    expect(await sale.judged()).toMatchObject({ available: 0, sold: 200, paid: 200 });
+  }, 60_000);
+
+  test('finish what is in flight when the whole group is asked to stop', async () => {
+    const sale = await openASale(200);
+    const everybody = [...members(), engine.pid];
+    let ended: Promise<{ code: number | null; err: string }> | undefined;
+    await sale.run(await sale.gather(300), {
+      pressing: 60,
+      onAccepted(accepted) {
+        if (accepted !== 100) return;
+        for (const pid of everybody) process.kill(pid, 'SIGINT');
+        ended = engine.ended.then(async (how) => {
+          await start();
+          return how;
+        });
+      },
+    });
+    expect(await ended).toMatchObject({ code: 0, err: '' });
+    const odd = [...sale.book.values()]
+      .flat()
+      .filter(({ status }) => ![202, 409, 0].includes(status));
+    expect(odd).toEqual([]);
+    expect(await sale.judged()).toMatchObject({ available: 0, sold: 200, paid: 200 });
+  }, 60_000);
+});
