@@ -1,4 +1,4 @@
-/** Thrown to a caller whose item was never taken on because the queue is at its bound. */
+/** Thrown to a caller whose item was never taken on because the queue is at its bound, in number or in time. */
 export class QueueFull extends Error {
   constructor() {
     super('the queue is full');
@@ -12,6 +12,9 @@ export type GatherOptions<In, Out> = {
   batchMax: number;
   flightsMax: number;
   queueMax: number;
+  /** Nothing is taken on while the item that waits for longest has waited for more than this. */
+  waitMsMax?: number;
+  now?: () => number;
 };
 
 export type Gather<In, Out> = {
@@ -24,6 +27,7 @@ export type Gather<In, Out> = {
 
 type Waiting<In, Out> = {
   item: In;
+  since: number;
   resolve(answer: Out): void;
   reject(error: unknown): void;
 };
@@ -34,6 +38,8 @@ type Waiting<In, Out> = {
  * item and nothing waits; under load a batch grows to what one flight's time collects.
  */
 export function gather<In, Out>(options: GatherOptions<In, Out>): Gather<In, Out> {
+  const { queueMax, waitMsMax = Number.POSITIVE_INFINITY } = options;
+  const { now = () => performance.now() } = options;
   const queue: Waiting<In, Out>[] = [];
   let flights = 0;
   let scheduled = false;
@@ -63,9 +69,13 @@ export function gather<In, Out>(options: GatherOptions<In, Out>): Gather<In, Out
   }
 
   function add(item: In): Promise<Out> {
-    if (queue.length >= options.queueMax) return Promise.reject(new QueueFull());
+    const since = now();
+    const oldest = queue[0]?.since ?? since;
+    if (queue.length >= queueMax || since - oldest > waitMsMax) {
+      return Promise.reject(new QueueFull());
+    }
     return new Promise((resolve, reject) => {
-      queue.push({ item, resolve, reject });
+      queue.push({ item, since, resolve, reject });
       if (!scheduled && flights < options.flightsMax) {
         scheduled = true;
         setImmediate(launch);

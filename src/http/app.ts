@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import fastify, { type FastifyInstance } from 'fastify';
+import { createServer } from 'node:http';
+import fastify, { type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import { openBuyers } from './auth/buyers.ts';
 import { openMerchantKeys } from './auth/merchants.ts';
 import type { AppDeps } from './deps.ts';
@@ -17,8 +18,14 @@ import { publicRoutes } from './routes/public.ts';
 import { salesRoutes } from './routes/sales.ts';
 import { walletRoutes } from './routes/wallet.ts';
 import { validatorCompiler } from './schemas/validation.ts';
+import { openShedding } from './shedding.ts';
 
 const headerBytesMax = 8_192;
+/** Two turns of waiting, a flight and a turn to answer stay within a quarter of a second. */
+const turnMsMax = 40;
+const connectionsMax = 20_000;
+/** A connection without a byte for this long is closed. */
+const connectionMs = 30_000;
 
 /**
  * The whole of HTTP, without a port: tests inject into it and server.ts listens with it. Every
@@ -27,20 +34,39 @@ const headerBytesMax = 8_192;
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { settings } = deps;
   const errors = openErrors(deps.log);
+  const outcomes = deps.metrics.counts({
+    name: 'buys_total',
+    help: 'Buys by outcome',
+    label: 'outcome',
+  });
+  const shedding = openShedding({
+    turnMsMax: settings.turnMsMax ?? turnMsMax,
+    onShed: () => outcomes.add('overloaded'),
+  });
+  const serverFactory: FastifyServerFactory = (handler) => {
+    const server = createServer(
+      {
+        requestTimeout: settings.requestTimeoutMs ?? 8_000,
+        headersTimeout: settings.headersTimeoutMs ?? 6_000,
+        keepAliveTimeout: settings.keepAliveMs ?? 30_000,
+        connectionsCheckingInterval: 1_000,
+        maxHeaderSize: headerBytesMax,
+      },
+      (request, response) => {
+        if (!shedding.refuse(request, response)) handler(request, response);
+      },
+    );
+    server.setTimeout(connectionMs);
+    server.maxConnections = settings.connectionsMax ?? connectionsMax;
+    return server;
+  };
   const app: FastifyInstance = fastify({
+    serverFactory,
     // Ours logs what goes wrong; Fastify's own costs every request a child logger and listeners.
     logger: false,
     genReqId: requestIds(),
     trustProxy: settings.trustProxy ?? false,
     bodyLimit: settings.bodyBytesMax ?? 16_384,
-    requestTimeout: settings.requestTimeoutMs ?? 8_000,
-    connectionTimeout: 30_000,
-    keepAliveTimeout: settings.keepAliveMs ?? 30_000,
-    http: {
-      headersTimeout: settings.headersTimeoutMs ?? 6_000,
-      connectionsCheckingInterval: 1_000,
-      maxHeaderSize: headerBytesMax,
-    },
     forceCloseConnections: 'idle',
     // While draining, requests on open connections are still answered; /readyz sends no new ones.
     return503OnClosing: false,
@@ -83,7 +109,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(async (routes) => {
     opsRoutes(routes, deps);
     if (settings.buying === false) return;
-    buyRoute(routes, deps, guards);
+    buyRoute(routes, deps, guards, outcomes);
     publicRoutes(routes, deps, streams);
     orderRoutes(routes, deps, guards, streams);
     walletRoutes(routes, deps, guards);

@@ -25,6 +25,10 @@ export type AppSettings = {
   keepAliveMs?: number;
   /** Buys that one buyer may send in ten seconds, replays included. */
   buysPerBuyerMax?: number;
+  /** A turn of the event loop that takes requests for longer refuses the Buys that are left. */
+  turnMsMax?: number;
+  /** Connections open at once in this process; those beyond are closed. */
+  connectionsMax?: number;
   /** Live streams open at once in this process. */
   streamsMax?: number;
 };

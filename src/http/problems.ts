@@ -232,9 +232,16 @@ export function problemText(code: ProblemCode, members?: ProblemMembers): string
 }
 
 /**
- * Answers with a problem. A code that is worth repeating gets Retry-After in whole seconds, spread
- * over half the wait, so that a crowd refused together does not come back together.
+ * Retry-After in whole seconds, spread over half the wait and a second, so that a crowd refused
+ * together does not come back together.
  */
+export function retryAfterSeconds(code: ProblemCode, waitMs = retryMsDefault): number {
+  // The opening is one instant for everybody: nobody is told to come late to it.
+  const spreadMs = code === 'drop_not_open' ? 0 : Math.random() * (waitMs / 2 + 1_000);
+  return Math.max(1, Math.ceil((waitMs + spreadMs) / 1_000));
+}
+
+/** Answers with a problem; a code that is worth repeating gets Retry-After. */
 export function sendProblem(
   reply: FastifyReply,
   code: ProblemCode,
@@ -244,10 +251,7 @@ export function sendProblem(
   reply.code(entry.status).header('content-type', `${problemType}; charset=utf-8`);
   if (entry.status === 401) reply.header('www-authenticate', 'Bearer realm="flashdrop"');
   if (!entry.retry) return reply.send(problemText(code, members));
-  const waitMs = members?.retryAfterMs ?? retryMsDefault;
-  // The opening is one instant for everybody: nobody is told to come late to it.
-  const spreadMs = code === 'drop_not_open' ? 0 : Math.random() * (waitMs / 2 + 1_000);
-  const retryAfter = Math.max(1, Math.ceil((waitMs + spreadMs) / 1_000));
+  const retryAfter = retryAfterSeconds(code, members?.retryAfterMs);
   reply.header('retry-after', retryAfter);
   return reply.send(problemText(code, { ...members, retryAfterMs: retryAfter * 1_000 }));
 }

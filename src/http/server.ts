@@ -9,6 +9,12 @@ export type Server = {
   stop(options?: { quietMs?: number; drainMs?: number }): Promise<void>;
 };
 
+/**
+ * Connections that may wait to be taken on. Of a crowd that comes in one instant, those beyond are
+ * dropped by the system and try again after one second, then three, then seven.
+ */
+const backlog = 4_096;
+
 const draining = new WeakSet<object>();
 
 export function isDraining(app: FastifyInstance): boolean {
@@ -22,7 +28,7 @@ export async function listen(
   app: FastifyInstance,
   options: { host: string; port: number; reusePort?: boolean },
 ): Promise<Server> {
-  await app.listen(options);
+  await app.listen({ ...options, backlog });
   const { port } = app.server.address() as AddressInfo;
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
 

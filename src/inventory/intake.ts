@@ -46,16 +46,29 @@ export type Intake = {
   waiting(): number;
 };
 
-export type IntakeLimits = { batchMax: number; flightsMax: number; queueMax: number };
+export type IntakeLimits = {
+  batchMax: number;
+  flightsMax: number;
+  queueMax: number;
+  waitMsMax?: number;
+};
 
 export type IntakeOptions = {
   lanes: Lanes;
   catalog: Catalog;
-  /** Bounds for each lane. What stands beyond queueMax is shed. */
+  /**
+   * Bounds for each lane. What stands beyond queueMax is shed, and what comes while the oldest Buy
+   * has waited for longer than waitMsMax.
+   */
   limits?: IntakeLimits;
 };
 
-export const intakeLimits: IntakeLimits = { batchMax: 128, flightsMax: 2, queueMax: 4_096 };
+export const intakeLimits: IntakeLimits = {
+  batchMax: 128,
+  flightsMax: 2,
+  queueMax: 4_096,
+  waitMsMax: 150,
+};
 
 /** Redis refused the script before it ran, so nothing was reserved. */
 const refusedCodes = new Set([

@@ -6,7 +6,13 @@ import { testSeed } from '../support/seed.ts';
 type Flight = { batch: number[]; land(): void; crash(error: Error): void };
 
 /** A gather whose flights the test lands by hand; an answer is ten times its item. */
-function byHand(bounds: { batchMax: number; flightsMax: number; queueMax: number }): {
+function byHand(bounds: {
+  batchMax: number;
+  flightsMax: number;
+  queueMax: number;
+  waitMsMax?: number;
+  now?: () => number;
+}): {
   flights: Flight[];
   numbers: Gather<number, number>;
 } {
@@ -50,6 +56,25 @@ test('what arrives during a flight leaves together when it lands', async () => {
   expect(flights[1]?.batch).toEqual([2, 3, 4]);
   flights[1]?.land();
   expect(await Promise.all(answers)).toEqual([10, 20, 30, 40]);
+});
+
+test('nothing joins a queue that has not moved for too long, until it moves again', async () => {
+  let at = 0;
+  const { flights, numbers } = byHand({ ...roomy, waitMsMax: 20, now: () => at });
+  const answers = [numbers.add(1)];
+  await turn();
+  answers.push(numbers.add(2));
+  at = 20;
+  answers.push(numbers.add(3));
+  at = 21;
+  await expect(numbers.add(4)).rejects.toThrow(QueueFull);
+  flights[0]?.land();
+  await turn();
+  answers.push(numbers.add(5));
+  flights[1]?.land();
+  await turn();
+  flights[2]?.land();
+  expect(await Promise.all(answers)).toEqual([10, 20, 30, 50]);
 });
 
 test('no batch is over its bound and no more flights are out than may be', async () => {

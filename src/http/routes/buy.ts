@@ -19,17 +19,17 @@ const buysPerBuyerMax = 300;
 type BuyRequest = { Params: { drop: string }; Body: z.infer<typeof buyBody> };
 
 /** The Buy button: the one hot route, kept free of anything that a request does not need. */
-export function buyRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
+export function buyRoute(
+  app: FastifyInstance,
+  deps: AppDeps,
+  guards: Guards,
+  outcomes: { add(outcome: string): void },
+): void {
   const { intake, metrics } = deps;
   const limiter = openLimiter({
     requestsMax: deps.settings.buysPerBuyerMax ?? buysPerBuyerMax,
     windowMs: limitWindowMs,
     namesMax: limitNamesMax,
-  });
-  const outcomes = metrics.counts({
-    name: 'buys_total',
-    help: 'Buys by outcome',
-    label: 'outcome',
   });
   const durations = metrics.durations({
     name: 'buy_seconds',
