@@ -18,11 +18,16 @@ export type EngineProcess = {
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
-/** Starts the engine in demo mode and resolves once it serves. */
-export async function startEngine(options: { data: string; port: number }): Promise<EngineProcess> {
-  const { data, port } = options;
-  const child = spawn(process.execPath, [main, '--data', data, '--port', String(port)], {
-    env: { ...process.env, FLASHDROP_DEMO: 'on' },
+/** Starts the engine in demo mode, with more flags and settings if given; resolves once it serves. */
+export async function startEngine(options: {
+  data: string;
+  port: number;
+  args?: string[];
+  env?: Record<string, string>;
+}): Promise<EngineProcess> {
+  const { data, port, args = [], env = {} } = options;
+  const child = spawn(process.execPath, [main, '--data', data, '--port', String(port), ...args], {
+    env: { ...process.env, FLASHDROP_DEMO: 'on', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const address = await untilServing(child);

@@ -21,8 +21,8 @@ import { validatorCompiler } from './schemas/validation.ts';
 import { openShedding } from './shedding.ts';
 
 const headerBytesMax = 8_192;
-/** Two turns of waiting, a flight and a turn to answer stay within a quarter of a second. */
-const turnMsMax = 40;
+/** A Buy has then waited for at most two such turns, which leaves a flight and its answer their time. */
+const turnMsMax = 75;
 const connectionsMax = 20_000;
 /** A connection without a byte for this long is closed. */
 const connectionMs = 30_000;

@@ -64,17 +64,19 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
     return member;
   }
 
-  async function open({ name, channel, ended }: Member): Promise<void> {
-    const over = ended.then((how) => {
-      throw new StartError(`${name} ended before it served (${how})`);
-    });
-    over.catch(() => {}); // Later on its end is supervise's to see.
-    await Promise.race([channel.ask('open', options.opening(name)).catch(told), over]);
+  /** Asks a member that starts. One that ends instead of answering cannot be started. */
+  async function ask<T>(member: Member, topic: string, payload: unknown): Promise<T> {
+    try {
+      return await member.channel.ask<T>(topic, payload);
+    } catch (error) {
+      if (member.child.connected) throw told(error as Error);
+      throw new StartError(`${member.name} ended before it served (${await member.ended})`);
+    }
   }
 
-  function listen({ channel }: Member, port: number): Promise<{ address: string; port: number }> {
-    return channel.ask<{ address: string; port: number }>('listen', { host, port }).catch(told);
-  }
+  const open = (member: Member) => ask<void>(member, 'open', options.opening(member.name));
+  const listen = (member: Member, port: number) =>
+    ask<{ address: string; port: number }>(member, 'listen', { host, port });
 
   async function supervise(first: Member, port: number): Promise<void> {
     let member = first;
@@ -143,8 +145,14 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
 }
 
 /** A StartError stays one on its way from the member. */
-function told(error: Error): never {
-  throw error.name === 'StartError' ? new StartError(error.message, { cause: error }) : error;
+function told(error: Error & { code?: string }): Error {
+  if (error.code === 'ENOTSUP') {
+    return new StartError(
+      'this system does not let processes share a port: set FLASHDROP_API_PROCESSES=1',
+      { cause: error },
+    );
+  }
+  return error.name === 'StartError' ? new StartError(error.message, { cause: error }) : error;
 }
 
 async function howItEnds(child: ChildProcess): Promise<string> {

@@ -9,7 +9,7 @@ import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
 import { listen, type Server } from '../../src/http/server.ts';
 import { openCatalog } from '../../src/inventory/catalog.ts';
 import { connectHot } from '../../src/inventory/connection.ts';
-import { type IntakeLimits, openIntake } from '../../src/inventory/intake.ts';
+import { type IntakeLimits, intakeLimits, openIntake } from '../../src/inventory/intake.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openMetrics } from '../../src/metrics.ts';
@@ -19,6 +19,9 @@ import { openSettlement, type Patience, type Settlement } from '../../src/settle
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from './drops.ts';
 import { openTestLedger } from './test-ledger.ts';
+
+/** A busy test machine is no crowd: only a test of overload sheds by time. */
+const { waitMsMax: _, ...patientLimits } = intakeLimits;
 
 export const testTokens: TokenRules = {
   kind: 'secret',
@@ -94,10 +97,10 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
   const deps: AppDeps = {
     ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
-    intake: openIntake({ lanes, catalog, ...(options.limits ? { limits: options.limits } : {}) }),
+    intake: openIntake({ lanes, catalog, limits: options.limits ?? patientLimits }),
     clock: systemClock,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
-    settings: { demo: false, ...options.settings },
+    settings: { demo: false, turnMsMax: Number.POSITIVE_INFINITY, ...options.settings },
   };
   catalog.start();
   if (settling) await settlement.start();
