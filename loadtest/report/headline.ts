@@ -1,0 +1,94 @@
+import type { SpikeRecord } from '../spike/record.ts';
+import { count, duration, plural } from './words.ts';
+
+/** What a run came to, in a word and a sentence. An invalid run has no result, broken or clean. */
+export type Headline = { tone: 'clean' | 'broken' | 'invalid'; word: string; sentence: string };
+
+export function headlineOf(record: SpikeRecord): Headline {
+  const { pacing, verdict } = record;
+  if (!pacing.valid) {
+    const { p99, max } = pacing.behindMs;
+    const behind = `requests left up to ${duration(max)} late (99 %: within ${duration(p99)})`;
+    return {
+      tone: 'invalid',
+      word: 'Invalid run',
+      sentence: `This run is not a result: ${sentence(pacing.reason ?? behind)}`,
+    };
+  }
+  if (!verdict.clean) {
+    const points = verdict.points.filter(({ ok }) => !ok);
+    const named = points.map(({ point, promise }) => `${pointWord(point)} (promise ${promise})`);
+    const where = named.length > 0 ? ` at ${named.join(', ')}` : '';
+    return {
+      tone: 'broken',
+      word: 'Broken promise',
+      sentence: `The auditor found ${plural(verdict.breaches.length, 'breach', 'breaches')}${where}. ${sold(record)}`,
+    };
+  }
+  return { tone: 'clean', word: 'Clean', sentence: `${sold(record)} Every promise held.` };
+}
+
+export function pointWord(point: string): string {
+  return point === 'audit' ? "the engine's audit" : `(${point})`;
+}
+
+function sold({ outcome, sale }: SpikeRecord): string {
+  const { accepted, allAcceptedAtMs } = outcome;
+  if (allAcceptedAtMs !== undefined) {
+    return `All ${plural(sale.units, 'unit')} were taken ${duration(allAcceptedAtMs)} after the opening.`;
+  }
+  return `${plural(accepted, 'order')} accepted for ${plural(sale.units, 'unit')}.`;
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** The sale of the past beside this one. */
+export function besideRows(
+  record: SpikeRecord,
+): { label: string; real: string; ours: string }[] | undefined {
+  const { real } = record.scenario;
+  if (!real) return undefined;
+  const { sale, outcome } = record;
+  const { appointments, soldOutMs } = real;
+  const soldOut = (ms: number | undefined) => (ms === undefined ? 'not told' : duration(ms));
+  return [
+    { label: 'Units', real: count(real.units), ours: count(sale.units) },
+    {
+      label: 'Appointments',
+      real: appointments === undefined ? 'not told' : count(appointments),
+      ours: count(sale.appointments),
+    },
+    {
+      label: 'Gone after',
+      real: soldOut(soldOutMs),
+      ours:
+        outcome.allAcceptedAtMs === undefined ? 'not sold out' : duration(outcome.allAcceptedAtMs),
+    },
+    {
+      label: 'Units a second, over that time',
+      real: soldOutMs === undefined ? 'not told' : count(perSecond(real.units, soldOutMs)),
+      ours:
+        outcome.allAcceptedAtMs === undefined
+          ? '–'
+          : count(perSecond(sale.units, outcome.allAcceptedAtMs)),
+    },
+  ];
+}
+
+function perSecond(units: number, ms: number): number {
+  return units / (Math.max(ms, 1) / 1_000);
+}
+
+/** What was run, so that nobody takes a small replay for a whole one. */
+export function planLine({ plan, sale }: SpikeRecord): string {
+  const { scale, speed, seed, processes } = plan;
+  return [
+    `scale ${scale}`,
+    `speed ${speed}`,
+    `seed ${seed}`,
+    plural(processes, 'load process', 'load processes'),
+    plural(sale.buyers, 'buyer'),
+  ].join(' · ');
+}

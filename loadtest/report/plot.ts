@@ -1,0 +1,155 @@
+import { type Axis, timeAxis, valueAxis } from './axis.ts';
+import { type Html, html } from './markup.ts';
+import { most, type Plot, type Series } from './series.ts';
+import { bytes, count, duration, sinceOpening } from './words.ts';
+
+// A plot is an SVG that stretches to the width it finds, with its text beside it as HTML: so the
+// letters keep their size on a phone and on a wall.
+
+const width = 1_000;
+const height = 100;
+
+/** An instant that is marked in every plot, in ms since the opening. */
+export type Mark = { at: number; name: string };
+
+export function drawPlot(plot: Plot, at: readonly number[], marks: readonly Mark[]): Html {
+  const series = plot.series.filter(({ values }) => values.some((value) => value !== undefined));
+  const layers = plot.kind === 'stack' ? stacked(series) : series.map(({ values }) => values);
+  const x = timeAxis(at);
+  const y = valueAxis(plot, most(layers.flat()));
+  const title = `${plot.title}, ${plot.measure}`;
+  const shapes = plot.kind === 'stack' ? areas : lines;
+  return html`<figure class="plot" id="${plot.id}">
+<figcaption><h3>${plot.title}</h3><p>${plot.measure}</p></figcaption>
+${
+  series.length === 0
+    ? html`<p class="none">Nothing was seen of this in the run.</p>`
+    : html`<div class="frame" data-plot="${plot.id}">
+<div class="y" aria-hidden="true">${y.ticks.map(
+        (tick) => html`<span style="bottom:${percent(tick.at)}">${tick.label}</span>`,
+      )}</div>
+<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-labelledby="${plot.id}-t ${plot.id}-d">
+<title id="${plot.id}-t">${title}</title>
+<desc id="${plot.id}-d">${description(plot, series, at)}</desc>
+${y.ticks.map(({ at: up }) => html`<path class="grid" d="M0 ${flip(up)}H${width}"/>`)}
+${shapes(series, layers, { x, y, at })}
+${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${height}"/>`)}
+</svg>
+<div class="marks" aria-hidden="true">${marks.map(
+        (mark) =>
+          html`<span class="${x.place(mark.at) > 0.8 ? 'before' : 'after'}" style="left:${percent(x.place(mark.at))}">${mark.name}</span>`,
+      )}</div>
+<div class="x" aria-hidden="true">${x.ticks.map(
+        (tick) => html`<span style="left:${percent(tick.at)}">${tick.label}</span>`,
+      )}</div>
+</div>
+<ul class="legend">${legend(plot, series)}</ul>`
+}
+</figure>
+`;
+}
+
+type Place = { x: Axis; y: Axis; at: readonly number[] };
+
+/** A line for each series, broken where nothing is known. */
+function lines(series: readonly Series[], layers: Layers, place: Place): Html[] {
+  // The first is what the plot is about: it is drawn last, over the others.
+  return series
+    .map(({ colour, dashed }, index) => {
+      const d = runs(layers[index] ?? [])
+        .map((run) => `M${run.map((i) => point(place, i, layers[index]?.[i])).join('L')}`)
+        .join('');
+      return html`<path class="line c${colour}${dashed ? ' dashed' : ''}" d="${d}"/>`;
+    })
+    .reverse();
+}
+
+/** Each layer between its own sum and that of the layer below; a texture beside the colour. */
+function areas(series: readonly Series[], layers: Layers, place: Place): Html[] {
+  return series.map(({ colour }, index) => {
+    const upper = layers[index] ?? [];
+    const lower = layers[index - 1] ?? [];
+    const d = runs(upper)
+      .map((run) => {
+        const top = run.map((i) => point(place, i, upper[i]));
+        const bottom = run.map((i) => point(place, i, lower[i] ?? 0)).reverse();
+        return `M${[...top, ...bottom].join('L')}Z`;
+      })
+      .join('');
+    return html`<path class="area c${colour}" d="${d}"/><path class="texture t${colour % 4}" d="${d}"/>`;
+  });
+}
+
+type Layers = readonly (readonly (number | undefined)[])[];
+
+/** Running sums; a step of which nothing is known stays unknown in all of them. */
+function stacked(series: readonly Series[]): (number | undefined)[][] {
+  const known = (series[0]?.values ?? []).map((_, i) =>
+    series.some(({ values }) => values[i] !== undefined),
+  );
+  let below: number[] = known.map(() => 0);
+  return series.map(({ values }) => {
+    below = below.map((sum, i) => sum + (values[i] ?? 0));
+    return below.map((sum, i) => (known[i] ? sum : undefined));
+  });
+}
+
+/** The stretches of indexes that have a value. */
+function runs(values: readonly (number | undefined)[]): number[][] {
+  const found: number[][] = [];
+  values.forEach((value, index) => {
+    if (value === undefined) return;
+    if (index > 0 && values[index - 1] !== undefined) found.at(-1)?.push(index);
+    else found.push([index]);
+  });
+  return found;
+}
+
+function point({ x, y, at }: Place, index: number, value: number | undefined): string {
+  return `${across(x, at[index] ?? 0)} ${flip(y.place(value ?? 0))}`;
+}
+
+function across(x: Axis, ms: number): number {
+  return Number((x.place(ms) * width).toFixed(1));
+}
+
+function flip(up: number): number {
+  return Number(((1 - up) * height).toFixed(2));
+}
+
+function percent(place: number): string {
+  return `${(place * 100).toFixed(2)}%`;
+}
+
+/** In the order in which the eye meets them: a stack from its top down. */
+function legend(plot: Plot, series: readonly Series[]): Html[] {
+  const rows = series.map(
+    ({ name, colour, dashed, told }, index) =>
+      html`<li>${swatch(plot, colour, dashed)}<span>${name}</span> <b data-series="${index}">${told}</b></li>`,
+  );
+  return plot.kind === 'stack' ? rows.reverse() : rows;
+}
+
+function swatch(plot: Plot, colour: number, dashed: boolean | undefined): Html {
+  const shape =
+    plot.kind === 'stack'
+      ? html`<path class="area c${colour}" d="M0 0H22V12H0Z"/><path class="texture t${colour % 4}" d="M0 0H22V12H0Z"/>`
+      : html`<path class="line c${colour}${dashed ? ' dashed' : ''}" d="M0 6H22"/>`;
+  return html`<svg class="swatch" viewBox="0 0 22 12" aria-hidden="true">${shape}</svg>`;
+}
+
+export const formats = {
+  count,
+  ms: duration,
+  bytes,
+  cores: (value: number) => value.toFixed(2),
+} satisfies Record<Plot['unit'], (value: number) => string>;
+
+function description(plot: Plot, series: readonly Series[], at: readonly number[]): string {
+  const parts = series.map(({ name, values }) => {
+    const high = most(values);
+    const when = at[values.indexOf(high)] ?? 0;
+    return `${name}: at most ${formats[plot.unit](high)}, ${sinceOpening(Math.round(when))}`;
+  });
+  return `${parts.join('; ')}.`;
+}

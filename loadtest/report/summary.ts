@@ -1,0 +1,99 @@
+import { type Action, actions, type Latency, type SpikeRecord } from '../spike/record.ts';
+import { besideRows, headlineOf, planLine, pointWord } from './headline.ts';
+import { count, duration, plural, share, spoken } from './words.ts';
+
+const breachesShown = 20;
+
+export const actionWords: Record<Action, string> = {
+  look: 'look at the card',
+  buy_accepted: 'Buy, accepted',
+  buy_refused: 'Buy, refused',
+  poll: 'look at the order',
+  cancel: 'cancel',
+};
+
+/** The end of a run in the terminal. An invalid run is told as such, without figures. */
+export function summaryOf(record: SpikeRecord, files: { report?: string; json?: string }): string {
+  const { scenario, outcome, pacing } = record;
+  const { tone, word, sentence } = headlineOf(record);
+  const lines = [
+    '',
+    `${scenario.title}  (${planLine(record)})`,
+    `${word.toUpperCase()}  ${sentence}`,
+  ];
+  if (tone !== 'invalid') {
+    lines.push('', ...besideTable(record), ...latencyTable(record.latency), ...refusals(record));
+    const { requests, accepted, replayed, acceptedPerSecondPeak, settledAtMs } = outcome;
+    lines.push(
+      `requests ${count(requests)} · accepted ${count(accepted)} · replayed ${count(replayed)} · peak ${count(acceptedPerSecondPeak)} accepted/s` +
+        (settledAtMs === undefined ? '' : ` · settled after ${duration(settledAtMs)}`),
+    );
+  }
+  const { p50, p99, max } = pacing.behindMs;
+  lines.push(
+    `pacing: ${count(pacing.sent)} of ${count(pacing.scheduled)} sent (${share(pacing.sent, pacing.scheduled)}), behind by ${duration(p50)} (p50), ${duration(p99)} (p99), ${duration(max)} (most)`,
+    '',
+    ...verdictLines(record),
+  );
+  if (files.report) lines.push('', `report  ${files.report}`);
+  if (files.json) lines.push(`json    ${files.json}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function verdictLines({ verdict }: SpikeRecord): string[] {
+  const points = verdict.points.map(({ point, promise, title, ok }) => {
+    return `${ok ? 'ok  ' : 'FAIL'} ${point.padEnd(5)} promise ${String(promise).padEnd(2)} ${title}`;
+  });
+  const breaches = verdict.breaches
+    .slice(0, breachesShown)
+    .map(({ point, promise, order, text }) => {
+      return `BREACH of promise ${promise} at ${pointWord(point)}${order ? `, order ${order}` : ''}: ${text}`;
+    });
+  const more = verdict.breaches.length - breaches.length;
+  return [
+    ...points,
+    ...breaches,
+    ...(more > 0 ? [`and ${plural(more, 'breach', 'breaches')} more`] : []),
+  ];
+}
+
+function besideTable(record: SpikeRecord): string[] {
+  const rows = besideRows(record);
+  if (!rows) return [];
+  return [...table([['', 'then', 'now'], ...rows.map((r) => [r.label, r.real, r.ours])]), ''];
+}
+
+function latencyTable(latency: SpikeRecord['latency']): string[] {
+  const columns = ['p50', 'p90', 'p99', 'p999', 'max'] as const;
+  const row = (action: Action, seen: Latency) => {
+    return [actionWords[action], count(seen.count), ...columns.map((name) => duration(seen[name]))];
+  };
+  const rows = actions.flatMap((action) => {
+    const seen = latency[action];
+    return seen ? [row(action, seen)] : [];
+  });
+  if (rows.length === 0) return [];
+  return [...table([['latency', 'count', 'p50', 'p90', 'p99', 'p99.9', 'max'], ...rows]), ''];
+}
+
+function refusals({ outcome }: SpikeRecord): string[] {
+  const codes = Object.entries(outcome.refused).sort(([, a], [, b]) => b - a);
+  if (codes.length === 0) return [];
+  return [`refused: ${codes.map(([code, n]) => `${spoken(code)} ${count(n)}`).join(' · ')}`];
+}
+
+/** Columns as wide as their widest cell, the first to the left and figures to the right. */
+export function table(rows: string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => {
+    return Math.max(...rows.map((row) => (row[column] ?? '').length));
+  });
+  return rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join('   ')
+      .trimEnd(),
+  );
+}
