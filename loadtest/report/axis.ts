@@ -49,10 +49,13 @@ function logAxis(top: number): Axis {
   };
 }
 
-/** Time since the opening, which is always in sight. */
+/** From the first step to the last, the opening always in sight; in ms. */
+export function timeSpan(at: readonly number[]): { from: number; to: number } {
+  return { from: Math.min(0, at[0] ?? 0), to: Math.max(1_000, at.at(-1) ?? 0) };
+}
+
 export function timeAxis(at: readonly number[]): Axis {
-  const from = Math.min(0, at[0] ?? 0);
-  const to = Math.max(1_000, at.at(-1) ?? 0);
+  const { from, to } = timeSpan(at);
   const wide = step(to - from, xTicks);
   const ticks = [];
   for (let value = Math.ceil(from / wide) * wide; value <= to; value += wide) {

@@ -12,20 +12,24 @@ export function headlineOf(record: SpikeRecord): Headline {
     return {
       tone: 'invalid',
       word: 'Invalid run',
-      sentence: `This run is not a result: ${sentence(pacing.reason ?? behind)}`,
+      sentence: `This run is not a result: ${sentence(pacing.reason ?? behind)}${verdict.clean ? '' : ` ${found(record)}`}`,
     };
   }
   if (!verdict.clean) {
-    const points = verdict.points.filter(({ ok }) => !ok);
-    const named = points.map(({ point, promise }) => `${pointWord(point)} (promise ${promise})`);
-    const where = named.length > 0 ? ` at ${named.join(', ')}` : '';
     return {
       tone: 'broken',
       word: 'Broken promise',
-      sentence: `The auditor found ${plural(verdict.breaches.length, 'breach', 'breaches')}${where}. ${sold(record)}`,
+      sentence: `${found(record)} ${sold(record)}`,
     };
   }
   return { tone: 'clean', word: 'Clean', sentence: `${sold(record)} Every promise held.` };
+}
+
+function found({ verdict }: SpikeRecord): string {
+  const points = verdict.points.filter(({ ok }) => !ok);
+  const named = points.map(({ point, promise }) => `${pointWord(point)} (promise ${promise})`);
+  const where = named.length > 0 ? ` at ${named.join(', ')}` : '';
+  return `The auditor found ${plural(verdict.breaches.length, 'breach', 'breaches')}${where}.`;
 }
 
 export function pointWord(point: string): string {

@@ -1,6 +1,6 @@
 import { type Axis, timeAxis, valueAxis } from './axis.ts';
 import { type Html, html } from './markup.ts';
-import { most, type Plot, type Series } from './series.ts';
+import { isSeen, most, type Plot, type Series } from './series.ts';
 import { bytes, count, duration, sinceOpening } from './words.ts';
 
 // A plot is an SVG that stretches to the width it finds, with its text beside it as HTML: so the
@@ -12,14 +12,15 @@ const height = 100;
 /** An instant that is marked in every plot, in ms since the opening. */
 export type Mark = { at: number; name: string };
 
-export function drawPlot(plot: Plot, at: readonly number[], marks: readonly Mark[]): Html {
-  const series = plot.series.filter(({ values }) => values.some((value) => value !== undefined));
+export function drawPlot(plot: Plot, marks: readonly Mark[]): Html {
+  const { at } = plot;
+  const series = plot.series.filter(isSeen);
   const layers = plot.kind === 'stack' ? stacked(series) : series.map(({ values }) => values);
   const x = timeAxis(at);
   const y = valueAxis(plot, most(layers.flat()));
   const title = `${plot.title}, ${plot.measure}`;
   const shapes = plot.kind === 'stack' ? areas : lines;
-  return html`<figure class="plot" id="${plot.id}">
+  return html`<figure class="plot${plot.whole ? ' whole' : ''}" id="${plot.id}">
 <figcaption><h3>${plot.title}</h3><p>${plot.measure}</p></figcaption>
 ${
   series.length === 0
@@ -30,15 +31,12 @@ ${
       )}</div>
 <svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-labelledby="${plot.id}-t ${plot.id}-d">
 <title id="${plot.id}-t">${title}</title>
-<desc id="${plot.id}-d">${description(plot, series, at)}</desc>
+<desc id="${plot.id}-d">${description(plot, series)}</desc>
 ${y.ticks.map(({ at: up }) => html`<path class="grid" d="M0 ${flip(up)}H${width}"/>`)}
 ${shapes(series, layers, { x, y, at })}
 ${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${height}"/>`)}
 </svg>
-<div class="marks" aria-hidden="true">${marks.map(
-        (mark) =>
-          html`<span class="${x.place(mark.at) > 0.8 ? 'before' : 'after'}" style="left:${percent(x.place(mark.at))}">${mark.name}</span>`,
-      )}</div>
+<div class="marks" aria-hidden="true">${markLabels(x, marks)}</div>
 <div class="x" aria-hidden="true">${x.ticks.map(
         (tick) => html`<span style="left:${percent(tick.at)}">${tick.label}</span>`,
       )}</div>
@@ -47,6 +45,15 @@ ${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${heig
 }
 </figure>
 `;
+}
+
+/** The first to the left of its line where there is room, so that two beside each other can be read. */
+function markLabels(x: Axis, marks: readonly Mark[]): Html[] {
+  return marks.map(({ at, name }, index) => {
+    const place = x.place(at);
+    const before = index === 0 ? place > 0.14 : place > 0.8;
+    return html`<span class="${before ? 'before' : 'after'}" style="left:${percent(place)}">${name}</span>`;
+  });
 }
 
 type Place = { x: Axis; y: Axis; at: readonly number[] };
@@ -145,11 +152,11 @@ export const formats = {
   cores: (value: number) => value.toFixed(2),
 } satisfies Record<Plot['unit'], (value: number) => string>;
 
-function description(plot: Plot, series: readonly Series[], at: readonly number[]): string {
+function description({ unit, at }: Plot, series: readonly Series[]): string {
   const parts = series.map(({ name, values }) => {
     const high = most(values);
     const when = at[values.indexOf(high)] ?? 0;
-    return `${name}: at most ${formats[plot.unit](high)}, ${sinceOpening(Math.round(when))}`;
+    return `${name}: at most ${formats[unit](high)}, ${sinceOpening(Math.round(when))}`;
   });
   return `${parts.join('; ')}.`;
 }

@@ -22,20 +22,29 @@ export type Plot = {
   log?: boolean;
   /** The axis goes at least this far. */
   atLeast?: number;
+  /** As wide as the page. */
+  whole?: boolean;
   series: Series[];
+  /** The middle of each step, in ms since the opening. */
+  at: number[];
 };
+
+type Drawing = Omit<Plot, 'at'>;
 
 /** Enough for a line as wide as a screen, few enough for a page that opens at once. */
 const stepsMax = 400;
 const reasonsMax = 6;
 const colours = 8;
+const closeShare = 4;
+const closeStepsMin = 8;
 
-/** Every plot of the report, and the middle of each step in ms since the opening. */
-export function plotsOf(record: SpikeRecord): { at: number[]; plots: Plot[] } {
+/** Every plot of the report. A sale over in a moment of the run gets one that looks closer. */
+export function plotsOf(record: SpikeRecord): Plot[] {
   const moments = thinned(record.timeline, stepsMax);
-  return {
-    at: moments.map(({ atMs, stepMs }) => atMs + stepMs / 2),
-    plots: [
+  const close = theOpening(record);
+  return [
+    ...(close ? [timed(opening(close), close)] : []),
+    ...[
       arrivals(moments),
       accepted(moments),
       refused(moments),
@@ -45,8 +54,21 @@ export function plotsOf(record: SpikeRecord): { at: number[]; plots: Plot[] } {
       queues(moments),
       cpu(moments, record.machine.cores),
       memory(moments),
-    ],
-  };
+    ].map((drawing) => timed(drawing, moments)),
+  ];
+}
+
+function timed(drawing: Drawing, moments: readonly Moment[]): Plot {
+  return { ...drawing, at: moments.map(({ atMs, stepMs }) => atMs + stepMs / 2) };
+}
+
+/** The steps around the seconds in which all units went, if those are a small part of the run. */
+function theOpening({ timeline, outcome }: SpikeRecord): Moment[] | undefined {
+  const gone = outcome.allAcceptedAtMs;
+  const [first, last] = [timeline[0], timeline.at(-1)];
+  if (gone === undefined || !first || !last || gone > (last.atMs - first.atMs) / closeShare) return;
+  const near = timeline.filter(({ atMs }) => atMs >= -gone / 4 && atMs <= gone * 1.4);
+  return near.length >= closeStepsMin ? thinned(near, stepsMax) : undefined;
 }
 
 type Get<T> = (moment: T) => number | undefined;
@@ -66,6 +88,11 @@ export function most(all: readonly (number | undefined)[]): number {
   return all.reduce<number>((high, value) => Math.max(high, value ?? 0), 0);
 }
 
+/** A series of which nothing is known is not drawn. */
+export function isSeen({ values }: { values: readonly (number | undefined)[] }): boolean {
+  return values.some((value) => value !== undefined);
+}
+
 function peak(of: readonly (number | undefined)[], format = count): string {
   return `peak ${format(most(of))}`;
 }
@@ -74,7 +101,23 @@ function total(moments: readonly Moment[], get: (moment: Moment) => number): str
   return `${count(moments.reduce((sum, moment) => sum + get(moment), 0))} in all`;
 }
 
-function arrivals(moments: readonly Moment[]): Plot {
+function opening(moments: readonly Moment[]): Drawing {
+  const line = (name: string, colour: number, get: (moment: Moment) => number): Series => {
+    const seen = values(moments, perSecond(get));
+    return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
+  };
+  return {
+    ...{ id: 'opening', title: 'The opening', measure: 'a second', unit: 'count', kind: 'lines' },
+    whole: true,
+    series: [
+      line('accepted', 0, ({ accepted }) => accepted),
+      line('refused', 1, ({ refused }) => Object.values(refused).reduce((sum, n) => sum + n, 0)),
+      line('all requests sent', 6, ({ sent }) => sent),
+    ],
+  };
+}
+
+function arrivals(moments: readonly Moment[]): Drawing {
   const scheduled = values(
     moments,
     perSecond(({ scheduled }) => scheduled),
@@ -87,13 +130,13 @@ function arrivals(moments: readonly Moment[]): Plot {
     ...{ id: 'arrivals', title: 'Arrivals', measure: 'requests a second' },
     ...{ unit: 'count', kind: 'lines' },
     series: [
-      { name: 'scheduled', colour: 6, values: scheduled, told: peak(scheduled) },
-      { name: 'sent', colour: 0, dashed: true, values: sent, told: peak(sent) },
+      { name: 'sent', colour: 0, values: sent, told: peak(sent) },
+      { name: 'scheduled', colour: 1, dashed: true, values: scheduled, told: peak(scheduled) },
     ],
   };
 }
 
-function accepted(moments: readonly Moment[]): Plot {
+function accepted(moments: readonly Moment[]): Drawing {
   const fresh = values(
     moments,
     perSecond(({ accepted }) => accepted),
@@ -116,7 +159,7 @@ function accepted(moments: readonly Moment[]): Plot {
 }
 
 /** The commonest reasons each in a layer of their own, the rest together. */
-function refused(moments: readonly Moment[]): Plot {
+function refused(moments: readonly Moment[]): Drawing {
   const sums = new Map<string, number>();
   for (const { refused } of moments) {
     for (const [code, n] of Object.entries(refused)) sums.set(code, (sums.get(code) ?? 0) + n);
@@ -137,7 +180,7 @@ function refused(moments: readonly Moment[]): Plot {
   };
 }
 
-function stock(moments: readonly Moment[], units: number): Plot {
+function stock(moments: readonly Moment[], units: number): Drawing {
   const layer = (name: 'sold' | 'held' | 'available', colour: number): Series => {
     const seen = told(moments, (engine) => engine[name]);
     const last = seen.findLast((value) => value !== undefined);
@@ -161,7 +204,7 @@ function stock(moments: readonly Moment[], units: number): Plot {
   };
 }
 
-function latency(moments: readonly Moment[]): Plot {
+function latency(moments: readonly Moment[]): Drawing {
   const line = (
     name: string,
     options: { action: Action; at: 'p50' | 'p99'; colour: number; dashed?: boolean },
@@ -184,7 +227,7 @@ function latency(moments: readonly Moment[]): Plot {
   };
 }
 
-function settlement(moments: readonly Moment[]): Plot {
+function settlement(moments: readonly Moment[]): Drawing {
   const lag = told(moments, (engine) => engine.settlementLag);
   const reserved = told(moments, (engine) => engine.ledger.reserved);
   return {
@@ -205,7 +248,7 @@ function settlement(moments: readonly Moment[]): Plot {
   };
 }
 
-function queues(moments: readonly Moment[]): Plot {
+function queues(moments: readonly Moment[]): Drawing {
   const line = (name: string, colour: number, get: Get<EngineMoment>): Series => {
     const seen = told(moments, get);
     return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
@@ -226,7 +269,7 @@ function queues(moments: readonly Moment[]): Plot {
   };
 }
 
-function cpu(moments: readonly Moment[], cores: number): Plot {
+function cpu(moments: readonly Moment[], cores: number): Drawing {
   return {
     ...{ id: 'cpu', title: 'CPU by process', measure: 'cores busy', unit: 'cores', kind: 'stack' },
     atLeast: cores,
@@ -238,7 +281,7 @@ function cpu(moments: readonly Moment[], cores: number): Plot {
   };
 }
 
-function memory(moments: readonly Moment[]): Plot {
+function memory(moments: readonly Moment[]): Drawing {
   return {
     ...{
       id: 'memory',

@@ -82,8 +82,8 @@ function refusals({ outcome }: SpikeRecord): string[] {
   return [`refused: ${codes.map(([code, n]) => `${spoken(code)} ${count(n)}`).join(' · ')}`];
 }
 
-/** Columns as wide as their widest cell, the first to the left and figures to the right. */
-export function table(rows: string[][]): string[] {
+/** Columns as wide as their widest cell: names to the left, and figures to the right. */
+export function table(rows: readonly string[][], cells: 'left' | 'right' = 'right'): string[] {
   const widths = (rows[0] ?? []).map((_, column) => {
     return Math.max(...rows.map((row) => (row[column] ?? '').length));
   });
@@ -91,7 +91,7 @@ export function table(rows: string[][]): string[] {
     row
       .map((cell, column) => {
         const width = widths[column] ?? 0;
-        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+        return column === 0 || cells === 'left' ? cell.padEnd(width) : cell.padStart(width);
       })
       .join('   ')
       .trimEnd(),

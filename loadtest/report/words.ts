@@ -34,7 +34,12 @@ export function bytes(value: number): string {
 }
 
 export function share(part: number, of: number): string {
-  return of === 0 ? '–' : `${((part / of) * 100).toFixed(1)} %`;
+  if (of === 0) return '–';
+  const percent = (part / of) * 100;
+  // All but a few must not read as all.
+  return part < of && percent > 99.9
+    ? `${(Math.floor(percent * 100) / 100).toFixed(2)} %`
+    : `${percent.toFixed(1)} %`;
 }
 
 /** `1 breach`, `2 breaches`. */

@@ -1,0 +1,275 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
+import type { z } from 'zod';
+import { compare } from '../../loadtest/report/compare.ts';
+import { pageOf } from '../../loadtest/report/html.ts';
+import {
+  RecordFileError,
+  readRecord,
+  type recordSchema,
+  writeRecord,
+} from '../../loadtest/report/record-file.ts';
+import { plotsOf, thinned } from '../../loadtest/report/series.ts';
+import { summaryOf } from '../../loadtest/report/summary.ts';
+import type { SpikeRecord } from '../../loadtest/spike/record.ts';
+import { aRecord } from './a-record.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'flashdrop report '));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const plots = [
+  ...['opening', 'arrivals', 'accepted', 'refused', 'stock', 'latency', 'settlement', 'queues'],
+  ...['cpu', 'memory'],
+];
+
+function invalidRecord(): SpikeRecord {
+  const { pacing } = aRecord();
+  const reason = 'requests left up to 2.31 s late, 250 ms are allowed';
+  return aRecord({ pacing: { ...pacing, valid: false, reason } });
+}
+
+function brokenRecord(): SpikeRecord {
+  const { points } = aRecord().verdict;
+  return aRecord({
+    verdict: {
+      clean: false,
+      points: points.map((point) => ({ ...point, ok: point.point !== 'A' })),
+      breaches: [{ point: 'A', promise: 1, order: 'ord_0_feed', text: 'a unit was sold twice' }],
+    },
+  });
+}
+
+/** Every element that is opened is closed, in order; gives the names seen. */
+function elementsOf(page: string): Set<string> {
+  const empty = new Set(['meta', '!doctype']);
+  const open: string[] = [];
+  const seen = new Set<string>();
+  const bare = page.replace(/(<(style|script)>)[\s\S]*?(<\/\2>)/g, '$1$3');
+  for (const [tag, end, name = '', rest = ''] of bare.matchAll(/<(\/?)([!\w]+)([^<>]*)>/g)) {
+    seen.add(name);
+    if (end) expect(open.pop(), tag).toBe(name);
+    else if (!empty.has(name) && !rest.endsWith('/')) open.push(name);
+    expect(rest, tag).toMatch(/^(\s+[\w-]+(="[^"<>]*")?)*\s*\/?$/);
+  }
+  expect(open).toEqual([]);
+  const text = bare.replace(/<\/?[!\w][^<>]*>/g, '');
+  expect(text).not.toMatch(/[<>]|&(?!(amp|lt|gt|quot|#39);)/);
+  return seen;
+}
+
+describe('the page of a run', () => {
+  test('stands alone: no address is fetched, and it reads without its script', () => {
+    const page = pageOf(aRecord());
+    expect(page).toContain(`content="default-src 'none'`);
+    expect(page).not.toMatch(/(src|href)=|@import|url\((?!#)/);
+    const bare = page.replace(/<script>[\s\S]*<\/script>/, '');
+    for (const told of ['5,000 units', '6.82 s', 'sold_out', '32,607', 'Every promise held']) {
+      expect(bare).toContain(told);
+    }
+  });
+
+  test('is well-formed, and draws each plot with a title and a description', () => {
+    const page = pageOf(aRecord());
+    expect(elementsOf(page)).toContain('svg');
+    for (const plot of plots) {
+      const drawn = page.slice(page.indexOf(`<figure class="plot`), page.length);
+      const figure = drawn.slice(drawn.indexOf(`id="${plot}"`));
+      const end = figure.indexOf('</figure>');
+      expect(figure.slice(0, end), plot).toMatch(/<title id="[^"]+">[^<]+<\/title>/);
+      expect(figure.slice(0, end), plot).toMatch(/<desc id="[^"]+">[^<]+at most/);
+      expect(figure.slice(0, end), plot).toMatch(/<path class="(line|area) c\d[^>]*d="M[\d.]+ /);
+    }
+    expect(plotsOf(aRecord()).map(({ id }) => id)).toEqual(plots);
+  });
+
+  test('has the real sale beside ours, and all that it takes to run it again', () => {
+    const record = aRecord();
+    const page = pageOf(record, { showUpShare: { unit: 'of 1', text: 'how many come at all' } });
+    for (const told of ['1,300,000', '5 min 5 s', 'how many come at all', 'of 1']) {
+      expect(page).toContain(told);
+    }
+    const { plan, machine, versions, engine } = record;
+    for (const told of [
+      plan.command,
+      String(plan.seed),
+      machine.cpu,
+      versions.node,
+      engine.redis,
+    ]) {
+      expect(page).toContain(told);
+    }
+  });
+
+  test('lets no text out of its place, whatever a title or an engine says', () => {
+    const hostile = `</script><img src=x onerror="alert('1')">&amp;\0`;
+    const kept = new Set(['format', 'ledger', 'point', 'startedAt']);
+    const poison = (value: unknown, key = ''): unknown => {
+      if (typeof value === 'string') return kept.has(key) ? value : hostile;
+      if (Array.isArray(value)) return value.map((item) => poison(item));
+      if (typeof value !== 'object' || value === null) return value;
+      const named = key === 'refused' || key === 'figures' || key === 'parameters';
+      return Object.fromEntries(
+        Object.entries(value).map(([k, v]) => [named ? `${hostile}${k}` : k, poison(v, k)]),
+      );
+    };
+    const page = pageOf(poison(brokenRecord()) as SpikeRecord);
+    expect(elementsOf(page)).not.toContain('img');
+    expect(page.match(/<\/script>/g)).toHaveLength(1);
+    expect(page).not.toContain('\0');
+  });
+
+  test('of an invalid run says so first and by how much, and gives no result', () => {
+    const page = pageOf(invalidRecord());
+    expect(page).toMatch(
+      /class="verdict invalid"[\s\S]*not a result: requests left up to 2.31 s late/,
+    );
+    expect(page).toContain('None of it is a result');
+    for (const heading of ['All units taken after', '<h2>Latency', '<h2>Beside', '<h2>Refusals']) {
+      expect(page).not.toContain(heading);
+    }
+    expect(pageOf(aRecord())).toContain('<h2>Latency');
+  });
+
+  test('of a broken promise names the point, the promise and the order', () => {
+    const page = pageOf(brokenRecord());
+    expect(page).toContain('The auditor found 1 breach at (A) (promise 1).');
+    expect(page).toMatch(/<code>ord_0_feed<\/code>: a unit was sold twice/);
+  });
+
+  test('of a run that saw nothing of the engine draws what there is', () => {
+    const timeline = aRecord().timeline.map((moment) => ({ ...moment, engine: undefined }));
+    const page = pageOf(aRecord({ timeline }));
+    elementsOf(page);
+    expect(page.match(/Nothing was seen of this/g)).toHaveLength(5);
+    expect(elementsOf(pageOf(aRecord({ timeline: [], latency: {} })))).not.toContain('path data');
+  });
+});
+
+describe('a long timeline', () => {
+  test('is drawn in fewer steps: counts add up, and the worst latency stays', () => {
+    const { timeline } = aRecord();
+    const few = thinned(timeline, 50);
+    expect(few.length).toBeLessThanOrEqual(50);
+    const sum = (moments: typeof timeline) => moments.reduce((n, { sent }) => n + sent, 0);
+    const span = (moments: typeof timeline) => moments.reduce((n, { stepMs }) => n + stepMs, 0);
+    const worst = (moments: typeof timeline) =>
+      Math.max(...moments.map(({ latency }) => latency.buy_accepted?.p99 ?? 0));
+    expect([sum(few), span(few), worst(few)]).toEqual([
+      sum(timeline),
+      span(timeline),
+      worst(timeline),
+    ]);
+  });
+});
+
+describe('the record of a run', () => {
+  test('comes back from its file as it went in', () => {
+    const file = join(folder, 'run.json');
+    for (const record of [aRecord(), invalidRecord(), brokenRecord()]) {
+      writeRecord(record, file);
+      expect(readRecord(file)).toEqual(record);
+    }
+    expectTypeOf<z.output<typeof recordSchema>>().toEqualTypeOf<SpikeRecord>();
+  });
+
+  test('is refused in one line that says why when it is missing, damaged or none of ours', () => {
+    const file = join(folder, 'other.json');
+    const refusal = (text: string) => {
+      writeFileSync(file, text);
+      try {
+        readRecord(file);
+      } catch (error) {
+        if (error instanceof RecordFileError) return error.message;
+      }
+      throw new Error('was not refused');
+    };
+    expect(() => readRecord(join(folder, 'none.json'))).toThrow(
+      /none\.json cannot be read: ENOENT/,
+    );
+    expect(refusal('{"a":')).toContain('it is not JSON');
+    expect(refusal('{"figures":[]}')).toContain('no record of a spike: it names no format');
+    expect(refusal('{"format":"other/2"}')).toContain('its format is "other/2"');
+    expect(refusal('null')).toContain('it names no format');
+    const damaged = { ...aRecord(), outcome: { ...aRecord().outcome, accepted: 'many' } };
+    expect(refusal(JSON.stringify(damaged))).toContain('damaged: outcome.accepted');
+    expect(refusal('{"format":"flashdrop-spike/1"}')).not.toContain('\n');
+  });
+});
+
+describe('two runs beside each other', () => {
+  function compared(a: SpikeRecord, b: SpikeRecord): string {
+    const [fileA, fileB] = [join(folder, 'a.json'), join(folder, 'b.json')];
+    writeRecord(a, fileA);
+    writeRecord(b, fileB);
+    return compare(fileA, fileB);
+  }
+  const { outcome } = aRecord();
+
+  test('are told with the ratio of each main figure', () => {
+    const twice = aRecord({ outcome: { ...outcome, acceptedPerSecondPeak: 2 * 1_388 } });
+    const text = compared(aRecord(), twice);
+    expect(text).toContain('Same scenario, parameters, configuration and machine.');
+    expect(text).toMatch(/peak accepted a second +1,388 +2,776 +2\.00/);
+    expect(text).toMatch(/all units taken after +6\.82 s +6\.82 s +1\.00/);
+    expect(text).not.toContain('WARNING');
+  });
+
+  test('say first what was not alike, and warn when that decides', () => {
+    const { plan, machine } = aRecord();
+    const seed = compared(aRecord(), aRecord({ plan: { ...plan, seed: 8 } }));
+    expect(seed).toMatch(/Not run alike:[\s\S]*seed +20121221 +8[\s\S]*B ÷ A/);
+    expect(seed).not.toContain('WARNING');
+    const scale = compared(
+      aRecord(),
+      aRecord({ plan: { ...plan, scale: 1 }, machine: { ...machine, cores: 8 } }),
+    );
+    expect(scale).toContain('WARNING  Not comparable: scale, cores differ.');
+  });
+
+  test('warn of a run that is invalid or broke a promise', () => {
+    const text = compared(invalidRecord(), brokenRecord());
+    expect(text).toContain('WARNING  A is invalid: its figures are no result.');
+    expect(text).toContain('WARNING  B broke a promise.');
+  });
+
+  test('leave a ratio out where there is none', () => {
+    const unsold = aRecord({ outcome: { ...outcome, allAcceptedAtMs: undefined } });
+    expect(compared(unsold, aRecord())).toMatch(/all units taken after +– +6\.82 s +–/);
+  });
+});
+
+describe('the summary in the terminal', () => {
+  test('tells what the run came to, the figures, the verdict and where the report is', () => {
+    const text = summaryOf(aRecord(), { report: 'r.html', json: 'r.json' });
+    expect(text).toContain('CLEAN  All 5,000 units were taken 6.82 s after the opening.');
+    expect(text).toMatch(/Buy, accepted +5,000 +6\.1 ms +24 ms +71 ms/);
+    expect(text).toMatch(/Units +50,000 +5,000/);
+    expect(text).toMatch(/ok {3}A +promise 1 /);
+    expect(text).toMatch(/report {2}r\.html\njson {4}r\.json\n$/);
+  });
+
+  test('of an invalid run gives no figures, and hides no breach', () => {
+    const text = summaryOf({ ...invalidRecord(), verdict: brokenRecord().verdict }, {});
+    expect(text).toMatch(/INVALID RUN {2}This run is not a result: .*2\.31 s late/);
+    expect(text).not.toMatch(/p99\.9|peak/);
+    expect(text).toContain('BREACH of promise 1 at (A), order ord_0_feed: a unit was sold twice');
+  });
+
+  test('says 99.96 % where a few of many are missing, never 100', () => {
+    const { pacing } = aRecord();
+    const text = summaryOf(aRecord({ pacing: { ...pacing, scheduled: 10_000, sent: 9_999 } }), {});
+    expect(text).toContain('(99.99 %)');
+  });
+});
+
+test('the file that is written is the page', async () => {
+  const { writeReport } = await import('../../loadtest/report/html.ts');
+  const file = join(folder, 'run.html');
+  writeReport(aRecord(), file);
+  expect(readFileSync(file, 'utf8')).toBe(pageOf(aRecord()));
+});
