@@ -1,6 +1,5 @@
 import type { Book } from './crowd.ts';
-
-export type SeenOrder = { id: string; buyer: string; state: string };
+import type { SeenOrder } from './merchant.ts';
 
 export type Verdict = { figures: Record<string, number>; breaches: string[] };
 

@@ -1,29 +1,33 @@
 import { request } from 'undici';
-import type { SeenOrder } from './judge.ts';
+import type { Sources } from './auditor/sources.ts';
 
-export type AuditReport = {
-  clean: boolean;
-  settled: boolean;
-  checks: {
-    promise: number;
-    title: string;
-    ok: boolean;
-    figures: Record<string, number>;
-    findings: string[];
-  }[];
+/** An order as the merchant's list has it; `amount` in minor units. */
+export type SeenOrder = {
+  id: string;
+  buyer: string;
+  state: string;
+  quantity: number;
+  amount: number;
 };
 
-export type Merchant = {
-  /** Creates and publishes a drop that opens at once; gives its id. */
-  openDrop(options: { sku: string; units: number }): Promise<string>;
+export type DropWish = {
+  sku: string;
+  units: number;
+  title?: string;
+  /** When it opens, ms since the epoch; at once when it is not given. */
+  startsAt?: number;
+};
+
+export type Merchant = Sources & {
+  /** Creates and publishes a drop; gives its id. */
+  openDrop(wish: DropWish): Promise<string>;
   /** Tokens of buyers who can pay for a unit. */
   gatherCrowd(size: number): Promise<{ buyer: string; token: string }[]>;
   /** Units that lanes or ledger still hold, or that only one of them knows to be sold. */
   unsettled(drop: string): Promise<number>;
-  orders(drop: string): Promise<SeenOrder[]>;
-  audit(drop: string): Promise<AuditReport>;
 };
 
+export const unitAmount = 199_900;
 const tokensAtOnce = 1_000;
 const openMs = 24 * 3_600_000;
 
@@ -46,14 +50,11 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
   }
 
   return {
-    async openDrop({ sku, units }) {
-      const now = Date.now();
+    async openDrop({ sku, units, title = 'Sell-out', startsAt = Date.now() }) {
       const created = await call('POST', '/v1/drops', {
-        title: 'Sell-out',
-        currency: 'CNY',
-        startsAt: new Date(now).toISOString(),
-        endsAt: new Date(now + openMs).toISOString(),
-        items: [{ sku, title: 'Phone', unitAmount: 199_900, allotment: units, perBuyer: 1 }],
+        ...{ title, currency: 'CNY', startsAt: new Date(startsAt).toISOString() },
+        endsAt: new Date(startsAt + openMs).toISOString(),
+        items: [{ sku, title: 'Phone', unitAmount, allotment: units, perBuyer: 1 }],
       });
       const { id } = JSON.parse(created) as { id: string };
       await call('POST', `/v1/drops/${id}/publish`);
@@ -90,10 +91,23 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
       return rows.map((row) => {
         const cells = row.split(',');
         const cell = (name: string) => cells[names.indexOf(name)] ?? '';
-        return { id: cell('order'), buyer: cell('buyer'), state: cell('state') };
+        return {
+          ...{ id: cell('order'), buyer: cell('buyer'), state: cell('state') },
+          ...{ quantity: Number(cell('quantity')), amount: Number(cell('amount')) },
+        };
       });
     },
 
-    audit: async (drop) => JSON.parse(await call('GET', `/v1/drops/${drop}/audit`)) as AuditReport,
+    async report(drop) {
+      return JSON.parse(await call('GET', `/v1/drops/${drop}/report`));
+    },
+
+    async movements(buyers) {
+      const text = await call('POST', '/demo/statements', { buyers });
+      return (JSON.parse(text) as { movements: Awaited<ReturnType<Sources['movements']>> })
+        .movements;
+    },
+
+    audit: async (drop) => JSON.parse(await call('GET', `/v1/drops/${drop}/audit`)),
   };
 }

@@ -35,6 +35,15 @@ export type Entry = {
 /** Money that comes into a buyer's wallet; `reference` makes it come once. */
 export type TopUp = { buyer: string; currency: string; amount: number; reference: string };
 
+/** Money taken from a buyer's wallet (`capture`) or given back (`refund`), in minor units. */
+export type Movement = {
+  buyer: string;
+  kind: 'capture' | 'refund';
+  reference: string;
+  amount: number;
+  currency: string;
+};
+
 export type Accounts = ReturnType<typeof openAccounts>;
 
 /** The owner of the account from which top-ups come; its balance is what was ever topped up, negated. */
@@ -170,7 +179,12 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     return { sum: total?.sum ?? 0, accounts: total?.accounts ?? 0, drifted };
   }
 
-  return { lock, post, topUp, topUpAll, balance, ofOwner, entries, trialBalance };
+  /** What moved between buyers' wallets and merchants, for many buyers: the wallet's own book. */
+  async function statements(buyers: readonly string[]): Promise<Movement[]> {
+    return await database.query<Movement>(statementsSql, [buyers]);
+  }
+
+  return { lock, post, topUp, topUpAll, balance, ofOwner, entries, statements, trialBalance };
 }
 
 function buyerRef({ buyer, currency }: TopUp): AccountRef {
@@ -229,3 +243,13 @@ const driftSql = `
     on d.id = a.id
   where a.balance <> coalesce(c.total, 0) - coalesce(d.total, 0)
   order by a.id limit 100`;
+
+const statementsSql = `
+  with wallets as (
+    select id, owner, currency from accounts where kind = 'buyer' and owner = any($1::text[]))
+  select owner as buyer, kind, reference, amount, currency
+  from wallets join transfers on debit_account = wallets.id where kind = 'capture'
+  union all
+  select owner, kind, reference, amount, currency
+  from wallets join transfers on credit_account = wallets.id where kind = 'refund'
+  order by buyer, kind, reference`;

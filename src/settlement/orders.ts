@@ -21,6 +21,11 @@ export type OrderView = Order & {
 export type OrderDesk = {
   /** The order as its lane has it now; as the ledger has it where no lane does. */
   read(id: string): Promise<OrderView | undefined>;
+  /**
+   * The same for those who ask again and again: a reserved order is told from its lane alone, without
+   * times and payment, so that a crowd that waits does not stand in the way of the settlement.
+   */
+  peek(id: string): Promise<OrderView | undefined>;
   /** Gives the units of a reserved order back; `refused` when it is paid. */
   cancel(
     id: string,
@@ -49,32 +54,37 @@ export function openOrderDesk(options: {
     return order;
   }
 
+  async function read(id: string): Promise<OrderView | undefined> {
+    const place = parseOrderId(id);
+    if (!place) return undefined;
+    const [held, recorded, attempts, terms] = await Promise.all([
+      find(place),
+      orders.get(id),
+      payments.ofOrder(id),
+      termsOf(place.drop),
+    ]);
+    const order = held ?? recorded;
+    if (!order || !terms) return undefined;
+    const { reservedAt, paidAt, releasedAt, refundedAt } = recorded ?? {};
+    const payment = attempts.at(-1);
+    const view = viewOf(order, terms);
+    const times = { reservedAt, paidAt, releasedAt, refundedAt };
+    for (const name of Object.keys(times) as (keyof typeof times)[]) {
+      const at = times[name];
+      if (typeof at === 'number') view[name] = at;
+    }
+    if (payment) view.payment = paymentView(payment);
+    return view;
+  }
+
   return {
-    async read(id) {
+    read,
+
+    async peek(id) {
       const place = parseOrderId(id);
       if (!place) return undefined;
-      const [held, recorded, attempts, terms] = await Promise.all([
-        find(place),
-        orders.get(id),
-        payments.ofOrder(id),
-        termsOf(place.drop),
-      ]);
-      const order = held ?? recorded;
-      if (!order || !terms) return undefined;
-      const { reservedAt, paidAt, releasedAt, refundedAt } = recorded ?? {};
-      const payment = attempts.at(-1);
-      const view: OrderView = {
-        ...bare(order),
-        sku: terms.skus[order.item] ?? '',
-        currency: terms.currency,
-      };
-      const times = { reservedAt, paidAt, releasedAt, refundedAt };
-      for (const name of Object.keys(times) as (keyof typeof times)[]) {
-        const at = times[name];
-        if (typeof at === 'number') view[name] = at;
-      }
-      if (payment) view.payment = paymentView(payment);
-      return view;
+      const [order, terms] = await Promise.all([find(place), termsOf(place.drop)]);
+      return order?.state === 'reserved' && terms ? viewOf(order, terms) : await read(id);
     },
 
     async cancel(id) {
@@ -103,6 +113,10 @@ export function openOrderDesk(options: {
       return { kind: 'refunded', order: now };
     },
   };
+}
+
+function viewOf(order: Order, terms: Terms): OrderView {
+  return { ...bare(order), sku: terms.skus[order.item] ?? '', currency: terms.currency };
 }
 
 /** Only what an order is: the ledger's rows carry more. */

@@ -4,11 +4,12 @@ import { newId } from '../../domain/ids.ts';
 import { isBuyerName, openSigner } from '../auth/buyers.ts';
 import type { AppDeps } from '../deps.ts';
 import { schemaOf } from '../schemas/contract.ts';
-import { currency, instant, iso } from '../schemas/fields.ts';
+import { currency, instant, iso, minorUnits } from '../schemas/fields.ts';
 import { topUpReference } from './wallet.ts';
 
 const lifetimeMs = 24 * 3_600_000;
 const giftAmount = 1_000_000;
+const statementsBytesMax = 262_144;
 const giftCurrency = 'CNY';
 
 const giftedCurrency = currency.default(giftCurrency);
@@ -22,7 +23,10 @@ const crowdBody = z.strictObject({
   prefix: buyerName.max(64).describe('The buyers are named by it and a number from 0'),
   count: z.int().min(1).max(1_000),
   currency: giftedCurrency,
+  amount: z.int().min(0).max(giftAmount).default(giftAmount).describe('In each wallet'),
 });
+
+const statementsBody = z.strictObject({ buyers: z.array(buyerName).min(1).max(1_000) });
 
 /** Demo mode alone has these: they let anybody be any buyer. */
 export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
@@ -34,7 +38,8 @@ export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
     { schema: tokenSchema },
     async (request, reply) => {
       const buyer = request.body.sub ?? newId('buyer');
-      const [minted] = await mint([buyer], request.body.currency);
+      const { currency } = request.body;
+      const [minted] = await mint([buyer], { currency, amount: giftAmount });
       reply.code(201).header('cache-control', 'no-store');
       return minted;
     },
@@ -44,22 +49,34 @@ export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
     '/demo/crowds',
     { schema: crowdSchema },
     async (request, reply) => {
-      const { prefix, count, currency } = request.body;
+      const { prefix, count, ...gift } = request.body;
       const buyers = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
-      const tokens = await mint(buyers, currency);
+      const tokens = await mint(buyers, gift);
       reply.code(201).header('cache-control', 'no-store');
       return { tokens };
     },
   );
 
-  async function mint(buyers: string[], currency: string) {
+  app.post<{ Body: z.infer<typeof statementsBody> }>(
+    '/demo/statements',
+    { schema: statementsSchema, bodyLimit: statementsBytesMax },
+    async (request, reply) => {
+      reply.header('cache-control', 'no-store');
+      return { movements: await ledger.accounts.statements(request.body.buyers) };
+    },
+  );
+
+  async function mint(buyers: string[], gift: { currency: string; amount: number }) {
+    const { currency, amount } = gift;
     // Once per buyer, so that asking again for a token is no way to get rich.
-    await ledger.accounts.topUpAll(
-      buyers.map((buyer) => {
-        const reference = topUpReference(buyer, `welcome ${currency}`);
-        return { buyer, currency, amount: giftAmount, reference };
-      }),
-    );
+    if (amount > 0) {
+      await ledger.accounts.topUpAll(
+        buyers.map((buyer) => {
+          const reference = topUpReference(buyer, `welcome ${currency}`);
+          return { buyer, currency, amount, reference };
+        }),
+      );
+    }
     const expiresAt = clock.now() + lifetimeMs;
     return buyers.map((buyer) => ({
       sub: buyer,
@@ -70,6 +87,26 @@ export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
 }
 
 const mintedToken = z.strictObject({ sub: z.string(), token: z.string(), expiresAt: instant });
+
+const movement = z.strictObject({
+  buyer: z.string(),
+  kind: z.enum(['capture', 'refund']),
+  reference: z.string(),
+  amount: minorUnits,
+  currency,
+});
+
+const statementsSchema = schemaOf({
+  tag: 'Demo',
+  summary: "The wallet's own book of many buyers, for whoever audits a load test",
+  body: statementsBody,
+  answers: {
+    200: {
+      description: 'What was taken from each wallet and what was given back',
+      schema: z.strictObject({ movements: z.array(movement) }),
+    },
+  },
+});
 
 const crowdSchema = schemaOf({
   tag: 'Demo',

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { parseOrderId } from '../../domain/ids.ts';
-import type { OrderView } from '../../settlement/orders.ts';
+import type { OrderDesk, OrderView } from '../../settlement/orders.ts';
 import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { isSettled, openOrderWatch } from '../live/orders.ts';
@@ -29,9 +29,12 @@ export function orderRoutes(
     onError: (error) => log.warn({ err: error }, 'orders could not be looked at'),
   });
 
-  async function ownOrder(request: { buyer: string; params: { order: string } }) {
+  async function ownOrder(
+    request: { buyer: string; params: { order: string } },
+    look: OrderDesk['read'] = orders.peek,
+  ) {
     const { order } = request.params;
-    const view = parseOrderId(order) ? await orders.read(order) : undefined;
+    const view = parseOrderId(order) ? await look(order) : undefined;
     if (view?.buyer !== request.buyer) throw new Problem('unknown_order');
     return view as OrderView;
   }
@@ -73,7 +76,7 @@ export function orderRoutes(
   app.post<OrderPath>(
     '/v1/orders/:order/payment',
     { schema: schemas.payment, onRequest },
-    async (request) => paymentJson(await ownOrder(request)),
+    async (request) => paymentJson(await ownOrder(request, orders.read)),
   );
 }
 

@@ -1,0 +1,220 @@
+import type { SeenOrder } from '../merchant.ts';
+import type { Breach, Verdict } from '../spike/record.ts';
+import type { BookHead } from './book.ts';
+import { type Clients, readBooks } from './clients.ts';
+import type { AuditReport, Sources } from './sources.ts';
+
+type Point = Verdict['points'][number];
+
+const buyersAtOnce = 1_000;
+const breachesShownMax = 1_000;
+
+const titles: Record<Point['point'], { promise: number; title: string }> = {
+  A: { promise: 1, title: 'available + held + sold = allotment, and no more paid than there was' },
+  B: { promise: 5, title: 'each order has exactly one end' },
+  C: {
+    promise: 4,
+    title: "captured less refunded is the price of what a buyer paid for, in the wallet's own book",
+  },
+  D: { promise: 7, title: 'nobody is above the limit' },
+  E: {
+    promise: 2,
+    title: 'every acknowledged order is in the ledger, and none is there that nobody asked for',
+  },
+  F: { promise: 3, title: 'the same key got the same bytes' },
+  audit: { promise: 10, title: "the engine's own audit is clean and settled" },
+};
+
+/**
+ * Judges a sale that has settled, from what its clients saw and what the engine's routes and the
+ * wallet's own book say. It takes no part in the load and trusts no figure of it.
+ */
+export async function auditSale(options: {
+  head: BookHead;
+  /** Files of BookLine, one JSON document a line. */
+  books: string[];
+  sources: Sources;
+}): Promise<Verdict> {
+  const { head, sources } = options;
+  const clients = await readBooks(options.books);
+  const orders = await sources.orders(head.drop);
+  const movements = await moved(sources, clients, orders);
+  const judged = [
+    judgeStock(head, orders, await sources.report(head.drop)),
+    judgeEnds(orders, clients),
+    judgeMoney(orders, movements),
+    judgeLimits(head, orders),
+    judgeLedger(head, orders, clients),
+    { figures: { lines: clients.lines }, breaches: clients.breaches },
+    judgeOwnAudit(await sources.audit(head.drop)),
+  ];
+  const names = Object.keys(titles) as Point['point'][];
+  const points = names.map((point, n): Point => {
+    const { figures, breaches } = judged[n] as Judged;
+    const shown = { ...figures, breaches: breaches.length };
+    return { point, ...titles[point], ok: breaches.length === 0, figures: shown };
+  });
+  const breaches = judged.flatMap((one) => one.breaches).slice(0, breachesShownMax);
+  return { clean: points.every(({ ok }) => ok), points, breaches };
+}
+
+type Judged = { figures: Record<string, number>; breaches: Breach[] };
+
+/** Collects a point's breaches under its promise. */
+function openPoint(point: Point['point']) {
+  const breaches: Breach[] = [];
+  const { promise } = titles[point];
+  return {
+    breaches,
+    add: (text: string, order?: string) => breaches.push({ point, promise, order, text }),
+  };
+}
+
+function judgeStock(
+  head: BookHead,
+  orders: SeenOrder[],
+  report: Awaited<ReturnType<Sources['report']>>,
+): Judged {
+  const { breaches, add } = openPoint('A');
+  let sold = 0;
+  for (const item of report.items) {
+    sold += item.sold;
+    for (const [n, lane] of [item, ...item.lanes].entries()) {
+      const { available, held, sold: gone, allotment } = lane;
+      const where = n === 0 ? 'the item' : `lane ${n - 1}`;
+      if (Math.min(available, held, gone) < 0) add(`${where} has a figure below zero`);
+      if (available + held + gone !== allotment) {
+        add(`${where}: ${available} + ${held} + ${gone} is not ${allotment}`);
+      }
+    }
+  }
+  const paid = orders.filter(({ state }) => state === 'paid');
+  if (paid.length > head.units) {
+    const over = paid.at(head.units);
+    add(`${paid.length} orders are paid of ${head.units} units`, over?.id);
+  }
+  if (paid.length !== sold) add(`${paid.length} orders are paid, the lanes sold ${sold}`);
+  return { figures: { units: head.units, sold, paid: paid.length }, breaches };
+}
+
+function judgeEnds(orders: SeenOrder[], clients: Clients): Judged {
+  const { breaches, add } = openPoint('B');
+  const counts: Record<string, number> = {};
+  const ids = new Set<string>();
+  for (const { id, state } of orders) {
+    counts[state] = (counts[state] ?? 0) + 1;
+    if (ids.has(id)) add(`${id} is listed twice`, id);
+    ids.add(id);
+    if (state === 'reserved') add(`${id} is still reserved`, id);
+    const seen = clients.acknowledged.get(id)?.lastSeen;
+    if (seen === 'paid' && state === 'released') add(`${id} was seen paid and is released`, id);
+  }
+  return { figures: counts, breaches };
+}
+
+function judgeMoney(orders: SeenOrder[], movements: Map<string, number>): Judged {
+  const { breaches, add } = openPoint('C');
+  const owed = new Map<string, { amount: number; order: string }>();
+  for (const { id, buyer, state, amount } of orders) {
+    const before = owed.get(buyer)?.amount ?? 0;
+    owed.set(buyer, { amount: before + (state === 'paid' ? amount : 0), order: id });
+  }
+  let captured = 0;
+  for (const [buyer, amount] of movements) {
+    captured += amount;
+    const due = owed.get(buyer);
+    if (amount === (due?.amount ?? 0)) continue;
+    add(`${buyer} was charged ${amount} for paid orders of ${due?.amount ?? 0}`, due?.order);
+  }
+  for (const [buyer, { amount, order }] of owed) {
+    if (amount > 0 && !movements.has(buyer))
+      add(`${buyer} was charged nothing for ${amount}`, order);
+  }
+  return { figures: { captured, chargedBuyers: movements.size }, breaches };
+}
+
+function judgeLimits(head: BookHead, orders: SeenOrder[]): Judged {
+  const { breaches, add } = openPoint('D');
+  const owned = new Map<string, number>();
+  for (const { id, buyer, state, quantity } of orders) {
+    if (state !== 'paid' && state !== 'reserved') continue;
+    const count = (owned.get(buyer) ?? 0) + quantity;
+    owned.set(buyer, count);
+    if (count > head.perBuyer) add(`${buyer} has ${count} units, ${head.perBuyer} allowed`, id);
+  }
+  return { figures: { owners: owned.size }, breaches };
+}
+
+function judgeLedger(head: BookHead, orders: SeenOrder[], clients: Clients): Judged {
+  const { breaches, add } = openPoint('E');
+  const listed = new Map(orders.map((order) => [order.id, order]));
+  const crowds = new Map(head.crowds.map(({ prefix, count }) => [prefix, count]));
+  /** A buyer of the crowd is named by a prefix and a number below its count. */
+  const isOfCrowd = (buyer: string) => {
+    const digits = /\d+$/.exec(buyer)?.[0] ?? '';
+    const count = crowds.get(buyer.slice(0, buyer.length - digits.length)) ?? 0;
+    return digits !== '' && Number(digits) < count;
+  };
+  for (const [id, { buyer }] of clients.acknowledged) {
+    const order = listed.get(id);
+    if (!order) add(`${id} was acknowledged to ${buyer} and is in no list`, id);
+    else if (order.buyer !== buyer) add(`${id} of ${buyer} is listed as ${order.buyer}'s`, id);
+  }
+  for (const { id, buyer } of orders) {
+    if (!isOfCrowd(buyer)) add(`${id} belongs to ${buyer}, who is not of the crowd`, id);
+    else if (!clients.acknowledged.has(id) && !clients.unsure.has(buyer)) {
+      add(`${id} exists, and ${buyer} was never told of it`, id);
+    }
+  }
+  const figures = {
+    acknowledged: clients.acknowledged.size,
+    listed: orders.length,
+    unsureBuyers: clients.unsure.size,
+  };
+  return { figures, breaches };
+}
+
+function judgeOwnAudit(report: AuditReport): Judged {
+  const { breaches, add } = openPoint('audit');
+  for (const { promise, findings, ok, title } of report.checks) {
+    for (const text of findings.length > 0 || ok ? findings : [title]) {
+      add(text);
+      Object.assign(breaches.at(-1) as Breach, { promise, order: /ord_\w+[\w-]*/.exec(text)?.[0] });
+    }
+  }
+  if (!report.settled) add('the audit saw orders still in motion');
+  else if (!report.clean && breaches.length === 0) add('the audit is not clean');
+  return { figures: { checks: report.checks.length }, breaches };
+}
+
+/** Captured less refunded for every buyer who may have paid. */
+async function moved(
+  sources: Sources,
+  clients: Clients,
+  orders: SeenOrder[],
+): Promise<Map<string, number>> {
+  const asked = new Set([...clients.unsure, ...orders.map(({ buyer }) => buyer)]);
+  for (const { buyer } of clients.acknowledged.values()) asked.add(buyer);
+  const buyers = [...asked];
+  const sums = new Map<string, number>();
+  for (let at = 0; at < buyers.length; at += buyersAtOnce) {
+    for (const { buyer, kind, amount } of await sources.movements(
+      buyers.slice(at, at + buyersAtOnce),
+    )) {
+      sums.set(buyer, (sums.get(buyer) ?? 0) + (kind === 'capture' ? amount : -amount));
+    }
+  }
+  return sums;
+}
+
+/** A verdict in lines: each point with its figures, then what was broken and whose. */
+export function describe(verdict: Verdict): string[] {
+  const lines = verdict.points.map(({ point, promise, title, ok, figures }) => {
+    const parts = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+    return `${ok ? 'ok  ' : 'FAIL'} ${point} (promise ${promise}) ${title}: ${parts.join(', ')}`;
+  });
+  for (const { point, promise, order, text } of verdict.breaches.slice(0, 20)) {
+    lines.push(`BREACH of promise ${promise} (${point})${order ? ` ${order}` : ''}: ${text}`);
+  }
+  return lines;
+}

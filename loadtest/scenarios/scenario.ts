@@ -1,0 +1,11 @@
+import type { RealSale } from '../spike/record.ts';
+import type { Parameters } from '../workload/parameters.ts';
+
+/** A sale to replay. Figures of the real one are the press'; the crowd's curves are assumptions. */
+export type Scenario = {
+  name: string;
+  title: string;
+  story: string;
+  real?: RealSale;
+  parameters: Partial<Parameters>;
+};

@@ -1,0 +1,142 @@
+import { setPriority } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
+import { request } from 'undici';
+import { openBook } from './book.ts';
+import { pace } from './pacer.ts';
+import type { Parameters } from './parameters.ts';
+import { type Buyer, type Goods, openPeople } from './people.ts';
+import { drawSchedule, type Group } from './schedule.ts';
+import { openTally, type Step } from './tally.ts';
+import { openWire } from './wire.ts';
+
+// One process of the crowd: it gathers its buyers' tokens, waits for the word, and keeps to its
+// schedule. It tells the conductor what happened step by step; its book goes to a file.
+
+export type Order =
+  | {
+      kind: 'gather';
+      address: string;
+      seed: number;
+      parameters: Parameters;
+      groups: Group[];
+      book: string;
+      stepMs: number;
+    }
+  /** When the drop opens, on this machine's clock (ms since the epoch). */
+  | { kind: 'go'; opensAt: number; goods: Goods }
+  | { kind: 'stop' };
+
+export type Word =
+  | { kind: 'ready'; scheduled: number }
+  | { kind: 'steps'; steps: Step[]; open: number }
+  | { kind: 'done' }
+  | { kind: 'failed'; reason: string };
+
+const tellMs = 500;
+const groupsAtOnce = 4;
+/** How long the crowd may go on with what it began; who waits for a unit longer goes home. */
+const tailMsMax = 15_000;
+const priority = -10;
+
+const tell = (word: Word) => process.send?.(word);
+let go: ((order: Extract<Order, { kind: 'go' }>) => void) | undefined;
+let stopped = false;
+
+process.on('message', (order: Order) => {
+  if (order.kind === 'stop') stopped = true;
+  else if (order.kind === 'go') go?.(order);
+  else run(order).catch((error: Error) => tell({ kind: 'failed', reason: error.message }));
+});
+process.on('disconnect', () => process.exit());
+
+async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
+  const { address, parameters, groups, seed, stepMs } = plan;
+  const buyers = await gather(address, groups);
+  const schedule = drawSchedule(seed, parameters, groups);
+  const opening = Promise.withResolvers<Extract<Order, { kind: 'go' }>>();
+  go = opening.resolve;
+  tell({ kind: 'ready', scheduled: schedule.times.length });
+  const { opensAt, goods } = await opening.promise;
+  try {
+    // A saturated engine must not take the time that the schedule needs.
+    setPriority(priority);
+  } catch {
+    // Only a privileged user may; the figures of pacing tell whether it mattered.
+  }
+
+  const offset = Date.now() - performance.now();
+  const now = () => performance.now() + offset - opensAt;
+  const tally = openTally({ stepMs, now });
+  const book = openBook(plan.book);
+  const { hostname, port, host } = new URL(address);
+  const wire = openWire({
+    ...{ host: hostname, port: Number(port), connectionsMax: parameters.connections },
+    timeoutMs: parameters.patienceMs,
+  });
+  const people = openPeople({
+    ...{ wire, host, goods, seed, parameters, tally, now, write: book.write },
+    buyerOf: (index) => buyers.get(index) as Buyer,
+    stream: (order, token) => follow(address, order, token),
+  });
+  const telling = setInterval(() => {
+    tell({ kind: 'steps', steps: tally.take(), open: people.open() });
+  }, tellMs);
+  const pacer = pace({
+    times: schedule.times,
+    now,
+    fire(index, dueMs) {
+      tally.scheduled(dueMs);
+      people.act(schedule.acts[index] as number, schedule.buyers[index] as number, dueMs);
+    },
+  });
+  const watching = setInterval(() => stopped && pacer.stop(), 100);
+  await pacer.done;
+  const endBy = performance.now() + tailMsMax;
+  while (people.open() > 0 && !stopped && performance.now() < endBy) await wait(50);
+  people.stop();
+  clearInterval(telling);
+  clearInterval(watching);
+  wire.close();
+  await book.close();
+  tell({ kind: 'steps', steps: tally.take(true), open: 0 });
+  tell({ kind: 'done' });
+}
+
+/** The tokens of this process' buyers, and money for those who are to have some. */
+async function gather(address: string, groups: Group[]): Promise<Map<number, Buyer>> {
+  const buyers = new Map<number, Buyer>();
+  const todo = [...groups];
+  async function take(): Promise<void> {
+    for (let group = todo.pop(); group; group = todo.pop()) {
+      const { prefix, count, first, kind } = group;
+      const { statusCode, body } = await request(`${address}/demo/crowds`, {
+        method: 'POST',
+        headersTimeout: 120_000,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ prefix, count, ...(kind === 'short' ? { amount: 0 } : {}) }),
+      });
+      const text = await body.text();
+      if (statusCode !== 201) throw new Error(`the engine mints no tokens: ${statusCode} ${text}`);
+      const { tokens } = JSON.parse(text) as { tokens: { sub: string; token: string }[] };
+      for (const [n, { sub, token }] of tokens.entries()) {
+        buyers.set(first + n, { name: sub, token, isBot: kind === 'bots' });
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: groupsAtOnce }, take));
+  return buyers;
+}
+
+/** Reads an order's stream to its end; the state it told last. */
+async function follow(address: string, order: string, token: string): Promise<string | undefined> {
+  try {
+    const { body } = await request(`${address}/v1/orders/${order}/stream`, {
+      headers: { authorization: `Bearer ${token}` },
+      bodyTimeout: tailMsMax,
+    });
+    const text = await body.text();
+    return [...text.matchAll(/"state":"(\w+)"/g)].at(-1)?.[1];
+  } catch {
+    return undefined;
+  }
+}

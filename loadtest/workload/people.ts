@@ -1,0 +1,198 @@
+import type { BookLine } from '../auditor/book.ts';
+import type { Parameters } from './parameters.ts';
+import { openRandom, type Random } from './random.ts';
+import { kinds } from './schedule.ts';
+import type { Tally } from './tally.ts';
+import type { Wire, WireAnswer } from './wire.ts';
+
+export type Goods = { drop: string; sku: string };
+export type Buyer = { name: string; token: string; isBot: boolean };
+
+type Pressing = {
+  buyer: Buyer;
+  key: string;
+  request: string;
+  random: Random;
+  tries: number;
+  ackedAt: number;
+  followed: boolean;
+};
+
+const followMs = { first: 1_000, factor: 1.7, most: 8_000, looks: 12 };
+const stateOf = /"state":"(\w+)"/;
+const idOf = /"id":"([^"]+)"/;
+const codeOf = /"code":"(\w+)"/;
+const orderOf = /"order":"([^"]+)"/;
+
+/**
+ * What each buyer does on being told something. Follow-ups are part of the behaviour and not of the
+ * schedule; their latency, too, counts from when the buyer meant to act.
+ */
+export function openPeople(options: {
+  wire: Wire;
+  host: string;
+  goods: Goods;
+  seed: number;
+  parameters: Parameters;
+  tally: Tally;
+  buyerOf(index: number): Buyer;
+  write(line: BookLine): void;
+  /** Follows an order live until the stream ends; gives the last state it told. */
+  stream(order: string, token: string): Promise<string | undefined>;
+  now(): number;
+}) {
+  const { wire, goods, parameters, tally, buyerOf, write, now } = options;
+  const look = `GET /v1/drops/${goods.drop} HTTP/1.1\r\nhost: ${options.host}\r\n\r\n`;
+  const body = JSON.stringify({ sku: goods.sku, quantity: 1, payment: { method: 'wallet' } });
+  let open = 0;
+  let presses = 0;
+  let stopped = false;
+
+  function after(ms: number, act: (dueMs: number) => void): void {
+    open += 1;
+    const dueMs = now() + ms;
+    setTimeout(() => {
+      open -= 1;
+      if (!stopped) act(dueMs);
+    }, ms);
+  }
+
+  function ask(request: string, onAnswer: (answer: WireAnswer | undefined) => void): void {
+    open += 1;
+    tally.current().sent += 1;
+    wire.send(request, (answer) => {
+      open -= 1;
+      onAnswer(answer);
+    });
+  }
+
+  function lookAtCard(dueMs: number): void {
+    ask(look, (answer) => {
+      tally.current().looks += 1;
+      if (answer?.status === 200) tally.answered('look', dueMs);
+    });
+  }
+
+  function press(index: number, dueMs: number): void {
+    const buyer = buyerOf(index);
+    presses += 1;
+    const key = buyer.isBot ? `bot-${index}-${presses}` : `press-${index}`;
+    const random = openRandom(options.seed, index + 0x40000000);
+    const request =
+      `POST /v1/drops/${goods.drop}/orders HTTP/1.1\r\nhost: ${options.host}\r\n` +
+      `authorization: Bearer ${buyer.token}\r\nidempotency-key: ${key}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const pressing: Pressing = {
+      ...{ buyer, key, request, random, tries: 0, ackedAt: Number.POSITIVE_INFINITY },
+      followed: false,
+    };
+    tap(pressing, dueMs);
+    if (!buyer.isBot && random.next() < parameters.doubleTap) {
+      after(20 + 180 * random.next(), (due) => tap(pressing, due));
+    }
+  }
+
+  function tap(pressing: Pressing, dueMs: number): void {
+    const sentAt = now();
+    pressing.tries += 1;
+    ask(pressing.request, (answer) => told(pressing, { answer, dueMs, sentAt }));
+  }
+
+  function told(
+    pressing: Pressing,
+    { answer, dueMs, sentAt }: { answer: WireAnswer | undefined; dueMs: number; sentAt: number },
+  ): void {
+    const { buyer, key } = pressing;
+    const base = { at: Date.now(), buyer: buyer.name, key };
+    if (answer?.status === 202) {
+      tally.answered('buy_accepted', dueMs);
+      if (answer.replayed) tally.current().replayed += 1;
+      else tally.current().accepted += 1;
+      pressing.ackedAt = Math.min(pressing.ackedAt, now());
+      write({ ...base, kind: 'ack', replayed: answer.replayed, body: answer.body });
+      follow(pressing, answer.body);
+      return;
+    }
+    const code = answer ? (codeOf.exec(answer.body)?.[1] ?? `http_${answer.status}`) : 'no_answer';
+    tally.refused(code);
+    if (answer) tally.answered('buy_refused', dueMs);
+    const isLoose = !answer || answer.status === 503 || answer.status === 429;
+    if (!answer || code === 'outcome_unknown') {
+      const order = answer && orderOf.exec(answer.body)?.[1];
+      write({ ...base, kind: 'unknown', ...(order ? { order } : {}) });
+    } else if (!isLoose && sentAt > pressing.ackedAt) {
+      write({ ...base, kind: 'refused_after_ack', code });
+    }
+    if (buyer.isBot || pressing.ackedAt < now() || pressing.tries > parameters.retries) return;
+    const comesBack = code === 'all_held' && pressing.random.next() < parameters.comeBack;
+    if (!isLoose && !comesBack && code !== 'drop_not_open') return;
+    // Told to wait, or not told at all: a moment more, so that those held up together part.
+    const waitMs = answer ? (answer.retryAfter ?? 1) * 1_000 : 500;
+    after(waitMs * (1 + pressing.random.next() / 2), (due) => tap(pressing, due));
+  }
+
+  function follow(pressing: Pressing, answer: string): void {
+    const order = idOf.exec(answer)?.[1];
+    if (pressing.followed || order === undefined) return;
+    pressing.followed = true;
+    const { buyer, random } = pressing;
+    const seen = (state: string) =>
+      write({ kind: 'seen', at: Date.now(), buyer: buyer.name, order, state });
+    const drawn = random.next();
+    if (drawn < parameters.cancel) {
+      cancel(buyer, order);
+    } else if (drawn < parameters.cancel + parameters.stream) {
+      open += 1;
+      options.stream(order, buyer.token).then((state) => {
+        open -= 1;
+        if (state) seen(state);
+      });
+    } else {
+      poll({ buyer, order, seen, waitMs: followMs.first * (0.5 + random.next()), looks: 1 });
+    }
+  }
+
+  function cancel(buyer: Buyer, order: string): void {
+    const request =
+      `POST /v1/orders/${order}/cancel HTTP/1.1\r\nhost: ${options.host}\r\n` +
+      `authorization: Bearer ${buyer.token}\r\ncontent-length: 0\r\n\r\n`;
+    const dueMs = now();
+    ask(request, (answer) => answer && tally.answered('cancel', dueMs));
+  }
+
+  function poll(one: {
+    buyer: Buyer;
+    order: string;
+    waitMs: number;
+    looks: number;
+    seen(state: string): void;
+  }): void {
+    const request =
+      `GET /v1/orders/${one.order} HTTP/1.1\r\nhost: ${options.host}\r\n` +
+      `authorization: Bearer ${one.buyer.token}\r\n\r\n`;
+    after(one.waitMs, (dueMs) => {
+      ask(request, (answer) => {
+        if (answer) tally.answered('poll', dueMs);
+        const state = answer?.status === 200 ? stateOf.exec(answer.body)?.[1] : undefined;
+        if (state) one.seen(state);
+        if (state !== undefined && state !== 'reserved') return;
+        if (one.looks >= followMs.looks) return;
+        const waitMs = Math.min(one.waitMs * followMs.factor, followMs.most);
+        poll({ ...one, waitMs, looks: one.looks + 1 });
+      });
+    });
+  }
+
+  return {
+    act(kind: number, buyer: number, dueMs: number): void {
+      if (kind === kinds.look) lookAtCard(dueMs);
+      else press(buyer, dueMs);
+    },
+    /** Requests and intentions that are still open. */
+    open: () => open,
+    /** From now on nobody begins anything more. */
+    stop(): void {
+      stopped = true;
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import type { Action } from '../spike/record.ts';
+
+/** What happened in one step of the run, as a load process tells it. Latencies are in ms. */
+export type Step = {
+  /** Position of the step: it begins `step * stepMs` after the opening, or before it. */
+  step: number;
+  scheduled: number;
+  sent: number;
+  accepted: number;
+  replayed: number;
+  looks: number;
+  refused: Record<string, number>;
+  latencies: Partial<Record<Action, Float32Array>>;
+  /** How late each scheduled request left. */
+  behind: Float32Array;
+};
+
+type Open = Omit<Step, 'latencies' | 'behind'> & {
+  latencies: Partial<Record<Action, number[]>>;
+  behind: number[];
+};
+
+/** Counts by step of the run; `now` is ms since the opening. */
+export function openTally(options: { stepMs: number; now(): number }) {
+  const { stepMs, now } = options;
+  const open = new Map<number, Open>();
+
+  function at(time: number): Open {
+    const step = Math.floor(time / stepMs);
+    let entry = open.get(step);
+    if (!entry) {
+      const counts = { scheduled: 0, sent: 0, accepted: 0, replayed: 0, looks: 0 };
+      entry = { step, ...counts, refused: {}, latencies: {}, behind: [] };
+      open.set(step, entry);
+    }
+    return entry;
+  }
+
+  return {
+    current: () => at(now()),
+    scheduled(dueMs: number): void {
+      const entry = at(now());
+      at(dueMs).scheduled += 1;
+      entry.behind.push(now() - dueMs);
+    },
+    answered(action: Action, dueMs: number): void {
+      const time = now();
+      const entry = at(time);
+      entry.latencies[action] ??= [];
+      entry.latencies[action].push(time - dueMs);
+    },
+    refused(code: string): void {
+      const { refused } = at(now());
+      refused[code] = (refused[code] ?? 0) + 1;
+    },
+    /** The steps that have ended, or all of them; each is given once, late additions as new ones. */
+    take(all = false): Step[] {
+      const current = Math.floor(now() / stepMs);
+      const taken: Step[] = [];
+      for (const [step, entry] of open) {
+        if (!all && step >= current) continue;
+        open.delete(step);
+        const latencies = Object.fromEntries(
+          Object.entries(entry.latencies).map(([name, values]) => [
+            name,
+            Float32Array.from(values),
+          ]),
+        );
+        taken.push({ ...entry, latencies, behind: Float32Array.from(entry.behind) });
+      }
+      return taken;
+    },
+  };
+}
+
+export type Tally = ReturnType<typeof openTally>;

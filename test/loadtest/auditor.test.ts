@@ -1,0 +1,182 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { auditSale } from '../../loadtest/auditor/auditor.ts';
+import type { BookLine } from '../../loadtest/auditor/book.ts';
+import { type Merchant, openMerchant, unitAmount } from '../../loadtest/merchant.ts';
+import type { Verdict } from '../../loadtest/spike/record.ts';
+import { laneKey } from '../../src/inventory/keys.ts';
+import { accountKey } from '../../src/ledger/accounts.ts';
+import { startTestEngine, type TestEngine } from '../support/engine.ts';
+import { eventually } from '../support/eventually.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+
+let engine: TestEngine;
+let address: string;
+let redis: Redis;
+let folder: string;
+beforeAll(async () => {
+  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), settings: { demo: true } });
+  address = await engine.serve();
+  redis = new Redis(sharedRedisUrl());
+  folder = mkdtempSync(join(tmpdir(), 'flashdrop-auditor-'));
+});
+afterAll(async () => {
+  redis?.disconnect();
+  rmSync(folder, { recursive: true, force: true });
+  await engine?.stop();
+});
+
+let crowds = 0;
+
+type Sale = {
+  drop: string;
+  merchant: Merchant;
+  merchantId: string;
+  prefix: string;
+  lines: BookLine[];
+  order(n: number): string;
+  stockKey: string;
+};
+
+/** Buyers press once each; their book is written; `before` may plant something before they do. */
+async function aSale(
+  options: { units: number; buyers: number },
+  before?: (sale: Sale) => Promise<unknown>,
+): Promise<Sale> {
+  const { id: merchantId, apiKey } = await engine.merchant();
+  const merchant = openMerchant({ address, merchantKey: apiKey });
+  const drop = await merchant.openDrop({ sku: 'phone', units: options.units });
+  crowds += 1;
+  const lines: BookLine[] = [];
+  const sale: Sale = {
+    ...{ drop, merchant, merchantId, prefix: `c${crowds}-`, lines },
+    order: (n) => JSON.parse((lines[n] as Extract<BookLine, { kind: 'ack' }>).body).id,
+    stockKey: laneKey(engine.namespace, { drop, lane: 0 }, 'stock'),
+  };
+  await before?.(sale);
+  for (let n = 0; n < options.buyers; n += 1) {
+    const buyer = `${sale.prefix}${n}`;
+    await engine.fund(buyer);
+    const answer = await engine.app.inject({
+      method: 'POST',
+      url: `/v1/drops/${drop}/orders`,
+      headers: { ...engine.buyer(buyer), 'idempotency-key': 'k' },
+      payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+    });
+    const base = { at: Date.now(), buyer, key: 'k' };
+    if (answer.statusCode === 202) {
+      lines.push({ ...base, kind: 'ack', replayed: false, body: answer.body });
+    }
+  }
+  await eventually(async () => (await merchant.unsettled(drop)) === 0);
+  return sale;
+}
+
+function judge(sale: Sale, units: number): Promise<Verdict> {
+  const file = join(folder, `${sale.drop}.ndjson`);
+  writeFileSync(file, sale.lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const crowd = [{ prefix: sale.prefix, count: 100 }];
+  return auditSale({
+    head: { drop: sale.drop, sku: 'phone', units, unitAmount, perBuyer: 1, crowds: crowd },
+    books: [file],
+    sources: sale.merchant,
+  });
+}
+
+/** The points that do not hold. */
+function broken(verdict: Verdict): string[] {
+  return verdict.points.filter(({ ok }) => !ok).map(({ point }) => point);
+}
+
+test('a sale in which nothing went wrong is found clean, with its figures', async () => {
+  const verdict = await judge(await aSale({ units: 3, buyers: 5 }), 3);
+  expect(verdict).toMatchObject({ clean: true, breaches: [] });
+  expect(verdict.points.map(({ point }) => point).join('')).toBe('ABCDEFaudit');
+  expect(verdict.points[0]?.figures).toMatchObject({ units: 3, sold: 3, paid: 3 });
+});
+
+test('a planted oversell is caught, and an order too many is named', async () => {
+  const sale = await aSale({ units: 2, buyers: 4 }, ({ stockKey }) => {
+    return redis.hincrby(stockKey, 'available:0', 2);
+  });
+  const verdict = await judge(sale, 2);
+  expect(broken(verdict)).toContain('A');
+  const breach = verdict.breaches.find(({ point, order }) => point === 'A' && order);
+  expect(breach).toMatchObject({ promise: 1, text: '4 orders are paid of 2 units' });
+  expect(breach?.order).toMatch(/^ord_/);
+});
+
+test('a planted double capture is caught in the wallet, and its order is named', async () => {
+  const sale = await aSale({ units: 2, buyers: 2 });
+  const buyer = `${sale.prefix}0`;
+  const refs = [
+    { kind: 'buyer' as const, owner: buyer, currency: 'CNY' },
+    { kind: 'merchant' as const, owner: sale.merchantId, currency: 'CNY' },
+  ];
+  await engine.ledger.database.transaction(async (query) => {
+    const locked = await engine.ledger.accounts.lock(query, refs);
+    const [debit, credit] = refs.map((ref) => locked.get(accountKey(ref))?.id as number);
+    await engine.ledger.accounts.post(query, [
+      { kind: 'capture', reference: `${buyer} again`, debit, credit, amount: unitAmount } as never,
+    ]);
+  });
+  const verdict = await judge(sale, 2);
+  expect(broken(verdict)).toContain('C');
+  const breach = verdict.breaches.find(({ point }) => point === 'C');
+  expect(breach).toMatchObject({ promise: 4, order: sale.order(0) });
+});
+
+test('a planted lost order is caught, and named', async () => {
+  const sale = await aSale({ units: 3, buyers: 2 });
+  const lost = sale.order(1);
+  await engine.ledger.database.query('delete from orders where id = $1', [lost]);
+  const verdict = await judge(sale, 3);
+  expect(broken(verdict)).toContain('E');
+  const breach = verdict.breaches.find(({ point }) => point === 'E');
+  expect(breach).toMatchObject({ promise: 2, order: lost });
+});
+
+test('an order that nobody was told of is caught', async () => {
+  const sale = await aSale({ units: 3, buyers: 2 });
+  const untold = sale.order(1);
+  sale.lines.pop();
+  const verdict = await judge(sale, 3);
+  expect(broken(verdict)).toEqual(['E']);
+  expect(verdict.breaches[0]).toMatchObject({ promise: 2, order: untold });
+  const { buyer, key } = { buyer: `${sale.prefix}1`, key: 'k' };
+  sale.lines.push({ kind: 'unknown', at: Date.now(), buyer, key });
+  expect(broken(await judge(sale, 3))).toEqual([]);
+});
+
+test('other bytes under the same key, and a refusal after a 202, are caught', async () => {
+  const sale = await aSale({ units: 3, buyers: 1 });
+  const first = sale.lines[0] as Extract<BookLine, { kind: 'ack' }>;
+  const { buyer, key, at } = first;
+  sale.lines.push({ ...first, replayed: true, body: first.body.replace('199900', '199901') });
+  sale.lines.push({ kind: 'refused_after_ack', at, buyer, key, code: 'sold_out' });
+  const verdict = await judge(sale, 3);
+  expect(broken(verdict)).toEqual(['F']);
+  expect(verdict.breaches).toHaveLength(2);
+  for (const breach of verdict.breaches) {
+    expect(breach).toMatchObject({ promise: 3, order: sale.order(0) });
+  }
+});
+
+test('an order seen paid that is released, and a buyer above the limit, are caught', async () => {
+  const sale = await aSale({ units: 3, buyers: 2 });
+  const [first, second] = [sale.order(0), sale.order(1)];
+  const { database } = engine.ledger;
+  await database.query("update orders set state = 'released' where id = $1", [first]);
+  await database.query('update orders set buyer = $2 where id = $1', [second, `${sale.prefix}0`]);
+  const at = Date.now();
+  sale.lines.push({ kind: 'seen', at, buyer: `${sale.prefix}0`, order: first, state: 'paid' });
+  const ends = (await judge(sale, 3)).breaches.filter(({ point }) => point === 'B');
+  expect(ends).toEqual([expect.objectContaining({ promise: 5, order: first })]);
+  await database.query("update orders set state = 'paid' where id = $1", [first]);
+  const limits = (await judge(sale, 3)).breaches.filter(({ point }) => point === 'D');
+  expect(limits).toHaveLength(1);
+  expect(limits[0]).toMatchObject({ promise: 7 });
+});
