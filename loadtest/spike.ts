@@ -1,11 +1,11 @@
-import { writeFileSync } from 'node:fs';
-import { describe } from './auditor/auditor.ts';
-import { compareRecords, readRecord } from './report/compare.ts';
+import { compare } from './report/compare.ts';
 import { writeReport } from './report/html.ts';
+import { writeRecord } from './report/record-file.ts';
 import { summaryOf } from './report/summary.ts';
 import { openTerminal } from './report/terminal.ts';
 import { conduct } from './spike/conduct.ts';
 import { readSpikeCommand, type SpikeOptions } from './spike/options.ts';
+import { parameterTable } from './workload/parameters.ts';
 
 /** How a run ended, for shells. */
 const exitCodes = { clean: 0, broken: 1, misused: 2, invalid: 3, failed: 4 } as const;
@@ -23,38 +23,39 @@ async function main(args: string[]): Promise<number> {
       process.stderr.write('spike: --help tells what is understood\n');
       return exitCodes.misused;
     case 'compare':
-      return compare(command.files);
+      return tellDifference(command.files);
     case 'run':
       return run(command.options);
   }
 }
 
 async function run(options: SpikeOptions): Promise<number> {
-  const terminal = openTerminal({ stream: process.stdout, units: options.parameters.units });
-  terminal.phase(`${options.scenario.title}, scale ${options.scale}, seed ${options.seed}`);
+  const { scenario, parameters, scale, seed, json, report } = options;
+  const terminal = openTerminal({ units: parameters.units });
+  terminal.say(`${scenario.title}, scale ${scale}, seed ${seed}`);
   try {
     const record = await conduct(options, terminal);
-    terminal.close();
-    if (options.json) writeFileSync(options.json, `${JSON.stringify(record, undefined, 1)}\n`);
-    writeReport(record, options.report);
-    for (const line of [...summaryOf(record), ...describe(record.verdict)]) say(line);
-    say(`report: ${options.report}${options.json ? `, record: ${options.json}` : ''}`);
+    terminal.end();
+    if (json) writeRecord(record, json);
+    writeReport(record, report, assumptions());
+    say(summaryOf(record, { report, ...(json ? { json } : {}) }));
     if (!record.verdict.clean) return exitCodes.broken;
     return record.pacing.valid ? exitCodes.clean : exitCodes.invalid;
   } catch (error) {
-    terminal.close();
+    terminal.end();
     process.stderr.write(`spike: ${(error as Error).message}\n`);
     return exitCodes.failed;
   }
 }
 
-function compare(files: [string, string]): number {
+function assumptions(): Parameters<typeof writeReport>[2] {
+  const entries = Object.entries(parameterTable);
+  return Object.fromEntries(entries.map(([name, { unit, why }]) => [name, { unit, text: why }]));
+}
+
+function tellDifference([a, b]: [string, string]): number {
   try {
-    const [a, b] = files.map(readRecord) as [
-      ReturnType<typeof readRecord>,
-      ReturnType<typeof readRecord>,
-    ];
-    for (const line of compareRecords(a, b)) say(line);
+    say(compare(a, b));
     return exitCodes.clean;
   } catch (error) {
     process.stderr.write(`spike: ${(error as Error).message}\n`);

@@ -206,15 +206,3 @@ async function moved(
   }
   return sums;
 }
-
-/** A verdict in lines: each point with its figures, then what was broken and whose. */
-export function describe(verdict: Verdict): string[] {
-  const lines = verdict.points.map(({ point, promise, title, ok, figures }) => {
-    const parts = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
-    return `${ok ? 'ok  ' : 'FAIL'} ${point} (promise ${promise}) ${title}: ${parts.join(', ')}`;
-  });
-  for (const { point, promise, order, text } of verdict.breaches.slice(0, 20)) {
-    lines.push(`BREACH of promise ${promise} (${point})${order ? ` ${order}` : ''}: ${text}`);
-  }
-  return lines;
-}

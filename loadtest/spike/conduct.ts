@@ -8,16 +8,14 @@ import { auditSale } from '../auditor/auditor.ts';
 import { type EngineProcess, startEngine } from '../engine.ts';
 import { type Merchant, openMerchant, unitAmount } from '../merchant.ts';
 import { openProbe } from '../probe/probe.ts';
+import type { Terminal } from '../report/terminal.ts';
 import { openCrowd } from './crowd.ts';
 import { openMerge } from './merge.ts';
 import type { SpikeOptions } from './options.ts';
-import type { Moment, SpikeRecord } from './record.ts';
+import type { SpikeRecord } from './record.ts';
 
 /** What a run tells while it goes on. */
-export type Progress = {
-  phase(text: string): void;
-  moments(moments: Moment[]): void;
-};
+export type Progress = Pick<Terminal, 'phase' | 'moment'>;
 
 /** Why a run came to nothing: told in one line. */
 export class SpikeError extends Error {}
@@ -35,7 +33,7 @@ export async function conduct(options: SpikeOptions, progress: Progress): Promis
   let engine: EngineProcess | undefined;
   try {
     if (!options.target) {
-      progress.phase('starting an engine of its own');
+      progress.phase('start');
       engine = await startEngine({ data: join(folder, 'data'), port: await freePort() });
     }
     return await replay({ options, progress, folder, engine });
@@ -60,7 +58,7 @@ async function replay(run: {
   const merchant = openMerchant({ address, merchantKey });
   const { units, people, bots, leadMs } = parameters;
   const merge = openMerge({ stepMs, units });
-  progress.phase(`gathering ${people} people and their money`);
+  progress.phase('gather', `${people} people and their money`);
   const crowd = openCrowd({
     ...{ address, seed, parameters, processes, folder, stepMs },
     onSteps: (steps) => steps.forEach(merge.add),
@@ -70,25 +68,30 @@ async function replay(run: {
     const opensAt = Date.now() + leadMs + marginMs;
     const drop = await merchant.openDrop({ sku, units, title: scenario.title, startsAt: opensAt });
     crowd.go({ opensAt, goods: { drop, sku } });
-    progress.phase(`the crowd waits for the opening, ${Math.round(leadMs / 1_000)} s from now`);
+    progress.phase('wait', `${Math.round(leadMs / 1_000)} s`);
+    const opening = setTimeout(() => progress.phase('sale'), opensAt - Date.now());
     const probe = openProbe({
       ...{ address, merchantKey, drop },
-      roots: { ...(engine ? { engine: engine.pid } : {}), load: process.pid },
+      enginePid: engine?.pid,
+      processes: crowd.pids.map((pid, n) => ({ name: `load ${n + 1}`, pid })),
     });
     const sampling = setInterval(async () => {
       const atMs = Date.now() - opensAt;
       merge.sample(atMs, await probe.sample());
-      progress.moments(merge.moments());
+      const last = merge.last();
+      if (last) progress.moment(last);
     }, sampleMs);
     let settledAtMs: number | undefined;
     try {
       await crowd.done;
-      progress.phase('the crowd has gone home; orders settle');
+      progress.phase('settle');
       settledAtMs = await untilSettled(merchant, { drop, opensAt });
     } finally {
       clearInterval(sampling);
+      clearTimeout(opening);
+      probe.close();
     }
-    progress.phase('the auditor judges');
+    progress.phase('audit');
     const verdict = await auditSale({
       head: {
         ...{ drop, sku, units, unitAmount, perBuyer: 1 },
@@ -103,11 +106,17 @@ async function replay(run: {
       scenario: { name, title, real },
       parameters,
       plan: { scale, speed, seed, processes: crowd.pids.length, command: options.command },
-      engine: { url: address, own: engine !== undefined },
+      engine: {
+        ...{ url: address, own: engine !== undefined, apiProcesses: undefined },
+        // An engine of the run's own embeds both; of another's its public routes tell nothing.
+        ...(engine
+          ? { redis: 'embedded', ledger: 'embedded' as const }
+          : { redis: 'not told', ledger: 'unknown' as const }),
+      },
       machine: machine(),
-      versions: { flashdrop: version(), node: process.version },
+      versions: { flashdrop: version(), node: process.version, redis: 'not told' },
       startedAt,
-      sale: { drop, units, buyers: people + bots },
+      sale: { drop, units, buyers: people + bots, appointments: 0, importMs: undefined },
       pacing: merge.pacing(planned),
       outcome: merge.outcome(settledAtMs),
       timeline: merge.moments(),

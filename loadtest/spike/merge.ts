@@ -58,6 +58,12 @@ export function openMerge(options: { stepMs: number; units: number }) {
   return {
     add,
     moments,
+    /** The latest step that all processes have told of. */
+    last(): Moment | undefined {
+      const latest = [...steps.keys()].reduce((high, step) => Math.max(high, step), -Infinity);
+      const merged = steps.get(latest - 2);
+      return merged && momentOf(merged);
+    },
     sample(atMs: number, engine: EngineMoment | undefined): void {
       at(Math.floor(atMs / stepMs)).engine = engine;
     },

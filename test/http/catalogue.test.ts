@@ -120,6 +120,7 @@ describe('the OpenAPI document', () => {
         'POST /v1/wallet/topups',
         'POST /demo/tokens',
         'POST /demo/crowds',
+        'POST /demo/statements',
       ].sort(),
     );
   });
