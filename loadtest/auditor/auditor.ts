@@ -42,7 +42,7 @@ export async function auditSale(options: {
   const judged = [
     judgeStock(head, orders, await sources.report(head.drop)),
     judgeEnds(orders, clients),
-    judgeMoney(orders, movements),
+    judgeMoney(head, orders, movements),
     judgeLimits(head, orders),
     judgeLedger(head, orders, clients),
     { figures: { lines: clients.lines }, breaches: clients.breaches },
@@ -57,6 +57,13 @@ export async function auditSale(options: {
   const breaches = judged.flatMap((one) => one.breaches).slice(0, breachesShownMax);
   return { clean: points.every(({ ok }) => ok), points, breaches };
 }
+
+/** A released order may still be paid: a late capture takes its unit again. */
+const cannotFollow: Record<string, string[]> = {
+  paid: ['reserved', 'released'],
+  released: ['reserved'],
+  refunded: ['reserved', 'paid', 'released'],
+};
 
 type Judged = { figures: Record<string, number>; breaches: Breach[] };
 
@@ -79,6 +86,11 @@ function judgeStock(
   let sold = 0;
   for (const item of report.items) {
     sold += item.sold;
+    if (item.allotment !== head.units) add(`the item has ${item.allotment} units of ${head.units}`);
+    for (const name of ['available', 'held', 'sold', 'allotment'] as const) {
+      const sum = item.lanes.reduce((total, lane) => total + lane[name], 0);
+      if (sum !== item[name]) add(`the lanes have ${sum} ${name}, the item ${item[name]}`);
+    }
     for (const [n, lane] of [item, ...item.lanes].entries()) {
       const { available, held, sold: gone, allotment } = lane;
       const where = n === 0 ? 'the item' : `lane ${n - 1}`;
@@ -89,12 +101,15 @@ function judgeStock(
     }
   }
   const paid = orders.filter(({ state }) => state === 'paid');
-  if (paid.length > head.units) {
-    const over = paid.at(head.units);
-    add(`${paid.length} orders are paid of ${head.units} units`, over?.id);
+  let units = 0;
+  let over: string | undefined;
+  for (const { id, quantity } of paid) {
+    units += quantity;
+    if (units > head.units) over ??= id;
   }
-  if (paid.length !== sold) add(`${paid.length} orders are paid, the lanes sold ${sold}`);
-  return { figures: { units: head.units, sold, paid: paid.length }, breaches };
+  if (over) add(`${units} units are paid of ${head.units}`, over);
+  if (units !== sold) add(`${units} units are paid, the lanes sold ${sold}`);
+  return { figures: { units: head.units, sold, paid: units }, breaches };
 }
 
 function judgeEnds(orders: SeenOrder[], clients: Clients): Judged {
@@ -106,18 +121,20 @@ function judgeEnds(orders: SeenOrder[], clients: Clients): Judged {
     if (ids.has(id)) add(`${id} is listed twice`, id);
     ids.add(id);
     if (state === 'reserved') add(`${id} is still reserved`, id);
-    const seen = clients.acknowledged.get(id)?.lastSeen;
-    if (seen === 'paid' && state === 'released') add(`${id} was seen paid and is released`, id);
+    for (const seen of clients.seen.get(id) ?? []) {
+      if (cannotFollow[seen]?.includes(state)) add(`${id} was seen ${seen} and is ${state}`, id);
+    }
   }
   return { figures: counts, breaches };
 }
 
-function judgeMoney(orders: SeenOrder[], movements: Map<string, number>): Judged {
+function judgeMoney(head: BookHead, orders: SeenOrder[], movements: Map<string, number>): Judged {
   const { breaches, add } = openPoint('C');
   const owed = new Map<string, { amount: number; order: string }>();
-  for (const { id, buyer, state, amount } of orders) {
+  for (const { id, buyer, state, quantity } of orders) {
     const before = owed.get(buyer)?.amount ?? 0;
-    owed.set(buyer, { amount: before + (state === 'paid' ? amount : 0), order: id });
+    const price = head.unitAmount * quantity;
+    owed.set(buyer, { amount: before + (state === 'paid' ? price : 0), order: id });
   }
   let captured = 0;
   for (const [buyer, amount] of movements) {

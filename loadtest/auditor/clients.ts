@@ -4,12 +4,14 @@ import type { Breach } from '../spike/record.ts';
 import type { BookLine } from './book.ts';
 
 /** An order as its client knows it. */
-export type Acknowledged = { buyer: string; body: string; lastSeen: string | undefined };
+export type Acknowledged = { buyer: string; key: string };
 
 /** The clients' books, read whole: what was promised to whom. */
 export type Clients = {
   /** By order id. */
   acknowledged: Map<string, Acknowledged>;
+  /** Every state in which a client saw an order, by order id. */
+  seen: Map<string, Set<string>>;
   /** Buyers who had no answer to a Buy, and so may have an order that they do not know of. */
   unsure: Set<string>;
   lines: number;
@@ -18,9 +20,10 @@ export type Clients = {
 
 /** Reads the books and judges point F in passing: the same key always got the same bytes. */
 export async function readBooks(files: string[]): Promise<Clients> {
-  const clients: Clients = { acknowledged: new Map(), unsure: new Set(), lines: 0, breaches: [] };
-  const keys = new Map<string, { body: string; order: string }>();
-  const ends = new Map<string, string>();
+  const clients: Clients = {
+    ...{ acknowledged: new Map(), seen: new Map(), unsure: new Set(), lines: 0, breaches: [] },
+  };
+  const keys = new Map<string, { body: string; order: string; firsts: number }>();
   for (const file of files) {
     for await (const text of createInterface({ input: createReadStream(file) })) {
       if (text === '') continue;
@@ -28,33 +31,48 @@ export async function readBooks(files: string[]): Promise<Clients> {
       read(JSON.parse(text) as BookLine);
     }
   }
-  for (const [order, state] of ends) {
-    const known = clients.acknowledged.get(order);
-    if (known) known.lastSeen = state;
-  }
   return clients;
 
   function read(line: BookLine): void {
     if (line.kind === 'unknown') clients.unsure.add(line.buyer);
-    else if (line.kind === 'seen') ends.set(line.order, line.state);
+    else if (line.kind === 'seen') see(line.order, line.state);
     else if (line.kind === 'ack') acknowledge(line);
     else {
       const first = keys.get(`${line.buyer} ${line.key}`);
-      const text = `${line.buyer} was told ${line.code} under a key that had been acknowledged`;
-      clients.breaches.push({ point: 'F', promise: 3, order: first?.order, text });
+      add(
+        `${line.buyer} was told ${line.code} under a key that had been acknowledged`,
+        first?.order,
+      );
     }
   }
 
-  function acknowledge({ buyer, key, body }: Extract<BookLine, { kind: 'ack' }>): void {
+  function see(order: string, state: string): void {
+    const states = clients.seen.get(order);
+    if (states) states.add(state);
+    else clients.seen.set(order, new Set([state]));
+  }
+
+  function acknowledge(line: Extract<BookLine, { kind: 'ack' }>): void {
+    const { buyer, key, body, replayed } = line;
     const order = (JSON.parse(body) as { id: string }).id;
     const name = `${buyer} ${key}`;
-    const first = keys.get(name);
-    if (!first) {
-      keys.set(name, { body, order });
-      clients.acknowledged.set(order, { buyer, body, lastSeen: undefined });
-    } else if (first.body !== body) {
-      const text = `${buyer} got two answers for one key: ${first.body} and ${body}`;
-      clients.breaches.push({ point: 'F', promise: 3, order: first.order, text });
+    const known = keys.get(name) ?? { body, order, firsts: 0 };
+    keys.set(name, known);
+    if (known.body !== body) {
+      add(`${buyer} got two answers for one key: ${known.body} and ${body}`, known.order);
     }
+    if (!replayed) known.firsts += 1;
+    // One of the answers may be lost on its way, so a key may have no first answer in the book.
+    if (!replayed && known.firsts === 2)
+      add(`${buyer} got a replay that was not called one`, order);
+    const owner = clients.acknowledged.get(order);
+    if (!owner) clients.acknowledged.set(order, { buyer, key });
+    else if (owner.buyer !== buyer || owner.key !== key) {
+      add(`${buyer} was given the order of another key, of ${owner.buyer}`, order);
+    }
+  }
+
+  function add(text: string, order: string | undefined): void {
+    clients.breaches.push({ point: 'F', promise: 3, order, text });
   }
 }

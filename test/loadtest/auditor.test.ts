@@ -105,7 +105,7 @@ test('a planted oversell is caught, and an order too many is named', async () =>
   const verdict = await judge(sale, 2);
   expect(broken(verdict)).toContain('A');
   const breach = verdict.breaches.find(({ point, order }) => point === 'A' && order);
-  expect(breach).toMatchObject({ promise: 1, text: '4 orders are paid of 2 units' });
+  expect(breach).toMatchObject({ promise: 1, text: '4 units are paid of 2' });
   expect(breach?.order).toMatch(/^ord_/);
 });
 
@@ -179,4 +179,24 @@ test('an order seen paid that is released, and a buyer above the limit, are caug
   const limits = (await judge(sale, 3)).breaches.filter(({ point }) => point === 'D');
   expect(limits).toHaveLength(1);
   expect(limits[0]).toMatchObject({ promise: 7 });
+});
+
+test('one order under two keys, an unmarked replay, and a sight that a later one hides, are caught', async () => {
+  const sale = await aSale({ units: 3, buyers: 1 });
+  const first = sale.lines[0] as Extract<BookLine, { kind: 'ack' }>;
+  const order = sale.order(0);
+  const added = async (...lines: BookLine[]) => {
+    const verdict = await judge({ ...sale, lines: [first, ...lines] }, 3);
+    return verdict.breaches.filter(({ point }) => point !== 'audit');
+  };
+  expect(await added({ ...first, replayed: true })).toEqual([]);
+  const f = expect.objectContaining({ point: 'F', promise: 3, order });
+  expect(await added({ ...first, key: 'k2' })).toEqual([f]);
+  expect(await added({ ...first })).toEqual([f]);
+  await engine.ledger.database.query("update orders set state = 'released' where id = $1", [order]);
+  const { at, buyer } = first;
+  const seen = (state: string): BookLine => ({ kind: 'seen', at, buyer, order, state });
+  expect(await added(seen('paid'), seen('released'))).toContainEqual(
+    expect.objectContaining({ point: 'B', promise: 5, order }),
+  );
 });
