@@ -76,7 +76,7 @@ describe('a database shared with another process', () => {
   });
 
   test('rolls back what a process had begun when it dies, and what it was waiting for', async () => {
-    const { other, end } = share();
+    const { other, end } = share({ idleMsMax: 60_000 }); // Not the idle limit's doing.
     const first = await standing(other);
     const second = other.transaction((query) => query('insert into kept values (3)'));
     second.catch(() => {});
