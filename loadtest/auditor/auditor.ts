@@ -2,19 +2,22 @@ import type { SeenOrder } from '../merchant.ts';
 import type { Breach, Verdict } from '../spike/record.ts';
 import type { BookHead } from './book.ts';
 import { type Clients, readBooks } from './clients.ts';
-import type { AuditReport, Sources } from './sources.ts';
+import type { AuditReport, Movement, Sources } from './sources.ts';
 
 type Point = Verdict['points'][number];
 
 const buyersAtOnce = 1_000;
 const breachesShownMax = 1_000;
+/** An order's id, also within a payment's reference. */
+const orderPattern = /ord_[a-z0-9]{12}_\d{1,2}_[A-Za-z0-9_-]{22}/;
 
 const titles: Record<Point['point'], { promise: number; title: string }> = {
   A: { promise: 1, title: 'available + held + sold = allotment, and no more paid than there was' },
   B: { promise: 5, title: 'each order has exactly one end' },
   C: {
     promise: 4,
-    title: "captured less refunded is the price of what a buyer paid for, in the wallet's own book",
+    title:
+      "captured less refunded is the price of a paid order and else nothing, in the wallet's own book",
   },
   D: { promise: 7, title: 'nobody is above the limit' },
   E: {
@@ -38,7 +41,7 @@ export async function auditSale(options: {
   const { head, sources } = options;
   const clients = await readBooks(options.books);
   const orders = await sources.orders(head.drop);
-  const movements = await moved(sources, clients, orders);
+  const movements = await moved({ sources, drop: head.drop }, clients, orders);
   const judged = [
     judgeStock(head, orders, await sources.report(head.drop)),
     judgeEnds(orders, clients),
@@ -128,26 +131,32 @@ function judgeEnds(orders: SeenOrder[], clients: Clients): Judged {
   return { figures: counts, breaches };
 }
 
-function judgeMoney(head: BookHead, orders: SeenOrder[], movements: Map<string, number>): Judged {
+/** Order by order; a capture that names no order is held against its buyer. */
+function judgeMoney(head: BookHead, orders: SeenOrder[], movements: Movement[]): Judged {
   const { breaches, add } = openPoint('C');
-  const owed = new Map<string, { amount: number; order: string }>();
-  for (const { id, buyer, state, quantity } of orders) {
-    const before = owed.get(buyer)?.amount ?? 0;
-    const price = head.unitAmount * quantity;
-    owed.set(buyer, { amount: before + (state === 'paid' ? price : 0), order: id });
-  }
+  const kept = new Map<string, number>();
+  const ordersOf = new Map<string, string>();
   let captured = 0;
-  for (const [buyer, amount] of movements) {
-    captured += amount;
-    const due = owed.get(buyer);
-    if (amount === (due?.amount ?? 0)) continue;
-    add(`${buyer} was charged ${amount} for paid orders of ${due?.amount ?? 0}`, due?.order);
+  let refunded = 0;
+  for (const { buyer, kind, reference, amount } of movements) {
+    const order = orderPattern.exec(reference)?.[0] ?? buyer;
+    kept.set(order, (kept.get(order) ?? 0) + (kind === 'capture' ? amount : -amount));
+    if (kind === 'capture') captured += amount;
+    else refunded += amount;
   }
-  for (const [buyer, { amount, order }] of owed) {
-    if (amount > 0 && !movements.has(buyer))
-      add(`${buyer} was charged nothing for ${amount}`, order);
+  for (const { id, buyer, state, quantity } of orders) {
+    ordersOf.set(buyer, id);
+    const due = state === 'paid' ? head.unitAmount * quantity : 0;
+    const amount = kept.get(id) ?? 0;
+    kept.delete(id);
+    if (amount !== due) add(`${buyer} was charged ${amount} for ${id}, due is ${due}`, id);
   }
-  return { figures: { captured, chargedBuyers: movements.size }, breaches };
+  for (const [owner, amount] of kept) {
+    if (amount === 0) continue;
+    const order = orderPattern.test(owner) ? owner : ordersOf.get(owner);
+    add(`${owner} was charged ${amount} for what is in no list`, order);
+  }
+  return { figures: { captured, refunded, movements: movements.length }, breaches };
 }
 
 function judgeLimits(head: BookHead, orders: SeenOrder[]): Judged {
@@ -196,7 +205,7 @@ function judgeOwnAudit(report: AuditReport): Judged {
   for (const { promise, findings, ok, title } of report.checks) {
     for (const text of findings.length > 0 || ok ? findings : [title]) {
       add(text);
-      Object.assign(breaches.at(-1) as Breach, { promise, order: /ord_\w+[\w-]*/.exec(text)?.[0] });
+      Object.assign(breaches.at(-1) as Breach, { promise, order: orderPattern.exec(text)?.[0] });
     }
   }
   if (!report.settled) add('the audit saw orders still in motion');
@@ -204,22 +213,25 @@ function judgeOwnAudit(report: AuditReport): Judged {
   return { figures: { checks: report.checks.length }, breaches };
 }
 
-/** Captured less refunded for every buyer who may have paid. */
+/**
+ * What moved between merchant and every buyer who may have paid; not what the payment's reference
+ * says was for another drop, since the same crowd may have been at an earlier one.
+ */
 async function moved(
-  sources: Sources,
+  { sources, drop }: { sources: Sources; drop: string },
   clients: Clients,
   orders: SeenOrder[],
-): Promise<Map<string, number>> {
+): Promise<Movement[]> {
   const asked = new Set([...clients.unsure, ...orders.map(({ buyer }) => buyer)]);
   for (const { buyer } of clients.acknowledged.values()) asked.add(buyer);
   const buyers = [...asked];
-  const sums = new Map<string, number>();
+  const movements: Movement[] = [];
+  const prefix = drop.replace('drop_', 'ord_');
   for (let at = 0; at < buyers.length; at += buyersAtOnce) {
-    for (const { buyer, kind, amount } of await sources.movements(
-      buyers.slice(at, at + buyersAtOnce),
-    )) {
-      sums.set(buyer, (sums.get(buyer) ?? 0) + (kind === 'capture' ? amount : -amount));
+    for (const movement of await sources.movements(buyers.slice(at, at + buyersAtOnce))) {
+      const order = orderPattern.exec(movement.reference)?.[0];
+      if (!order || order.startsWith(`${prefix}_`)) movements.push(movement);
     }
   }
-  return sums;
+  return movements;
 }

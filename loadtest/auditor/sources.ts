@@ -9,7 +9,15 @@ export type Sources = {
   }>;
   audit(drop: string): Promise<AuditReport>;
   /** The wallet's own book. */
-  movements(buyers: string[]): Promise<{ buyer: string; kind: string; amount: number }[]>;
+  movements(buyers: string[]): Promise<Movement[]>;
+};
+
+/** Money that left a buyer's wallet (`capture`) or came back; `reference` is the payment's. */
+export type Movement = {
+  buyer: string;
+  kind: 'capture' | 'refund';
+  reference: string;
+  amount: number;
 };
 
 type Units = { available: number; held: number; sold: number; allotment: number };

@@ -22,7 +22,7 @@ export class SpikeError extends Error {}
 
 const sku = 'phone';
 const stepMs = 500;
-const sampleMs = 1_000;
+const sampleMs = stepMs;
 /** Between the word to go and the first scheduled act. */
 const marginMs = 1_500;
 const settleMsMax = 300_000;

@@ -43,7 +43,7 @@ type Sale = {
 
 /** Buyers press once each; their book is written; `before` may plant something before they do. */
 async function aSale(
-  options: { units: number; buyers: number },
+  options: { units: number; buyers: number; prefix?: string },
   before?: (sale: Sale) => Promise<unknown>,
 ): Promise<Sale> {
   const { id: merchantId, apiKey } = await engine.merchant();
@@ -52,7 +52,7 @@ async function aSale(
   crowds += 1;
   const lines: BookLine[] = [];
   const sale: Sale = {
-    ...{ drop, merchant, merchantId, prefix: `c${crowds}-`, lines },
+    ...{ drop, merchant, merchantId, prefix: options.prefix ?? `c${crowds}-`, lines },
     order: (n) => JSON.parse((lines[n] as Extract<BookLine, { kind: 'ack' }>).body).id,
     stockKey: laneKey(engine.namespace, { drop, lane: 0 }, 'stock'),
   };
@@ -199,4 +199,31 @@ test('one order under two keys, an unmarked replay, and a sight that a later one
   expect(await added(seen('paid'), seen('released'))).toContainEqual(
     expect.objectContaining({ point: 'B', promise: 5, order }),
   );
+});
+
+test('the same crowd at a second drop of the same engine is judged clean', async () => {
+  const prefix = 'people0-';
+  await aSale({ units: 3, buyers: 2, prefix });
+  const verdict = await judge(await aSale({ units: 3, buyers: 2, prefix }), 3);
+  expect(verdict.breaches).toEqual([]);
+});
+
+test('a released order that was captured is caught though its buyer has a paid one nobody charged', async () => {
+  const sale = await aSale({ units: 3, buyers: 1 });
+  const id = sale.order(0);
+  const other = `${id.slice(0, -22)}${'A'.repeat(22)}`;
+  const { database } = engine.ledger;
+  await database.query(
+    `insert into orders select (jsonb_populate_record(o, jsonb_build_object('id', $2::text))).*
+     from orders o where id = $1`,
+    [id, other],
+  );
+  await database.query("update orders set state = 'released' where id = $1", [id]);
+  const verdict = await judge(sale, 3);
+  expect(
+    verdict.breaches
+      .filter(({ point }) => point === 'C')
+      .map(({ order }) => order)
+      .sort(),
+  ).toEqual([id, other].sort());
 });
