@@ -1,9 +1,10 @@
 #!lua flags=no-writes
 -- Reads a lane's figures at one instant.
--- KEYS: rules stock orders holds outbox
+-- KEYS: rules stock orders holds outbox appointments
 -- ARGV: none
--- Replies: {'done', now, version, phase, orders, holds, dueAt, backlog, lastEvent, field, value...}
---   orders and holds are counts, dueAt the earliest hold's end or '', backlog the outbox' length,
+-- Replies: {'done', now, version, phase, orders, holds, dueAt, backlog, lastEvent, appointments,
+--   field, value...}
+--   orders, holds and appointments are counts, dueAt the earliest hold's end or '', backlog the outbox' length,
 --   lastEvent the id of the last entry ever added to it, then the stock's fields and values
 --   or {'missing', now} when the lane holds no rules.
 -- Invariant: writes nothing; the figures belong to one instant.
@@ -23,6 +24,7 @@ local due = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2] or ''
 local reply = {
   'done', now, rules[1], rules[2],
   redis.call('HLEN', KEYS[3]), redis.call('ZCARD', KEYS[4]), due, redis.call('XLEN', KEYS[5]), lastEvent,
+  redis.call('HGET', KEYS[6], 'count') or '0',
 }
 for _, entry in ipairs(redis.call('HGETALL', KEYS[2])) do reply[#reply + 1] = entry end
 return reply

@@ -1,9 +1,10 @@
 #!lua
 -- Brings a version of the drop's rules to a lane; the first one brings the stock with it.
 -- KEYS: rules stock
--- ARGV: version first phase startsAt endsAt holdMs lateCapture drop, then for each item:
+-- ARGV: version first phase startsAt endsAt holdMs lateCapture appointment drop, then for each item:
 --   unitAmount perBuyer allotment
---   first is '1' while the lane has never been published, else '0'; drop is JSON for the readers
+--   first is '1' while the lane has never been published, else '0'; appointment is '1'
+--   when a Buy needs one, else '0'; drop is JSON for the readers
 -- Replies: {'published', version}, {'already', version} (this version or a later one is there),
 --   {'lost'} (a lane that was published holds nothing: its data is gone, nothing is written)
 -- Invariant: stock is set once; a version is applied once and never goes back.
@@ -16,11 +17,11 @@ if not current and not first then return { 'lost' } end
 
 local rules = {
   'version', version, 'phase', ARGV[3], 'startsAt', ARGV[4], 'endsAt', ARGV[5],
-  'holdMs', ARGV[6], 'lateCapture', ARGV[7], 'drop', ARGV[8],
+  'holdMs', ARGV[6], 'lateCapture', ARGV[7], 'appointment', ARGV[8], 'drop', ARGV[9],
 }
 local stock = {}
-for i = 9, #ARGV, 3 do
-  local item = (i - 9) / 3
+for i = 10, #ARGV, 3 do
+  local item = (i - 10) / 3
   rules[#rules + 1] = 'item:' .. item
   rules[#rules + 1] = ARGV[i] .. '|' .. ARGV[i + 1]
   for _, pair in ipairs({ { 'available', ARGV[i + 2] }, { 'held', 0 }, { 'sold', 0 }, { 'allotment', ARGV[i + 2] } }) do

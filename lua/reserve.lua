@@ -1,29 +1,32 @@
 #!lua
 -- Reserves units for a batch of orders, judged in the batch's order: available -> held.
--- KEYS: rules stock orders buyers holds outbox
+-- KEYS: rules stock orders buyers holds outbox appointments
 -- ARGV: for each order: digest buyer item quantity method
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
 --   reserved|record  replayed|record  reused  sold_out|available  all_held|available|dueAt
---   buyer_limit|digest  not_open|startsAt  paused  ended  cancelled  unknown_item
+--   buyer_limit|digest  not_open|startsAt  paused  ended  cancelled  unknown_item  no_appointment
 --   or {'missing'} when the lane holds no rules.
 -- Invariant: available + held + sold = allotment; a digest is reserved once, whatever is sent.
 -- include: record
-local rulesKey, stockKey, ordersKey, buyersKey, holdsKey, outboxKey =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+-- include: appointments
+local rulesKey, stockKey, ordersKey, buyersKey, holdsKey, outboxKey, appointmentsKey =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 
-local rules = redis.call('HMGET', rulesKey, 'version', 'phase', 'startsAt', 'endsAt', 'holdMs')
+local rules = redis.call('HMGET', rulesKey, 'version', 'phase', 'startsAt', 'endsAt', 'holdMs', 'appointment')
 if not rules[1] then return { 'missing' } end
 local now = clock()
 local phase, startsAt, endsAt = rules[2], tonumber(rules[3]), tonumber(rules[4])
 local expiresAt = string.format('%.0f', now + tonumber(rules[5]))
 
-local digests, counters = {}, {}
+local digests, counters, buyers = {}, {}, {}
 for i = 1, #ARGV, 5 do
   digests[#digests + 1] = ARGV[i]
+  buyers[#buyers + 1] = ARGV[i + 1]
   counters[#counters + 1] = ARGV[i + 2] .. ':' .. ARGV[i + 1]
 end
 local known = redis.call('HMGET', ordersKey, unpack(digests))
 local owned = redis.call('HMGET', buyersKey, unpack(counters))
+local register = rules[6] == '1' and openRegister(appointmentsKey, buyers)
 
 local items, units, fresh = {}, {}, {}
 local function itemOf(index)
@@ -61,6 +64,7 @@ local function judge(n, at)
   if now < startsAt then return 'not_open|' .. rules[3] end
   local item = itemOf(index)
   if not item then return 'unknown_item' end
+  if register and not register.has(n) then return 'no_appointment' end
   local counter, wanted = counters[n], tonumber(quantity)
   local count, last = string.match(units[counter] or owned[n] or '0|', '^(%d+)|(.*)$')
   if count + wanted > item.perBuyer then return 'buyer_limit|' .. last end

@@ -15,6 +15,9 @@ export type Item = {
   perBuyer: number;
 };
 
+/** The window in which appointments are made, milliseconds since the epoch: from ≤ now < until. */
+export type AppointmentWindow = { from: number; until: number };
+
 export type Drop = {
   id: string;
   merchantId: string;
@@ -32,6 +35,8 @@ export type Drop = {
   /** What the merchant decided. `scheduled` and `open` differ by the clock alone: see dropState. */
   decision: Decision;
   items: Item[];
+  /** Set when only buyers with an appointment may buy. */
+  appointment?: AppointmentWindow | null;
 };
 
 export const decisions = ['draft', 'live', 'paused', 'ended', 'cancelled'] as const;

@@ -36,6 +36,12 @@ export const problems = {
     title: 'Top-ups are not offered here',
     detail: 'Only an engine in demo mode adds money to a wallet on request.',
   },
+  no_appointment: {
+    status: 403,
+    title: 'You have no appointment for this drop',
+    detail:
+      'Only buyers with an appointment can buy. Make one with POST /v1/drops/:drop/appointment before `until`; after it no more are made.',
+  },
   not_found: {
     status: 404,
     title: 'There is nothing at this address',
@@ -194,6 +200,8 @@ export type ProblemMembers = {
   allotment?: number;
   state?: string;
   startsAt?: string;
+  from?: string;
+  until?: string;
   requestId?: string;
   retryAfterMs?: number;
 };

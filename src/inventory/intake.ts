@@ -22,6 +22,8 @@ export type Bought =
   | { status: 'all_held'; available: number; retryAfterMs: number }
   | { status: 'buyer_limit'; holder: string | undefined }
   | { status: 'not_open'; startsAt: number; retryAfterMs: number }
+  /** The buyer has no appointment; the drop's window for making one ends at `until`. */
+  | { status: 'no_appointment'; until: number }
   | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
   /** The drop's lane has lost its data: nothing is sold before it is rebuilt. */
   | { status: 'frozen'; retryAfterMs: number }
@@ -209,6 +211,8 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
     if (!figures || figures.available >= quantity) return undefined;
     const { available, held } = figures;
     if (available + held < quantity) return { status: 'sold_out', available };
+    // To come back is no advice for a buyer without an appointment, which the lane knows.
+    if (drop.appointment) return undefined;
     return { status: 'all_held', available, retryAfterMs: retryMs };
   }
 
@@ -228,6 +232,8 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
       case 'missing':
         // The catalog had the drop a moment ago, so its lane has been emptied since.
         return { status: 'frozen', retryAfterMs: frozenRetryMs };
+      case 'no_appointment':
+        return { status: 'no_appointment', until: drop.appointment?.until ?? drop.startsAt };
       case 'sold_out':
       case 'buyer_limit':
         return reserved;

@@ -9,6 +9,7 @@ export const laneKeyNames = [
   'holds',
   'edits',
   'outbox',
+  'appointments',
 ] as const;
 export type LaneKey = (typeof laneKeyNames)[number];
 

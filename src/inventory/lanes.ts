@@ -5,6 +5,7 @@ import type { Order, ReleaseReason } from '../domain/order.ts';
 import { type LaneKey, laneKey } from './keys.ts';
 import {
   type Adjusted,
+  type Appointed,
   type Confirmed,
   type Inspected,
   type Moved,
@@ -21,6 +22,9 @@ import { defineScripts, type ScriptName, scripts, scriptText } from './scripts.t
 
 /** The most orders one script call carries: keeps a call short and Lua's unpack within its stack. */
 export const callOrdersMax = 500;
+
+/** The most buyers one call of appoint carries, for the same reasons. */
+export const callBuyersMax = 1_000;
 
 /** The largest allotment an item may come to, when created and after any adjustment. */
 export const allotmentMax = 10_000_000;
@@ -51,6 +55,8 @@ export type Lanes = {
     limit: number,
   ): Promise<{ now: number; released: number; dueAt: number | undefined }>;
   adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
+  /** Gives buyers whose home lane this is their appointments: at most callBuyersMax, each once. */
+  appoint(ref: LaneRef, buyers: string[]): Promise<Appointed[]>;
   /** Brings the drop's rules to one lane; `first` lets it bring the stock as well. */
   publish(drop: Drop, lane: number, first: boolean): Promise<'published' | 'already' | 'lost'>;
   inspect(ref: LaneRef): Promise<Inspected>;
@@ -115,6 +121,12 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       );
     },
 
+    async appoint(ref, buyers) {
+      if (buyers.length === 0) return [];
+      const [status, ...results] = (await call('appoint', ref, buyers)) as Appointed[];
+      return status === 'missing' ? buyers.map(() => 'missing') : results;
+    },
+
     async publish(drop, lane, first) {
       const args: (string | number)[] = [
         drop.version,
@@ -124,6 +136,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
         drop.endsAt,
         drop.holdMs,
         drop.lateCapture,
+        drop.appointment ? 1 : 0,
         JSON.stringify(drop),
       ];
       for (const item of drop.items) {

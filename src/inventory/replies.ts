@@ -5,6 +5,8 @@ import type { Order, OrderState, ReleaseReason } from '../domain/order.ts';
 export type Reserved =
   | { status: 'reserved' | 'replayed'; order: Order }
   | { status: 'reused' | 'paused' | 'ended' | 'cancelled' | 'unknown_item' | 'missing' }
+  /** The drop needs an appointment and the buyer has none. Final, until there is one. */
+  | { status: 'no_appointment' }
   /** Units still free, fewer than were asked for; nothing held can come back. Final. */
   | { status: 'sold_out'; available: number }
   /** Held units may come back; dueAt is when the earliest hold ends (ms since the epoch). */
@@ -12,6 +14,9 @@ export type Reserved =
   /** `holder` is the order that took the buyer to the limit, when one did. */
   | { status: 'buyer_limit'; holder: string | undefined }
   | { status: 'not_open'; startsAt: number };
+
+/** What appoint answers for one buyer; `missing` when the lane holds no rules. */
+export type Appointed = 'appointed' | 'already' | 'missing';
 
 /** What confirm, release and refund answer for one order. */
 export type Moved<Status extends string> = { status: Status; order: Order } | { status: 'unknown' };
@@ -39,6 +44,7 @@ export type Inspected =
       dueAt: number | undefined;
       backlog: number;
       lastEvent: string;
+      appointments: number;
       /** By the item's position in the drop. */
       items: Figures[];
     };
@@ -97,6 +103,7 @@ export function parseReserved(ref: LaneRef, digest: string, result: string): Res
     case 'ended':
     case 'cancelled':
     case 'unknown_item':
+    case 'no_appointment':
       return { status };
     default:
       throw new Error(`bug: reserve answered ${result}`);
@@ -146,7 +153,7 @@ export function parseAdjusted(reply: string[]): Adjusted {
 export function parseInspected(reply: (string | number)[]): Inspected {
   if (reply[0] === 'missing') return { status: 'missing', now: Number(reply[1]) };
   const items: Figures[] = [];
-  for (let at = 9; at < reply.length; at += 2) {
+  for (let at = 10; at < reply.length; at += 2) {
     const [name, index] = (reply[at] as string).split(':') as [keyof Figures, string];
     items[Number(index)] ??= { available: 0, held: 0, sold: 0, allotment: 0 };
     (items[Number(index)] as Figures)[name] = Number(reply[at + 1]);
@@ -161,6 +168,7 @@ export function parseInspected(reply: (string | number)[]): Inspected {
     dueAt: reply[6] === '' ? undefined : Number(reply[6]),
     backlog: Number(reply[7]),
     lastEvent: reply[8] as string,
+    appointments: Number(reply[9]),
     items,
   };
 }

@@ -10,7 +10,7 @@ const folder = new URL('../../lua/', import.meta.url);
  */
 export const scripts = {
   reserve: {
-    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'appointments'],
     replies: [
       'reserved',
       'replayed',
@@ -23,6 +23,7 @@ export const scripts = {
       'ended',
       'cancelled',
       'unknown_item',
+      'no_appointment',
       'missing',
     ],
   },
@@ -55,9 +56,13 @@ export const scripts = {
       'missing',
     ],
   },
+  appoint: {
+    keys: ['rules', 'appointments'],
+    replies: ['appointed', 'already', 'missing'],
+  },
   publish: { keys: ['rules', 'stock'], replies: ['published', 'already', 'lost'] },
   inspect: {
-    keys: ['rules', 'stock', 'orders', 'holds', 'outbox'],
+    keys: ['rules', 'stock', 'orders', 'holds', 'outbox', 'appointments'],
     replies: ['done', 'missing'],
   },
 } as const satisfies Record<string, { keys: readonly LaneKey[]; replies: readonly string[] }>;

@@ -34,6 +34,13 @@ const wish = fc
   .map(([buyer, habit, odd]) => ({ buyer, ...habit, ...odd }));
 type Wish = typeof wish extends fc.Arbitrary<infer T> ? T : never;
 
+// Nobody of `buyers` at first, a crowd that makes many buckets, and one call with a name twice.
+const appointed = [
+  [buyers[0], buyers[1]],
+  [buyers[2], 'dan', buyers[2]],
+  ...[0, 30, 60].map((from) => Array.from({ length: 50 }, (_, n) => `one of many ${from + n}`)),
+] as string[][];
+
 const adjustments = [
   { id: 'e1', item: 0, delta: 3, reason: 'recount' },
   { id: 'e1', item: 0, delta: 3, reason: 'a|b' },
@@ -53,6 +60,7 @@ const rules = fc.record({
   // Due at once, due while the sequence runs, or never.
   holdMs: fc.constantFrom(0, 2, farMs),
   lateCapture: fc.constantFrom('retake', 'retake', 'refund'),
+  appointment: fc.constantFrom(null, null, { from: 0, until: farMs }),
   items: fc.tuple(...[0, 1].map(() => itemRules())),
 });
 
@@ -81,13 +89,16 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const refund = picks.map((drawn) => command('refund', drawn, refundOrders));
   const sweep = fc.integer({ min: 0, max: 3 }).map((limit) => command('sweep', limit, sweepHolds));
   const adjust = fc.constantFrom(...adjustments).map((draw) => command('adjust', draw, adjustItem));
+  const appoint = fc
+    .constantFrom(...appointed)
+    .map((draw) => command('appoint', draw, appointBuyers));
   const publish = rules.map((draw) => command('publish', draw, publishRules));
   const inspect = fc.constant(command('inspect', '', inspectLane));
   const due = fc.nat(1).map((earlyMs) => command('due', earlyMs, sweepAtDue));
   const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
     ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund],
-    ...[sweep, sweep, due, due, late, adjust, publish, publish, inspect],
+    ...[sweep, sweep, due, due, late, adjust, appoint, appoint, publish, publish, inspect],
   ];
   const start = rules.map((draw) => [
     command('publish', { ...draw, first: true, phase: 'live', window: 'open' }, publishRules),
@@ -211,6 +222,15 @@ function adjustItem(sides: Sides, adjustment: Adjustment) {
   );
 }
 
+function appointBuyers(sides: Sides, names: string[]) {
+  return sideBySide(
+    'appoint',
+    sides,
+    () => sides.real.lanes.appoint(sides.real.ref, names),
+    () => lane.appoint(sides.model, names),
+  );
+}
+
 async function publishRules(sides: Sides, draw: RulesDraw) {
   const { model, real } = sides;
   const now = await serverTime(real.redis);
@@ -234,7 +254,10 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     items: items.map((item, i) => ({ sku: `sku-${i}`, title: 'an item', ...item })),
   };
   const { startsAt, endsAt, holdMs, lateCapture, version } = drop;
-  const next = { version, phase: drop.decision, startsAt, endsAt, holdMs, lateCapture, items };
+  const next = {
+    ...{ version, phase: drop.decision, startsAt, endsAt, holdMs, lateCapture, items },
+    appointment: drop.appointment ? 1 : 0,
+  };
   await sideBySide(
     'publish',
     sides,

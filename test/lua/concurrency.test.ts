@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { callOrdersMax, type Lanes, openLanes } from '../../src/inventory/lanes.ts';
+import { callBuyersMax, callOrdersMax, type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 import { expectFigures, openHot, publishDrop, tally, wishOf } from './lane.ts';
 
@@ -108,4 +108,33 @@ test('a call of the most orders fits the script', async () => {
   expect(tally(await verbs.confirm(ref, digests))).toEqual({ paid: callOrdersMax });
   expect(tally(await verbs.refund(ref, digests))).toEqual({ refunded: callOrdersMax });
   await expectFigures(verbs, ref, { held: 0, sold: 0, orders: callOrdersMax });
+});
+
+test('appointments made at once and twice over are one a buyer, and nobody else has one', async () => {
+  const ref = await publishDrop(
+    lanesOf(0),
+    { allotment: callOrdersMax, perBuyer: 1 },
+    { appointment: { from: 0, until: 1 } },
+  );
+  const names = Array.from({ length: 9 * callBuyersMax }, (_, n) => `b${n}`);
+  const calls = [0, 1].flatMap((round) =>
+    Array.from({ length: 9 }, (_, n) => {
+      const from = n * callBuyersMax;
+      const batch = names.slice(from, from + callBuyersMax);
+      return lanesOf(n + round).appoint(ref, round === 0 ? batch : batch.reverse());
+    }),
+  );
+  const answers = (await Promise.all(calls)).flat().map((status) => ({ status }));
+  expect(tally(answers)).toEqual({ appointed: names.length, already: names.length });
+  expect(await lanesOf(0).inspect(ref)).toMatchObject({ appointments: names.length });
+  const others = names.map((name) => `${name}'s friend`);
+  for (let at = 0; at < names.length; at += callOrdersMax) {
+    const wishes = others.slice(at, at + callOrdersMax).map((buyer) => {
+      return wishOf(ref, { buyer, key: 'k' });
+    });
+    expect(tally(await lanesOf(0).reserve(ref, wishes))).toEqual({ no_appointment: callOrdersMax });
+  }
+  const wishes = names.slice(0, callOrdersMax).map((buyer) => wishOf(ref, { buyer, key: 'k' }));
+  expect(tally(await lanesOf(0).reserve(ref, wishes))).toEqual({ reserved: callOrdersMax });
+  await expectFigures(lanesOf(0), ref, { held: callOrdersMax, sold: 0, orders: callOrdersMax });
 });

@@ -40,6 +40,7 @@ test('when memory is short nothing new is taken on and everything under way stil
   await expect(lanes.reserve(ref, wishes.slice(30))).rejects.toThrow(/^OOM /);
   const more = { id: 'e1', item: 0, delta: 5, reason: 'more' };
   await expect(lanes.adjust(ref, more)).rejects.toThrow(/^OOM /);
+  await expect(lanes.appoint(ref, ['ann'])).rejects.toThrow(/^OOM /);
   await expect(publishDrop(lanes, { allotment: 1, perBuyer: 1 })).rejects.toThrow(/^OOM /);
   expect(await dump()).toEqual(before);
 

@@ -51,7 +51,7 @@ function wordsOfCode(name: string): Set<string> {
 
 /** A batched script's own word says only that the batch was judged; the table lists the results. */
 function wordsOfTable(name: ScriptName): Set<string> {
-  const batched = headerOf(name).parts.Replies?.includes('a result for each order');
+  const batched = headerOf(name).parts.Replies?.match(/a result for each (order|buyer)/);
   return new Set([...scripts[name].replies, ...(batched ? ['done'] : [])]);
 }
 
@@ -117,6 +117,7 @@ test('scripts that end orders run when memory is short, those that take on more 
   expect(Object.fromEntries(flags)).toEqual({
     reserve: undefined,
     adjust: undefined,
+    appoint: undefined,
     publish: undefined,
     confirm: 'allow-oom',
     release: 'allow-oom',

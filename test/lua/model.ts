@@ -4,6 +4,7 @@ import type { Order, ReleaseReason } from '../../src/domain/order.ts';
 import type { Adjustment, Reservation } from '../../src/inventory/lanes.ts';
 import type {
   Adjusted,
+  Appointed,
   Confirmed,
   Figures,
   Inspected,
@@ -19,6 +20,8 @@ export type Rules = {
   endsAt: number;
   holdMs: number;
   lateCapture: LateCapture;
+  /** 1 when a Buy needs an appointment, else 0. */
+  appointment: number;
   items: { unitAmount: number; perBuyer: number; allotment: number }[];
 };
 
@@ -34,6 +37,8 @@ export type Model = {
   /** `<item>:<buyer>` → the digest of the order that last gave the buyer units. */
   lastTaker: Map<string, string>;
   edits: Map<string, { figures: Figures; request: string }>;
+  /** Buyers who have an appointment. */
+  appointed: Set<string>;
   /** What the outbox ought to hold: for each call that changed something, field → value. */
   outbox: Map<string, string>[];
 };
@@ -46,6 +51,7 @@ export function newModel(ref: LaneRef): Model {
     orders: new Map(),
     lastTaker: new Map(),
     edits: new Map(),
+    appointed: new Set(),
     outbox: [],
   };
 }
@@ -107,6 +113,7 @@ export function reserve(model: Model, reservations: Reservation[], now: number):
     if (now < rules.startsAt) return { status: 'not_open', startsAt: rules.startsAt };
     const rule = rules.items[item];
     if (!rule) return { status: 'unknown_item' };
+    if (rules.appointment && !model.appointed.has(buyer)) return { status: 'no_appointment' };
     const owned = buyersOf(model).get(`${item}:${buyer}`);
     if ((owned?.units ?? 0) + quantity > rule.perBuyer) {
       const last = owned?.last;
@@ -217,6 +224,15 @@ export function adjust(
   return { status: 'adjusted', figures };
 }
 
+export function appoint(model: Model, buyers: string[]): Appointed[] {
+  if (!model.rules) return buyers.map(() => 'missing');
+  return buyers.map((buyer) => {
+    if (model.appointed.has(buyer)) return 'already';
+    model.appointed.add(buyer);
+    return 'appointed';
+  });
+}
+
 export function inspect(model: Model, at: { now: number; lastEvent: string }): Inspected {
   const { now, lastEvent } = at;
   if (!model.rules) return { status: 'missing', now };
@@ -231,6 +247,7 @@ export function inspect(model: Model, at: { now: number; lastEvent: string }): I
     dueAt: holds[0]?.expiresAt,
     backlog: model.outbox.length,
     lastEvent,
+    appointments: model.appointed.size,
     items: model.allotments.map((_, item) => figuresOf(model, item)),
   };
 }

@@ -47,6 +47,42 @@ const faults: Fault[] = [
     to: '',
   },
   {
+    script: 'reserve',
+    what: 'sells to a buyer who has no appointment',
+    from: 'register and not register.has(n)',
+    to: 'false',
+  },
+  {
+    script: 'reserve',
+    what: 'asks for an appointment where none is needed',
+    from: "rules[6] == '1' and openRegister",
+    to: 'openRegister',
+  },
+  {
+    script: 'reserve',
+    what: 'looks for an appointment in the bucket it had before the last split',
+    from: 'if bucket >= register.size then',
+    to: 'if bucket >= register.size - 1 then',
+  },
+  {
+    script: 'appoint',
+    what: 'gives one appointment twice',
+    from: 'if not register.has(i) then',
+    to: 'if true then',
+  },
+  {
+    script: 'appoint',
+    what: 'leaves in the old bucket what belongs into the new one',
+    from: '== bucket and move or stay',
+    to: '== bucket and stay or stay',
+  },
+  {
+    script: 'appoint',
+    what: 'forgets to count',
+    from: "{ 'count', register.count }",
+    to: "{ 'count', before }",
+  },
+  {
     script: 'confirm',
     what: 'puts a paid unit back on sale',
     from: "'p', 'held', 'sold'",

@@ -115,6 +115,9 @@ function answer(reply: FastifyReply, bought: Bought): void {
       sendProblem(reply, 'drop_not_open', { startsAt: iso(startsAt), retryAfterMs });
       return;
     }
+    case 'no_appointment':
+      sendProblem(reply, 'no_appointment', { until: iso(bought.until) });
+      return;
     case 'frozen':
       sendProblem(reply, 'drop_frozen', { retryAfterMs: bought.retryAfterMs });
       return;
@@ -174,6 +177,7 @@ const schema = schemaOf({
     },
   },
   problems: [
+    'no_appointment',
     'unknown_drop',
     'unknown_item',
     'sold_out',

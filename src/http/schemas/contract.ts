@@ -180,6 +180,8 @@ export const problemSchema = {
     allotment: { type: 'integer' },
     state: { type: 'string' },
     startsAt: { type: 'string', format: 'date-time' },
+    from: { type: 'string', format: 'date-time' },
+    until: { type: 'string', format: 'date-time' },
     requestId: { type: 'string' },
     retryAfterMs: { type: 'integer' },
   },

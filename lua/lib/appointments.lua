@@ -1,0 +1,43 @@
+-- The appointments of a lane, one hash: `count`, and buckets that hold the fingerprints of their
+-- buyers, 8 bytes each, one after the other. A bucket holds `bucketSize` of them on average: so often
+-- as the count grows by that, one bucket more is split off an earlier one (linear hashing), and the
+-- count alone says where a buyer's fingerprint is. The size is part of what lanes keep: it stays.
+local bucketSize = 16
+
+-- A buyer's fingerprint: the first 64 bits of SHA-1, and of these the first 32 as a number.
+local function fingerprint(buyer)
+  local hex = redis.sha1hex(buyer)
+  local hash = tonumber(string.sub(hex, 1, 8), 16)
+  return struct.pack('>I4I4', hash, tonumber(string.sub(hex, 9, 16), 16)), hash
+end
+
+-- Reads what a batch of buyers needs. `has(i)` says whether the i-th of them has an appointment.
+local function openRegister(appointmentsKey, buyers)
+  local count = tonumber(redis.call('HGET', appointmentsKey, 'count') or 0)
+  local register = { count = count, size = math.floor(count / bucketSize) + 1, texts = {} }
+  local span = 1
+  while span < register.size do span = span * 2 end
+  local prints, buckets = {}, {}
+  for i, buyer in ipairs(buyers) do
+    local print, hash = fingerprint(buyer)
+    local bucket = hash % span
+    if bucket >= register.size then bucket = bucket - span / 2 end
+    prints[i], buckets[i] = print, bucket
+  end
+  local read = redis.call('HMGET', appointmentsKey, unpack(buckets))
+  for i, bucket in ipairs(buckets) do register.texts[bucket] = read[i] or '' end
+
+  function register.has(i)
+    local text = register.texts[buckets[i]]
+    local at = string.find(text, prints[i], 1, true)
+    while at and at % 8 ~= 1 do at = string.find(text, prints[i], at + 1, true) end
+    return at ~= nil
+  end
+
+  function register.add(i)
+    register.texts[buckets[i]] = register.texts[buckets[i]] .. prints[i]
+    register.count = register.count + 1
+  end
+
+  return register
+end
