@@ -18,19 +18,29 @@ export type EngineProcess = {
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
-/** Starts the engine in demo mode, with more flags and settings if given; resolves once it serves. */
+/**
+ * Starts the engine in demo mode, with more flags and settings if given; resolves once it serves.
+ * Aborting `stop` while it starts ends it, and rejects when it is gone.
+ */
 export async function startEngine(options: {
   data: string;
   port: number;
   args?: string[];
   env?: Record<string, string>;
+  stop?: AbortSignal;
 }): Promise<EngineProcess> {
-  const { data, port, args = [], env = {} } = options;
+  const { data, port, args = [], env = {}, stop } = options;
   const child = spawn(process.execPath, [main, '--data', data, '--port', String(port), ...args], {
     env: { ...process.env, FLASHDROP_DEMO: 'on', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
+    // A group of its own: Ctrl-C goes to the terminal's whole group, and who started it ends it.
+    detached: true,
   });
+  const giveUp = () => void child.kill('SIGTERM');
+  stop?.addEventListener('abort', giveUp);
+  if (stop?.aborted) giveUp();
   const address = await untilServing(child);
+  stop?.removeEventListener('abort', giveUp);
   const secrets = JSON.parse(readFileSync(join(data, 'secrets.json'), 'utf8'));
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return;

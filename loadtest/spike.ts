@@ -5,10 +5,12 @@ import { summaryOf } from './report/summary.ts';
 import { openTerminal } from './report/terminal.ts';
 import { conduct } from './spike/conduct.ts';
 import { readSpikeCommand, type SpikeOptions } from './spike/options.ts';
+import { stoppedBySignal } from './spike/stopping.ts';
+import { unwritable } from './spike/written-files.ts';
 import { parameterTable } from './workload/parameters.ts';
 
 /** How a run ended, for shells. */
-const exitCodes = { clean: 0, broken: 1, misused: 2, invalid: 3, failed: 4 } as const;
+const exitCodes = { clean: 0, broken: 1, misused: 2, invalid: 3, failed: 4, stopped: 130 } as const;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -19,8 +21,8 @@ async function main(args: string[]): Promise<number> {
       say(command.text);
       return exitCodes.clean;
     case 'refused':
-      for (const problem of command.problems) process.stderr.write(`spike: ${problem}\n`);
-      process.stderr.write('spike: --help tells what is understood\n');
+      for (const problem of command.problems) complain(problem);
+      complain('--help tells what is understood');
       return exitCodes.misused;
     case 'compare':
       return tellDifference(command.files);
@@ -31,10 +33,15 @@ async function main(args: string[]): Promise<number> {
 
 async function run(options: SpikeOptions): Promise<number> {
   const { scenario, parameters, scale, seed, json, report } = options;
+  const problems = unwritable([report, ...(json ? [json] : [])]);
+  for (const problem of problems) complain(problem);
+  if (problems.length > 0) return exitCodes.misused;
   const terminal = openTerminal({ units: parameters.units });
   terminal.say(`${scenario.title}, scale ${scale}, seed ${seed}`);
+  const stop = stoppedBySignal(() => terminal.say('still ending what this run started'));
+  stop.addEventListener('abort', () => terminal.say('stopping: ending what this run started'));
   try {
-    const record = await conduct(options, terminal);
+    const record = await conduct(options, { progress: terminal, stop });
     terminal.end();
     if (json) writeRecord(record, json);
     writeReport(record, report, assumptions());
@@ -43,7 +50,11 @@ async function run(options: SpikeOptions): Promise<number> {
     return record.pacing.valid ? exitCodes.clean : exitCodes.invalid;
   } catch (error) {
     terminal.end();
-    process.stderr.write(`spike: ${(error as Error).message}\n`);
+    if (stop.aborted) {
+      complain(`stopped by ${stop.reason}: there is no result`);
+      return exitCodes.stopped;
+    }
+    complain((error as Error).message);
     return exitCodes.failed;
   }
 }
@@ -58,9 +69,13 @@ function tellDifference([a, b]: [string, string]): number {
     say(compare(a, b));
     return exitCodes.clean;
   } catch (error) {
-    process.stderr.write(`spike: ${(error as Error).message}\n`);
+    complain((error as Error).message);
     return exitCodes.misused;
   }
+}
+
+function complain(text: string): void {
+  process.stderr.write(`spike: ${text}\n`);
 }
 
 function say(text: string): void {

@@ -1,29 +1,29 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import type { EngineMoment } from '../spike/record.ts';
+import type { EngineMoment, QueuesMoment, UnitsMoment } from '../spike/record.ts';
 import { type Named, openProcesses } from './processes.ts';
+import { restingLook } from './resting-look.ts';
+import { openSettled } from './settled.ts';
 
 export type Probe = {
   /**
-   * What the engine tells and uses now, at most `waitMsMax` after the call. Figures it gave in the
-   * last seconds stand in while it is slow to answer; undefined when it has been silent for longer.
+   * What the engine has told since the last sample and what its processes use, at most `waitMsMax`
+   * after the call; undefined for what it was not asked or has not answered yet.
    */
-  sample(): Promise<EngineMoment | undefined>;
+  sample(): Promise<EngineMoment>;
+  /**
+   * Looks until every order of the drop has its end in the ledger; the instant, on performance.now,
+   * from which on all looks found it so, which may lie before the call. Undefined when the time is
+   * over.
+   */
+  untilSettled(withinMs: number): Promise<number | undefined>;
   close(): Promise<void>;
 };
 
-type Units = Pick<EngineMoment, 'available' | 'held' | 'sold' | 'ledger'>;
-type Queues = Pick<EngineMoment, 'outboxBacklog' | 'queueWaiting' | 'queueActive'>;
-
-const waitMsMax = 300;
-const staleMsMax = 5_000;
 const answerMsMax = 5_000;
-/** A look costs the engine work (50,000 orders: a tenth of a second of its ledger), so it rests. */
-const restShare = 9;
+const lookEveryMs = 100;
 
-/**
- * Looks at an engine under load as its merchant. Cheap enough to be asked each second: a look that
- * took long is not repeated before nine times as long has passed, so that looking takes a tenth at most.
- */
+/** Looks at an engine under load as its merchant, so rarely that it hardly adds to the load. */
 export function openProbe(options: {
   address: string;
   merchantKey: string;
@@ -32,10 +32,13 @@ export function openProbe(options: {
   enginePid: number | undefined;
   /** Further processes to watch, such as those of the load. */
   processes: readonly Named[];
+  /** A sample waits this long for looks that are under way. */
+  waitMsMax?: number;
 }): Probe {
-  const { address, merchantKey, drop, enginePid, processes } = options;
+  const { address, merchantKey, drop, enginePid, processes, waitMsMax = 300 } = options;
   const agent = new Agent({ connections: 2 });
   const useOf = openProcesses({ engine: enginePid, others: processes });
+  const settled = openSettled();
 
   async function get(path: string): Promise<string> {
     const { statusCode, body } = await request(`${address}${path}`, {
@@ -48,69 +51,67 @@ export function openProbe(options: {
     return text;
   }
 
-  const units = restingLook(async () => readUnits(await get(`/v1/drops/${drop}/report`)));
-  const queues = restingLook(async () => readQueues(await get('/metrics')));
+  const units = restingLook(async () => {
+    const seen = readUnits(await get(`/v1/drops/${drop}/report`));
+    settled.see(haveEnded(seen), performance.now());
+    return seen;
+  });
+  // Cheap, so it tells the instant more closely; the units alone tell that it is so.
+  const queues = restingLook(async () => {
+    const seen = readQueues(await get('/metrics'));
+    settled.see(areIdle(seen), performance.now());
+    return seen;
+  });
 
   return {
     async sample() {
       await Promise.race([Promise.all([units.look(), queues.look()]), later(waitMsMax)]);
-      const [unitsNow, queuesNow] = [units.known(), queues.known()];
-      // Looked at each time, also when the rest is silent: CPU is told since the look before.
-      const used = useOf();
-      if (!unitsNow || !queuesNow) return undefined;
-      const settlementLag = Math.max(0, unitsNow.sold - unitsNow.ledger.paid);
-      return { ...unitsNow, ...queuesNow, settlementLag, processes: used };
+      return { units: units.take(), queues: queues.take(), processes: useOf() };
+    },
+    async untilSettled(withinMs) {
+      const until = performance.now() + withinMs;
+      let wereIdle = false;
+      while (performance.now() < until) {
+        const seenQueues = await queues.lookNow();
+        const idle = seenQueues !== undefined && areIdle(seenQueues);
+        // At once when the queues come to rest, else now and then: they may rest while an order waits
+        // for the sweeper, and be busy for ever with another drop.
+        const seen = await (idle && !wereIdle ? units.lookNow() : units.look());
+        wereIdle = idle;
+        if (seen && haveEnded(seen)) return settled.since() ?? performance.now();
+        await wait(lookEveryMs);
+      }
+      return undefined;
     },
     close: () => agent.destroy(),
   };
 }
 
-/** One look at a time, with rests between; what was seen last is known until it is stale. */
-function restingLook<T>(read: () => Promise<T>) {
-  let seen: { value: T; at: number } | undefined;
-  let restUntil = 0;
-  let under: Promise<void> | undefined;
-
-  async function lookNow(): Promise<void> {
-    const started = performance.now();
-    try {
-      seen = { value: await read(), at: performance.now() };
-    } catch {
-      // Silence is told by the figure growing stale.
-    }
-    const ended = performance.now();
-    restUntil = ended + restShare * (ended - started);
-    under = undefined;
-  }
-
-  return {
-    look(): Promise<void> {
-      if (!under && performance.now() < restUntil) return Promise.resolve();
-      under ??= lookNow();
-      return under;
-    },
-    known(): T | undefined {
-      return seen && performance.now() - seen.at < staleMsMax ? seen.value : undefined;
-    },
-  };
+function haveEnded({ held, sold, ledger }: UnitsMoment): boolean {
+  return held === 0 && ledger.reserved === 0 && sold === ledger.paid;
 }
 
-function readUnits(text: string): Units {
+function areIdle({ outboxBacklog, waiting, active, delayed }: QueuesMoment): boolean {
+  return outboxBacklog + waiting + active + delayed === 0;
+}
+
+function readUnits(text: string): UnitsMoment {
   const { items, funnel } = JSON.parse(text) as {
     items: { available: number; held: number; sold: number }[];
-    funnel: { orders: Partial<Units['ledger']> };
+    funnel: { orders: Partial<UnitsMoment['ledger']> };
   };
   const sum = (name: 'available' | 'held' | 'sold') =>
     items.reduce((total, item) => total + item[name], 0);
+  const ledger = { reserved: 0, paid: 0, released: 0, refunded: 0, ...funnel.orders };
+  const sold = sum('sold');
   return {
-    available: sum('available'),
-    held: sum('held'),
-    sold: sum('sold'),
-    ledger: { reserved: 0, paid: 0, released: 0, refunded: 0, ...funnel.orders },
+    ...{ available: sum('available'), held: sum('held'), sold, ledger },
+    // Lanes and ledger are read one after the other: a sale may end up in the second alone.
+    settlementLag: Math.max(0, sold - ledger.paid),
   };
 }
 
-function readQueues(text: string): Queues {
+function readQueues(text: string): QueuesMoment {
   const gauge = (name: string) => {
     const value = new RegExp(`^flashdrop_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1];
     // The engine tells -1 while Redis does not answer it.
@@ -119,8 +120,9 @@ function readQueues(text: string): Queues {
   };
   return {
     outboxBacklog: gauge('outbox_backlog'),
-    queueWaiting: gauge('settle_queue_waiting'),
-    queueActive: gauge('settle_queue_active'),
+    waiting: gauge('settle_queue_waiting'),
+    active: gauge('settle_queue_active'),
+    delayed: gauge('settle_queue_delayed'),
   };
 }
 

@@ -4,7 +4,7 @@ import { besideRows, headlineOf, planLine, pointWord } from './headline.ts';
 import { hoverScript } from './hover.ts';
 import { type Html, html } from './markup.ts';
 import { drawPlot, type Mark } from './plot.ts';
-import { plotsOf } from './series.ts';
+import { plotsOf } from './plots.ts';
 import { style } from './style.ts';
 import { actionWords } from './summary.ts';
 import { bytes, count, duration, share, spoken } from './words.ts';
@@ -169,16 +169,17 @@ ${table(
 </section>`;
 }
 
-function pacing({ pacing }: SpikeRecord): Html {
+function pacing({ pacing, outcome }: SpikeRecord): Html {
   const { scheduled, sent, behindMs } = pacing;
   return html`<section>
 <h2>Pacing</h2>
-<p class="soft">How well the load kept to its own schedule. A run that falls behind is no result.</p>
+<p class="soft">How well the load kept to its own schedule. A run that falls behind is no result. What people do on being told something (try again, look at their order, cancel) has no schedule.</p>
 ${table(
   ['', ''],
   [
-    ['Requests scheduled', count(scheduled)],
-    ['Requests sent', `${count(sent)} (${share(sent, scheduled)})`],
+    ['Acts scheduled', count(scheduled)],
+    ['Of these sent', `${count(sent)} (${share(sent, scheduled)})`],
+    ['Follow-ups beside them', count(outcome.followUps)],
     ['Behind, half of them within', duration(behindMs.p50)],
     ['Behind, 99 % within', duration(behindMs.p99)],
     ['Behind, at most', duration(behindMs.max)],

@@ -33,7 +33,7 @@ ${
 <title id="${plot.id}-t">${title}</title>
 <desc id="${plot.id}-d">${description(plot, series)}</desc>
 ${y.ticks.map(({ at: up }) => html`<path class="grid" d="M0 ${flip(up)}H${width}"/>`)}
-${shapes(series, layers, { x, y, at })}
+${shapes(series, layers, { x, y, at, joinMs: plot.joinMs ?? 0 })}
 ${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${height}"/>`)}
 </svg>
 <div class="marks" aria-hidden="true">${markLabels(x, marks)}</div>
@@ -47,24 +47,32 @@ ${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${heig
 `;
 }
 
-/** The first to the left of its line where there is room, so that two beside each other can be read. */
+/** On a phone a name takes up to this share of a plot's width. */
+const nameShare = 0.25;
+
+/** Each beside its line, and in a row of its own where it would meet the name before it. */
 function markLabels(x: Axis, marks: readonly Mark[]): Html[] {
-  return marks.map(({ at, name }, index) => {
+  let row = 0;
+  let free = 0;
+  return marks.map(({ at, name }) => {
     const place = x.place(at);
-    const before = index === 0 ? place > 0.14 : place > 0.8;
-    return html`<span class="${before ? 'before' : 'after'}" style="left:${percent(place)}">${name}</span>`;
+    const before = place > 1 - nameShare;
+    const from = before ? place - nameShare : place;
+    row = from < free ? row + 1 : 0;
+    free = Math.max(free, from + nameShare);
+    return html`<span class="${before ? 'before' : 'after'} row${row}" style="left:${percent(place)}">${name}</span>`;
   });
 }
 
-type Place = { x: Axis; y: Axis; at: readonly number[] };
+type Place = { x: Axis; y: Axis; at: readonly number[]; joinMs: number };
 
 /** A line for each series, broken where nothing is known. */
 function lines(series: readonly Series[], layers: Layers, place: Place): Html[] {
   // The first is what the plot is about: it is drawn last, over the others.
   return series
     .map(({ colour, dashed }, index) => {
-      const d = runs(layers[index] ?? [])
-        .map((run) => `M${run.map((i) => point(place, i, layers[index]?.[i])).join('L')}`)
+      const d = runs(layers[index] ?? [], place)
+        .map((run) => `M${outline(place, run, layers[index] ?? []).join('L')}`)
         .join('');
       return html`<path class="line c${colour}${dashed ? ' dashed' : ''}" d="${d}"/>`;
     })
@@ -76,10 +84,10 @@ function areas(series: readonly Series[], layers: Layers, place: Place): Html[] 
   return series.map(({ colour }, index) => {
     const upper = layers[index] ?? [];
     const lower = layers[index - 1] ?? [];
-    const d = runs(upper)
+    const d = runs(upper, place)
       .map((run) => {
-        const top = run.map((i) => point(place, i, upper[i]));
-        const bottom = run.map((i) => point(place, i, lower[i] ?? 0)).reverse();
+        const top = outline(place, run, upper);
+        const bottom = outline(place, run, lower).reverse();
         return `M${[...top, ...bottom].join('L')}Z`;
       })
       .join('');
@@ -101,19 +109,28 @@ function stacked(series: readonly Series[]): (number | undefined)[][] {
   });
 }
 
-/** The stretches of indexes that have a value. */
-function runs(values: readonly (number | undefined)[]): number[][] {
+/** The stretches of indexes that have a value, over gaps that are to be joined. */
+function runs(values: Layers[number], { at, joinMs }: Place): number[][] {
   const found: number[][] = [];
+  let last: number | undefined;
   values.forEach((value, index) => {
     if (value === undefined) return;
-    if (index > 0 && values[index - 1] !== undefined) found.at(-1)?.push(index);
+    const gapMs = (at[index] ?? 0) - (at[last ?? 0] ?? 0);
+    const isNext = last !== undefined && (last === index - 1 || gapMs <= joinMs);
+    if (isNext) found.at(-1)?.push(index);
     else found.push([index]);
+    last = index;
   });
   return found;
 }
 
-function point({ x, y, at }: Place, index: number, value: number | undefined): string {
-  return `${across(x, at[index] ?? 0)} ${flip(y.place(value ?? 0))}`;
+/** The outline of a run; a step alone between two holes is drawn as wide as it is. */
+function outline({ x, y, at }: Place, run: readonly number[], values: Layers[number]): string[] {
+  const half = run.length > 1 ? 0 : ((at[1] ?? 0) - (at[0] ?? 0)) / 2;
+  const ends = half > 0 ? [-half, half] : [0];
+  return run.flatMap((index) =>
+    ends.map((by) => `${across(x, (at[index] ?? 0) + by)} ${flip(y.place(values[index] ?? 0))}`),
+  );
 }
 
 function across(x: Axis, ms: number): number {

@@ -31,7 +31,7 @@ const latency = z.strictObject({
   max: z.number(),
 });
 
-const engineMoment = z.strictObject({
+const units = z.strictObject({
   available: z.number(),
   held: z.number(),
   sold: z.number(),
@@ -41,10 +41,19 @@ const engineMoment = z.strictObject({
     released: z.number(),
     refunded: z.number(),
   }),
-  outboxBacklog: z.number(),
-  queueWaiting: z.number(),
-  queueActive: z.number(),
   settlementLag: z.number(),
+});
+
+const queues = z.strictObject({
+  outboxBacklog: z.number(),
+  waiting: z.number(),
+  active: z.number(),
+  delayed: z.number(),
+});
+
+const engineMoment = z.strictObject({
+  units: maybe(units),
+  queues: maybe(queues),
   processes: z.array(
     z.strictObject({
       name: z.string(),
@@ -60,6 +69,7 @@ const moment = z.strictObject({
   stepMs: z.number().positive(),
   scheduled: z.number(),
   sent: z.number(),
+  followUps: z.number(),
   accepted: z.number(),
   replayed: z.number(),
   refused: figures,
@@ -113,6 +123,7 @@ export const recordSchema = z.strictObject({
   }),
   outcome: z.strictObject({
     requests: z.number(),
+    followUps: z.number(),
     accepted: z.number(),
     replayed: z.number(),
     refused: figures,

@@ -75,6 +75,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card); b
 .y span { right: 100%; margin-right: 8px; transform: translateY(50%); }
 .x span { top: 100%; margin-top: 8px; transform: translateX(-50%); }
 .marks span { top: -13px; color: var(--ink); }
+.marks .row1 { top: -27px; }
 .marks .after { transform: translateX(-2px); }
 .marks .before { transform: translateX(-100%); }
 path { vector-effect: non-scaling-stroke; }

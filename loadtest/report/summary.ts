@@ -23,15 +23,15 @@ export function summaryOf(record: SpikeRecord, files: { report?: string; json?: 
   ];
   if (tone !== 'invalid') {
     lines.push('', ...besideTable(record), ...latencyTable(record.latency), ...refusals(record));
-    const { requests, accepted, replayed, acceptedPerSecondPeak, settledAtMs } = outcome;
+    const { requests, followUps, accepted, replayed, acceptedPerSecondPeak, settledAtMs } = outcome;
     lines.push(
-      `requests ${count(requests)} · accepted ${count(accepted)} · replayed ${count(replayed)} · peak ${count(acceptedPerSecondPeak)} accepted/s` +
+      `requests ${count(requests)}, of these ${count(followUps)} follow-ups · accepted ${count(accepted)} · replayed ${count(replayed)} · peak ${count(acceptedPerSecondPeak)} accepted/s` +
         (settledAtMs === undefined ? '' : ` · settled after ${duration(settledAtMs)}`),
     );
   }
   const { p50, p99, max } = pacing.behindMs;
   lines.push(
-    `pacing: ${count(pacing.sent)} of ${count(pacing.scheduled)} sent (${share(pacing.sent, pacing.scheduled)}), behind by ${duration(p50)} (p50), ${duration(p99)} (p99), ${duration(max)} (most)`,
+    `pacing: ${count(pacing.sent)} of ${count(pacing.scheduled)} scheduled acts sent (${share(pacing.sent, pacing.scheduled)}), behind by ${duration(p50)} (p50), ${duration(p99)} (p99), ${duration(max)} (most)`,
     '',
     ...verdictLines(record),
   );

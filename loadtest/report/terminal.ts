@@ -1,4 +1,4 @@
-import type { Moment } from '../spike/record.ts';
+import type { Moment, UnitsMoment } from '../spike/record.ts';
 import { count, duration, sinceOpening } from './words.ts';
 
 /** The steps of a run, in their order, as they are told. */
@@ -82,21 +82,28 @@ export function openTerminal(options: {
   function momentLine(): string[] {
     const last = moments.at(-1);
     if (!last) return [];
-    const { engine, latency } = last;
+    const { latency } = last;
+    const stock = knownUnits();
     const p99 = latency.buy_accepted?.p99 ?? latency.buy_refused?.p99;
     return [
       sinceOpening(last.atMs + last.stepMs),
       `${count(rate(last, last.scheduled))} arrivals/s`,
       `${count(rate(last, last.accepted))} accepted/s`,
-      ...(engine ? [`${count(engine.available)} left`] : []),
+      ...(stock ? [`${count(stock.available)} left`] : []),
       ...(p99 === undefined ? [] : [`p99 ${duration(p99)}`]),
     ];
+  }
+
+  /** Not every moment has a look at the stock. */
+  function knownUnits(): UnitsMoment | undefined {
+    return moments.findLast(({ engine }) => engine?.units)?.engine?.units;
   }
 
   function block(): string[] {
     const last = moments.at(-1);
     if (!last) return [];
-    const { engine, latency } = last;
+    const { latency } = last;
+    const stock = knownUnits();
     const row = (name: string, text: string) => `  ${name.padEnd(10)} ${text}`;
     const spark = (of: (moment: Moment) => number) =>
       sparkline(moments.map((moment) => rate(moment, of(moment)))).padEnd(sparkSteps);
@@ -108,7 +115,7 @@ export function openTerminal(options: {
       row('clock', sinceOpening(last.atMs + last.stepMs)),
       row('arrivals', `${spark((m) => m.scheduled)} ${count(rate(last, last.scheduled))}/s`),
       row('accepted', `${spark((m) => m.accepted)} ${count(rate(last, last.accepted))}/s`),
-      ...(engine ? [row('stock', stockBar(engine, units))] : []),
+      ...(stock ? [row('stock', stockBar(stock, units))] : []),
       row('p99', p99.join(' · ') || '–'),
     ];
   }

@@ -1,42 +1,48 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
-import { request } from 'undici';
 import { freePort } from '../../src/embedded/redis-process.ts';
 import { auditSale } from '../auditor/auditor.ts';
 import { type EngineProcess, startEngine } from '../engine.ts';
-import { type Merchant, openMerchant, unitAmount } from '../merchant.ts';
+import { openMerchant, unitAmount } from '../merchant.ts';
 import { openProbe } from '../probe/probe.ts';
 import type { Terminal } from '../report/terminal.ts';
 import { openCrowd } from './crowd.ts';
+import { factsOf } from './engine-facts.ts';
+import { everyStep } from './every-step.ts';
 import { openMerge } from './merge.ts';
 import type { SpikeOptions } from './options.ts';
+import { assertUsable } from './preflight.ts';
 import type { SpikeRecord } from './record.ts';
+import { openWaiting } from './stopping.ts';
 
 /** What a run tells while it goes on. */
 export type Progress = Pick<Terminal, 'phase' | 'moment'>;
 
-/** Why a run came to nothing: told in one line. */
-export class SpikeError extends Error {}
-
 const sku = 'phone';
-const stepMs = 500;
-const sampleMs = stepMs;
+/** A sale of a few seconds is looked at more closely. */
+const stepMs = { short: 250, long: 500 };
+const shortCrowdMs = 20_000;
 /** Between the word to go and the first scheduled act. */
 const marginMs = 1_500;
 const settleMsMax = 300_000;
 
-/** A whole sale: engine, drop, appointments, crowd, settlement, audit. */
-export async function conduct(options: SpikeOptions, progress: Progress): Promise<SpikeRecord> {
+/**
+ * A whole sale: engine, drop, appointments, crowd, settlement, audit. Once `stop` is aborted it ends
+ * all that it started and rejects.
+ */
+export async function conduct(
+  options: SpikeOptions,
+  { progress, stop }: { progress: Progress; stop: AbortSignal },
+): Promise<SpikeRecord> {
   const folder = mkdtempSync(join(tmpdir(), 'flashdrop-spike-'));
   let engine: EngineProcess | undefined;
   try {
     if (!options.target) {
       progress.phase('start');
-      engine = await startEngine({ data: join(folder, 'data'), port: await freePort() });
+      engine = await startEngine({ data: join(folder, 'data'), port: await freePort(), stop });
     }
-    return await replay({ options, progress, folder, engine });
+    return await replay({ options, progress, folder, engine, stop });
   } finally {
     await engine?.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -48,73 +54,79 @@ async function replay(run: {
   progress: Progress;
   folder: string;
   engine: EngineProcess | undefined;
+  stop: AbortSignal;
 }): Promise<SpikeRecord> {
-  const { options, progress, folder, engine } = run;
+  const { options, progress, folder, engine, stop } = run;
   const { parameters, seed, processes, scenario, scale, speed, target } = options;
+  const { units, people, bots, leadMs } = parameters;
   const startedAt = new Date().toISOString();
   const address = engine?.address ?? target?.url ?? '';
   const merchantKey = engine?.merchantKey ?? target?.merchantKey ?? '';
-  await assertReachable(address);
+  const going = openWaiting(stop);
+  await going(assertUsable({ address, merchantKey }));
+  const facts = await going(factsOf({ address, own: engine !== undefined }));
   const merchant = openMerchant({ address, merchantKey });
-  const { units, people, bots, leadMs } = parameters;
-  const merge = openMerge({ stepMs, units });
+  const step = parameters.crowdMs <= shortCrowdMs ? stepMs.short : stepMs.long;
+  const merge = openMerge({ stepMs: step, units });
   progress.phase('gather', `${people} people and their money`);
   const crowd = openCrowd({
-    ...{ address, seed, parameters, processes, folder, stepMs },
+    ...{ address, seed, parameters, processes, folder, stepMs: step },
     onSteps: (steps) => steps.forEach(merge.add),
   });
   try {
-    const planned = await crowd.gathered;
+    const planned = await going(crowd.gathered);
     const opensAt = Date.now() + leadMs + marginMs;
-    const drop = await merchant.openDrop({ sku, units, title: scenario.title, startsAt: opensAt });
+    const now = () => Date.now() - opensAt;
+    const drop = await going(
+      merchant.openDrop({ sku, units, title: scenario.title, startsAt: opensAt }),
+    );
     crowd.go({ opensAt, goods: { drop, sku } });
     progress.phase('wait', `${Math.round(leadMs / 1_000)} s`);
     const opening = setTimeout(() => progress.phase('sale'), opensAt - Date.now());
     const probe = openProbe({
-      ...{ address, merchantKey, drop },
+      ...{ address, merchantKey, drop, waitMsMax: step / 2 },
       enginePid: engine?.pid,
       processes: crowd.pids.map((pid, n) => ({ name: `load ${n + 1}`, pid })),
     });
-    const sampling = setInterval(async () => {
-      const atMs = Date.now() - opensAt;
-      merge.sample(atMs, await probe.sample());
-      const last = merge.last();
-      if (last) progress.moment(last);
-    }, sampleMs);
+    const endSampling = everyStep({
+      ...{ stepMs: step, now },
+      async act(atMs) {
+        merge.sample(atMs, await probe.sample());
+        const last = merge.last();
+        if (last) progress.moment(last);
+      },
+    });
     let settledAtMs: number | undefined;
     try {
-      await crowd.done;
+      await going(crowd.done);
       progress.phase('settle');
-      settledAtMs = await untilSettled(merchant, { drop, opensAt });
+      const settledAt = await going(probe.untilSettled(settleMsMax));
+      settledAtMs = settledAt && Math.round(now() - (performance.now() - settledAt));
     } finally {
-      clearInterval(sampling);
+      endSampling();
       clearTimeout(opening);
-      probe.close();
+      await probe.close();
     }
     progress.phase('audit');
-    const verdict = await auditSale({
-      head: {
-        ...{ drop, sku, units, unitAmount, perBuyer: 1 },
-        crowds: crowd.groups.map(({ prefix, count }) => ({ prefix, count })),
-      },
-      books: crowd.books,
-      sources: merchant,
-    });
+    const verdict = await going(
+      auditSale({
+        head: {
+          ...{ drop, sku, units, unitAmount, perBuyer: 1 },
+          crowds: crowd.groups.map(({ prefix, count }) => ({ prefix, count })),
+        },
+        books: crowd.books,
+        sources: merchant,
+      }),
+    );
     const { name, title, real } = scenario;
     return {
       format: 'flashdrop-spike/1',
       scenario: { name, title, real },
       parameters,
       plan: { scale, speed, seed, processes: crowd.pids.length, command: options.command },
-      engine: {
-        ...{ url: address, own: engine !== undefined, apiProcesses: undefined },
-        // An engine of the run's own embeds both; of another's its public routes tell nothing.
-        ...(engine
-          ? { redis: 'embedded', ledger: 'embedded' as const }
-          : { redis: 'not told', ledger: 'unknown' as const }),
-      },
+      engine: { url: address, own: engine !== undefined, ...facts.engine },
       machine: machine(),
-      versions: { flashdrop: version(), node: process.version, redis: 'not told' },
+      versions: { flashdrop: version(), node: process.version, redis: facts.redisVersion },
       startedAt,
       sale: { drop, units, buyers: people + bots, appointments: 0, importMs: undefined },
       pacing: merge.pacing(planned),
@@ -123,33 +135,9 @@ async function replay(run: {
       latency: merge.latency(),
       verdict,
     };
-  } catch (error) {
-    crowd.stop();
-    throw error;
+  } finally {
+    await crowd.stop();
   }
-}
-
-async function assertReachable(address: string): Promise<void> {
-  try {
-    const { statusCode, body } = await request(`${address}/readyz`, { headersTimeout: 5_000 });
-    await body.dump();
-    if (statusCode !== 200) throw new Error(`it answers ${statusCode} at /readyz`);
-  } catch (error) {
-    throw new SpikeError(`no engine is ready at ${address}: ${(error as Error).message}`);
-  }
-}
-
-/** When the last order had its end, ms since the opening; undefined when some never do. */
-async function untilSettled(
-  merchant: Merchant,
-  sale: { drop: string; opensAt: number },
-): Promise<number | undefined> {
-  const started = performance.now();
-  while ((await merchant.unsettled(sale.drop)) > 0) {
-    if (performance.now() - started > settleMsMax) return undefined;
-    await wait(250);
-  }
-  return Date.now() - sale.opensAt;
 }
 
 function machine(): SpikeRecord['machine'] {

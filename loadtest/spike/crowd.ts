@@ -20,7 +20,8 @@ export type Crowd = {
   go(word: { opensAt: number; goods: Goods }): void;
   /** Resolves when all have told all; rejects with what one of them failed of. */
   done: Promise<void>;
-  stop(): void;
+  /** Ends all of them at once, and resolves when they are gone. */
+  stop(): Promise<void>;
 };
 
 export function openCrowd(options: {
@@ -67,15 +68,15 @@ export function openCrowd(options: {
     try {
       await ended.promise;
     } finally {
-      const gone = child.exitCode !== null || child.signalCode !== null || once(child, 'exit');
       if (child.connected) child.disconnect();
-      await gone;
+      await gone[n];
     }
   }
 
   const gathered = Promise.all(ready.map(({ promise }) => promise)).then((parts) => {
     return parts.reduce((sum, part) => sum + part, 0);
   });
+  const gone = children.map((child) => once(child, 'exit'));
   const done = Promise.all(children.map(follow)).then(() => undefined);
   // Both fail together; whoever waits for one of them hears it.
   gathered.catch(() => {});
@@ -84,6 +85,10 @@ export function openCrowd(options: {
     ...{ groups, books, gathered, done },
     pids: children.map((child) => child.pid ?? 0),
     go: (word) => children.forEach((child) => void tell(child, { kind: 'go', ...word })),
-    stop: () => children.forEach((child) => void tell(child, { kind: 'stop' })),
+    async stop() {
+      // A load process ends when nobody is there to tell.
+      for (const child of children) if (child.connected) child.disconnect();
+      await Promise.all(gone);
+    },
   };
 }

@@ -3,8 +3,12 @@ import type { Action, EngineMoment, Latency, Moment, Outcome, Pacing } from './r
 
 /** Later than this against its schedule, at the 99th percentile, a load is not the one asked for. */
 const behindMsMax = 250;
+const second = 1_000;
 
-type Merged = Omit<Step, 'latencies' | 'behind'> & {
+const counted = ['scheduled', 'sent', 'followUps', 'replayed', 'looks'] as const;
+
+type Merged = Omit<Step, 'acceptedAt' | 'latencies' | 'behind'> & {
+  accepted: number;
   latencies: Map<Action, Float32Array[]>;
   engine: EngineMoment | undefined;
 };
@@ -14,11 +18,12 @@ export function openMerge(options: { stepMs: number; units: number }) {
   const { stepMs, units } = options;
   const steps = new Map<number, Merged>();
   const behind: Float32Array[] = [];
+  const acceptedAt: Float64Array[] = [];
 
   function at(step: number): Merged {
     let merged = steps.get(step);
     if (!merged) {
-      const counts = { scheduled: 0, sent: 0, accepted: 0, replayed: 0, looks: 0 };
+      const counts = { scheduled: 0, sent: 0, followUps: 0, accepted: 0, replayed: 0, looks: 0 };
       merged = { step, ...counts, refused: {}, latencies: new Map(), engine: undefined };
       steps.set(step, merged);
     }
@@ -27,9 +32,9 @@ export function openMerge(options: { stepMs: number; units: number }) {
 
   function add(step: Step): void {
     const merged = at(step.step);
-    for (const name of ['scheduled', 'sent', 'accepted', 'replayed', 'looks'] as const) {
-      merged[name] += step[name];
-    }
+    for (const name of counted) merged[name] += step[name];
+    merged.accepted += step.acceptedAt.length;
+    acceptedAt.push(step.acceptedAt);
     for (const [code, count] of Object.entries(step.refused)) {
       merged.refused[code] = (merged.refused[code] ?? 0) + count;
     }
@@ -51,7 +56,11 @@ export function openMerge(options: { stepMs: number; units: number }) {
     return { atMs: step * stepMs, stepMs, ...counts, latency };
   }
 
+  /** Every step from the first to the last, also one in which nothing happened and nobody looked. */
   function moments(): Moment[] {
+    const known = [...steps.keys()];
+    const last = Math.max(...known);
+    for (let step = Math.min(...known); step < last; step += 1) at(step);
     return [...steps.values()].sort((a, b) => a.step - b.step).map(momentOf);
   }
 
@@ -61,10 +70,10 @@ export function openMerge(options: { stepMs: number; units: number }) {
     /** The latest step that all processes have told of. */
     last(): Moment | undefined {
       const latest = [...steps.keys()].reduce((high, step) => Math.max(high, step), -Infinity);
-      const merged = steps.get(latest - 2);
+      const merged = steps.get(latest - Math.ceil(second / stepMs));
       return merged && momentOf(merged);
     },
-    sample(atMs: number, engine: EngineMoment | undefined): void {
+    sample(atMs: number, engine: EngineMoment): void {
       at(Math.floor(atMs / stepMs)).engine = engine;
     },
     latency(): Partial<Record<Action, Latency>> {
@@ -76,28 +85,30 @@ export function openMerge(options: { stepMs: number; units: number }) {
       }
       return Object.fromEntries([...all].map(([action, parts]) => [action, summarise(parts)]));
     },
+    /** `settledAtMs` as it was looked at; nothing is settled before its last order was accepted. */
     outcome(settledAtMs: number | undefined): Outcome {
-      const sum = { requests: 0, accepted: 0, replayed: 0 };
+      const sum = { requests: 0, followUps: 0, replayed: 0 };
       const refused: Record<string, number> = {};
-      let firstAcceptedAtMs: number | undefined;
-      let allAcceptedAtMs: number | undefined;
-      let acceptedPerSecondPeak = 0;
-      for (const moment of moments()) {
-        sum.requests += moment.sent;
-        sum.accepted += moment.accepted;
-        sum.replayed += moment.replayed;
-        for (const [code, count] of Object.entries(moment.refused)) {
+      for (const step of steps.values()) {
+        sum.requests += step.sent + step.followUps;
+        sum.followUps += step.followUps;
+        sum.replayed += step.replayed;
+        for (const [code, count] of Object.entries(step.refused)) {
           refused[code] = (refused[code] ?? 0) + count;
         }
-        if (moment.accepted > 0) firstAcceptedAtMs ??= Math.max(0, moment.atMs);
-        // To the end of the step: a step tells how many, not when within it.
-        if (sum.accepted >= units) allAcceptedAtMs ??= moment.atMs + stepMs;
-        const perSecond = moment.accepted * (1_000 / stepMs);
-        acceptedPerSecondPeak = Math.max(acceptedPerSecondPeak, perSecond);
       }
+      const instants = joined(Float64Array, acceptedAt).sort();
+      const told = (at: number) => {
+        const instant = instants.at(at);
+        return instant === undefined ? undefined : rounded(instant);
+      };
+      const last = told(-1) ?? 0;
       return {
-        ...{ ...sum, refused, firstAcceptedAtMs, allAcceptedAtMs, acceptedPerSecondPeak },
-        settledAtMs,
+        ...{ ...sum, refused, accepted: instants.length },
+        firstAcceptedAtMs: told(0),
+        allAcceptedAtMs: units > 0 ? told(units - 1) : undefined,
+        acceptedPerSecondPeak: mostWithin(second, instants),
+        settledAtMs: settledAtMs === undefined ? undefined : Math.max(settledAtMs, last),
       };
     },
     pacing(planned: number): Pacing {
@@ -114,21 +125,39 @@ export function openMerge(options: { stepMs: number; units: number }) {
   };
 }
 
+/** The most values that lie within a span of this width; `sorted` ascends. */
+export function mostWithin(width: number, sorted: Float64Array): number {
+  let most = 0;
+  let from = 0;
+  for (let to = 0; to < sorted.length; to += 1) {
+    while ((sorted[to] as number) - (sorted[from] as number) >= width) from += 1;
+    most = Math.max(most, to - from + 1);
+  }
+  return most;
+}
+
 /** Exact percentiles (nearest rank) of values that came in parts. */
 export function summarise(parts: Float32Array[]): Latency {
-  const count = parts.reduce((sum, part) => sum + part.length, 0);
-  const all = new Float32Array(count);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  all.sort();
+  const all = joined(Float32Array, parts).sort();
+  const count = all.length;
   const rank = (share: number) => rounded(all[Math.max(0, Math.ceil(count * share) - 1)] ?? 0);
   return {
     ...{ count, p50: rank(0.5), p90: rank(0.9), p99: rank(0.99), p999: rank(0.999) },
     max: rounded(all[count - 1] ?? 0),
   };
+}
+
+function joined<T extends Float32Array | Float64Array>(
+  kind: new (length: number) => T,
+  parts: readonly T[],
+): T {
+  const all = new kind(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 function rounded(ms: number): number {

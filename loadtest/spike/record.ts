@@ -52,22 +52,29 @@ export type Pacing = {
   valid: boolean;
   /** Why not, in a sentence that says by how much. */
   reason: string | undefined;
+  /** Acts that the schedule asks for, and those of them that were sent. */
   scheduled: number;
   sent: number;
   behindMs: { p50: number; p99: number; max: number };
 };
 
 export type Outcome = {
+  /** Scheduled acts that were sent, and what followed from their answers. */
   requests: number;
+  followUps: number;
   accepted: number;
   replayed: number;
   /** Refusals of Buy by their code, `no_answer` among them. */
   refused: Record<string, number>;
-  /** When the first and the last unit of the allotment were accepted. */
+  /**
+   * The instants at which a buyer was told of the first order, and of as many as there are units.
+   * A unit that came back and was taken again counts each time.
+   */
   firstAcceptedAtMs: number | undefined;
   allAcceptedAtMs: number | undefined;
+  /** The most that were accepted within any one second. */
   acceptedPerSecondPeak: number;
-  /** When every order had its end in the ledger. */
+  /** From when on every look found that each order had its end in the ledger. */
   settledAtMs: number | undefined;
 };
 
@@ -89,32 +96,44 @@ export type Latency = {
 export type Moment = {
   atMs: number;
   stepMs: number;
-  /** Requests that the schedule asked for and that were sent, in this step. */
+  /** Acts that the schedule asked for in this step, and scheduled acts that were sent in it. */
   scheduled: number;
   sent: number;
+  /** Second taps, tries again, looks at an order, cancels: what nobody scheduled. */
+  followUps: number;
   accepted: number;
   replayed: number;
   refused: Record<string, number>;
   looks: number;
   latency: Partial<Record<Action, { p50: number; p99: number; max: number }>>;
-  /** As the engine told it nearest to this step's end; undefined when it was not asked or silent. */
+  /** As it was known within this step; undefined when nobody looked. */
   engine: EngineMoment | undefined;
 };
 
+/** What the engine told within a step; looks rest between, so not every step has each part. */
 export type EngineMoment = {
+  units: UnitsMoment | undefined;
+  queues: QueuesMoment | undefined;
+  /** `cpu` in cores (1 = one core busy), since the look before. */
+  processes: { name: string; pid: number; cpu: number; memoryBytes: number }[];
+};
+
+export type UnitsMoment = {
   available: number;
   held: number;
   sold: number;
   /** Orders by state in the ledger. */
   ledger: { reserved: number; paid: number; released: number; refunded: number };
-  /** Outbox entries that the ledger has not read yet, and settlement jobs that wait or run. */
-  outboxBacklog: number;
-  queueWaiting: number;
-  queueActive: number;
   /** Orders that a lane knows as sold and the ledger does not yet know as paid. */
   settlementLag: number;
-  /** `cpu` in cores (1 = one core busy), since the look before. */
-  processes: { name: string; pid: number; cpu: number; memoryBytes: number }[];
+};
+
+/** Outbox entries that the ledger has not read yet, and settlement jobs by how far they are. */
+export type QueuesMoment = {
+  outboxBacklog: number;
+  waiting: number;
+  active: number;
+  delayed: number;
 };
 
 export type Verdict = {

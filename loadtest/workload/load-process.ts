@@ -23,8 +23,7 @@ export type Order =
       stepMs: number;
     }
   /** When the drop opens, on this machine's clock (ms since the epoch). */
-  | { kind: 'go'; opensAt: number; goods: Goods }
-  | { kind: 'stop' };
+  | { kind: 'go'; opensAt: number; goods: Goods };
 
 export type Word =
   | { kind: 'ready'; scheduled: number }
@@ -40,14 +39,14 @@ const priority = -10;
 
 const tell = (word: Word) => process.send?.(word);
 let go: ((order: Extract<Order, { kind: 'go' }>) => void) | undefined;
-let stopped = false;
 
 process.on('message', (order: Order) => {
-  if (order.kind === 'stop') stopped = true;
-  else if (order.kind === 'go') go?.(order);
+  if (order.kind === 'go') go?.(order);
   else run(order).catch((error: Error) => tell({ kind: 'failed', reason: error.message }));
 });
 process.on('disconnect', () => process.exit());
+// Ctrl-C goes to the terminal's whole group; the conductor hears it and ends this process.
+process.on('SIGINT', () => {});
 
 async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   const { address, parameters, groups, seed, stepMs } = plan;
@@ -70,18 +69,20 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   const book = openBook(plan.book);
   const { hostname, port, host } = new URL(address);
   const wire = openWire({
-    ...{ host: hostname, port: Number(port), connectionsMax: parameters.connections },
-    timeoutMs: parameters.patienceMs,
+    // An IPv6 address stands in brackets there, and the usual port is left out.
+    ...{ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) },
+    ...{ connectionsMax: parameters.connections, timeoutMs: parameters.patienceMs },
   });
+  const endsAtMs = Math.max(parameters.crowdMs, schedule.times.at(-1) ?? 0) + tailMsMax;
   const people = openPeople({
-    ...{ wire, host, goods, seed, parameters, tally, now, write: book.write },
+    ...{ wire, host, goods, seed, parameters, tally, now, endsAtMs, write: book.write },
     buyerOf: (index) => buyers.get(index) as Buyer,
     stream: (order, token) => follow(address, order, token),
   });
   const telling = setInterval(() => {
     tell({ kind: 'steps', steps: tally.take(), open: people.open() });
   }, tellMs);
-  const pacer = pace({
+  await pace({
     times: schedule.times,
     now,
     fire(index, dueMs) {
@@ -89,13 +90,9 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
       people.act(schedule.acts[index] as number, schedule.buyers[index] as number, dueMs);
     },
   });
-  const watching = setInterval(() => stopped && pacer.stop(), 100);
-  await pacer.done;
-  const endBy = performance.now() + tailMsMax;
-  while (people.open() > 0 && !stopped && performance.now() < endBy) await wait(50);
+  while (people.open() > 0 && now() < endsAtMs) await wait(50);
   people.stop();
   clearInterval(telling);
-  clearInterval(watching);
   wire.close();
   await book.close();
   tell({ kind: 'steps', steps: tally.take(true), open: 0 });

@@ -9,11 +9,10 @@ export function pace(options: {
   times: Float64Array;
   fire(index: number, dueMs: number): void;
   now(): number;
-}): { done: Promise<void>; stop(): void } {
+}): Promise<void> {
   const { times, fire, now } = options;
   const { promise, resolve } = Promise.withResolvers<void>();
   let at = 0;
-  let timer: NodeJS.Timeout;
 
   function turn(): void {
     const until = now();
@@ -22,15 +21,9 @@ export function pace(options: {
       at += 1;
     }
     if (at >= times.length) resolve();
-    else timer = setTimeout(turn, Math.max(tickMs, (times[at] as number) - now()));
+    else setTimeout(turn, Math.max(tickMs, (times[at] as number) - now()));
   }
 
-  timer = setTimeout(turn, 0);
-  return {
-    done: promise,
-    stop() {
-      clearTimeout(timer);
-      resolve();
-    },
-  };
+  setTimeout(turn, 0);
+  return promise;
 }

@@ -40,8 +40,10 @@ export function openPeople(options: {
   /** Follows an order live until the stream ends; gives the last state it told. */
   stream(order: string, token: string): Promise<string | undefined>;
   now(): number;
+  /** Nobody waits for anything beyond this, in ms since the opening. */
+  endsAtMs: number;
 }) {
-  const { wire, goods, parameters, tally, buyerOf, write, now } = options;
+  const { wire, goods, parameters, tally, buyerOf, write, now, endsAtMs } = options;
   const look = `GET /v1/drops/${goods.drop} HTTP/1.1\r\nhost: ${options.host}\r\n\r\n`;
   const body = JSON.stringify({ sku: goods.sku, quantity: 1, payment: { method: 'wallet' } });
   let open = 0;
@@ -49,8 +51,9 @@ export function openPeople(options: {
   let stopped = false;
 
   function after(ms: number, act: (dueMs: number) => void): void {
-    open += 1;
     const dueMs = now() + ms;
+    if (dueMs > endsAtMs) return;
+    open += 1;
     setTimeout(() => {
       open -= 1;
       if (!stopped) act(dueMs);
@@ -59,7 +62,6 @@ export function openPeople(options: {
 
   function ask(request: string, onAnswer: (answer: WireAnswer | undefined) => void): void {
     open += 1;
-    tally.current().sent += 1;
     wire.send(request, (answer) => {
       open -= 1;
       onAnswer(answer);
@@ -88,7 +90,7 @@ export function openPeople(options: {
     };
     tap(pressing, dueMs);
     if (!buyer.isBot && random.next() < parameters.doubleTap) {
-      after(20 + 180 * random.next(), (due) => tap(pressing, due));
+      after(20 + 180 * random.next(), (due) => tapAgain(pressing, due));
     }
   }
 
@@ -96,6 +98,11 @@ export function openPeople(options: {
     const sentAt = now();
     pressing.tries += 1;
     ask(pressing.request, (answer) => told(pressing, { answer, dueMs, sentAt }));
+  }
+
+  function tapAgain(pressing: Pressing, dueMs: number): void {
+    tally.current().followUps += 1;
+    tap(pressing, dueMs);
   }
 
   function told(
@@ -107,7 +114,7 @@ export function openPeople(options: {
     if (answer?.status === 202) {
       tally.answered('buy_accepted', dueMs);
       if (answer.replayed) tally.current().replayed += 1;
-      else tally.current().accepted += 1;
+      else tally.accepted();
       pressing.ackedAt = Math.min(pressing.ackedAt, now());
       write({ ...base, kind: 'ack', replayed: answer.replayed, body: answer.body });
       follow(pressing, answer.body);
@@ -128,7 +135,7 @@ export function openPeople(options: {
     if (!isLoose && !comesBack && code !== 'drop_not_open') return;
     // Told to wait, or not told at all: a moment more, so that those held up together part.
     const waitMs = answer ? (answer.retryAfter ?? 1) * 1_000 : 500;
-    after(waitMs * (1 + pressing.random.next() / 2), (due) => tap(pressing, due));
+    after(waitMs * (1 + pressing.random.next() / 2), (due) => tapAgain(pressing, due));
   }
 
   function follow(pressing: Pressing, answer: string): void {
@@ -143,9 +150,10 @@ export function openPeople(options: {
       cancel(buyer, order);
     } else if (drawn < parameters.cancel + parameters.stream) {
       open += 1;
+      tally.current().followUps += 1;
       options.stream(order, buyer.token).then((state) => {
         open -= 1;
-        if (state) seen(state);
+        if (state && !stopped) seen(state);
       });
     } else {
       poll({ buyer, order, seen, waitMs: followMs.first * (0.5 + random.next()), looks: 1 });
@@ -157,6 +165,7 @@ export function openPeople(options: {
       `POST /v1/orders/${order}/cancel HTTP/1.1\r\nhost: ${options.host}\r\n` +
       `authorization: Bearer ${buyer.token}\r\ncontent-length: 0\r\n\r\n`;
     const dueMs = now();
+    tally.current().followUps += 1;
     ask(request, (answer) => answer && tally.answered('cancel', dueMs));
   }
 
@@ -171,6 +180,7 @@ export function openPeople(options: {
       `GET /v1/orders/${one.order} HTTP/1.1\r\nhost: ${options.host}\r\n` +
       `authorization: Bearer ${one.buyer.token}\r\n\r\n`;
     after(one.waitMs, (dueMs) => {
+      tally.current().followUps += 1;
       ask(request, (answer) => {
         if (answer) tally.answered('poll', dueMs);
         const state = answer?.status === 200 ? stateOf.exec(answer.body)?.[1] : undefined;

@@ -6,16 +6,19 @@ export type Step = {
   step: number;
   scheduled: number;
   sent: number;
-  accepted: number;
+  followUps: number;
   replayed: number;
   looks: number;
   refused: Record<string, number>;
+  /** When each order was accepted, in ms since the opening. */
+  acceptedAt: Float64Array;
   latencies: Partial<Record<Action, Float32Array>>;
   /** How late each scheduled request left. */
   behind: Float32Array;
 };
 
-type Open = Omit<Step, 'latencies' | 'behind'> & {
+type Open = Omit<Step, 'acceptedAt' | 'latencies' | 'behind'> & {
+  acceptedAt: number[];
   latencies: Partial<Record<Action, number[]>>;
   behind: number[];
 };
@@ -29,8 +32,8 @@ export function openTally(options: { stepMs: number; now(): number }) {
     const step = Math.floor(time / stepMs);
     let entry = open.get(step);
     if (!entry) {
-      const counts = { scheduled: 0, sent: 0, accepted: 0, replayed: 0, looks: 0 };
-      entry = { step, ...counts, refused: {}, latencies: {}, behind: [] };
+      const counts = { scheduled: 0, sent: 0, followUps: 0, replayed: 0, looks: 0 };
+      entry = { step, ...counts, refused: {}, acceptedAt: [], latencies: {}, behind: [] };
       open.set(step, entry);
     }
     return entry;
@@ -38,10 +41,17 @@ export function openTally(options: { stepMs: number; now(): number }) {
 
   return {
     current: () => at(now()),
+    /** A scheduled act leaves now. */
     scheduled(dueMs: number): void {
-      const entry = at(now());
+      const time = now();
+      const entry = at(time);
       at(dueMs).scheduled += 1;
-      entry.behind.push(now() - dueMs);
+      entry.sent += 1;
+      entry.behind.push(time - dueMs);
+    },
+    accepted(): void {
+      const time = now();
+      at(time).acceptedAt.push(time);
     },
     answered(action: Action, dueMs: number): void {
       const time = now();
@@ -66,7 +76,10 @@ export function openTally(options: { stepMs: number; now(): number }) {
             Float32Array.from(values),
           ]),
         );
-        taken.push({ ...entry, latencies, behind: Float32Array.from(entry.behind) });
+        taken.push({
+          ...{ ...entry, latencies, behind: Float32Array.from(entry.behind) },
+          acceptedAt: Float64Array.from(entry.acceptedAt),
+        });
       }
       return taken;
     },

@@ -17,6 +17,7 @@ export type Wire = {
   send(request: string, onAnswer: (answer: WireAnswer | undefined) => void): void;
   /** Requests that wait for a free connection. */
   waiting(): number;
+  /** Ends every connection; who waits for an answer hears at once that none came. */
   close(): void;
 };
 
@@ -122,7 +123,12 @@ export function openWire(options: {
       clearInterval(timer);
       queue = [];
       head = 0;
-      for (const line of lines) line.socket.destroy();
+      for (const line of lines) {
+        const { asked } = line;
+        line.asked = undefined;
+        line.socket.destroy();
+        asked?.onAnswer(undefined);
+      }
     },
   };
 }

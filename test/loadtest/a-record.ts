@@ -49,7 +49,8 @@ export function aRecord(overrides: Partial<SpikeRecord> = {}): SpikeRecord {
       behindMs: { p50: 0.6, p99: 11.2, max: 74 },
     },
     outcome: {
-      requests: sum(({ sent }) => sent),
+      requests: sum(({ sent, followUps }) => sent + followUps),
+      followUps: sum(({ followUps }) => followUps),
       accepted: sum(({ accepted }) => accepted),
       replayed: sum(({ replayed }) => replayed),
       refused,
@@ -119,6 +120,7 @@ function aTimeline(): Moment[] {
       ...{ atMs, stepMs, looks, accepted },
       scheduled: looks + buys + early,
       sent: looks + buys + early - (buys > 2_500 ? 12 : 0),
+      followUps: Math.round(accepted * 1.4),
       replayed: Math.round(accepted * 0.06),
       refused: {
         ...(seconds < 0 && early > 0 ? { drop_not_open: early } : {}),
@@ -141,17 +143,22 @@ function aTimeline(): Moment[] {
         atMs === 1_000
           ? undefined
           : {
-              ...{ available, held: sold - paid, sold: paid },
-              ledger: {
-                reserved: Math.round((sold - paid) * 0.8),
-                paid: Math.max(0, paid - 40),
-                released: 0,
-                refunded: 0,
+              units: {
+                ...{ available, held: sold - paid, sold: paid },
+                ledger: {
+                  reserved: Math.round((sold - paid) * 0.8),
+                  paid: Math.max(0, paid - 40),
+                  released: 0,
+                  refunded: 0,
+                },
+                settlementLag: Math.min(40, paid),
               },
-              outboxBacklog: Math.round((sold - paid) * 0.2),
-              queueWaiting: Math.round((sold - paid) * 0.7),
-              queueActive: sold > paid ? 32 : 0,
-              settlementLag: Math.min(40, paid),
+              queues: {
+                outboxBacklog: Math.round((sold - paid) * 0.2),
+                waiting: Math.round((sold - paid) * 0.7),
+                active: sold > paid ? 32 : 0,
+                delayed: 0,
+              },
               processes: [
                 {
                   name: 'settlement',

@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openProbe, type Probe } from '../../loadtest/probe/probe.ts';
+import { restingLook } from '../../loadtest/probe/resting-look.ts';
+import { openSettled } from '../../loadtest/probe/settled.ts';
+import { factsOf } from '../../loadtest/spike/engine-facts.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { openSale } from '../support/sale.ts';
@@ -34,16 +37,34 @@ test('a look tells units, ledger and queues, and finds each process by its role'
     processes: [{ name: 'load 1', pid: process.pid }],
   });
   await sale.run(await sale.gather(40), { pressing: 10 });
-  const settled = await eventually(
+  // Each part rests by itself, so a sample may have the one and not the other.
+  let settled = await probe.sample();
+  await eventually(
     async () => {
-      const seen = await probe.sample();
-      return seen?.ledger.paid === 30 && seen.queueActive + seen.queueWaiting === 0 && seen;
+      const { units, queues, processes } = await probe.sample();
+      settled = {
+        ...{ units: units ?? settled.units, queues: queues ?? settled.queues, processes },
+      };
+      const isAtRest = settled.queues && settled.queues.active + settled.queues.waiting === 0;
+      return settled.units?.ledger.paid === 30 && isAtRest;
     },
     { withinMs: 30_000 },
   );
   expect(settled).toMatchObject({
-    ...{ available: 0, held: 0, sold: 30, outboxBacklog: 0, settlementLag: 0 },
-    ledger: { reserved: 0, paid: 30, released: 0, refunded: 0 },
+    units: {
+      ...{ available: 0, held: 0, sold: 30, settlementLag: 0 },
+      ledger: { reserved: 0, paid: 30, released: 0, refunded: 0 },
+    },
+    queues: { outboxBacklog: 0, waiting: 0, active: 0, delayed: 0 },
+  });
+  const before = performance.now();
+  const since = (await probe.untilSettled(30_000)) as number;
+  expect(since).toBeGreaterThan(0);
+  // Earlier looks found it so, and nothing moved since.
+  expect(since).toBeLessThan(before);
+  expect(await factsOf({ address, own: true })).toMatchObject({
+    engine: { apiProcesses: 2, redis: 'embedded', ledger: 'embedded' },
+    redisVersion: expect.stringMatching(/^\d+\.\d+/),
   });
   if (process.platform === 'linux') {
     const names = settled.processes.map(({ name }) => name);
@@ -58,5 +79,42 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   }
 
   await engine.kill('SIGKILL');
-  await eventually(async () => (await probe.sample()) === undefined, { withinMs: 30_000 });
+  const silent = await eventually(
+    async () => {
+      const seen = await probe.sample();
+      return seen.units === undefined && seen.queues === undefined && seen;
+    },
+    { withinMs: 30_000 },
+  );
+  // What its own machine can tell of processes needs no answer of the engine.
+  if (process.platform === 'linux') {
+    expect(silent.processes.map(({ name }) => name)).toContain('load 1');
+  }
+  expect(await probe.untilSettled(300)).toBeUndefined();
+});
+
+test('a look that finds an order under way takes back what looks before it found', () => {
+  const settled = openSettled();
+  settled.see(true, 10);
+  settled.see(true, 20);
+  expect(settled.since()).toBe(10);
+  settled.see(false, 30);
+  expect(settled.since()).toBeUndefined();
+  settled.see(true, 40);
+  settled.see(true, 50);
+  expect(settled.since()).toBe(40);
+});
+
+test('rests leave no hole: looks that each take long are asked for again before a plot breaks off', async () => {
+  let looks = 0;
+  const look = restingLook(async () => {
+    looks += 1;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    return looks;
+  });
+  await look.look();
+  expect([look.take(), look.take()]).toEqual([1, undefined]);
+  expect(await look.look()).toBeUndefined();
+  await eventually(async () => (await look.look()) === 2, { withinMs: 4_500 });
+  expect(look.take()).toBe(2);
 });

@@ -5,14 +5,15 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vites
 import type { z } from 'zod';
 import { compare } from '../../loadtest/report/compare.ts';
 import { pageOf } from '../../loadtest/report/html.ts';
+import { plotsOf } from '../../loadtest/report/plots.ts';
 import {
   RecordFileError,
   readRecord,
   type recordSchema,
   writeRecord,
 } from '../../loadtest/report/record-file.ts';
-import { plotsOf, thinned } from '../../loadtest/report/series.ts';
 import { summaryOf } from '../../loadtest/report/summary.ts';
+import { thinned } from '../../loadtest/report/thinned.ts';
 import type { SpikeRecord } from '../../loadtest/spike/record.ts';
 import { aRecord } from './a-record.ts';
 
@@ -147,6 +148,46 @@ describe('the page of a run', () => {
     elementsOf(page);
     expect(page.match(/Nothing was seen of this/g)).toHaveLength(5);
     expect(elementsOf(pageOf(aRecord({ timeline: [], latency: {} })))).not.toContain('path data');
+  });
+});
+
+describe('a plot', () => {
+  const seenOf = (stock: number[]) => {
+    const { timeline } = aRecord();
+    return aRecord({
+      timeline: timeline.slice(0, 26).map((moment, n) => {
+        const engine = moment.engine && stock.includes(n) ? moment.engine : undefined;
+        return { ...moment, engine };
+      }),
+    });
+  };
+  const pathsOf = (record: SpikeRecord) => {
+    const page = pageOf(record);
+    const plot = page.slice(page.indexOf('id="settlement"'));
+    return /<path class="line c0"[^>]*d="([^"]*)"/.exec(plot)?.[1] ?? '';
+  };
+
+  test('shows a hole where an engine was silent, not where it was merely not asked', () => {
+    const runsOf = (stock: number[]) =>
+      pathsOf(seenOf(stock))
+        .split('M')
+        .slice(1)
+        .map((run) => run.split('L').length);
+    expect(runsOf([0, 1, 2, 3])).toEqual([4]);
+    expect(runsOf([0, 1, 11])).toEqual([3]);
+    // More than five seconds apart; one alone is drawn as wide as its step.
+    expect(runsOf([0, 1, 12, 23, 24])).toEqual([2, 2, 2]);
+  });
+
+  test('names two instants that lie close in rows of their own', () => {
+    const { outcome } = aRecord();
+    const marks = (allAcceptedAtMs: number) =>
+      [...pageOf(aRecord({ outcome: { ...outcome, allAcceptedAtMs } })).matchAll(/row(\d)" style/g)]
+        .map(([, row]) => Number(row))
+        // Those of the second plot: the first may look closer at the opening.
+        .slice(-2);
+    expect(marks(4_200)).toEqual([0, 1]);
+    expect(marks(40_000)).toEqual([0, 0]);
   });
 });
 

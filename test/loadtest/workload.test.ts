@@ -2,11 +2,13 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import autocannon from 'autocannon';
 import { afterEach, expect, test } from 'vitest';
+import { everyStep } from '../../loadtest/spike/every-step.ts';
 import { openMerge } from '../../loadtest/spike/merge.ts';
 import { readSpikeCommand } from '../../loadtest/spike/options.ts';
 import { pace } from '../../loadtest/workload/pacer.ts';
 import { resolveParameters } from '../../loadtest/workload/parameters.ts';
 import { drawSchedule, groupsOf } from '../../loadtest/workload/schedule.ts';
+import { openTally, type Step } from '../../loadtest/workload/tally.ts';
 import { openWire, type WireAnswer } from '../../loadtest/workload/wire.ts';
 
 const parameters = resolveParameters({ scenario: { people: 3_000 }, scale: 1, speed: 1, set: {} });
@@ -84,7 +86,7 @@ test('a server that stalls holds up a closed loop and no schedule: a spike needs
     now,
     fire: (_, dueMs) =>
       wire.send('GET / HTTP/1.1\r\nhost: x\r\n\r\n', () => latencies.push(now() - dueMs)),
-  }).done;
+  });
   await expect.poll(open.arrived, { timeout: 5_000 }).toBe(500);
   open.open();
   await expect.poll(() => latencies.length, { timeout: 5_000 }).toBe(500);
@@ -115,15 +117,99 @@ test('an answer that comes byte by byte is read whole; a lost connection is no a
 });
 
 test('a load that left late or not whole is called invalid, and by how much', () => {
-  const step = { step: 0, scheduled: 2, sent: 2, accepted: 0, replayed: 0, looks: 0, refused: {} };
   const paced = (behind: number[], planned: number) => {
     const merge = openMerge({ stepMs: 500, units: 1 });
-    merge.add({ ...step, latencies: {}, behind: Float32Array.from(behind) });
+    merge.add(aStep({ behind: Float32Array.from(behind) }));
     return merge.pacing(planned);
   };
   expect(paced([1, 2], 2)).toMatchObject({ valid: true, reason: undefined });
   expect(paced([1, 900], 2).reason).toContain('900 ms or more behind');
   expect(paced([1, 2], 3).reason).toContain('only 2 of 3');
+});
+
+function aStep(seen: Partial<Step>): Step {
+  return {
+    ...{ step: 0, scheduled: 0, sent: 0, followUps: 0, replayed: 0, looks: 0, refused: {} },
+    ...{ acceptedAt: new Float64Array(), latencies: {}, behind: new Float32Array() },
+    ...seen,
+  };
+}
+
+test('the instants of the first and of the last unit are exact, whatever process and step they came from', () => {
+  const merge = openMerge({ stepMs: 500, units: 4 });
+  merge.add(aStep({ acceptedAt: Float64Array.of(41.26, 480) }));
+  merge.add(aStep({ step: 1, acceptedAt: Float64Array.of(503.04, 990) }));
+  merge.add(aStep({ step: 1, acceptedAt: Float64Array.of(501, 2_100) }));
+  const outcome = merge.outcome(1_500);
+  expect(outcome).toMatchObject({ accepted: 6, firstAcceptedAtMs: 41.3, allAcceptedAtMs: 503 });
+  // Five of the six lie within a second that no step begins with.
+  expect(outcome.acceptedPerSecondPeak).toBe(5);
+  // A look may have come between two orders: nothing is settled before the last was accepted.
+  expect(outcome.settledAtMs).toBe(2_100);
+  expect(openMerge({ stepMs: 500, units: 1 }).outcome(undefined)).toMatchObject({
+    ...{ accepted: 0, firstAcceptedAtMs: undefined, allAcceptedAtMs: undefined },
+  });
+});
+
+test('requests are the scheduled acts that were sent and what followed from them, counted apart', () => {
+  let now = 100;
+  const tally = openTally({ stepMs: 500, now: () => now });
+  tally.scheduled(90);
+  now = 600;
+  // Due in the first step and late: it was scheduled there and sent here.
+  tally.scheduled(450);
+  tally.current().followUps += 3;
+  const merge = openMerge({ stepMs: 500, units: 1 });
+  tally.take(true).forEach(merge.add);
+  expect(merge.moments()).toMatchObject([
+    { atMs: 0, scheduled: 2, sent: 1, followUps: 0 },
+    { atMs: 500, scheduled: 0, sent: 1, followUps: 3 },
+  ]);
+  expect(merge.outcome(undefined)).toMatchObject({ requests: 5, followUps: 3 });
+  expect(merge.pacing(2)).toMatchObject({ scheduled: 2, sent: 2 });
+});
+
+test('a step in which nothing happened and nobody looked is in the timeline, as a hole', () => {
+  const merge = openMerge({ stepMs: 500, units: 1 });
+  merge.add(aStep({ step: 0, sent: 1 }));
+  merge.add(aStep({ step: 3, sent: 1 }));
+  expect(merge.moments().map(({ atMs, sent, engine }) => [atMs, sent, engine])).toEqual([
+    ...[
+      [0, 1, undefined],
+      [500, 0, undefined],
+      [1_000, 0, undefined],
+    ],
+    [1_500, 1, undefined],
+  ]);
+});
+
+test('a step is sampled once, however the timer falls', async () => {
+  const started = performance.now();
+  const steps: number[] = [];
+  const end = everyStep({
+    stepMs: 20,
+    now: () => performance.now() - started,
+    act: (atMs) => steps.push(Math.floor(atMs / 20)),
+  });
+  await expect.poll(() => steps.length, { timeout: 5_000 }).toBeGreaterThan(20);
+  end();
+  expect(new Set(steps).size).toBe(steps.length);
+});
+
+test('who waits for an answer when the crowd goes home hears that none came', async () => {
+  const stalling = await stallingServer();
+  const wire = openWire({
+    ...{ host: '127.0.0.1', port: stalling.port, connectionsMax: 1, timeoutMs: 9e3 },
+  });
+  const answer = new Promise((told) => wire.send('GET / HTTP/1.1\r\nhost: x\r\n\r\n', told));
+  await expect.poll(stalling.arrived).toBe(1);
+  let told = false;
+  void answer.then(() => {
+    told = true;
+  });
+  wire.close();
+  await Promise.resolve();
+  expect([told, await answer]).toEqual([true, undefined]);
 });
 
 test('a misspelt scenario, parameter or value is refused with what was meant', () => {

@@ -1,0 +1,124 @@
+import type { EngineMoment, Moment, QueuesMoment } from '../spike/record.ts';
+import { colours, type Drawing, peak, type Series } from './series.ts';
+import { bytes, count } from './words.ts';
+
+// What the engine told of itself, and what its processes used.
+
+/** An engine is not asked in every step; one that tells nothing for longer leaves a hole. */
+const joinMs = 5_000;
+
+function told<T>(moments: readonly Moment[], get: (engine: EngineMoment) => T): (T | undefined)[] {
+  return moments.map(({ engine }) => engine && get(engine));
+}
+
+export function stock(moments: readonly Moment[], units: number): Drawing {
+  const layer = (name: 'sold' | 'held' | 'available', colour: number): Series => {
+    const seen = told(moments, ({ units }) => units?.[name]);
+    const last = seen.findLast((value) => value !== undefined);
+    return {
+      name,
+      colour,
+      values: seen,
+      told: last === undefined ? '–' : `${count(last)} at the end`,
+    };
+  };
+  return {
+    ...{
+      id: 'stock',
+      title: 'Stock',
+      measure: 'units',
+      unit: 'count',
+      kind: 'stack',
+      atLeast: units,
+      joinMs,
+    },
+    series: [layer('sold', 0), layer('held', 1), layer('available', 6)],
+  };
+}
+
+export function settlement(moments: readonly Moment[]): Drawing {
+  const lag = told(moments, ({ units }) => units?.settlementLag);
+  const reserved = told(moments, ({ units }) => units?.ledger.reserved);
+  return {
+    ...{
+      id: 'settlement',
+      title: 'Settlement lag',
+      measure: 'orders',
+      unit: 'count',
+      kind: 'lines',
+      joinMs,
+    },
+    series: [
+      { name: 'sold, not yet paid in the ledger', colour: 0, values: lag, told: peak(lag) },
+      {
+        ...{ name: 'reserved in the ledger', colour: 1, dashed: true },
+        ...{ values: reserved, told: peak(reserved) },
+      },
+    ],
+  };
+}
+
+export function queues(moments: readonly Moment[]): Drawing {
+  const line = (name: string, colour: number, get: (queues: QueuesMoment) => number): Series => {
+    const seen = told(moments, ({ queues }) => queues && get(queues));
+    return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
+  };
+  return {
+    ...{
+      id: 'queues',
+      title: 'Outbox and queue',
+      measure: 'waiting',
+      unit: 'count',
+      kind: 'lines',
+      joinMs,
+    },
+    series: [
+      line('outbox entries', 0, ({ outboxBacklog }) => outboxBacklog),
+      line('settlement jobs waiting', 1, ({ waiting }) => waiting),
+      line('settlement jobs active', 2, ({ active }) => active),
+    ],
+  };
+}
+
+export function cpu(moments: readonly Moment[], cores: number): Drawing {
+  return {
+    ...{ id: 'cpu', title: 'CPU by process', measure: 'cores busy', unit: 'cores', kind: 'stack' },
+    atLeast: cores,
+    series: perProcess(
+      moments,
+      ({ cpu }) => cpu,
+      (value) => value.toFixed(2),
+    ),
+  };
+}
+
+export function memory(moments: readonly Moment[]): Drawing {
+  return {
+    ...{
+      id: 'memory',
+      title: 'Memory by process',
+      measure: 'resident',
+      unit: 'bytes',
+      kind: 'lines',
+    },
+    series: perProcess(moments, ({ memoryBytes }) => memoryBytes, bytes),
+  };
+}
+
+function perProcess(
+  moments: readonly Moment[],
+  get: (process: EngineMoment['processes'][number]) => number,
+  format: (value: number) => string,
+): Series[] {
+  const names = new Set(
+    moments.flatMap(({ engine }) => engine?.processes.map(({ name }) => name) ?? []),
+  );
+  return [...names].map((name, index) => {
+    const seen = told(moments, ({ processes }) => {
+      const own = processes.filter((process) => process.name === name);
+      return own.length > 0 ? own.reduce((sum, process) => sum + get(process), 0) : undefined;
+    });
+    const dashed = index >= colours || name.startsWith('load');
+    return { name, colour: index % colours, dashed, values: seen, told: peak(seen, format) };
+  });
+}
