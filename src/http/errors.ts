@@ -7,6 +7,7 @@ import type {
   FastifyRequest,
   RouteOptions,
 } from 'fastify';
+import { QueueFull } from '../domain/gather.ts';
 import { LedgerError } from '../ledger/database.ts';
 import type { Logger } from '../log.ts';
 import { KeySetError } from './auth/jwks.ts';
@@ -87,6 +88,7 @@ const clientErrors: Record<string, Problem> = {
 
 function problemOf(error: Error): Problem | undefined {
   if (error instanceof Problem) return error;
+  if (error instanceof QueueFull) return new Problem('overloaded');
   const code = (error as FastifyError).code ?? '';
   const field = fastifyFields[code];
   if (field) return invalid(field[0], field[1]);

@@ -2,6 +2,7 @@ import { parseOrderId } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database.ts';
+import type { Payment, PaymentState } from './payments.ts';
 
 /** An order as a lane's outbox tells of it; `at` is the Redis time of the script, in ms. */
 export type OrderEvent = { order: Order; at: number };
@@ -27,6 +28,11 @@ export type LedgerOrder = Order & {
   paidAt: number | null;
   releasedAt: number | null;
   refundedAt: number | null;
+};
+
+/** An order with what came of its latest attempt to be paid, null where there was none. */
+export type Receipt = LedgerOrder & {
+  payment: Pick<Payment, 'provider' | 'state' | 'reason'> | null;
 };
 
 export type Orders = ReturnType<typeof openOrders>;
@@ -72,6 +78,19 @@ export function openOrders(database: Database) {
       [id],
     );
     return order;
+  }
+
+  /** Many orders as their buyers ask for them, in the order of the ids; undefined where none is. */
+  async function receipts(ids: readonly string[]): Promise<(Receipt | undefined)[]> {
+    type Joined = LedgerOrder & { provider: string | null; paid: PaymentState; why: string };
+    const rows = await database.query<Joined>(receiptsSql, [ids]);
+    const found = new Map(
+      rows.map(({ provider, paid, why, ...order }): [string, Receipt] => {
+        const payment = provider === null ? null : { provider, state: paid, reason: why };
+        return [order.id, { ...order, payment }];
+      }),
+    );
+    return ids.map((id) => found.get(id));
   }
 
   /** A drop's orders, oldest first. A cursor that is not ours begins at the start. */
@@ -160,7 +179,7 @@ export function openOrders(database: Database) {
     );
   }
 
-  return { upsert, get, page, stream, stuck, toRefund, counts, positions, adjustments };
+  return { upsert, get, receipts, page, stream, stuck, toRefund, counts, positions, adjustments };
 }
 
 /** One row for each order of a batch, sorted so that two relays never wait for each other. */
@@ -203,6 +222,12 @@ function mergePositions(positions: readonly OutboxPosition[]) {
   }
   return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
+
+const receiptsSql = `
+  select ${columns}, p.provider, p.state as paid, p.reason as why from orders o
+  left join lateral (select provider, state, reason from payments
+    where order_id = o.id order by attempt desc limit 1) p on true
+  where o.id = any($1::text[])`;
 
 const upsertOrders = `
   insert into orders as o (id, drop_id, lane, buyer, item, quantity, amount, method, state, reason,

@@ -1,9 +1,10 @@
+import { gather } from '../domain/gather.ts';
 import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
-import type { Orders } from '../ledger/orders.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Orders, Receipt } from '../ledger/orders.ts';
+import type { Payments } from '../ledger/payments.ts';
 import type { Refunds } from './refunds.ts';
 import type { Terms } from './terms.ts';
 
@@ -18,8 +19,14 @@ export type OrderView = Order & {
   payment?: { provider: string; state: string; reason?: string | undefined } | undefined;
 };
 
+/** Reads of the ledger that go together, and how many may wait for the one under way. */
+const receiptsLimits = { batchMax: 250, flightsMax: 1, queueMax: 10_000 };
+
 export type OrderDesk = {
-  /** The order as its lane has it now; as the ledger has it where no lane does. */
+  /**
+   * The order as its lane has it now; as the ledger has it where no lane does.
+   * @throws QueueFull when too many wait for the ledger
+   */
   read(id: string): Promise<OrderView | undefined>;
   /**
    * The same for those who ask again and again: a reserved order is told from its lane alone, without
@@ -49,6 +56,15 @@ export function openOrderDesk(options: {
 }): OrderDesk {
   const { lanes, drops, orders, payments, refunds, termsOf } = options;
 
+  /**
+   * A sold-out crowd asks for its orders all at once, and each statement costs the ledger about the
+   * same: what is asked for while one is under way goes into the next.
+   */
+  const receipts = gather<string, Receipt | undefined>({
+    run: orders.receipts,
+    ...receiptsLimits,
+  });
+
   async function find(place: OrderRef): Promise<Order | undefined> {
     const [order] = await lanes.find(place, [place.digest]);
     return order;
@@ -57,23 +73,21 @@ export function openOrderDesk(options: {
   async function read(id: string): Promise<OrderView | undefined> {
     const place = parseOrderId(id);
     if (!place) return undefined;
-    const [held, recorded, attempts, terms] = await Promise.all([
+    const [held, recorded, terms] = await Promise.all([
       find(place),
-      orders.get(id),
-      payments.ofOrder(id),
+      receipts.add(id),
       termsOf(place.drop),
     ]);
     const order = held ?? recorded;
     if (!order || !terms) return undefined;
     const { reservedAt, paidAt, releasedAt, refundedAt } = recorded ?? {};
-    const payment = attempts.at(-1);
     const view = viewOf(order, terms);
     const times = { reservedAt, paidAt, releasedAt, refundedAt };
     for (const name of Object.keys(times) as (keyof typeof times)[]) {
       const at = times[name];
       if (typeof at === 'number') view[name] = at;
     }
-    if (payment) view.payment = paymentView(payment);
+    if (recorded?.payment) view.payment = paymentView(recorded.payment);
     return view;
   }
 
@@ -126,6 +140,7 @@ function bare(order: Order): Order {
   return { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason };
 }
 
-function paymentView({ provider, state, reason }: Payment): NonNullable<OrderView['payment']> {
+function paymentView(payment: NonNullable<Receipt['payment']>): NonNullable<OrderView['payment']> {
+  const { provider, state, reason } = payment;
   return reason === '' ? { provider, state } : { provider, state, reason };
 }

@@ -87,7 +87,7 @@ const schemas = {
     ...order,
     summary: 'The order now',
     answers: { 200: { description: 'The order', schema: orderBody } },
-    problems: ['unknown_order'],
+    problems: ['unknown_order', 'overloaded'],
   }),
   stream: schemaOf({
     ...order,
@@ -106,7 +106,7 @@ const schemas = {
     body: nothing,
     description: 'Repeating it is harmless. A paid order is not cancelled.',
     answers: { 200: { description: 'The order, released', schema: orderBody } },
-    problems: ['unknown_order', 'order_paid'],
+    problems: ['unknown_order', 'order_paid', 'overloaded'],
   }),
   payment: schemaOf({
     ...order,
@@ -115,6 +115,6 @@ const schemas = {
       'The wallet is charged by the engine as soon as the order is reserved, so there is nothing to start: the answer is how the payment stands.',
     body: paymentStartBody,
     answers: { 200: { description: 'The payment now', schema: paymentBody } },
-    problems: ['unknown_order'],
+    problems: ['unknown_order', 'overloaded'],
   }),
 };
