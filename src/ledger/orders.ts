@@ -44,7 +44,7 @@ const columns = `o.id, o.drop_id as "drop", o.lane, o.buyer, o.state, o.item, o.
 /** What the lanes' outboxes told of orders. Repeats and late arrivals change nothing. */
 export function openOrders(database: Database) {
   /**
-   * Records a batch from the outbox in one transaction: the view with the higher version wins, and
+   * Records a batch from the outbox in one statement: the view with the higher version wins, and
    * the earliest instant of each state is kept, whatever the order of arrival.
    */
   async function upsert(
@@ -55,21 +55,12 @@ export function openOrders(database: Database) {
     } = {},
   ): Promise<void> {
     const { adjustments = [], positions = [] } = further;
-    const writes: [sql: string, rows: unknown[]][] = [
-      [upsertOrders, mergeEvents(events)],
-      [insertAdjustments, [...adjustments]],
-      [movePositions, mergePositions(positions)],
-    ];
-    const wanted = writes.filter(([, rows]) => rows.length > 0);
-    if (wanted.length === 0) return;
-    if (wanted.length === 1) {
-      const [[sql, rows]] = wanted as [(typeof writes)[number]];
-      await database.query(sql, [JSON.stringify(rows)]);
-      return;
-    }
-    await database.transaction(async (query) => {
-      for (const [sql, rows] of wanted) await query(sql, [JSON.stringify(rows)]);
-    });
+    if (events.length + adjustments.length + positions.length === 0) return;
+    const rows = [mergeEvents(events), adjustments, mergePositions(positions)];
+    await database.query(
+      upsertSql,
+      rows.map((some) => JSON.stringify(some)),
+    );
   }
 
   async function get(id: string): Promise<LedgerOrder | undefined> {
@@ -229,7 +220,21 @@ const receiptsSql = `
     where order_id = o.id order by attempt desc limit 1) p on true
   where o.id = any($1::text[])`;
 
-const upsertOrders = `
+const upsertSql = `
+  with edited as (
+    insert into adjustments (drop_id, id, lane, item, delta, reason, at)
+    select "drop", id, lane, item, delta, reason, at
+    from json_to_recordset($2::json) as r("drop" text, id text, lane integer, item integer,
+      delta integer, reason text, at bigint)
+    order by 1, 2, 3
+    on conflict do nothing),
+  followed as (
+    insert into outbox_positions as p (drop_id, lane, last_ms, last_seq)
+    select "drop", lane, ms, seq
+    from json_to_recordset($3::json) as r("drop" text, lane integer, ms bigint, seq bigint)
+    on conflict (drop_id, lane) do update
+      set last_ms = excluded.last_ms, last_seq = excluded.last_seq
+    where (excluded.last_ms, excluded.last_seq) > (p.last_ms, p.last_seq))
   insert into orders as o (id, drop_id, lane, buyer, item, quantity, amount, method, state, reason,
     version, expires_at, reserved_at, paid_at, released_at, refunded_at)
   select id, "drop", lane, buyer, item, quantity, amount, method, state, reason, version,
@@ -252,19 +257,3 @@ const upsertOrders = `
     or (o.paid_at is null and excluded.paid_at is not null)
     or (o.released_at is null and excluded.released_at is not null)
     or (o.refunded_at is null and excluded.refunded_at is not null)`;
-
-const insertAdjustments = `
-  insert into adjustments (drop_id, id, lane, item, delta, reason, at)
-  select "drop", id, lane, item, delta, reason, at
-  from json_to_recordset($1::json) as r("drop" text, id text, lane integer, item integer,
-    delta integer, reason text, at bigint)
-  order by 1, 2, 3
-  on conflict do nothing`;
-
-const movePositions = `
-  insert into outbox_positions as p (drop_id, lane, last_ms, last_seq)
-  select "drop", lane, ms, seq
-  from json_to_recordset($1::json) as r("drop" text, lane integer, ms bigint, seq bigint)
-  on conflict (drop_id, lane) do update
-    set last_ms = excluded.last_ms, last_seq = excluded.last_seq
-  where (excluded.last_ms, excluded.last_seq) > (p.last_ms, p.last_seq)`;
