@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Database, Query } from './database.ts';
+import { type Database, orNothing, type Query } from './database.ts';
 
 /** Facts about a payment only add up, so a later state is never undone by a late message. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
@@ -87,6 +87,27 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
       const payment = byReference.get(reference);
       if (!payment) throw new Error(`bug: ${reference} was neither made nor found`);
       return payment;
+    });
+  }
+
+  /**
+   * Begins payments and records what `charge` makes of them, in one transaction: for a provider that
+   * keeps its book in the ledger, so that no crash can come between the two. Undefined, with nothing
+   * written, when one of them was begun before or `charge` comes to undefined.
+   */
+  async function beginCharged(
+    starts: readonly PaymentStart[],
+    charge: (query: Query, payments: readonly Payment[]) => Promise<PaymentFact[] | undefined>,
+  ): Promise<Payment[] | undefined> {
+    const now = clock.now();
+    return await orNothing(database, async (query) => {
+      const begun = starts.map((start) => started(start, now));
+      const facts = await charge(query, begun);
+      if (!facts) return undefined;
+      const byReference = new Map(facts.map((fact) => [fact.reference, fact]));
+      const charged = begun.map((one) => ended(one, byReference.get(one.reference), now));
+      const made = await query(beginSql, [JSON.stringify(charged)]);
+      return made.length === charged.length ? charged : undefined;
     });
   }
 
@@ -189,7 +210,10 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  return { begin, record, find, ofOrder, stray, askRefund, finishRefund, refundsAsked };
+  return {
+    ...{ begin, beginCharged, record, find, ofOrder, stray },
+    ...{ askRefund, finishRefund, refundsAsked },
+  };
 }
 
 /** A payment as `begin` writes it; reading it back would cost as much as writing it. */
@@ -201,6 +225,18 @@ function started(start: PaymentStart, startedAt: number): Payment {
     ...{ amountCaptured: 0, amountRefunded: 0 },
     ...{ capturedAt: null, declinedAt: null, refundedAt: null, refundAskedAt: null },
   };
+}
+
+/** A payment that was just begun, with the first that is known of it. */
+function ended(payment: Payment, fact: PaymentFact | undefined, at: number): Payment {
+  if (fact?.state === 'captured') {
+    const { amount = payment.amount } = fact;
+    return { ...payment, state: 'captured', amountCaptured: amount, capturedAt: at };
+  }
+  if (fact?.state === 'declined') {
+    return { ...payment, state: 'declined', reason: fact.reason ?? '', declinedAt: at };
+  }
+  throw new Error(`bug: a charge within the ledger came to ${fact?.state ?? 'nothing'}`);
 }
 
 /** A statement moves a row once, so several facts of one payment go one after the other. */
@@ -219,10 +255,12 @@ function layers<T extends { reference: string }>(rows: readonly T[]): T[][] {
 
 const beginSql = `
   insert into payments (order_id, drop_id, attempt, reference, provider, amount, currency, state,
-    started_at)
-  select "orderId", "drop", attempt, reference, provider, amount, currency, state, "startedAt"
+    reason, amount_captured, started_at, captured_at, declined_at)
+  select "orderId", "drop", attempt, reference, provider, amount, currency, state, reason,
+    "amountCaptured", "startedAt", "capturedAt", "declinedAt"
   from json_to_recordset($1::json) as r("orderId" text, "drop" text, attempt integer,
-    reference text, provider text, amount bigint, currency text, state text, "startedAt" bigint)
+    reference text, provider text, amount bigint, currency text, state text, reason text,
+    "amountCaptured" bigint, "startedAt" bigint, "capturedAt" bigint, "declinedAt" bigint)
   order by reference collate "C"
   on conflict do nothing
   returning reference`;

@@ -1,3 +1,5 @@
+import type { Query } from '../ledger/database.ts';
+
 /** A request to take the money of one order. `reference` is ours, one per attempt, and unique. */
 export type Charge = {
   reference: string;
@@ -55,6 +57,12 @@ export type PaymentProvider = {
   name: string;
   /** Takes the money, or begins to. A reference already started gives its recorded outcome. */
   start(charges: readonly Charge[]): Promise<Outcome[]>;
+  /**
+   * The same within a transaction of the ledger, for a provider that keeps its book there: payment
+   * and capture are then written together or not at all. Undefined, with nothing to be kept of the
+   * transaction, when the provider has heard of one of the references before.
+   */
+  startWithin?(query: Query, charges: readonly Charge[]): Promise<Outcome[] | undefined>;
   /** What became of charges. */
   lookUp(references: readonly string[]): Promise<Outcome[]>;
   /**

@@ -68,7 +68,11 @@ async function chargeSeen(provider: PaymentProvider, group: OpenCharge[]): Promi
 
 const referenceOf = (one: OpenCharge) => one.payment.reference;
 
-function chargeOf({ order, terms, payment }: OpenCharge): Charge {
+export function chargeOf({
+  order,
+  terms,
+  payment,
+}: Pick<OpenCharge, 'order' | 'terms' | 'payment'>): Charge {
   return {
     reference: payment.reference,
     orderId: order.id,
@@ -79,7 +83,7 @@ function chargeOf({ order, terms, payment }: OpenCharge): Charge {
   };
 }
 
-function factsOf(outcome: Outcome): PaymentFact[] {
+export function factsOf(outcome: Outcome): PaymentFact[] {
   const { reference, kind } = outcome;
   switch (kind) {
     case 'captured':

@@ -3,6 +3,7 @@ import type { Order, ReleaseReason } from '../domain/order.ts';
 import { byLane, type Lanes } from '../inventory/lanes.ts';
 import type { Confirmed, Released } from '../inventory/replies.ts';
 import { type Payment, type Payments, paymentReference } from '../ledger/payments.ts';
+import type { AtOnce } from './at-once.ts';
 import type { Charging } from './charging.ts';
 import type { Log } from './log.ts';
 import type { Refunds } from './refunds.ts';
@@ -26,6 +27,7 @@ export type SettleStep = 'begun' | 'charged' | 'recorded' | 'moved';
 export type SettleOptions = {
   lanes: Lanes;
   payments: Payments;
+  atOnce: AtOnce;
   charging: Charging;
   refunds: Refunds;
   termsOf(drop: string): Promise<Terms | undefined>;
@@ -55,7 +57,7 @@ type Begun = Case & Required<Pick<Case, 'seen' | 'payment'>>;
  * each let their step happen once.
  */
 export function openSettle(options: SettleOptions): Settle {
-  const { lanes, payments, charging, refunds, termsOf, redisNow, log, onStep } = options;
+  const { lanes, payments, atOnce, charging, refunds, termsOf, redisNow, log, onStep } = options;
 
   return async function settle(ids) {
     const cases = new Map(ids.map((id) => [id, newCase(id)]));
@@ -100,7 +102,9 @@ export function openSettle(options: SettleOptions): Settle {
 
   /** Begins a payment for each order that may be charged, and finds what was begun for the rest. */
   async function begin(cases: Case[]): Promise<void> {
-    const chargeable = cases.filter((one) => one.seen?.mayCharge);
+    const charged = await atOnce(cases.flatMap(({ seen }) => (seen?.mayCharge ? [seen] : [])));
+    for (const one of cases) Object.assign(one, { payment: charged.get(one.id) });
+    const chargeable = cases.filter((one) => one.seen?.mayCharge && !one.payment);
     const begun = await payments.begin(
       chargeable.flatMap(({ id, seen }) => {
         if (!seen) return [];

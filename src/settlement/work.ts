@@ -3,6 +3,7 @@ import { systemClock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
 import { connectQueue, endQueue } from '../inventory/connection.ts';
 import { openSweeper } from '../inventory/sweeper.ts';
+import { openAtOnce } from './at-once.ts';
 import { openCharging } from './charging.ts';
 import { watchWork } from './figures.ts';
 import type { Publishing } from './publishing.ts';
@@ -43,6 +44,7 @@ export function openSettlementWork(
   const redisNow = () => redisTime(redis);
   const settle = openSettle({
     ...{ lanes, payments, refunds, termsOf, redisNow, log },
+    atOnce: openAtOnce({ payments, providers }),
     charging: openCharging({ providers, log }),
     ...steps,
   });

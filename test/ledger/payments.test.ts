@@ -41,6 +41,49 @@ onEachLedger((ledger) => {
       );
     });
 
+    it('is written with its capture or its decline, and neither when one of a batch is not new', async () => {
+      const drop = await createDrop(ledger());
+      const [rich = '', poor = ''] = ['rich', 'poor'].map((name) => `${name}-of-${drop.id}`);
+      const wallet = openWallet({ database: ledger().database, accounts: ledger().accounts });
+      const purse = { currency: 'CNY', amount: 500_000, reference: rich };
+      await ledger().accounts.topUp({ buyer: rich, ...purse });
+      const balance = () =>
+        ledger().accounts.balance({ kind: 'buyer', owner: rich, currency: 'CNY' });
+      const atOnce = (orders: Order[]) =>
+        payments().beginCharged(orders.map(startOf), async (query, begun) => {
+          const charges = begun.map((payment, n) => {
+            const { buyer } = orders[n] as Order;
+            return { ...payment, buyer, merchantId: drop.merchantId };
+          });
+          const outcomes = await wallet.startWithin?.(query, charges);
+          return outcomes?.map((outcome): PaymentFact => {
+            const { reference, kind } = outcome;
+            if (kind === 'captured') return { reference, state: kind, amount: outcome.amount };
+            return { reference, state: 'declined', reason: 'insufficient_funds' };
+          });
+        });
+      const one = orderOf(drop, { buyer: rich });
+      const other = orderOf(drop, { buyer: poor });
+      const done = await atOnce([one, other]);
+      expect(done).toMatchObject([
+        { orderId: one.id, state: 'captured', amountCaptured: one.amount },
+        { orderId: other.id, state: 'declined', reason: 'insufficient_funds', amountCaptured: 0 },
+      ]);
+      expect(await payments().find((done ?? []).map(({ reference }) => reference))).toEqual(
+        expect.arrayContaining(done ?? []),
+      );
+      const left = await balance();
+
+      const fresh = orderOf(drop, { buyer: rich });
+      expect(await atOnce([fresh, one])).toBeUndefined();
+      const open = orderOf(drop, { buyer: rich });
+      await payments().begin([startOf(open)]);
+      expect(await atOnce([fresh, open])).toBeUndefined();
+      expect(await payments().ofOrder(fresh.id)).toEqual([]);
+      expect(await balance()).toBe(left);
+      expect(await ledger().accounts.trialBalance()).toMatchObject({ sum: 0, drifted: [] });
+    });
+
     it('has another reference for another attempt', async () => {
       const order = orderOf(await createDrop(ledger()));
       await payments().begin([startOf(order), { ...startOf(order), attempt: 2 }]);

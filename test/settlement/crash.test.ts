@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { anItem } from '../support/drops.ts';
@@ -17,14 +17,22 @@ afterAll(() => {
 });
 
 type Step = Parameters<OnStep>[0];
+/** Where the provider keeps its book: in the ledger, as the wallet does, or elsewhere. */
+type Book = 'in the ledger' | 'elsewhere';
 
 const price = anItem().unitAmount;
 
 /** Runs the victim until it has killed itself. */
-async function killAt(step: Step, on: { namespace: string; folder: string }): Promise<void> {
+async function killAt(
+  step: Step,
+  on: { namespace: string; folder: string; book: Book },
+): Promise<void> {
   const victim = spawn(
     process.execPath,
-    [join(import.meta.dirname, 'victim.ts'), sharedRedisUrl(), on.namespace, on.folder, step],
+    [
+      join(import.meta.dirname, 'victim.ts'),
+      ...[sharedRedisUrl(), on.namespace, on.folder, step, on.book],
+    ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   );
   const [code, signal] = await once(victim, 'exit');
@@ -36,7 +44,7 @@ function stageOn(ledger: Awaited<ReturnType<typeof openLedger>>, namespace?: str
 }
 
 /** A drop sold to a buyer with money and one without, then a crash at each step in turn. */
-async function sellAndCrash(at: readonly Step[]) {
+async function sellAndCrash(book: Book, at: readonly Step[]) {
   const folder = mkdtempSync(join(tmpdir(), 'flashdrop-test-crash-'));
   folders.push(folder);
   let ledger = await openLedger({ folder });
@@ -47,7 +55,7 @@ async function sellAndCrash(at: readonly Step[]) {
   const [declined = ''] = await stage.reserve(drop, ['broke'], { fund: 0 });
   await stage.close();
   await ledger.close();
-  for (const step of at) await killAt(step, { namespace, folder });
+  for (const step of at) await killAt(step, { namespace, folder, book });
   ledger = await openLedger({ folder });
   stage = await stageOn(ledger, namespace);
   await stage.settlement().start();
@@ -66,16 +74,18 @@ async function expectSettled(left: Awaited<ReturnType<typeof sellAndCrash>>): Pr
 
 const slow = 60_000;
 
-test('a relay killed before it acknowledges causes one payment', { timeout: slow }, async () => {
-  await expectSettled(await sellAndCrash(['relay queued']));
-});
+describe.each<Book>(['in the ledger', 'elsewhere'])('with the provider’s book %s', (book) => {
+  test('a relay killed before it acknowledges causes one payment', { timeout: slow }, async () => {
+    await expectSettled(await sellAndCrash(book, ['relay queued']));
+  });
 
-test('a worker killed after the capture captures once', { timeout: slow }, async () => {
-  await expectSettled(await sellAndCrash(['charged']));
-});
+  test('a worker killed after the capture captures once', { timeout: slow }, async () => {
+    await expectSettled(await sellAndCrash(book, ['charged']));
+  });
 
-test('an order whose every worker is killed is settled by the first that lives', {
-  timeout: 2 * slow,
-}, async () => {
-  await expectSettled(await sellAndCrash(['relay recorded', 'begun', 'recorded', 'moved']));
+  test('an order whose every worker is killed is settled by the first that lives', {
+    timeout: 2 * slow,
+  }, async () => {
+    await expectSettled(await sellAndCrash(book, ['relay recorded', 'begun', 'recorded', 'moved']));
+  });
 });

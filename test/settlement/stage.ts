@@ -24,6 +24,11 @@ export const hurry: Required<Patience> = {
   redriveStaleMs: 100,
 };
 
+/** The wallet without what only a provider can whose book is in the ledger. */
+export function elsewhere({ startWithin: _, ...wallet }: PaymentProvider): PaymentProvider {
+  return wallet;
+}
+
 /** Everything that settlement works on, real and in a namespace of its own, with nothing started. */
 export async function openStage(options: {
   redisUrl: string;
@@ -42,13 +47,18 @@ export async function openStage(options: {
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const stops: (() => Promise<void>)[] = [];
 
-  /** A settlement on this stage; several stand for several processes. */
+  /**
+   * A settlement on this stage; several stand for several processes. With `provider`, the wallet is
+   * like one whose book is elsewhere, but for what is given.
+   */
   function settlement(
     more: { onStep?: OnStep; provider?: Partial<PaymentProvider>; ledger?: Ledger } = {},
   ) {
     const opened = openSettlement({
       ...{ redisUrl, redis, namespace, lanes, ledger: more.ledger ?? ledger, log },
-      providers: new Map([[wallet.name, { ...wallet, ...more.provider }]]),
+      providers: new Map([
+        [wallet.name, more.provider ? { ...elsewhere(wallet), ...more.provider } : wallet],
+      ]),
       patience: hurry,
       ...(more.onStep ? { onStep: more.onStep } : {}),
     });

@@ -18,7 +18,8 @@ export function openStallingWallet(): StallingWallet {
   const silent = new Map<string, { taken: boolean; replied: Promise<void> }>();
 
   return {
-    provider: (wallet) => ({
+    // Its book is elsewhere: what is charged within the ledger cannot stall.
+    provider: ({ startWithin: _, ...wallet }) => ({
       ...wallet,
       async start(charges) {
         const stalled = charges.filter(({ buyer }) => waiting.has(buyer));

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import { type Account, type AccountRef, type Accounts, accountKey } from '../../ledger/accounts.ts';
-import type { Database, Query } from '../../ledger/database.ts';
+import { type Database, orNothing, type Query } from '../../ledger/database.ts';
 import type {
   Charge,
   DeclineReason,
@@ -48,20 +48,31 @@ export function openWallet(options: {
 
   /** One transaction for the batch; undefined when somebody else booked one of its references. */
   async function attempt(charges: readonly Charge[]): Promise<Outcome[] | undefined> {
-    const overtaken = Symbol('overtaken');
-    try {
-      return await database.transaction(async (query) => {
-        const locked = await accounts.lock(query, charges.flatMap(accountsOf));
-        const booked = await find(query, { references: charges.map((charge) => charge.reference) });
-        const fresh = decide(charges, { locked, booked });
-        if ((await book(query, fresh)) < fresh.length) throw overtaken;
-        await accounts.post(query, fresh.flatMap(captureOf));
-        return charges.map((charge) => outcomeOf(charge.reference, booked));
-      });
-    } catch (error) {
-      if (error === overtaken) return undefined;
-      throw error;
-    }
+    const references = charges.map((charge) => charge.reference);
+    return await orNothing(database, async (query) => {
+      const locked = await accounts.lock(query, charges.flatMap(accountsOf));
+      return await take(query, charges, { locked, booked: await find(query, { references }) });
+    });
+  }
+
+  async function startWithin(
+    query: Query,
+    charges: readonly Charge[],
+  ): Promise<Outcome[] | undefined> {
+    const locked = await accounts.lock(query, charges.flatMap(accountsOf));
+    return await take(query, charges, { locked, booked: new Map() });
+  }
+
+  /** Books and posts what `booked` does not have; undefined when the book has one of it already. */
+  async function take(
+    query: Query,
+    charges: readonly Charge[],
+    state: { locked: Map<string, Account>; booked: Map<string, Booked> },
+  ): Promise<Outcome[] | undefined> {
+    const fresh = decide(charges, state);
+    if ((await book(query, fresh)) < fresh.length) return undefined;
+    await accounts.post(query, fresh.flatMap(captureOf));
+    return charges.map((charge) => outcomeOf(charge.reference, state.booked));
   }
 
   async function book(query: Query, fresh: readonly Booked[]): Promise<number> {
@@ -113,7 +124,7 @@ export function openWallet(options: {
     });
   }
 
-  return { name: 'wallet', start, lookUp, close, refund };
+  return { name: 'wallet', start, startWithin, lookUp, close, refund };
 }
 
 /**

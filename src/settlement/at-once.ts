@@ -1,0 +1,41 @@
+import type { Order } from '../domain/order.ts';
+import type { Payment, Payments } from '../ledger/payments.ts';
+import type { PaymentProvider } from '../payments/provider.ts';
+import { chargeOf, factsOf } from './charging.ts';
+import type { Terms } from './terms.ts';
+
+/** An order that may be charged. */
+export type Chargeable = { order: Order; terms: Terms };
+
+/**
+ * Payments by order's id, begun and charged in one transaction with nothing in between; of no order
+ * that somebody has begun to charge before, nor of its neighbours: those go the long way.
+ */
+export type AtOnce = (wanted: readonly Chargeable[]) => Promise<Map<string, Payment>>;
+
+/** For providers that keep their book in the ledger: half the statements, and no crash to mend. */
+export function openAtOnce(options: {
+  payments: Payments;
+  providers: ReadonlyMap<string, PaymentProvider>;
+}): AtOnce {
+  const { payments, providers } = options;
+
+  return async function atOnce(wanted) {
+    const charged = new Map<string, Payment>();
+    for (const [name, group] of Map.groupBy(wanted, ({ order }) => order.method)) {
+      const { startWithin } = providers.get(name) ?? {};
+      if (!startWithin) continue;
+      const starts = group.map(({ order: { id, drop, amount }, terms: { currency } }) => {
+        return { orderId: id, drop, provider: name, amount, currency };
+      });
+      const done = await payments.beginCharged(starts, async (query, begun) => {
+        const charges = begun.map((payment, index) => {
+          return chargeOf({ ...(group[index] as Chargeable), payment });
+        });
+        return (await startWithin(query, charges))?.flatMap(factsOf);
+      });
+      for (const payment of done ?? []) charged.set(payment.orderId, payment);
+    }
+    return charged;
+  };
+}
