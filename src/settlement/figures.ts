@@ -15,8 +15,8 @@ export function watchWork(metrics: Metrics | undefined) {
     label: 'what',
   });
   const settled = metrics?.counts({
-    name: 'settle_jobs_total',
-    help: 'Settlement jobs by what came of them',
+    name: 'settle_total',
+    help: 'Orders by what settling came to, and jobs by what went wrong with them',
     label: 'outcome',
   });
   const redriven = metrics?.counts({

@@ -80,8 +80,10 @@ export function openRedrive(options: RedriveOptions): Redrive {
 
   /** Orders that stay reserved: those a lane has ended are told to the ledger, the rest queued. */
   async function requeue(now: number): Promise<void> {
+    // What was reserved before the oldest job that waits has none waiting; the rest has its turn ahead.
+    const queuedSince = (await queue.waitingSince()) ?? now;
     const stuck = await orders.stuck({
-      reservedBefore: now - staleMs,
+      reservedBefore: Math.min(now, queuedSince) - staleMs,
       after: requeuedTo,
       limit: batchMax,
     });

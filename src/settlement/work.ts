@@ -66,6 +66,7 @@ export function openSettlementWork(
   });
   const worker = openSettleWorker({
     ...{ redis: queueRedis, namespace, settle, log, onCount: counts.onWorker, ...locks },
+    addApart: queue.addApart,
   });
   const sweeper = openSweeper({
     lanes,

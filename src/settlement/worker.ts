@@ -3,7 +3,14 @@ import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { gather } from '../domain/gather.ts';
 import type { Log } from './log.ts';
-import { queueName, queuePrefix, readJob, retryDelayMs } from './queue.ts';
+import {
+  jobOrdersMax,
+  queueName,
+  queuePrefix,
+  readJob,
+  retryDelayMs,
+  type SettleQueue,
+} from './queue.ts';
 import type { Settle, Settled } from './settle.ts';
 import { type OnCount, openTally } from './tally.ts';
 
@@ -14,7 +21,7 @@ export type SettleWorker = {
   figures(): Record<WorkerCount, number>;
 };
 
-/** Jobs by what came of them. */
+/** Orders by what settling came to, and jobs by what went wrong with them. */
 export const workerCounts = [
   ...(['paid', 'released', 'refunded', 'lapsed', 'later', 'lost'] as const),
   /** Set aside for good, `lost` among them. */
@@ -27,7 +34,8 @@ export type WorkerCount = (typeof workerCounts)[number];
 
 /** A job is given up by the queue only after so many workers died with it in hand. */
 const stallsMax = 1_000_000;
-const concurrencyMost = 256;
+const jobsInHandMax = 32;
+const batchMax = 256;
 const flightsMax = 2;
 const drainMsMax = 8_000;
 
@@ -35,8 +43,9 @@ export type WorkerOptions = {
   redis: Redis;
   namespace: string;
   settle: Settle;
+  /** Takes the orders of a job that cannot end with the others. */
+  addApart: SettleQueue['addApart'];
   log: Log;
-  concurrency?: number;
   /** A worker that died is noticed after at most both of these together. */
   lockDurationMs?: number;
   stalledIntervalMs?: number;
@@ -44,38 +53,40 @@ export type WorkerOptions = {
 };
 
 /**
- * Takes jobs one by one, as BullMQ gives them, and settles together what came in while the batch
+ * Takes jobs as BullMQ gives them, and settles together the orders that came in while the batch
  * before was on its way. The connection is the caller's, from `connectQueue`.
  */
 export function openSettleWorker(options: WorkerOptions): SettleWorker {
-  const { settle, log, concurrency = concurrencyMost } = options;
+  const { settle, addApart, log } = options;
   const tally = openTally(workerCounts, options.onCount);
   const batches = gather<string, Settled>({
     run: settle,
-    batchMax: concurrency,
+    batchMax,
     flightsMax,
-    queueMax: 2 * concurrency,
+    queueMax: jobsInHandMax * jobOrdersMax,
   });
 
-  const worker = new Worker(
-    queueName,
-    async (job) => {
-      const settled = await batches.add(readJob(job.data));
-      tally.add(settled.kind);
-      if (settled.kind === 'later') throw new Error(settled.why);
-      if (settled.kind === 'lost') throw new UnrecoverableError('the lane knows no such order');
-    },
-    {
-      connection: options.redis,
-      prefix: queuePrefix(options.namespace),
-      autorun: false,
-      concurrency,
-      lockDuration: options.lockDurationMs ?? 10_000,
-      stalledInterval: options.stalledIntervalMs ?? 5_000,
-      maxStalledCount: stallsMax,
-      settings: { backoffStrategy: retryDelayMs },
-    },
-  );
+  /** Settles a job of one order or tells BullMQ why not; of many, those that do not end go apart. */
+  async function work(orders: readonly string[]): Promise<void> {
+    const all = await Promise.all(orders.map(batches.add));
+    for (const { kind } of all) tally.add(kind);
+    const apart = orders.filter((_, n) => all[n]?.kind === 'later' || all[n]?.kind === 'lost');
+    if (orders.length > 1) return await addApart(apart);
+    const [one] = all;
+    if (one?.kind === 'later') throw new Error(one.why);
+    if (one?.kind === 'lost') throw new UnrecoverableError('the lane knows no such order');
+  }
+
+  const worker = new Worker(queueName, (job) => work(readJob(job.data)), {
+    connection: options.redis,
+    prefix: queuePrefix(options.namespace),
+    autorun: false,
+    concurrency: jobsInHandMax,
+    lockDuration: options.lockDurationMs ?? 10_000,
+    stalledInterval: options.stalledIntervalMs ?? 5_000,
+    maxStalledCount: stallsMax,
+    settings: { backoffStrategy: retryDelayMs },
+  });
   worker.on('failed', (job, error) => {
     tally.add('failed');
     if (!(error instanceof UnrecoverableError)) return;

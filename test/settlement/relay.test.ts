@@ -120,7 +120,7 @@ test('an entry that cannot be read stays pending and lets the others pass', asyn
 test('a job whose payload is not ours is set aside and the queue flows', async () => {
   const connection = connectQueue(stage.redisUrl);
   const queue = new Queue('settle', { connection, prefix: `{${stage.namespace}}` });
-  await queue.add('settle', { order: 'ord_of_nobody' }, { jobId: 'poison', attempts: 5 });
+  await queue.add('settle', { orders: ['ord_of_nobody'] }, { jobId: 'poison', attempts: 5 });
   await queue.add('settle', 'not even an object', { jobId: 'poison2', attempts: 5 });
   const drop = await stage.publish();
   const settlement = stage.settlement();
@@ -129,7 +129,7 @@ test('a job whose payload is not ours is set aside and the queue flows', async (
   await stage.reaches(id, 'paid');
   await eventually(async () => (await queue.getFailedCount()) === 2);
   const job = await queue.getJob('poison');
-  expect([job?.failedReason, job?.attemptsMade]).toEqual(['the payload names no order', 1]);
+  expect([job?.failedReason, job?.attemptsMade]).toEqual(['the payload names no orders', 1]);
   await settlement.stop();
   await queue.obliterate({ force: true });
   await queue.close();
