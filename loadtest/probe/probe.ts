@@ -5,12 +5,18 @@ import { type Named, openProcesses } from './processes.ts';
 import { restingLook } from './resting-look.ts';
 import { openSettled } from './settled.ts';
 
+export type Sample = {
+  engine: EngineMoment;
+  /** When the lanes were read for `engine.units`, ms since the epoch: a slow answer tells of then. */
+  unitsAt: number | undefined;
+};
+
 export type Probe = {
   /**
    * What the engine has told since the last sample and what its processes use, at most `waitMsMax`
    * after the call; undefined for what it was not asked or has not answered yet.
    */
-  sample(): Promise<EngineMoment>;
+  sample(): Promise<Sample>;
   /**
    * Looks until every order of the drop has its end in the ledger; the instant, on performance.now,
    * from which on all looks found it so, which may lie before the call. Undefined when the time is
@@ -20,7 +26,7 @@ export type Probe = {
   close(): Promise<void>;
 };
 
-const answerMsMax = 5_000;
+const answerMsMax = 10_000;
 const lookEveryMs = 100;
 
 /** Looks at an engine under load as its merchant, so rarely that it hardly adds to the load. */
@@ -52,9 +58,11 @@ export function openProbe(options: {
   }
 
   const units = restingLook(async () => {
-    const seen = readUnits(await get(`/v1/drops/${drop}/report`));
+    const askedAt = Date.now();
+    const { at, seen } = readUnits(await get(`/v1/drops/${drop}/report`));
     settled.see(haveEnded(seen), performance.now());
-    return seen;
+    // The engine's clock may be another's; what it read it read while it was asked.
+    return { seen, at: Math.max(askedAt, Math.min(at, Date.now())) };
   });
   // Cheap, so it tells the instant more closely; the units alone tell that it is so.
   const queues = restingLook(async () => {
@@ -66,7 +74,9 @@ export function openProbe(options: {
   return {
     async sample() {
       await Promise.race([Promise.all([units.look(), queues.look()]), later(waitMsMax)]);
-      return { units: units.take(), queues: queues.take(), processes: useOf() };
+      const known = units.take();
+      const engine = { units: known?.seen, queues: queues.take(), processes: useOf() };
+      return { engine, unitsAt: known?.at };
     },
     async untilSettled(withinMs) {
       const until = performance.now() + withinMs;
@@ -76,9 +86,9 @@ export function openProbe(options: {
         const idle = seenQueues !== undefined && areIdle(seenQueues);
         // At once when the queues come to rest, else now and then: they may rest while an order waits
         // for the sweeper, and be busy for ever with another drop.
-        const seen = await (idle && !wereIdle ? units.lookNow() : units.look());
+        const known = await (idle && !wereIdle ? units.lookNow() : units.look());
         wereIdle = idle;
-        if (seen && haveEnded(seen)) return settled.since() ?? performance.now();
+        if (known && haveEnded(known.seen)) return settled.since() ?? performance.now();
         await wait(lookEveryMs);
       }
       return undefined;
@@ -95,8 +105,9 @@ function areIdle({ outboxBacklog, waiting, active, delayed }: QueuesMoment): boo
   return outboxBacklog + waiting + active + delayed === 0;
 }
 
-function readUnits(text: string): UnitsMoment {
-  const { items, funnel } = JSON.parse(text) as {
+function readUnits(text: string): { at: number; seen: UnitsMoment } {
+  const { at, items, funnel } = JSON.parse(text) as {
+    at: string;
     items: { available: number; held: number; sold: number }[];
     funnel: { orders: Partial<UnitsMoment['ledger']> };
   };
@@ -104,11 +115,12 @@ function readUnits(text: string): UnitsMoment {
     items.reduce((total, item) => total + item[name], 0);
   const ledger = { reserved: 0, paid: 0, released: 0, refunded: 0, ...funnel.orders };
   const sold = sum('sold');
-  return {
+  const seen = {
     ...{ available: sum('available'), held: sum('held'), sold, ledger },
     // Lanes and ledger are read one after the other: a sale may end up in the second alone.
     settlementLag: Math.max(0, sold - ledger.paid),
   };
+  return { at: Date.parse(at), seen };
 }
 
 function readQueues(text: string): QueuesMoment {

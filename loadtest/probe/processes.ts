@@ -29,7 +29,9 @@ export function openProcesses(options: { engine: number | undefined; others: rea
       before.set(pid, { seconds: stat.cpuSeconds, at: now });
       const wall = last ? (now - last.at) / 1_000 : 0;
       const cpu = last && wall > 0 ? (stat.cpuSeconds - last.seconds) / wall : 0;
-      return [{ name, pid, cpu, memoryBytes: memoryOf(pid) }];
+      // One that has ended and waits for its parent to notice has no memory any more.
+      const memoryBytes = memoryOf(pid);
+      return memoryBytes > 0 ? [{ name, pid, cpu, memoryBytes }] : [];
     });
   };
 }

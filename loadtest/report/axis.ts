@@ -44,7 +44,7 @@ function logAxis(top: number): Axis {
     place: (value) => Math.max(0, (Math.log10(Math.max(value, 0.1)) - low) / (high - low)),
     ticks: powers.map((power) => ({
       at: (power - low) / (high - low),
-      label: duration(10 ** power).replace('.00', ''),
+      label: power < 3 ? duration(10 ** power) : `${count(10 ** (power - 3))} s`,
     })),
   };
 }

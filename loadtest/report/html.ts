@@ -73,21 +73,25 @@ function mark(tone: 'clean' | 'broken' | 'invalid'): string {
 }
 
 function marksOf({ outcome }: SpikeRecord): Mark[] {
-  const { allAcceptedAtMs: gone } = outcome;
-  const opening = { at: 0, name: 'opening' };
-  return gone === undefined || gone < 0 ? [opening] : [opening, { at: gone, name: 'all taken' }];
+  const { allAcceptedAtMs, settledAtMs } = outcome;
+  const marks = [
+    { at: 0, name: 'opening' },
+    { at: allAcceptedAtMs, name: 'all taken' },
+    { at: settledAtMs, name: 'settled' },
+  ];
+  return marks.filter((mark): mark is Mark => mark.at !== undefined && mark.at >= 0);
 }
 
 function keyFigures({ outcome, latency, sale }: SpikeRecord): Html {
-  const { allAcceptedAtMs, accepted, requests, acceptedPerSecondPeak } = outcome;
+  const { allAcceptedAtMs, accepted, acceptedPerSecondPeak, settledAtMs } = outcome;
   const p99 = latency.buy_accepted?.p99;
   const figures: [string, string][] = [
     allAcceptedAtMs === undefined
       ? ['Accepted', `${count(accepted)} of ${count(sale.units)}`]
       : ['All units taken after', duration(allAcceptedAtMs)],
-    ['Peak accepted', `${count(acceptedPerSecondPeak)} /s`],
+    ['Accepted in the best second', count(acceptedPerSecondPeak)],
     ['Accepted, 99 % within', p99 === undefined ? '–' : duration(p99)],
-    ['Requests', count(requests)],
+    ['All settled after', settledAtMs === undefined ? 'not in time' : duration(settledAtMs)],
   ];
   return html`<dl class="figures">${figures.map(
     ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`,
@@ -191,13 +195,19 @@ ${table(
 function parameters(record: SpikeRecord, assumptions: Assumptions): Html {
   const rows = Object.entries(record.parameters).map(([name, value]) => {
     const { unit, text } = assumptions[name] ?? { unit: '', text: '' };
-    return html`<tr><th scope="row"><code>${name}</code></th><td class="n">${count(value)} ${unit}</td><td class="soft small">${text}</td></tr>`;
+    return html`<tr><th scope="row"><code>${name}</code></th><td class="n">${measured(value, unit)}</td><td class="soft small">${text}</td></tr>`;
   });
   return html`<section>
 <h2>Parameters</h2>
 <p class="soft">How the crowd behaved, as run. These are assumptions, not facts of the sale then.</p>
 ${wide('Parameters', html`<table><thead><tr><th>Name</th><th class="n">Value</th><th>What it assumes</th></tr></thead><tbody>${rows}</tbody></table>`)}
 </section>`;
+}
+
+/** Counts and plain numbers speak for themselves. */
+function measured(value: number, unit: string): string {
+  if (unit === 'share') return `${count(Number((value * 100).toPrecision(6)))} %`;
+  return unit === 'ms' ? `${count(value)} ms` : count(value);
 }
 
 function setting(record: SpikeRecord): Html {

@@ -19,13 +19,15 @@ export function drawPlot(plot: Plot, marks: readonly Mark[]): Html {
   const x = timeAxis(at);
   const y = valueAxis(plot, most(layers.flat()));
   const title = `${plot.title}, ${plot.measure}`;
+  const inSight = marks.filter((mark) => x.place(mark.at) >= 0 && x.place(mark.at) <= 1);
+  const names = markLabels(x, inSight);
   const shapes = plot.kind === 'stack' ? areas : lines;
   return html`<figure class="plot${plot.whole ? ' whole' : ''}" id="${plot.id}">
 <figcaption><h3>${plot.title}</h3><p>${plot.measure}</p></figcaption>
 ${
   series.length === 0
     ? html`<p class="none">Nothing was seen of this in the run.</p>`
-    : html`<div class="frame" data-plot="${plot.id}">
+    : html`<div class="frame rows${names.rows}" data-plot="${plot.id}">
 <div class="y" aria-hidden="true">${y.ticks.map(
         (tick) => html`<span style="bottom:${percent(tick.at)}">${tick.label}</span>`,
       )}</div>
@@ -34,9 +36,9 @@ ${
 <desc id="${plot.id}-d">${description(plot, series)}</desc>
 ${y.ticks.map(({ at: up }) => html`<path class="grid" d="M0 ${flip(up)}H${width}"/>`)}
 ${shapes(series, layers, { x, y, at, joinMs: plot.joinMs ?? 0 })}
-${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${height}"/>`)}
+${inSight.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${height}"/>`)}
 </svg>
-<div class="marks" aria-hidden="true">${markLabels(x, marks)}</div>
+<div class="marks" aria-hidden="true">${names.labels}</div>
 <div class="x" aria-hidden="true">${x.ticks.map(
         (tick) => html`<span style="left:${percent(tick.at)}">${tick.label}</span>`,
       )}</div>
@@ -51,17 +53,19 @@ ${marks.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${heig
 const nameShare = 0.25;
 
 /** Each beside its line, and in a row of its own where it would meet the name before it. */
-function markLabels(x: Axis, marks: readonly Mark[]): Html[] {
-  let row = 0;
-  let free = 0;
-  return marks.map(({ at, name }) => {
+function markLabels(x: Axis, marks: readonly Mark[]): { labels: Html[]; rows: number } {
+  /** How far each row is taken, from the lowest up. */
+  const taken: number[] = [];
+  const labels = marks.map(({ at, name }) => {
     const place = x.place(at);
     const before = place > 1 - nameShare;
     const from = before ? place - nameShare : place;
-    row = from < free ? row + 1 : 0;
-    free = Math.max(free, from + nameShare);
+    const free = taken.findIndex((to) => to <= from);
+    const row = free < 0 ? taken.length : free;
+    taken[row] = from + nameShare;
     return html`<span class="${before ? 'before' : 'after'} row${row}" style="left:${percent(place)}">${name}</span>`;
   });
+  return { labels, rows: taken.length };
 }
 
 type Place = { x: Axis; y: Axis; at: readonly number[]; joinMs: number };

@@ -76,6 +76,9 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card); b
 .x span { top: 100%; margin-top: 8px; transform: translateX(-50%); }
 .marks span { top: -13px; color: var(--ink); }
 .marks .row1 { top: -27px; }
+.marks .row2 { top: -41px; }
+.rows2 { margin-top: 32px; }
+.rows3 { margin-top: 46px; }
 .marks .after { transform: translateX(-2px); }
 .marks .before { transform: translateX(-100%); }
 path { vector-effect: non-scaling-stroke; }

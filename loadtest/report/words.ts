@@ -47,7 +47,9 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** `drop_not_open` as people say it. */
+/** `drop_not_open` and `unsureBuyers` as people say them. */
 export function spoken(code: string): string {
-  return code.replaceAll('_', ' ');
+  return code
+    .replaceAll('_', ' ')
+    .replace(/(?<=[a-z])[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
 }

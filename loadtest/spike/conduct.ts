@@ -91,7 +91,8 @@ async function replay(run: {
     const endSampling = everyStep({
       ...{ stepMs: step, now },
       async act(atMs) {
-        merge.sample(atMs, await probe.sample());
+        const { engine, unitsAt } = await probe.sample();
+        merge.sample(engine, { atMs, unitsAtMs: (unitsAt ?? Number.NaN) - opensAt });
         const last = merge.last();
         if (last) progress.moment(last);
       },

@@ -73,8 +73,14 @@ export function openMerge(options: { stepMs: number; units: number }) {
       const merged = steps.get(latest - Math.ceil(second / stepMs));
       return merged && momentOf(merged);
     },
-    sample(atMs: number, engine: EngineMoment): void {
-      at(Math.floor(atMs / stepMs)).engine = engine;
+    /** Units stand in the step in which they were so, which a slow answer lies behind. */
+    sample(engine: EngineMoment, { atMs, unitsAtMs }: { atMs: number; unitsAtMs: number }): void {
+      const merged = at(Math.floor(atMs / stepMs));
+      const units = merged.engine?.units;
+      merged.engine = { ...engine, units };
+      if (!engine.units) return;
+      const then = at(Math.floor(unitsAtMs / stepMs));
+      then.engine = { queues: undefined, processes: [], ...then.engine, units: engine.units };
     },
     latency(): Partial<Record<Action, Latency>> {
       const all = new Map<Action, Float32Array[]>();

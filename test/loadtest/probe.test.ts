@@ -38,10 +38,10 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   });
   await sale.run(await sale.gather(40), { pressing: 10 });
   // Each part rests by itself, so a sample may have the one and not the other.
-  let settled = await probe.sample();
+  let { engine: settled } = await probe.sample();
   await eventually(
     async () => {
-      const { units, queues, processes } = await probe.sample();
+      const { units, queues, processes } = (await probe.sample()).engine;
       settled = {
         ...{ units: units ?? settled.units, queues: queues ?? settled.queues, processes },
       };
@@ -81,7 +81,7 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   await engine.kill('SIGKILL');
   const silent = await eventually(
     async () => {
-      const seen = await probe.sample();
+      const seen = (await probe.sample()).engine;
       return seen.units === undefined && seen.queues === undefined && seen;
     },
     { withinMs: 30_000 },

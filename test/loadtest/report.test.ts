@@ -90,8 +90,8 @@ describe('the page of a run', () => {
 
   test('has the real sale beside ours, and all that it takes to run it again', () => {
     const record = aRecord();
-    const page = pageOf(record, { showUpShare: { unit: 'of 1', text: 'how many come at all' } });
-    for (const told of ['1,300,000', '5 min 5 s', 'how many come at all', 'of 1']) {
+    const page = pageOf(record, { showUpShare: { unit: 'share', text: 'how many come at all' } });
+    for (const told of ['1,300,000', '5 min 5 s', 'how many come at all', '40 %']) {
       expect(page).toContain(told);
     }
     const { plan, machine, versions, engine } = record;
@@ -179,15 +179,20 @@ describe('a plot', () => {
     expect(runsOf([0, 1, 12, 23, 24])).toEqual([2, 2, 2]);
   });
 
-  test('names two instants that lie close in rows of their own', () => {
+  test('names instants that lie close in rows of their own, and none that is out of sight', () => {
     const { outcome } = aRecord();
-    const marks = (allAcceptedAtMs: number) =>
-      [...pageOf(aRecord({ outcome: { ...outcome, allAcceptedAtMs } })).matchAll(/row(\d)" style/g)]
-        .map(([, row]) => Number(row))
-        // Those of the second plot: the first may look closer at the opening.
-        .slice(-2);
-    expect(marks(4_200)).toEqual([0, 1]);
-    expect(marks(40_000)).toEqual([0, 0]);
+    const marks = (allAcceptedAtMs: number) => {
+      const page = pageOf(aRecord({ outcome: { ...outcome, allAcceptedAtMs } }));
+      const plot = /id="arrivals"[\s\S]*?<\/figure>/.exec(page)?.[0] ?? '';
+      return [...plot.matchAll(/row(\d)" style="[^"]*">([^<]*)/g)].map(
+        ([, row, name]) => name + row,
+      );
+    };
+    expect(marks(4_200)).toEqual(['opening0', 'all taken1', 'settled0']);
+    expect(marks(20_000)).toEqual(['opening0', 'all taken0', 'settled1']);
+    const close = /id="opening"[\s\S]*?<\/figure>/.exec(pageOf(aRecord()))?.[0] ?? '';
+    expect(close).toContain('>all taken<');
+    expect(close).not.toContain('>settled<');
   });
 });
 

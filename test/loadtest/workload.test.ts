@@ -183,6 +183,20 @@ test('a step in which nothing happened and nobody looked is in the timeline, as 
   ]);
 });
 
+test('units stand in the step in which they were so, however slow the answer was', () => {
+  const merge = openMerge({ stepMs: 500, units: 9 });
+  const units = {
+    ...{ available: 9, held: 0, sold: 0, settlementLag: 0 },
+    ledger: { reserved: 0, paid: 0, released: 0, refunded: 0 },
+  };
+  const told = { queues: undefined, processes: [] };
+  merge.sample({ ...told, units: undefined }, { atMs: 100, unitsAtMs: Number.NaN });
+  merge.sample({ ...told, units }, { atMs: 1_100, unitsAtMs: 120 });
+  expect(merge.moments().map(({ engine }) => engine?.units?.available)).toEqual([
+    ...[9, undefined, undefined],
+  ]);
+});
+
 test('a step is sampled once, however the timer falls', async () => {
   const started = performance.now();
   const steps: number[] = [];
