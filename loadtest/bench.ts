@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { measureBuy } from './bench/buy.ts';
 import { environment, type Figure, judge, line } from './bench/figures.ts';
 import { startRedis } from './bench/redis.ts';
-import { measureMemory, measureReserve } from './bench/reserve.ts';
+import { measureAppointments, measureMemory, measureReserve } from './bench/reserve.ts';
 import { measureSettle } from './bench/settle.ts';
 
 const usage = `npm run bench -- [--json FILE] [--rounds N] [--only buy|reserve|memory|settle]
@@ -30,7 +30,9 @@ async function main(): Promise<number> {
       `node ${where.node}, redis ${where.redis}, ${where.cores} × ${where.cpu}; medians of ${rounds}\n`,
     );
     if (!only || only === 'reserve') add(...(await measureReserve(redis, rounds)));
-    if (!only || only === 'memory') add(await measureMemory(redis));
+    if (!only || only === 'memory') {
+      add(await measureMemory(redis), await measureAppointments(redis));
+    }
     if (!only || only === 'buy') add(...(await measureBuy(redis, rounds)));
     if (!only || only === 'settle') add(...(await measureSettle(redis, rounds)));
     const judged = figures.map(judge);

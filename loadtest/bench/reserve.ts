@@ -1,6 +1,6 @@
 import { laneKey } from '../../src/inventory/keys.ts';
-import { openLanes } from '../../src/inventory/lanes.ts';
-import { benchDrop, benchReservations } from './drop.ts';
+import { callBuyersMax, openLanes } from '../../src/inventory/lanes.ts';
+import { benchBuyer, benchDrop, benchReservations } from './drop.ts';
 import { type Figure, median } from './figures.ts';
 import type { BenchRedis } from './redis.ts';
 
@@ -8,6 +8,7 @@ const batch = 32;
 const flights = 2;
 const orders = 48_000;
 const memoryOrders = 100_000;
+const memoryAppointments = 1_300_000;
 
 /** Calls `send` until `total` is reached, a fixed number in flight; gives units per second. */
 async function paced(total: number, send: (from: number) => Promise<unknown>): Promise<number> {
@@ -91,5 +92,28 @@ export async function measureMemory(redis: BenchRedis): Promise<Figure> {
     unit: 'bytes',
     max: 400,
     how: `used_memory of ${memoryOrders} reserved orders of distinct buyers, outbox relayed`,
+  };
+}
+
+/** Memory of an appointment, for as many as the sale of 2012 had. */
+export async function measureAppointments(redis: BenchRedis): Promise<Figure> {
+  const connection = redis.connect();
+  const lanes = openLanes(connection, 'bench');
+  const drop = benchDrop('mer_bench');
+  const ref = { drop: drop.id, lane: 0 };
+  await lanes.publish(drop, 0, true);
+  const before = await redis.usedBytes();
+  for (let from = 0; from < memoryAppointments; from += callBuyersMax) {
+    const buyers = Array.from({ length: callBuyersMax }, (_, n) => benchBuyer(from + n));
+    await lanes.appoint(ref, buyers);
+  }
+  const bytes = (await redis.usedBytes()) - before;
+  await connection.flushall();
+  connection.disconnect();
+  return {
+    name: 'redis_bytes_per_appointment',
+    value: bytes / memoryAppointments,
+    unit: 'bytes',
+    how: `used_memory of ${memoryAppointments} appointments in one lane`,
   };
 }

@@ -36,7 +36,7 @@ export type Drop = {
   decision: Decision;
   items: Item[];
   /** Set when only buyers with an appointment may buy. */
-  appointment?: AppointmentWindow | null;
+  appointment?: AppointmentWindow | undefined;
 };
 
 export const decisions = ['draft', 'live', 'paused', 'ended', 'cancelled'] as const;

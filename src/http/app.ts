@@ -9,9 +9,11 @@ import { onClientError, openErrors } from './errors.ts';
 import { openGuards } from './guards.ts';
 import { parseJson } from './json.ts';
 import { openStreams } from './live/streams.ts';
+import { appointmentRoutes } from './routes/appointments.ts';
 import { buyRoute } from './routes/buy.ts';
 import { demoRoutes } from './routes/demo.ts';
 import { dropRoutes } from './routes/drops.ts';
+import { importRoute } from './routes/import.ts';
 import { opsRoutes } from './routes/ops.ts';
 import { orderRoutes } from './routes/orders.ts';
 import { publicRoutes } from './routes/public.ts';
@@ -38,6 +40,11 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     name: 'buys_total',
     help: 'Buys by outcome',
     label: 'outcome',
+  });
+  const appointments = deps.metrics.counts({
+    name: 'appointments_total',
+    help: 'Appointments made, found to be made already, or imported',
+    label: 'how',
   });
   const shedding = openShedding({
     turnMsMax: settings.turnMsMax ?? turnMsMax,
@@ -112,6 +119,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     buyRoute(routes, deps, guards, outcomes);
     publicRoutes(routes, deps, streams);
     orderRoutes(routes, deps, guards, streams);
+    appointmentRoutes(routes, deps, guards, appointments);
+    await importRoute(routes, deps, guards, appointments);
     walletRoutes(routes, deps, guards);
     dropRoutes(routes, deps, guards);
     salesRoutes(routes, deps, guards);

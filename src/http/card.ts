@@ -5,6 +5,7 @@ import type { Catalog, DropView } from '../inventory/catalog.ts';
 import type { Figures } from '../inventory/replies.ts';
 import type { availability, cardBody } from './schemas/drops.ts';
 import { iso } from './schemas/fields.ts';
+import { windowJson } from './views.ts';
 
 type Availability = z.infer<typeof availability>;
 type CardBody = z.infer<typeof cardBody>;
@@ -69,7 +70,7 @@ function write(body: Omit<CardBody, 'serverTime'>, now: () => number): Card {
 }
 
 function bodyOf(
-  { drop, items }: DropView,
+  { drop, items, appointments }: DropView,
   state: DropState,
   name: string | null,
 ): Omit<CardBody, 'serverTime'> {
@@ -85,6 +86,9 @@ function bodyOf(
     endsAt: iso(drop.endsAt),
     currency: drop.currency,
     availability: best(shown.map((item) => item.availability)),
+    appointment: drop.appointment
+      ? { ...windowJson(drop.appointment), count: roundDown(appointments) }
+      : null,
     popularity: { unitsTaken: roundDown(taken) },
     // Nobody rates stores yet, and a made-up rating would be a lie.
     store: { name, creditRating: null },

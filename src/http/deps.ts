@@ -5,6 +5,7 @@ import type { Lanes } from '../inventory/lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { AppointmentDesk } from '../settlement/appointments.ts';
 import type { Audit } from '../settlement/audit/audit.ts';
 import type { OrderDesk } from '../settlement/orders.ts';
 import type { Publishing } from '../settlement/publishing.ts';
@@ -43,6 +44,7 @@ export type AppDeps = {
   ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts'>;
   settlement: {
     orders: OrderDesk;
+    appointments: AppointmentDesk;
     publishing: Pick<Publishing, 'act'>;
     /** Undefined when there is no such drop. */
     audit: Audit;

@@ -11,6 +11,7 @@ import { QueueFull } from '../domain/gather.ts';
 import { LedgerError } from '../ledger/database.ts';
 import type { Logger } from '../log.ts';
 import { KeySetError } from './auth/jwks.ts';
+import { isImporting } from './lists/importing.ts';
 import {
   invalid,
   Problem,
@@ -69,6 +70,7 @@ export function openErrors(log: Logger) {
 /** Requests that Node itself gives up on: late, too large, or not HTTP. */
 export function onClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isImporting(socket)) return;
   const problem = clientErrors[error.code ?? ''] ?? invalid('request', 'is not valid HTTP');
   const body = problemText(problem.code, problem.members);
   const { status } = problems[problem.code];

@@ -62,6 +62,11 @@ export const problems = {
     title: 'There is no such order',
     detail: 'Check the order id: it is unknown or not yours.',
   },
+  unknown_appointment: {
+    status: 404,
+    title: 'You have no appointment',
+    detail: 'Make one with POST /v1/drops/:drop/appointment while the window for it is open.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'The address does not take this method',
@@ -98,6 +103,23 @@ export const problems = {
     status: 409,
     title: 'The drop is paused',
     detail: 'The merchant may resume it: follow the drop and try again when it is open.',
+  },
+  appointments_not_offered: {
+    status: 409,
+    title: 'The drop needs no appointment',
+    detail: 'Everybody can buy when it is open.',
+  },
+  appointments_not_open: {
+    status: 409,
+    title: 'Appointments are not made yet',
+    detail: 'Come back between `from` and `until`.',
+    retry: true,
+  },
+  appointments_closed: {
+    status: 409,
+    title: 'Appointments are no longer made',
+    detail:
+      'The window ended at `until`, or the drop is over; only buyers with an appointment can buy.',
   },
   drop_action_refused: {
     status: 409,
@@ -136,8 +158,9 @@ export const problems = {
   },
   unsupported_media_type: {
     status: 415,
-    title: 'The body is not JSON',
-    detail: 'Send the body as JSON with Content-Type: application/json.',
+    title: 'The body is of a type that is not taken here',
+    detail:
+      'Send JSON with Content-Type: application/json; lists of buyers alone are application/x-ndjson or text/csv.',
   },
   idempotency_key_reused: {
     status: 422,
@@ -173,6 +196,13 @@ export const problems = {
       'The order named in `order` may exist: look it up, or repeat with the same key, which never buys twice.',
     retry: true,
   },
+  import_broken_off: {
+    status: 503,
+    title: 'The import broke off',
+    detail:
+      'The first `lines` lines are in for certain, later ones may be. Send the whole list again: who has an appointment keeps it.',
+    retry: true,
+  },
   unavailable: {
     status: 503,
     title: 'A part of the engine does not answer',
@@ -204,6 +234,11 @@ export type ProblemMembers = {
   until?: string;
   requestId?: string;
   retryAfterMs?: number;
+  lines?: number;
+  imported?: number;
+  already?: number;
+  bad?: number;
+  badLines?: { line: number; reason: string }[];
 };
 
 /** Thrown where a refusal ends a request; the hot path answers with sendProblem instead. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type Drop, dropState } from '../domain/drop.ts';
+import { type AppointmentWindow, type Drop, dropState } from '../domain/drop.ts';
 import type { ReleaseReason } from '../domain/order.ts';
 import type { AuditReport } from '../settlement/audit/audit.ts';
 import type { OrderView } from '../settlement/orders.ts';
@@ -85,12 +85,17 @@ export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
     endsAt: iso(drop.endsAt),
     holdMs,
     lateCapture,
+    appointment: drop.appointment ? windowJson(drop.appointment) : null,
     lanes,
     version,
     decision,
     state: dropState(drop, now),
     items,
   };
+}
+
+export function windowJson({ from, until }: AppointmentWindow) {
+  return { required: true as const, from: iso(from), until: iso(until) };
 }
 
 export function reportJson(report: Report): z.infer<typeof reportBody> {

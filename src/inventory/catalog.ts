@@ -11,6 +11,8 @@ export type DropView = {
   /** By lane, then by the item's position. */
   lanes: Figures[][];
   skuIndex: Map<string, number>;
+  /** Appointments made so far. */
+  appointments: number;
   /** No lane has a unit of any item that is free or could become so. */
   isSoldOut: boolean;
   /** Grows whenever the rules or a figure changed. */
@@ -52,6 +54,7 @@ const missesMax = 10_000;
 /** Lanes looked at in one turn: bounds what a thousand drops in use ask of Redis. */
 const turnLanesMax = 128;
 
+type LaneFigures = { read: Figures[][]; appointments: number };
 type Entry = { view: DropView; usedAt: number; readAt: number };
 
 /**
@@ -75,13 +78,15 @@ export function openCatalog(options: CatalogOptions): Catalog {
   async function readFigures(drop: Drop) {
     const read: Figures[][] = [];
     let version = drop.version;
+    let appointments = 0;
     for (const inspected of await Promise.all(lanesOf(drop).map(lanes.inspect))) {
       clock = { redis: inspected.now, local: performance.now() };
       if (inspected.status === 'missing') return undefined;
       version = Math.max(version, inspected.version);
+      appointments += inspected.appointments;
       read.push(inspected.items);
     }
-    return { version, read };
+    return { version, appointments, read };
   }
 
   async function load(dropId: string): Promise<DropView | undefined> {
@@ -94,7 +99,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
       return undefined;
     }
     const entry: Entry = { view: newView(drop), usedAt: performance.now(), readAt: 0 };
-    write(entry, drop, figures.read);
+    write(entry, drop, figures);
     if (entries.size >= dropsMax) dropIdlest();
     entries.set(dropId, entry);
     return entry.view;
@@ -114,6 +119,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
       items: [],
       lanes: [],
       skuIndex: new Map(),
+      appointments: 0,
       isSoldOut: false,
       revision: 0,
       fresh: () => performance.now() - (entries.get(drop.id)?.readAt ?? 0) < staleMs,
@@ -122,11 +128,13 @@ export function openCatalog(options: CatalogOptions): Catalog {
     return view;
   }
 
-  function write(entry: Entry, drop: Drop, read: Figures[][]): void {
+  function write(entry: Entry, drop: Drop, figures: LaneFigures): void {
     const { view } = entry;
+    const { read, appointments } = figures;
     entry.readAt = performance.now();
-    const changed = drop !== view.drop || view.lanes.length === 0 || !sameFigures(view.lanes, read);
-    if (!changed) return;
+    const isSame = drop === view.drop && view.lanes.length > 0 && sameFigures(view.lanes, read);
+    if (isSame && view.appointments === appointments) return;
+    view.appointments = appointments;
     revisions += 1;
     view.revision = revisions;
     view.drop = drop;
@@ -146,7 +154,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     if (figures.version > drop.version) {
       drop = (await lanes.readDrop({ drop: dropId, lane: 0 })) ?? drop;
     }
-    write(entry, drop, figures.read);
+    write(entry, drop, figures);
   }
 
   async function poll(): Promise<void> {

@@ -159,6 +159,21 @@ export function openAudit(database: Database) {
     );
   }
 
+  /** Appointments of a drop, and orders of buyers who have none. */
+  async function appointments(drop: string): Promise<{ count: number; uninvited: string[] }> {
+    const [row] = await database.query<{ count: number }>(
+      'select count(*) as count from appointments where drop_id = $1',
+      [drop],
+    );
+    const orders = await database.query<{ id: string }>(
+      `select id from orders o where drop_id = $1 and not exists (
+         select from appointments a where a.drop_id = $1 and a.buyer = o.buyer collate "C")
+       order by id limit ${rowsMax}`,
+      [drop],
+    );
+    return { count: row?.count ?? 0, uninvited: orders.map(({ id }) => id) };
+  }
+
   /** Every order of a drop in pages, each row as one text: fields cost more than bytes. */
   async function* lines(drop: string): AsyncGenerator<OrderLine[]> {
     let last = { at: -1, id: '' };
@@ -207,6 +222,7 @@ export function openAudit(database: Database) {
     overdue,
     mismatches,
     walletMismatches,
+    appointments,
     lines,
     money,
     releases,

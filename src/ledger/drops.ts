@@ -13,7 +13,8 @@ export type Drops = ReturnType<typeof openDrops>;
 
 const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
   ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
-  decision, lanes_version as "lanesVersion", created_at as "createdAt"`;
+  decision, appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
+  lanes_version as "lanesVersion", created_at as "createdAt"`;
 
 /** A drop with what only the ledger knows of it. */
 export type StoredDrop = Drop & {
@@ -22,7 +23,10 @@ export type StoredDrop = Drop & {
   createdAt: number;
 };
 
-type DropRow = Omit<StoredDrop, 'items'>;
+type DropRow = Omit<StoredDrop, 'items' | 'appointment'> & {
+  appointmentFrom: number | null;
+  appointmentUntil: number | null;
+};
 
 /** Drops as their merchants decided them. The lanes follow: see `change`, `unsynced`, `markLanes`. */
 export function openDrops(database: Database, clock: Clock = systemClock) {
@@ -30,8 +34,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     await database.transaction(async (query) => {
       await query(
         `insert into drops (id, merchant_id, title, currency, starts_at, ends_at, hold_ms,
-           late_capture, lanes, version, decision, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+           late_capture, lanes, version, decision, created_at, appointment_from, appointment_until)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
         [
           drop.id,
           drop.merchantId,
@@ -45,6 +49,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
           drop.version,
           drop.decision,
           clock.now(),
+          drop.appointment?.from ?? null,
+          drop.appointment?.until ?? null,
         ],
       );
       await query(
@@ -205,8 +211,9 @@ async function select(query: Query, clause: string, params: unknown[] = []): Pro
      from drop_items where drop_id = any($1::text[]) order by drop_id, position`,
     [rows.map((row) => row.id)],
   );
-  return rows.map((row) => ({
+  return rows.map(({ appointmentFrom: from, appointmentUntil: until, ...row }) => ({
     ...row,
+    ...(from === null || until === null ? {} : { appointment: { from, until } }),
     items: items.filter((item) => item.dropId === row.id).map(({ dropId: _, ...item }) => item),
   }));
 }

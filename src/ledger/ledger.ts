@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { type Accounts, openAccounts } from './accounts.ts';
+import { type Appointments, openAppointments } from './appointments.ts';
 import { type Audit, openAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { type Drops, openDrops } from './drops.ts';
@@ -14,6 +15,7 @@ export type Ledger = {
   database: Database;
   merchants: Merchants;
   drops: Drops;
+  appointments: Appointments;
   orders: Orders;
   payments: Payments;
   accounts: Accounts;
@@ -53,6 +55,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     database,
     merchants: openMerchants(database, clock),
     drops: openDrops(database, clock),
+    appointments: openAppointments(database, clock),
     orders: openOrders(database),
     payments: openPayments(database, clock),
     accounts: openAccounts(database, clock),

@@ -13,6 +13,8 @@ export type Report = {
   /** Redis' clock when the lanes were read, ms since the epoch. */
   at: number;
   items: (Figures & { sku: string; title: string; lanes: Figures[] })[];
+  /** Appointments made; 0 where none are needed. */
+  appointments: number;
   funnel: {
     orders: Record<OrderState, number>;
     /** Released orders by why. */
@@ -52,6 +54,9 @@ export function openReport(options: {
         });
         return { sku, title, ...sumOf(parts), lanes: parts };
       }),
+      appointments: inspected.reduce((sum, lane) => {
+        return sum + (lane.status === 'done' ? lane.appointments : 0);
+      }, 0),
       funnel: { orders: counts, releases },
       rates,
     };

@@ -5,6 +5,7 @@ import { openRecords } from '../inventory/records.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { PaymentProvider } from '../payments/provider.ts';
+import { openAppointmentDesk } from './appointments.ts';
 import { openAudit } from './audit/audit.ts';
 import type { Log } from './log.ts';
 import { openOrderDesk } from './orders.ts';
@@ -68,6 +69,7 @@ export function openSettlement(options: SettlementOptions) {
 
   return {
     publishing,
+    appointments: openAppointmentDesk({ lanes, appointments: ledger.appointments }),
     orders: openOrderDesk({ lanes, drops, orders, payments, refunds, termsOf }),
     audit: openAudit({ lanes, orders, ledger, records: openRecords(redis, namespace) }),
     report: openReport({ lanes, drops, orders, ledgerAudit }),

@@ -30,7 +30,7 @@ onEachLedger((ledger) => {
 
     it('newer than the program is refused', async () => {
       await expect(migrate(database(), known.slice(0, 2))).rejects.toThrow(
-        /written by a newer flashdrop \(it has 0004_money\.sql\): start that version/,
+        `written by a newer flashdrop (it has ${known.at(-1)?.name}): start that version`,
       );
     });
 

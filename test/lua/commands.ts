@@ -60,7 +60,7 @@ const rules = fc.record({
   // Due at once, due while the sequence runs, or never.
   holdMs: fc.constantFrom(0, 2, farMs),
   lateCapture: fc.constantFrom('retake', 'retake', 'refund'),
-  appointment: fc.constantFrom(null, null, { from: 0, until: farMs }),
+  appointment: fc.constantFrom({}, {}, { appointment: { from: 0, until: farMs } }),
   items: fc.tuple(...[0, 1].map(() => itemRules())),
 });
 
@@ -239,8 +239,8 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     before: { startsAt: now + farMs, endsAt: now + 2 * farMs },
     over: { startsAt: now - 2 * farMs, endsAt: now - farMs },
   };
-  const { step, first, phase, window, items, ...plain } = draw;
-  const timed = { ...plain, ...windows[window as keyof typeof windows] };
+  const { step, first, phase, window, items, appointment, ...plain } = draw;
+  const timed = { ...plain, ...appointment, ...windows[window as keyof typeof windows] };
   const drop: Drop = {
     ...(timed as typeof timed & Pick<Drop, 'lateCapture'>),
     id: real.ref.drop,

@@ -7,7 +7,7 @@ import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { Problem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
-import { dropBody, dropsBody, type NewDrop, newDropBody } from '../schemas/drops.ts';
+import { dropBody, dropsBody, type NewDrop, newDropBody, windowOf } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { auditJson, dropJson, reportJson } from '../views.ts';
@@ -34,6 +34,7 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
         merchantId,
         startsAt: Date.parse(body.startsAt),
         endsAt: Date.parse(body.endsAt),
+        appointment: windowOf(body, clock.now()),
         lanes: 1,
         version: 0,
         decision: 'draft',

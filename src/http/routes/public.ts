@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { DropView } from '../../inventory/catalog.ts';
+import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import { openCards } from '../card.ts';
 import type { AppDeps } from '../deps.ts';
 import { isOver, openDropWatch } from '../live/drops.ts';
@@ -20,14 +20,8 @@ export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Strea
     onError: (error) => log.warn({ err: error }, 'drops could not be looked at'),
   });
 
-  async function viewOf(dropId: string): Promise<DropView> {
-    const view = await catalog.get(dropId);
-    if (!view) throw new Problem(catalog.isLost(dropId) ? 'drop_frozen' : 'unknown_drop');
-    return view;
-  }
-
   app.get<DropPath>('/v1/drops/:drop', { schema: cardSchema }, async (request, reply) => {
-    const card = await cards.of(await viewOf(request.params.drop));
+    const card = await cards.of(await viewOf(catalog, request.params.drop));
     const etag = `W/"${card.etag}"`;
     reply.header('etag', etag).header('cache-control', 'public, max-age=1');
     if (matches(request.headers['if-none-match'], etag)) {
@@ -41,7 +35,7 @@ export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Strea
     '/v1/drops/:drop/stream',
     { schema: streamSchema, exposeHeadRoute: false },
     async (request, reply) => {
-      const view = await viewOf(request.params.drop);
+      const view = await viewOf(catalog, request.params.drop);
       const card = await cards.of(view);
       if (isOver(view) && request.headers['last-event-id'] === card.etag) return nothingMore(reply);
       const stream = streams.open(reply, (closed) => watch.leave(view.drop.id, closed));
@@ -49,6 +43,16 @@ export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Strea
       await watch.follow(view, stream);
     },
   );
+}
+
+/**
+ * A published drop as this process knows it.
+ * @throws Problem unknown_drop, or drop_frozen when its lanes have lost their data
+ */
+export async function viewOf(catalog: Catalog, dropId: string): Promise<DropView> {
+  const view = await catalog.get(dropId);
+  if (!view) throw new Problem(catalog.isLost(dropId) ? 'drop_frozen' : 'unknown_drop');
+  return view;
 }
 
 /** The answer that keeps an EventSource from coming back for what it has already been told. */

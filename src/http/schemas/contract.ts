@@ -9,6 +9,8 @@ export type Contract = {
   description?: string;
   who?: 'buyer' | 'merchant';
   body?: z.ZodType;
+  /** Types of a body that is read as it arrives, in place of one that is validated. */
+  bodyTypes?: string[];
   querystring?: z.ZodType;
   /** The route takes an Idempotency-Key header. */
   idempotent?: true;
@@ -39,6 +41,7 @@ export function problemsOf(contract: Contract): ProblemCode[] {
     ...anyRoute,
     ...(contract.who ? (['unauthorized'] as const) : []),
     ...(contract.body ? (['body_too_large', 'unsupported_media_type'] as const) : []),
+    ...(contract.bodyTypes ? (['unsupported_media_type'] as const) : []),
     ...(contract.idempotent ? (['idempotency_key_missing'] as const) : []),
     ...(contract.problems ?? []),
   ];
@@ -62,17 +65,22 @@ export function schemaOf(contract: Contract): FastifySchema {
 export function documented(schema: FastifySchema): FastifySchema {
   const { contract } = schema as { contract?: Contract };
   if (!contract) return { hide: true } as FastifySchema;
-  const { tag, summary, description, who, body, querystring, idempotent } = contract;
+  const { tag, summary, description, who, body, bodyTypes, querystring, idempotent } = contract;
   return {
     tags: [tag],
     summary,
     ...(description ? { description } : {}),
     security: who ? [{ [who]: [] }] : [],
     ...(body ? { body: jsonSchema(body, 'input') } : {}),
+    ...(bodyTypes ? { body: { content: textsOf(bodyTypes) } } : {}),
     ...(querystring ? { querystring: jsonSchema(querystring, 'input') } : {}),
     ...(idempotent ? { headers: idempotencyHeader } : {}),
     response: { ...answersOf(contract), ...refusalsOf(contract) },
   } as FastifySchema;
+}
+
+function textsOf(types: string[]): Record<string, unknown> {
+  return Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }]));
 }
 
 const idempotencyHeader = {
@@ -184,5 +192,17 @@ export const problemSchema = {
     until: { type: 'string', format: 'date-time' },
     requestId: { type: 'string' },
     retryAfterMs: { type: 'integer' },
+    lines: { type: 'integer' },
+    imported: { type: 'integer' },
+    already: { type: 'integer' },
+    bad: { type: 'integer' },
+    badLines: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['line', 'reason'],
+        properties: { line: { type: 'integer' }, reason: { type: 'string' } },
+      },
+    },
   },
 };

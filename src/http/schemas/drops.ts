@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { decisions, dropStates } from '../../domain/drop.ts';
+import { type AppointmentWindow, decisions, dropStates } from '../../domain/drop.ts';
 import { orderAmountMax } from '../../domain/money.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
+import { newWindowBody, shownWindowBody, windowBody } from './appointments.ts';
 import { count, currency, instant, minorUnits, plainText, sku } from './fields.ts';
 
 const holdMsDefault = 300_000;
@@ -30,6 +31,7 @@ export function newDropBody(now: () => number) {
         .enum(['retake', 'refund'])
         .default('retake')
         .describe('A payment that arrives after the hold takes a unit again, or is refunded'),
+      appointment: newWindowBody.optional(),
       items: z.array(itemBody).min(1).max(itemsMax),
     })
     .superRefine((drop, context) => {
@@ -38,6 +40,13 @@ export function newDropBody(now: () => number) {
       if (Date.parse(drop.startsAt) < now() - pastMs) refuse(['startsAt'], 'is in the past');
       if (Date.parse(drop.endsAt) <= Date.parse(drop.startsAt)) {
         refuse(['endsAt'], 'must be later than startsAt');
+      }
+      const { from, until } = windowOf(drop, now()) ?? {};
+      if (from !== undefined && until !== undefined) {
+        const path = ['appointment', 'until'];
+        if (until <= from) refuse(path, 'must be later than appointment.from');
+        else if (until <= now()) refuse(path, 'is in the past');
+        else if (until > Date.parse(drop.endsAt)) refuse(path, 'must not be later than endsAt');
       }
       const skus = new Set<string>();
       for (const [index, item] of drop.items.entries()) {
@@ -56,6 +65,16 @@ export function newDropBody(now: () => number) {
 /** A drop may be created to start at once: what the wire takes and clocks differ by is forgiven. */
 const pastMs = 60_000;
 
+/** The window for appointments of a new drop: unless it says otherwise, from now until it opens. */
+export function windowOf(
+  drop: { startsAt: string; appointment?: z.infer<typeof newWindowBody> | undefined },
+  now: number,
+): AppointmentWindow | undefined {
+  if (!drop.appointment) return undefined;
+  const { from, until = drop.startsAt } = drop.appointment;
+  return { from: from === undefined ? now : Date.parse(from), until: Date.parse(until) };
+}
+
 export const dropBody = z.strictObject({
   id: z.string(),
   title: z.string(),
@@ -64,6 +83,7 @@ export const dropBody = z.strictObject({
   endsAt: instant,
   holdMs: z.int(),
   lateCapture: z.enum(['retake', 'refund']),
+  appointment: windowBody,
   lanes: z.int(),
   version: z.int(),
   decision: z.enum(decisions),
@@ -87,6 +107,7 @@ export const cardBody = z.strictObject({
   endsAt: instant,
   currency: z.string(),
   availability,
+  appointment: shownWindowBody,
   popularity: z
     .strictObject({ unitsTaken: count })
     .describe('Units held or sold so far, rounded down to two digits'),

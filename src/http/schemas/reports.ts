@@ -11,6 +11,7 @@ export const reportBody = z.strictObject({
   items: z.array(
     figuresBody.extend({ sku: z.string(), title: z.string(), lanes: z.array(figuresBody) }),
   ),
+  appointments: count,
   funnel: z.strictObject({
     orders: z.strictObject({ reserved: count, paid: count, released: count, refunded: count }),
     releases: z.record(z.string(), count).describe('Released orders by why'),

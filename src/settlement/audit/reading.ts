@@ -16,6 +16,8 @@ export type Reading = {
   buyers: BuyerUnits[][];
   lines: Map<string, OrderLine>;
   adjustments: Adjustment[];
+  /** By the ledger; undefined for a drop that needs none. */
+  appointments: { count: number; uninvited: string[] } | undefined;
   /** The ledger's place in each lane's outbox before the reading began; undefined: nothing read. */
   positions: (string | undefined)[];
   /** The last event of each lane after the reading was over. */
@@ -59,9 +61,10 @@ export async function readDrop(source: ReadingSource, drop: StoredDrop): Promise
     buyers.push([...counted.values()]);
   }
   const adjustments = await source.orders.adjustments(drop.id);
+  const appointments = drop.appointment && (await source.ledgerAudit.appointments(drop.id));
   const lanes = await Promise.all(refs.map(source.lanes.inspect));
   return {
-    ...{ drop, lanes, records, buyers, lines, adjustments, positions },
+    ...{ drop, lanes, records, buyers, lines, adjustments, appointments, positions },
     lastEvents: lanes.map((lane) => (lane.status === 'done' ? lane.lastEvent : '0-0')),
     backlog: lanes.reduce((sum, lane) => sum + (lane.status === 'done' ? lane.backlog : 0), 0),
     now: Math.max(0, ...lanes.map((lane) => lane.now)),

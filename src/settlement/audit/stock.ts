@@ -75,9 +75,13 @@ export function checkStock(reading: Reading, sums: TwoSums): Check {
   return { promise: 1, title: 'Never oversold', figures: total, findings, lasting };
 }
 
-/** Promise 7: nobody has more than the limit, and what the lanes counted is what the orders say. */
+/**
+ * Promise 7: nobody has more than the limit, what the lanes counted is what the orders say, and where
+ * appointments are needed only those have orders who have one.
+ */
 export function checkLimits(reading: Reading, sums: TwoSums): Check {
   const findings: string[] = [];
+  const lasting: string[] = [];
   const { drop } = reading;
   let most = 0;
   for (const [side, { byBuyer }] of Object.entries(sums)) {
@@ -104,10 +108,31 @@ export function checkLimits(reading: Reading, sums: TwoSums): Check {
       findings.push(`${name}: ${units} by the lanes, none by the ledger`);
     }
   }
+  const appointments = checkAppointments(reading, { findings, lasting });
   const figures = {
+    ...appointments,
     buyers: sums.ledger.byBuyer.size,
     buyersInLanes: counted.size,
     mostUnits: most,
   };
-  return { promise: 7, title: 'Buyer limits hold', figures, findings, lasting: [] };
+  return { promise: 7, title: 'Buyer limits hold', figures, findings, lasting };
+}
+
+/**
+ * The ledger is written first: lanes may be behind it for as long as that takes, and no order comes
+ * before its buyer's appointment.
+ */
+function checkAppointments(
+  reading: Reading,
+  { findings, lasting }: Pick<Check, 'findings' | 'lasting'>,
+): Record<string, number> {
+  if (!reading.appointments) return {};
+  const { count, uninvited } = reading.appointments;
+  const inLanes = reading.lanes.reduce((sum, lane) => {
+    return sum + (lane.status === 'done' ? lane.appointments : 0);
+  }, 0);
+  if (inLanes < count)
+    findings.push(`${inLanes} appointments by the lanes, ${count} by the ledger`);
+  for (const id of uninvited) lasting.push(`${id}: its buyer has no appointment`);
+  return { appointments: count, appointmentsInLanes: inLanes };
 }
