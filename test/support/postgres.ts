@@ -1,86 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import pg from 'pg';
-import { freePort } from '../../src/embedded/redis-process.ts';
-import { eventually } from './eventually.ts';
+import { type PostgresServer, startPostgres as start, statement } from '../../loadtest/postgres.ts';
 
-export type TestPostgres = {
-  /** `postgres://…` on loopback, as a superuser. */
-  url: string;
-  pid(): number;
-  /** Ends sessions, then the server; its data stays. */
-  halt(): Promise<void>;
-  /** Starts it again on the same data and port. */
-  resume(): Promise<void>;
-  /** Ends it and removes its folder. */
-  stop(): Promise<void>;
-};
-
-type Found = { folder: string; owner?: { uid: number; gid: number } };
-
-/** Why no PostgreSQL server can be started here; undefined when one can. */
-export function postgresMissing(): string | undefined {
-  const found = find();
-  return typeof found === 'string' ? found : undefined;
-}
+export { postgresMissing } from '../../loadtest/postgres.ts';
+export type TestPostgres = PostgresServer;
 
 /** Starts a private PostgreSQL on a free port, in a temporary folder, without fsync. */
-export async function startPostgres(): Promise<TestPostgres> {
-  const found = find();
-  if (typeof found === 'string') throw new Error(`no PostgreSQL: ${found}`);
-  const folder = mkdtempSync(join(tmpdir(), 'flashdrop-postgres-'));
-  chmodSync(folder, 0o700);
-  if (found.owner) chownSync(folder, found.owner.uid, found.owner.gid);
-  const data = join(folder, 'data');
-  const as = { ...found.owner, cwd: folder };
-  execFileSync(
-    join(found.folder, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    { ...as, stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  const port = await freePort();
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  const launch = () => {
-    const server = spawn(
-      join(found.folder, 'postgres'),
-      [
-        ...['-D', data, '-p', String(port), '-k', folder],
-        ...['-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off', '-c', 'max_connections=200'],
-      ],
-      { ...as, stdio: 'ignore' },
-    );
-    const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()));
-    return { server, gone };
-  };
-  const answers = () =>
-    eventually(() => statement(url, 'select 1').then(() => true), { withinMs: 20_000 });
-  let running = launch();
-  const halt = async () => {
-    running.server.kill('SIGINT');
-    await running.gone;
-  };
-  const stop = async () => {
-    await halt();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    await answers();
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return {
-    url,
-    pid: () => running.server.pid as number,
-    halt,
-    async resume() {
-      running = launch();
-      await answers();
-    },
-    stop,
-  };
+export function startPostgres(): Promise<TestPostgres> {
+  return start({ fsync: 'off', max_connections: '200' });
 }
 
 let databases = 0;
@@ -99,42 +24,4 @@ export async function newDatabase(server: string): Promise<string> {
   const url = new URL(server);
   url.pathname = `/${name}`;
   return url.href;
-}
-
-async function statement(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    await client.query(sql);
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
-
-function find(): Found | string {
-  const folder = binaries();
-  if (folder === undefined) return 'neither /usr/lib/postgresql/*/bin nor PATH has initdb';
-  if (process.getuid?.() !== 0) return { folder };
-  try {
-    // The server refuses to run as root, so it is run as the user its package made for it.
-    const [uid, gid] = ['-u', '-g'].map((flag) =>
-      Number(execFileSync('id', [flag, 'postgres'], { stdio: ['ignore', 'pipe', 'ignore'] })),
-    );
-    return { folder, owner: { uid: uid as number, gid: gid as number } };
-  } catch {
-    return 'running as root, and there is no user postgres to run a server as';
-  }
-}
-
-function binaries(): string | undefined {
-  const debian = '/usr/lib/postgresql';
-  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => +b - +a) : [];
-  const folders = [
-    ...versions.map((version) => join(debian, version, 'bin')),
-    ...(process.env.PATH ?? '').split(delimiter),
-  ];
-  return folders.find((folder) =>
-    ['initdb', 'postgres'].every((name) => folder !== '' && existsSync(join(folder, name))),
-  );
 }
