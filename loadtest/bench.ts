@@ -1,66 +1,59 @@
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { measureBuy } from './bench/buy.ts';
-import { environment, type Figure, judge, line } from './bench/figures.ts';
+import { document, environment, exitCodes, line, type Measured, verdict } from './bench/figures.ts';
+import { type BenchOptions, readBenchCommand } from './bench/options.ts';
+import type { Part } from './bench/parts.ts';
 import { startRedis } from './bench/redis.ts';
-import { measureAppointments, measureMemory, measureReserve } from './bench/reserve.ts';
-import { measureSettle } from './bench/settle.ts';
 
-const usage = `npm run bench -- [--json FILE] [--rounds N] [--only buy|reserve|memory|settle]
-  Measures how far the engine is from its budgets; each ratio within one run. Exit 1 if one is missed.`;
+process.exitCode = await main(process.argv.slice(2));
 
-process.exitCode = await main();
-
-async function main(): Promise<number> {
-  const options = readOptions();
-  if (!options) {
-    process.stderr.write(`${usage}\n`);
-    return 2;
+async function main(args: string[]): Promise<number> {
+  const command = readBenchCommand(args);
+  switch (command.kind) {
+    case 'say':
+      say(command.text);
+      return exitCodes.held;
+    case 'refused':
+      for (const problem of command.problems) process.stderr.write(`bench: ${problem}\n`);
+      process.stderr.write('bench: --help tells what is understood\n');
+      return exitCodes.misused;
+    case 'run':
+      return run(command.options);
   }
-  const { rounds, only, json } = options;
+}
+
+async function run({ rounds, json, parts }: BenchOptions): Promise<number> {
   const redis = await startRedis();
-  const figures: Figure[] = [];
-  const add = (...measured: Figure[]) => {
-    for (const figure of measured) process.stdout.write(`${line(figure)}\n`);
-    figures.push(...measured);
-  };
+  const all: Measured[] = [];
   try {
     const where = environment(await redis.version());
-    process.stdout.write(
-      `node ${where.node}, redis ${where.redis}, ${where.cores} × ${where.cpu}; medians of ${rounds}\n`,
+    say(
+      `node ${where.node}, redis ${where.redis}, ${where.cores} × ${where.cpu}; medians of ${rounds}`,
     );
-    if (!only || only === 'reserve') add(...(await measureReserve(redis, rounds)));
-    if (!only || only === 'memory') {
-      add(await measureMemory(redis), await measureAppointments(redis));
+    for (const [index, part] of parts.entries()) {
+      const done = announce(part, `${index + 1}/${parts.length}`);
+      const measured = await part.measure({ redis, rounds });
+      done();
+      for (const one of measured) say(line(one));
+      all.push(...measured);
+      await redis.empty();
     }
-    if (!only || only === 'buy') add(...(await measureBuy(redis, rounds)));
-    if (!only || only === 'settle') add(...(await measureSettle(redis, rounds)));
-    const judged = figures.map(judge);
-    if (json) {
-      const document = { figures: judged, environment: where };
-      writeFileSync(json, `${JSON.stringify(document, undefined, 2)}\n`);
-    }
-    return judged.every(({ ok }) => ok) ? 0 : 1;
+    if (json) writeFileSync(json, `${JSON.stringify(document(all, where), undefined, 2)}\n`);
+    return verdict(all);
   } finally {
     await redis.stop();
   }
 }
 
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        json: { type: 'string' },
-        rounds: { type: 'string', default: '3' },
-        only: { type: 'string' },
-      },
-    });
-    const rounds = Number(values.rounds);
-    const parts = ['buy', 'reserve', 'memory', 'settle'];
-    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50) return undefined;
-    if (values.only !== undefined && !parts.includes(values.only)) return undefined;
-    return { json: values.json, only: values.only, rounds };
-  } catch {
-    return undefined;
-  }
+/** Tells what goes on, on a terminal only until the figures take its place. */
+function announce({ name, what }: Part, place: string): () => void {
+  const { stderr } = process;
+  const text = `     ${place} ${name}: ${what}`;
+  stderr.write(stderr.isTTY ? `${text} ...` : `${text}\n`);
+  return () => {
+    if (stderr.isTTY) stderr.write('\r\x1b[2K');
+  };
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

@@ -1,13 +1,13 @@
 import { connectHot } from '../../src/inventory/connection.ts';
-import { openLanes } from '../../src/inventory/lanes.ts';
+import { callOrdersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { createLog } from '../../src/log.ts';
 import { startEngine } from '../../src/runtime.ts';
-import { benchDrop } from './drop.ts';
-import { serve } from './serve.ts';
+import { benchDrop, benchReservations } from './drop.ts';
+import { serve } from './server.ts';
 
 /** The engine's api role, as it runs in production, with a ledger in memory that a Buy never asks. */
 const redisUrl = process.env.BENCH_REDIS_URL ?? '';
-const namespace = 'bench-buy';
+const namespace = 'bench-api';
 const engine = await startEngine({
   config: {
     role: 'api',
@@ -35,9 +35,27 @@ const engine = await startEngine({
   log: createLog('warn'),
 });
 
-const drop = benchDrop('mer_bench');
 const redis = connectHot(redisUrl, { timeoutMs: 5_000 });
 await new Promise((resolve) => redis.once('ready', resolve));
-await openLanes(redis, namespace).publish(drop, 0, true);
+const lanes = openLanes(redis, namespace);
+const drops: string[] = [];
+for (let n = 0; n < Number(process.env.BENCH_DROPS ?? 1); n += 1) drops.push(await openDrop());
 redis.disconnect();
-serve({ port: Number(new URL(engine.address).port), drop: drop.id });
+serve({ port: Number(new URL(engine.address).port), drops });
+
+/** A drop of the lanes alone; sold out, with orders in it, where the bench wants it so. */
+async function openDrop(): Promise<string> {
+  const sold = Number(process.env.BENCH_SOLD ?? 0);
+  const drop = benchDrop('mer_bench', sold > 0 ? sold : undefined);
+  const ref = { drop: drop.id, lane: 0 };
+  await lanes.publish(drop, 0, true);
+  for (let from = 0; from < sold; from += callOrdersMax) {
+    const taken = benchReservations(drop, from, Math.min(callOrdersMax, sold - from));
+    await lanes.reserve(ref, taken);
+    await lanes.confirm(
+      ref,
+      taken.map(({ digest }) => digest),
+    );
+  }
+  return drop.id;
+}

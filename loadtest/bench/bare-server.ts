@@ -1,5 +1,6 @@
+import type { AddressInfo } from 'node:net';
 import { fastify } from 'fastify';
-import { serve } from './serve.ts';
+import { serve } from './server.ts';
 
 /** The least a Fastify server can do with a Buy: route it, parse its body, answer. */
 const app = fastify({ logger: false });
@@ -8,4 +9,4 @@ app.post('/v1/drops/:drop/orders', (request, reply) => {
   return reply.code(202).send({ sku, state: 'reserved' });
 });
 await app.listen({ host: '127.0.0.1', port: 0 });
-serve({ port: (app.server.address() as { port: number }).port, drop: 'drop_aaaaaaaaaaaa' });
+serve({ port: (app.server.address() as AddressInfo).port, drops: ['drop_aaaaaaaaaaaa'] });

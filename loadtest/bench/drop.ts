@@ -2,8 +2,8 @@ import type { Drop } from '../../src/domain/drop.ts';
 import { newDropId, orderRef } from '../../src/domain/ids.ts';
 import type { Reservation } from '../../src/inventory/lanes.ts';
 
-/** A live drop of one item with more units than the bench will ask for. */
-export function benchDrop(merchantId: string): Drop {
+/** A live drop of one item, with more units than the bench will ask for unless it is told. */
+export function benchDrop(merchantId: string, allotment = 10_000_000): Drop {
   const now = Date.now();
   return {
     id: newDropId(),
@@ -17,9 +17,7 @@ export function benchDrop(merchantId: string): Drop {
     lanes: 1,
     version: 1,
     decision: 'live',
-    items: [
-      { sku: 'phone', title: 'Phone', unitAmount: 199_900, allotment: 10_000_000, perBuyer: 1 },
-    ],
+    items: [{ sku: 'phone', title: 'Phone', unitAmount: 199_900, allotment, perBuyer: 1 }],
   };
 }
 

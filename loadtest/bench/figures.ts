@@ -11,15 +11,31 @@ export type Figure = {
   max?: number;
   /** How it was measured, in a line. */
   how: string;
+  /** What is known to hold it back, told when the bound is missed. */
+  why?: string;
 };
+
+/** A figure that could not be measured here. */
+export type LeftOut = {
+  name: string;
+  reason: string;
+  /** Whether a budget goes unjudged: then the run is not a good one either. */
+  budget: boolean;
+};
+
+export type Measured = Figure | LeftOut;
 
 export type Judged = Omit<Figure, 'how'> & { ok: boolean };
 
-export function judge({ how: _, ...figure }: Figure): Judged {
+export function isLeftOut(measured: Measured): measured is LeftOut {
+  return 'reason' in measured;
+}
+
+export function judge({ how: _, why, ...figure }: Figure): Judged {
   const ok =
     (figure.min === undefined || figure.value >= figure.min) &&
     (figure.max === undefined || figure.value <= figure.max);
-  return { ...figure, ok };
+  return { ...figure, ok, ...(ok || why === undefined ? {} : { why }) };
 }
 
 export function median(values: number[]): number {
@@ -47,10 +63,34 @@ export function environment(redisVersion: string) {
   };
 }
 
-export function line(figure: Figure): string {
-  const bound = figure.min !== undefined ? `at least ${figure.min}` : `at most ${figure.max}`;
-  const held = figure.min === undefined && figure.max === undefined ? 'no bound' : bound;
-  const verdict = judge(figure).ok ? 'ok  ' : 'FAIL';
-  const value = `${rounded(figure.value)} ${figure.unit}`;
-  return `${verdict} ${figure.name.padEnd(26)} ${value.padEnd(22)} ${held.padEnd(15)} ${figure.how}`;
+/** What the terminal says of a figure: one line, and a second where it falls short. */
+export function line(measured: Measured): string {
+  if (isLeftOut(measured)) return `--   ${measured.name.padEnd(26)} left out: ${measured.reason}`;
+  const { name, unit, min, max, how } = measured;
+  const bound = min !== undefined ? `at least ${min}` : `at most ${max}`;
+  const held = min === undefined && max === undefined ? 'no bound' : bound;
+  const { ok, why } = judge(measured);
+  const value = `${rounded(measured.value)} ${unit}`;
+  const told = `${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(26)} ${value.padEnd(22)} ${held.padEnd(15)} ${how}`;
+  return why === undefined ? told : `${told}\n     ${name} falls short: ${why}`;
+}
+
+/** How a run ends, for shells. */
+export const exitCodes = { held: 0, missed: 1, misused: 2, unmeasured: 3 } as const;
+
+/** Missed budgets come before those that could not be measured. */
+export function verdict(all: Measured[]): number {
+  if (all.some((measured) => !isLeftOut(measured) && !judge(measured).ok)) return exitCodes.missed;
+  const unmeasured = all.some((measured) => isLeftOut(measured) && measured.budget);
+  return unmeasured ? exitCodes.unmeasured : exitCodes.held;
+}
+
+/** What `--json` writes. */
+export function document(all: Measured[], where: ReturnType<typeof environment>) {
+  const leftOut = all.filter(isLeftOut).map(({ name, reason }) => ({ name, reason }));
+  return {
+    figures: all.flatMap((measured) => (isLeftOut(measured) ? [] : judge(measured))),
+    ...(leftOut.length > 0 ? { leftOut } : {}),
+    environment: where,
+  };
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { findRedisServer } from '../../src/embedded/find-redis.mjs';
 import { freePort, launchRedis, untilAnswering } from '../../src/embedded/redis-process.ts';
@@ -9,10 +10,14 @@ export type BenchRedis = {
   url: string;
   connect(): Redis;
   version(): Promise<string>;
-  /** Processor time the server has used, microseconds. */
+  /** Processor time the server has used, its rewrites of the append-only file included, microseconds. */
   cpuMicros(): Promise<number>;
   /** Bytes its data takes, as the server counts them. */
   usedBytes(): Promise<number>;
+  /** Resolves once no rewrite of the append-only file is under way. */
+  untilQuiet(): Promise<void>;
+  /** Forgets its data. */
+  empty(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -38,11 +43,20 @@ export async function startRedis(): Promise<BenchRedis> {
     connect: () => new Redis(url),
     version: () => info('server', 'redis_version'),
     async cpuMicros() {
-      const user = Number(await info('cpu', 'used_cpu_user'));
-      const system = Number(await info('cpu', 'used_cpu_sys'));
-      return (user + system) * 1e6;
+      const text = await admin.info('cpu');
+      const times = text.matchAll(/^used_cpu_(?:user|sys)(?:_children)?:(.+?)\r?$/gm);
+      return [...times].reduce((sum, [, seconds]) => sum + Number(seconds), 0) * 1e6;
     },
     usedBytes: async () => Number(await info('memory', 'used_memory')),
+    async untilQuiet() {
+      const busy = async () =>
+        (await info('persistence', 'aof_rewrite_in_progress')) === '1' ||
+        (await info('persistence', 'aof_rewrite_scheduled')) === '1';
+      while (await busy()) await wait(100);
+    },
+    async empty() {
+      await admin.flushall();
+    },
     async stop() {
       admin.disconnect();
       redis.kill('SIGTERM');

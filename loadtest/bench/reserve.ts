@@ -2,6 +2,7 @@ import { laneKey } from '../../src/inventory/keys.ts';
 import { callBuyersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { benchBuyer, benchDrop, benchReservations } from './drop.ts';
 import { type Figure, median } from './figures.ts';
+import { fly } from './flights.ts';
 import type { BenchRedis } from './redis.ts';
 
 const batch = 32;
@@ -9,22 +10,6 @@ const flights = 2;
 const orders = 48_000;
 const memoryOrders = 100_000;
 const memoryAppointments = 1_300_000;
-
-/** Calls `send` until `total` is reached, a fixed number in flight; gives units per second. */
-async function paced(total: number, send: (from: number) => Promise<unknown>): Promise<number> {
-  let next = 0;
-  const started = performance.now();
-  await Promise.all(
-    Array.from({ length: flights }, async () => {
-      while (next < total) {
-        const from = next;
-        next += batch;
-        await send(from);
-      }
-    }),
-  );
-  return total / ((performance.now() - started) / 1000);
-}
 
 /**
  * Orders a second through one lane against INCR through the same client, same server, same batch
@@ -39,19 +24,19 @@ export async function measureReserve(redis: BenchRedis, rounds: number): Promise
     const drop = benchDrop('mer_bench');
     const ref = { drop: drop.id, lane: 0 };
     await lanes.publish(drop, 0, true);
-    const incr = await paced(4 * orders, async () => {
+    const incrSeconds = await fly({ total: 4 * orders, batch, flights }, async () => {
       const pipeline = connection.pipeline();
       for (let n = 0; n < batch; n += 1) pipeline.incr('bench:counter');
       await pipeline.exec();
     });
-    const reserve = await paced(orders, async (from) => {
+    const seconds = await fly({ total: orders, batch, flights }, async (from) => {
       const answers = await lanes.reserve(ref, benchReservations(drop, from, batch));
       if (answers.some(({ status }) => status !== 'reserved')) throw new Error('not reserved');
     });
     // The first round warms both ends up and does not count.
     if (round > 0) {
-      reserveRates.push(reserve);
-      ratios.push(reserve / incr);
+      reserveRates.push(orders / seconds);
+      ratios.push(orders / seconds / ((4 * orders) / incrSeconds));
     }
     await connection.flushall();
   }
@@ -81,7 +66,9 @@ export async function measureMemory(redis: BenchRedis): Promise<Figure> {
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);
   const before = await redis.usedBytes();
-  await paced(memoryOrders, (from) => lanes.reserve(ref, benchReservations(drop, from, batch)));
+  await fly({ total: memoryOrders, batch, flights }, (from) =>
+    lanes.reserve(ref, benchReservations(drop, from, batch)),
+  );
   await connection.xtrim(laneKey('bench', ref, 'outbox'), 'MAXLEN', 0);
   const bytes = (await redis.usedBytes()) - before;
   await connection.flushall();

@@ -1,0 +1,53 @@
+import { measureBuy } from './buy.ts';
+import type { Measured } from './figures.ts';
+import { measureGrowth } from './growth.ts';
+import { measureNaiveSql } from './naive-sql.ts';
+import type { BenchRedis } from './redis.ts';
+import { measureAppointments, measureMemory, measureReserve } from './reserve.ts';
+import { measureSettle } from './settle.ts';
+import { measureSoldOut } from './sold-out.ts';
+
+/** What a part measures with: a Redis of the run's own, empty when it begins. */
+export type Stage = { redis: BenchRedis; rounds: number };
+
+/** A part of the bench, which `--only` takes by its name. */
+export type Part = { name: string; what: string; measure(stage: Stage): Promise<Measured[]> };
+
+/** In the order they run. */
+export const parts: Part[] = [
+  {
+    name: 'reserve',
+    what: 'orders a second through one lane ÷ pipelined INCR',
+    measure: ({ redis, rounds }) => measureReserve(redis, rounds),
+  },
+  {
+    name: 'memory',
+    what: 'Redis memory of a live order, and of an appointment',
+    measure: async ({ redis }) => [await measureMemory(redis), await measureAppointments(redis)],
+  },
+  {
+    name: 'growth',
+    what: 'cost of an order in a lane of a million ÷ in one of ten thousand',
+    measure: ({ redis }) => measureGrowth(redis),
+  },
+  {
+    name: 'buy',
+    what: 'processor time of an accepted Buy ÷ a bare Fastify POST',
+    measure: ({ redis, rounds }) => measureBuy(redis, rounds),
+  },
+  {
+    name: 'sold-out',
+    what: 'sold-out refusals a second ÷ the same bare POST',
+    measure: ({ redis, rounds }) => measureSoldOut(redis, rounds),
+  },
+  {
+    name: 'sql',
+    what: 'accepted Buys a second ÷ one UPDATE … WHERE stock > 0 each, in PostgreSQL',
+    measure: ({ redis, rounds }) => measureNaiveSql(redis, rounds),
+  },
+  {
+    name: 'settle',
+    what: 'orders settled a second ÷ jobs of an empty BullMQ worker',
+    measure: ({ redis, rounds }) => measureSettle(redis, rounds),
+  },
+];
