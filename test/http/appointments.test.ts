@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
 import { homeLane } from '../../src/domain/ids.ts';
@@ -266,6 +267,33 @@ describe('an import', () => {
     const again = await send(drop, names);
     expect(again.json()).toMatchObject({ lines: 2_500, imported: 0, already: 2_500, bad: 0 });
     expect((await press(drop, 'b2499')).statusCode).toBe(202);
+  });
+
+  test('that breaks off while it is still being sent is answered all the same', async () => {
+    const drop = await publish();
+    let calls = 0;
+    appointing = () => {
+      calls += 1;
+      if (calls === 2) throw new Error('Command timed out');
+    };
+    let sent = 0;
+    function* lines() {
+      for (; sent < 400; sent += 1) {
+        yield Array.from({ length: 1_000 }, (_, n) => `"b${sent}-${n}"\n`).join('');
+      }
+    }
+    const answer = await fetch(`${address}/v1/drops/${drop.id}/appointments/import`, {
+      method: 'POST',
+      headers: {
+        authorization: merchant.authorization,
+        'content-type': 'application/x-ndjson',
+      },
+      body: Readable.from(lines()),
+      duplex: 'half',
+    } as unknown as RequestInit);
+    appointing = undefined;
+    expect(answer.status).toBe(503);
+    expect(await answer.json()).toMatchObject({ code: 'import_broken_off', lines: 1_000 });
   });
 
   test('whose sender goes away leaves its unfinished line out, and the log tells how far it got', async () => {
