@@ -4,7 +4,7 @@ import type { Config } from './config.ts';
 import { openDemo } from './demo.ts';
 import type { DataFolder } from './embedded/folder.ts';
 import { openSigner, type TokenRules } from './http/auth/buyers.ts';
-import { listen } from './http/server.ts';
+import { canSharePort, listen } from './http/server.ts';
 import { shareDatabase } from './ledger/shared-database.ts';
 import type { Logger } from './log.ts';
 import { openApp, openParts, type Parts } from './parts.ts';
@@ -75,7 +75,7 @@ async function compose(start: Start, releasers: Releasers): Promise<Engine> {
 async function serveAlone(parts: Parts, tokens: TokenRules, releasers: Releasers): Promise<string> {
   const { host, port, quietMs } = parts.config;
   const app = await openApp(parts, { tokens }, releasers);
-  const server = await listen(app, { host, port });
+  const server = await listen(app, { host, port, reusePort: canSharePort });
   releasers.add('http', () => server.stop({ quietMs }));
   return server.address;
 }

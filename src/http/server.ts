@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { type Doors, openDoors } from './doors.ts';
 
 export type Server = {
   /** Where it listens, such as http://127.0.0.1:8080. */
@@ -15,6 +16,9 @@ export type Server = {
  */
 const backlog = 4_096;
 
+/** Elsewhere a port has one listening socket, of one process. */
+export const canSharePort = process.platform === 'linux';
+
 const draining = new WeakSet<object>();
 
 export function isDraining(app: FastifyInstance): boolean {
@@ -22,7 +26,8 @@ export function isDraining(app: FastifyInstance): boolean {
 }
 
 /**
- * Listens with an app; with `reusePort` beside other processes that do so too. Rejects with the system's error, such as EADDRINUSE for a busy port.
+ * Listens with an app; with `reusePort` through several doors, and beside other processes that do so
+ * too. Rejects with the system's error, such as EADDRINUSE for a busy port.
  */
 export async function listen(
   app: FastifyInstance,
@@ -30,6 +35,9 @@ export async function listen(
 ): Promise<Server> {
   await app.listen({ ...options, backlog });
   const { port } = app.server.address() as AddressInfo;
+  const doors: Doors | undefined = options.reusePort
+    ? await openDoors(app.server, { host: options.host, port, backlog })
+    : undefined;
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
 
   return {
@@ -41,7 +49,7 @@ export async function listen(
       if (quietMs > 0) await new Promise((resolve) => setTimeout(resolve, quietMs));
       const deadline = setTimeout(() => app.server.closeAllConnections(), drainMs);
       try {
-        await app.close();
+        await Promise.all([app.close(), doors?.close()]);
       } finally {
         clearTimeout(deadline);
       }

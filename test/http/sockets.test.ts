@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
-import { listen, type Server } from '../../src/http/server.ts';
+import { canSharePort, listen, type Server } from '../../src/http/server.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
@@ -18,7 +18,7 @@ beforeAll(async () => {
   });
   const { id } = await engine.merchant();
   drop = await engine.publish(id);
-  server = await listen(engine.app, { host: '127.0.0.1', port: 0 });
+  server = await listen(engine.app, { host: '127.0.0.1', port: 0, reusePort: canSharePort });
 });
 afterAll(async () => {
   await server?.stop({ drainMs: 1_000 });
@@ -172,7 +172,7 @@ test('a stop finishes what is in flight, says that it is not ready, and closes t
     ledger: engine.ledger,
     settling: false,
   });
-  const door = await listen(other.app, { host: '127.0.0.1', port: 0 });
+  const door = await listen(other.app, { host: '127.0.0.1', port: 0, reusePort: canSharePort });
   const { id } = await other.merchant();
   const sold = await other.publish(id);
   const socket = connect(door.port, '127.0.0.1');
