@@ -17,24 +17,6 @@ export type Database = {
   close(): Promise<void>;
 };
 
-/** A transaction that is rolled back when its work comes to undefined. */
-export async function orNothing<T>(
-  database: Database,
-  work: (query: Query) => Promise<T | undefined>,
-): Promise<T | undefined> {
-  const nothing = Symbol('nothing');
-  try {
-    return await database.transaction(async (query) => {
-      const result = await work(query);
-      if (result === undefined) throw nothing;
-      return result;
-    });
-  } catch (error) {
-    if (error === nothing) return undefined;
-    throw error;
-  }
-}
-
 /** An operating error of the ledger whose message is one line that says what to do. */
 export class LedgerError extends Error {
   constructor(message: string, options?: ErrorOptions) {

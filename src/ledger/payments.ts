@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { type Database, orNothing, type Query } from './database.ts';
+import type { Database, Query } from './database.ts';
 
 /** Facts about a payment only add up, so a later state is never undone by a late message. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
@@ -225,6 +225,24 @@ function started(start: PaymentStart, startedAt: number): Payment {
     ...{ amountCaptured: 0, amountRefunded: 0 },
     ...{ capturedAt: null, declinedAt: null, refundedAt: null, refundAskedAt: null },
   };
+}
+
+/** A transaction that is rolled back when its work comes to undefined. */
+async function orNothing<T>(
+  database: Database,
+  work: (query: Query) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const nothing = Symbol('nothing');
+  try {
+    return await database.transaction(async (query) => {
+      const result = await work(query);
+      if (result === undefined) throw nothing;
+      return result;
+    });
+  } catch (error) {
+    if (error === nothing) return undefined;
+    throw error;
+  }
 }
 
 /** A payment that was just begun, with the first that is known of it. */

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import { type Account, type AccountRef, type Accounts, accountKey } from '../../ledger/accounts.ts';
-import { type Database, orNothing, type Query } from '../../ledger/database.ts';
+import type { Database, Query } from '../../ledger/database.ts';
 import type {
   Charge,
   DeclineReason,
@@ -48,11 +48,19 @@ export function openWallet(options: {
 
   /** One transaction for the batch; undefined when somebody else booked one of its references. */
   async function attempt(charges: readonly Charge[]): Promise<Outcome[] | undefined> {
-    const references = charges.map((charge) => charge.reference);
-    return await orNothing(database, async (query) => {
-      const locked = await accounts.lock(query, charges.flatMap(accountsOf));
-      return await take(query, charges, { locked, booked: await find(query, { references }) });
-    });
+    const overtaken = Symbol('overtaken');
+    try {
+      return await database.transaction(async (query) => {
+        const locked = await accounts.lock(query, charges.flatMap(accountsOf));
+        const booked = await find(query, { references: charges.map((charge) => charge.reference) });
+        const outcomes = await take(query, charges, { locked, booked });
+        if (!outcomes) throw overtaken;
+        return outcomes;
+      });
+    } catch (error) {
+      if (error === overtaken) return undefined;
+      throw error;
+    }
   }
 
   async function startWithin(
