@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { request } from 'undici';
 import type { Sources } from './auditor/sources.ts';
 
@@ -16,11 +17,19 @@ export type DropWish = {
   title?: string;
   /** When it opens, ms since the epoch; at once when it is not given. */
   startsAt?: number;
+  /** Only buyers with an appointment may buy. */
+  byAppointment?: boolean;
 };
 
 export type Merchant = Sources & {
   /** Creates and publishes a drop; gives its id. */
   openDrop(wish: DropWish): Promise<string>;
+  /** Gives appointments to the buyers of an NDJSON list, which is sent as it is made. */
+  importBuyers(
+    drop: string,
+    list: Iterable<string>,
+    stop?: AbortSignal,
+  ): Promise<{ imported: number }>;
   /** Tokens of buyers who can pay for a unit. */
   gatherCrowd(size: number): Promise<{ buyer: string; token: string }[]>;
   /** Units that lanes or ledger still hold, or that only one of them knows to be sold. */
@@ -30,6 +39,7 @@ export type Merchant = Sources & {
 export const unitAmount = 199_900;
 const tokensAtOnce = 1_000;
 const openMs = 24 * 3_600_000;
+const importMsMax = 1_800_000;
 
 /** What a load test asks of the engine as its merchant and, in demo mode, for its crowd. */
 export function openMerchant(engine: { address: string; merchantKey: string }): Merchant {
@@ -50,15 +60,34 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
   }
 
   return {
-    async openDrop({ sku, units, title = 'Sell-out', startsAt = Date.now() }) {
+    async openDrop({ sku, units, title = 'Sell-out', startsAt = Date.now(), byAppointment }) {
       const created = await call('POST', '/v1/drops', {
         ...{ title, currency: 'CNY', startsAt: new Date(startsAt).toISOString() },
         endsAt: new Date(startsAt + openMs).toISOString(),
+        ...(byAppointment ? { appointment: {} } : {}),
         items: [{ sku, title: 'Phone', unitAmount, allotment: units, perBuyer: 1 }],
       });
       const { id } = JSON.parse(created) as { id: string };
       await call('POST', `/v1/drops/${id}/publish`);
       return id;
+    },
+
+    async importBuyers(drop, list, stop) {
+      const path = `/v1/drops/${drop}/appointments/import`;
+      const { statusCode, body: answer } = await request(`${engine.address}${path}`, {
+        method: 'POST',
+        headersTimeout: importMsMax,
+        headers: {
+          authorization: `Bearer ${engine.merchantKey}`,
+          'content-type': 'application/x-ndjson',
+        },
+        body: Readable.from(list),
+        ...(stop ? { signal: stop } : {}),
+      });
+      const text = await answer.text();
+      const { imported, bad } = JSON.parse(text) as { imported: number; bad: number };
+      if (statusCode !== 200 || bad > 0) throw new Error(`POST ${path}: ${statusCode} ${text}`);
+      return { imported };
     },
 
     async gatherCrowd(size) {

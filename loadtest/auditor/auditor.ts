@@ -19,7 +19,10 @@ const titles: Record<Point['point'], { promise: number; title: string }> = {
     title:
       "captured less refunded is the price of a paid order and else nothing, in the wallet's own book",
   },
-  D: { promise: 7, title: 'nobody is above the limit' },
+  D: {
+    promise: 7,
+    title: 'nobody is above the limit, and nobody has an order without the appointment it needs',
+  },
   E: {
     promise: 2,
     title: 'every acknowledged order is in the ledger, and none is there that nobody asked for',
@@ -159,10 +162,22 @@ function judgeMoney(head: BookHead, orders: SeenOrder[], movements: Movement[]):
   return { figures: { captured, refunded, movements: movements.length }, breaches };
 }
 
+/** Finds the crowd of a buyer, who is named by its prefix and a number below its count. */
+function openCrowds(head: BookHead) {
+  const crowds = new Map(head.crowds.map((crowd) => [crowd.prefix, crowd]));
+  return (buyer: string) => {
+    const digits = /\d+$/.exec(buyer)?.[0] ?? '';
+    const crowd = crowds.get(buyer.slice(0, buyer.length - digits.length));
+    return crowd && digits !== '' && Number(digits) < crowd.count ? crowd : undefined;
+  };
+}
+
 function judgeLimits(head: BookHead, orders: SeenOrder[]): Judged {
   const { breaches, add } = openPoint('D');
+  const crowdOf = openCrowds(head);
   const owned = new Map<string, number>();
   for (const { id, buyer, state, quantity } of orders) {
+    if (crowdOf(buyer)?.uninvited) add(`${buyer} has an order and no appointment`, id);
     if (state !== 'paid' && state !== 'reserved') continue;
     const count = (owned.get(buyer) ?? 0) + quantity;
     owned.set(buyer, count);
@@ -174,20 +189,14 @@ function judgeLimits(head: BookHead, orders: SeenOrder[]): Judged {
 function judgeLedger(head: BookHead, orders: SeenOrder[], clients: Clients): Judged {
   const { breaches, add } = openPoint('E');
   const listed = new Map(orders.map((order) => [order.id, order]));
-  const crowds = new Map(head.crowds.map(({ prefix, count }) => [prefix, count]));
-  /** A buyer of the crowd is named by a prefix and a number below its count. */
-  const isOfCrowd = (buyer: string) => {
-    const digits = /\d+$/.exec(buyer)?.[0] ?? '';
-    const count = crowds.get(buyer.slice(0, buyer.length - digits.length)) ?? 0;
-    return digits !== '' && Number(digits) < count;
-  };
+  const crowdOf = openCrowds(head);
   for (const [id, { buyer }] of clients.acknowledged) {
     const order = listed.get(id);
     if (!order) add(`${id} was acknowledged to ${buyer} and is in no list`, id);
     else if (order.buyer !== buyer) add(`${id} of ${buyer} is listed as ${order.buyer}'s`, id);
   }
   for (const { id, buyer } of orders) {
-    if (!isOfCrowd(buyer)) add(`${id} belongs to ${buyer}, who is not of the crowd`, id);
+    if (!crowdOf(buyer)) add(`${id} belongs to ${buyer}, who is not of the crowd`, id);
     else if (!clients.acknowledged.has(id) && !clients.unsure.has(buyer)) {
       add(`${id} exists, and ${buyer} was never told of it`, id);
     }

@@ -20,6 +20,9 @@ export type BookHead = {
   units: number;
   unitAmount: number;
   perBuyer: number;
-  /** Every buyer of the crowd is named by one of these and a number from 0. */
-  crowds: { prefix: string; count: number }[];
+  /**
+   * Every buyer of the crowd is named by one of these and a number from 0. Those who are uninvited have
+   * no appointment in a drop that needs one.
+   */
+  crowds: { prefix: string; count: number; uninvited?: boolean }[];
 };

@@ -4,8 +4,8 @@ import { count, duration, sinceOpening } from './words.ts';
 /** The steps of a run, in their order, as they are told. */
 const phases = {
   start: 'starting the engine',
-  import: 'importing appointments',
   gather: 'gathering the crowd',
+  import: 'importing appointments',
   wait: 'waiting for the opening',
   sale: 'sale',
   settle: 'settling',

@@ -10,6 +10,7 @@ import type { Terminal } from '../report/terminal.ts';
 import { openCrowd } from './crowd.ts';
 import { factsOf } from './engine-facts.ts';
 import { everyStep } from './every-step.ts';
+import { importMsMax, invite } from './invite.ts';
 import { openMerge } from './merge.ts';
 import type { SpikeOptions } from './options.ts';
 import { assertUsable } from './preflight.ts';
@@ -58,7 +59,7 @@ async function replay(run: {
 }): Promise<SpikeRecord> {
   const { options, progress, folder, engine, stop } = run;
   const { parameters, seed, processes, scenario, scale, speed, target } = options;
-  const { units, people, bots, leadMs } = parameters;
+  const { units, people, bots, leadMs, appointments } = parameters;
   const startedAt = new Date().toISOString();
   const address = engine?.address ?? target?.url ?? '';
   const merchantKey = engine?.merchantKey ?? target?.merchantKey ?? '';
@@ -75,13 +76,23 @@ async function replay(run: {
   });
   try {
     const planned = await going(crowd.gathered);
-    const opensAt = Date.now() + leadMs + marginMs;
+    const opensAt = Date.now() + importMsMax(crowd.groups, parameters) + leadMs + marginMs;
     const now = () => Date.now() - opensAt;
     const drop = await going(
-      merchant.openDrop({ sku, units, title: scenario.title, startsAt: opensAt }),
+      merchant.openDrop({
+        ...{ sku, units, title: scenario.title },
+        ...{ startsAt: opensAt, byAppointment: appointments > 0 },
+      }),
+    );
+    if (appointments > 0) progress.phase('import', `${appointments} appointments`);
+    const invited = await going(
+      invite({
+        ...{ merchant, drop, groups: crowd.groups, parameters, stop },
+        until: opensAt - leadMs - marginMs / 2,
+      }),
     );
     crowd.go({ opensAt, goods: { drop, sku } });
-    progress.phase('wait', `${Math.round(leadMs / 1_000)} s`);
+    progress.phase('wait', `${Math.round((opensAt - Date.now()) / 1_000)} s`);
     const opening = setTimeout(() => progress.phase('sale'), opensAt - Date.now());
     const probe = openProbe({
       ...{ address, merchantKey, drop, waitMsMax: step / 2 },
@@ -113,7 +124,9 @@ async function replay(run: {
       auditSale({
         head: {
           ...{ drop, sku, units, unitAmount, perBuyer: 1 },
-          crowds: crowd.groups.map(({ prefix, count }) => ({ prefix, count })),
+          crowds: crowd.groups.map(({ prefix, count, kind }) => {
+            return { prefix, count, uninvited: kind === 'uninvited' };
+          }),
         },
         books: crowd.books,
         sources: merchant,
@@ -129,7 +142,7 @@ async function replay(run: {
       machine: machine(),
       versions: { flashdrop: version(), node: process.version, redis: facts.redisVersion },
       startedAt,
-      sale: { drop, units, buyers: people + bots, appointments: 0, importMs: undefined },
+      sale: { drop, units, buyers: people + bots, ...invited },
       pacing: merge.pacing(planned),
       outcome: merge.outcome(settledAtMs),
       timeline: merge.moments(),

@@ -5,6 +5,12 @@
 export const parameterTable = {
   units: { unit: 'count', value: 1_000, why: 'units on sale, one a buyer' },
   people: { unit: 'count', value: 5_000, why: 'people who come and press Buy' },
+  appointments: {
+    unit: 'count',
+    value: 0,
+    why: 'made before, by the crowd and by others who never come; 0: none are needed',
+  },
+  uninvited: { unit: 'share', value: 0, why: 'of the people, those who press without having one' },
   leadMs: { unit: 'ms', value: 10_000, why: 'how long before the opening the crowd gathers' },
   crowdMs: { unit: 'ms', value: 45_000, why: 'how long after the opening people still come' },
   punctual: { unit: 'share', value: 0.1, why: 'of the people, those who press at the opening' },
@@ -32,7 +38,7 @@ export type Parameters = Record<ParameterName, number>;
 export const parameterNames = Object.keys(parameterTable) as ParameterName[];
 
 /** What grows and shrinks with `--scale`, and what `--speed` compresses. */
-const scaled: ParameterName[] = ['units', 'people', 'bots'];
+const scaled: ParameterName[] = ['units', 'people', 'appointments', 'bots'];
 const timed: ParameterName[] = ['leadMs', 'crowdMs', 'reactionMs', 'feedMs', 'waveMs', 'botMs'];
 
 /** A scenario's parameters over the defaults, then scale and speed, then what was set by hand. */

@@ -3,17 +3,20 @@ import { openRandom, type Random } from './random.ts';
 
 /** Who comes, in groups that a call of the engine can mint tokens for. */
 export type Group = { prefix: string; first: number; count: number; kind: GroupKind };
-export type GroupKind = 'people' | 'short' | 'bots';
+export type GroupKind = 'people' | 'short' | 'uninvited' | 'bots';
 
 const groupMax = 1_000;
 
 /** Splits a crowd into groups; names are the prefix and a number from 0. */
 export function groupsOf(parameters: Parameters): Group[] {
-  const { people, short, bots } = parameters;
+  const { people, short, bots, appointments } = parameters;
   const poor = Math.round(people * short);
+  const share = appointments > 0 ? parameters.uninvited : 0;
+  const uninvited = Math.min(Math.round(people * share), people - poor);
   const parts: [GroupKind, number][] = [
     ['short', poor],
-    ['people', people - poor],
+    ['uninvited', uninvited],
+    ['people', people - poor - uninvited],
     ['bots', bots],
   ];
   const groups: Group[] = [];

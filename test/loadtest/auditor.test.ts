@@ -43,12 +43,14 @@ type Sale = {
 
 /** Buyers press once each; their book is written; `before` may plant something before they do. */
 async function aSale(
-  options: { units: number; buyers: number; prefix?: string },
+  options: { units: number; buyers: number; prefix?: string; byAppointment?: boolean },
   before?: (sale: Sale) => Promise<unknown>,
 ): Promise<Sale> {
   const { id: merchantId, apiKey } = await engine.merchant();
   const merchant = openMerchant({ address, merchantKey: apiKey });
-  const drop = await merchant.openDrop({ sku: 'phone', units: options.units });
+  const { units, byAppointment = false } = options;
+  const startsAt = Date.now() + (byAppointment ? 1_500 : 0);
+  const drop = await merchant.openDrop({ sku: 'phone', units, byAppointment, startsAt });
   crowds += 1;
   const lines: BookLine[] = [];
   const sale: Sale = {
@@ -57,6 +59,7 @@ async function aSale(
     stockKey: laneKey(engine.namespace, { drop, lane: 0 }, 'stock'),
   };
   await before?.(sale);
+  await eventually(() => Date.now() > startsAt);
   for (let n = 0; n < options.buyers; n += 1) {
     const buyer = `${sale.prefix}${n}`;
     await engine.fund(buyer);
@@ -75,10 +78,13 @@ async function aSale(
   return sale;
 }
 
-function judge(sale: Sale, units: number): Promise<Verdict> {
+function judge(sale: Sale, units: number, uninvited?: string): Promise<Verdict> {
   const file = join(folder, `${sale.drop}.ndjson`);
   writeFileSync(file, sale.lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-  const crowd = [{ prefix: sale.prefix, count: 100 }];
+  const crowd = [
+    { prefix: sale.prefix, count: 100 },
+    ...(uninvited === undefined ? [] : [{ prefix: uninvited, count: 100, uninvited: true }]),
+  ];
   return auditSale({
     head: { drop: sale.drop, sku: 'phone', units, unitAmount, perBuyer: 1, crowds: crowd },
     books: [file],
@@ -127,6 +133,33 @@ test('a planted double capture is caught in the wallet, and its order is named',
   expect(broken(verdict)).toContain('C');
   const breach = verdict.breaches.find(({ point }) => point === 'C');
   expect(breach).toMatchObject({ promise: 4, order: sale.order(0) });
+});
+
+test('an order of a buyer who had no appointment is caught, whatever became of it', async () => {
+  const sale = await aSale({ units: 3, buyers: 2 });
+  const prefix = `not-${sale.prefix}`;
+  expect((await judge(sale, 3, prefix)).breaches).toEqual([]);
+  const id = sale.order(1);
+  const { database } = engine.ledger;
+  for (const state of ['paid', 'released']) {
+    const changed = [id, `${prefix}0`, state];
+    await database.query('update orders set buyer = $2, state = $3 where id = $1', changed);
+    const verdict = await judge(sale, 3, prefix);
+    const limits = verdict.breaches.filter(({ point }) => point === 'D');
+    expect(limits).toEqual([expect.objectContaining({ promise: 7, order: id })]);
+  }
+});
+
+test('a sale by appointment sells to the buyers of its list alone, and is found clean', async () => {
+  const sale = await aSale(
+    { units: 5, buyers: 4, byAppointment: true },
+    ({ merchant, drop, prefix }) => {
+      return merchant.importBuyers(drop, [`"${prefix}0"\n"${prefix}`, `2"\n"absent-0"\n`]);
+    },
+  );
+  expect(sale.lines.map(({ buyer }) => buyer)).toEqual([`${sale.prefix}0`, `${sale.prefix}2`]);
+  expect((await judge(sale, 5)).breaches).toEqual([]);
+  expect(await sale.merchant.audit(sale.drop)).toMatchObject({ clean: true });
 });
 
 test('a planted lost order is caught, and named', async () => {

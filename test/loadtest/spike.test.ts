@@ -39,7 +39,7 @@ function run(...args: string[]) {
 
 const small = [
   ...['--set', 'units=20', '--set', 'people=80', '--set', 'bots=1', '--set', 'looks=1'],
-  ...['--set', 'leadMs=500', '--set', 'feedMs=1500'],
+  ...['--set', 'leadMs=500', '--set', 'feedMs=1500', '--set', 'appointments=300'],
 ];
 
 /** Processes that were started for a run: they name its folder, or work in it. */
@@ -62,13 +62,16 @@ test('one command replays a sale, audits it, writes page and record, and leaves 
 }, async () => {
   const [report, json] = [join(folder, 'run.html'), join(folder, 'run.json')];
   const files = ['--report', report, '--json', json];
-  const { ended, text } = run(...small, '--set', 'crowdMs=3000', ...files);
+  const uninvited = ['--set', 'uninvited=0.25'];
+  const { ended, text } = run(...small, ...uninvited, '--set', 'crowdMs=3000', ...files);
   expect(await ended, text()).toBe(0);
   const record = readRecord(json);
   expect(record).toMatchObject({
     engine: { own: true, redis: 'embedded', ledger: 'embedded' },
     verdict: { clean: true },
     pacing: { valid: true },
+    sale: { appointments: 300, importMs: expect.any(Number) },
+    outcome: { refused: { no_appointment: expect.any(Number) } },
   });
   const { firstAcceptedAtMs = 0, allAcceptedAtMs = 0, settledAtMs = 0, accepted } = record.outcome;
   expect(accepted).toBeGreaterThanOrEqual(20);

@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { everyStep } from '../../loadtest/spike/every-step.ts';
 import { openMerge } from '../../loadtest/spike/merge.ts';
 import { readSpikeCommand } from '../../loadtest/spike/options.ts';
+import { listInvited } from '../../loadtest/workload/invitations.ts';
 import { pace } from '../../loadtest/workload/pacer.ts';
 import { resolveParameters } from '../../loadtest/workload/parameters.ts';
 import { drawSchedule, groupsOf } from '../../loadtest/workload/schedule.ts';
@@ -55,6 +56,25 @@ test('the same seed draws the same crowd, another seed another one, whoever runs
   });
   const merged = parts.flatMap(({ times }) => [...times]).sort((a, b) => a - b);
   expect(merged).toEqual([...all.times]);
+});
+
+test('a list has everybody of the crowd but the uninvited, then others, as many as asked for', () => {
+  const scenario = { people: 3_000, bots: 3, short: 0.1, appointments: 9_000, uninvited: 0.05 };
+  const groups = groupsOf(resolveParameters({ scenario, scale: 1, speed: 1, set: {} }));
+  const names = (kind?: string) =>
+    groups
+      .filter((group) => kind === undefined || group.kind === kind)
+      .flatMap(({ prefix, count }) => Array.from({ length: count }, (_, n) => `${prefix}${n}`));
+  expect(names()).toHaveLength(3_003);
+  expect(names('uninvited')).toHaveLength(150);
+  const read = (appointments: number) =>
+    [...listInvited(groups, appointments)].flatMap((text) =>
+      text.split('\n').flatMap((line) => (line === '' ? [] : (JSON.parse(line) as string))),
+    );
+  const listed = new Set(read(9_000));
+  expect(listed.size).toBe(9_000);
+  for (const name of names()) expect(listed.has(name)).toBe(!name.startsWith('uninvited'));
+  expect(read(10)).toHaveLength(2_853);
 });
 
 test('a server that stalls holds up a closed loop and no schedule: a spike needs the pacer', async () => {
