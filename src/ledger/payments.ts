@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Database, Query } from './database.ts';
+import { openRefundDecisions } from './refund-decisions.ts';
 
 /** Facts about a payment only add up, so a later state is never undone by a late message. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
@@ -56,7 +57,8 @@ export function paymentReference(orderId: string, attempt: number): string {
   return `pay_${orderId}_${attempt}`;
 }
 
-const columns = `p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
+/** A payment's row, of the table called p. */
+export const paymentColumns = `p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
   p.provider, p.amount, p.currency, p.state, p.reason, p.amount_captured as "amountCaptured",
   p.amount_refunded as "amountRefunded", p.started_at as "startedAt",
   p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt",
@@ -143,7 +145,7 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
   async function find(references: readonly string[]): Promise<Payment[]> {
     if (references.length === 0) return [];
     return await database.query<Payment>(
-      `select ${columns} from payments p where p.reference = any($1::text[]) order by p.reference`,
+      `select ${paymentColumns} from payments p where p.reference = any($1::text[]) order by p.reference`,
       [references],
     );
   }
@@ -151,7 +153,7 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
   /** Every attempt of an order, first to last. */
   async function ofOrder(orderId: string): Promise<Payment[]> {
     return await database.query<Payment>(
-      `select ${columns} from payments p where p.order_id = $1 order by p.attempt`,
+      `select ${paymentColumns} from payments p where p.order_id = $1 order by p.attempt`,
       [orderId],
     );
   }
@@ -167,7 +169,7 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     limit: number;
   }): Promise<Payment[]> {
     return await database.query<Payment>(
-      `select ${columns} from orders o join payments p on p.order_id = o.id
+      `select ${paymentColumns} from orders o join payments p on p.order_id = o.id
        where o.state = 'released' and o.released_at >= $1 and o.released_at < $2
          and p.state in ('started', 'unknown', 'captured')
        order by o.released_at, o.id, p.attempt limit $3`,
@@ -175,45 +177,8 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  /**
-   * Decides that captured payments are given back. From here on it will happen, whoever carries it
-   * out, and no confirm may count on the money. Asking again changes nothing.
-   */
-  async function askRefund(references: readonly string[]): Promise<void> {
-    if (references.length === 0) return;
-    await database.query(
-      `update payments set refund_asked_at = $2
-       where reference = any($1::text[]) and refund_asked_at is null
-         and state in ('captured', 'refunded')`,
-      [references, clock.now()],
-    );
-  }
-
-  /** Notes that the money and the units of refunds are back where they came from. */
-  async function finishRefund(references: readonly string[]): Promise<void> {
-    if (references.length === 0) return;
-    await database.query(
-      `update payments set refund_finished_at = $2
-       where reference = any($1::text[]) and refund_finished_at is null`,
-      [references, clock.now()],
-    );
-  }
-
-  /** Refunds asked for before an instant and not finished: each is carried on with. */
-  async function refundsAsked(options: { before: number; limit: number }): Promise<Payment[]> {
-    return await database.query<Payment>(
-      `select ${columns} from payments p
-       where p.refund_asked_at < $1 and p.refund_asked_at is not null
-         and p.refund_finished_at is null
-       order by p.refund_asked_at, p.reference limit $2`,
-      [options.before, options.limit],
-    );
-  }
-
-  return {
-    ...{ begin, beginCharged, record, find, ofOrder, stray },
-    ...{ askRefund, finishRefund, refundsAsked },
-  };
+  const decisions = openRefundDecisions(database, clock);
+  return { ...{ begin, beginCharged, record, find, ofOrder, stray }, ...decisions };
 }
 
 /** A payment as `begin` writes it; reading it back would cost as much as writing it. */
