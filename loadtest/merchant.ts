@@ -30,8 +30,8 @@ export type Merchant = Sources & {
     list: Iterable<string>,
     stop?: AbortSignal,
   ): Promise<{ imported: number }>;
-  /** Tokens of buyers who can pay for a unit. */
-  gatherCrowd(size: number): Promise<{ buyer: string; token: string }[]>;
+  /** Tokens of buyers who can pay for a unit; under another prefix they are others. */
+  gatherCrowd(size: number, prefix?: string): Promise<{ buyer: string; token: string }[]>;
   /** Units that lanes or ledger still hold, or that only one of them knows to be sold. */
   unsettled(drop: string): Promise<number>;
 };
@@ -90,11 +90,11 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
       return { imported };
     },
 
-    async gatherCrowd(size) {
+    async gatherCrowd(size, prefix = 'buyer-') {
       const crowd: { buyer: string; token: string }[] = [];
       for (let from = 0; from < size; from += tokensAtOnce) {
         const count = Math.min(tokensAtOnce, size - from);
-        const minted = await call('POST', '/demo/crowds', { prefix: `buyer-${from}-`, count });
+        const minted = await call('POST', '/demo/crowds', { prefix: `${prefix}${from}-`, count });
         const { tokens } = JSON.parse(minted) as { tokens: { sub: string; token: string }[] };
         crowd.push(...tokens.map(({ sub, token }) => ({ buyer: sub, token })));
       }

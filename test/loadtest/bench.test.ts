@@ -8,7 +8,9 @@ import {
   type Measured,
   verdict,
 } from '../../loadtest/bench/figures.ts';
+import type { OpenRun } from '../../loadtest/bench/open-crowd.ts';
 import { readBenchCommand } from '../../loadtest/bench/options.ts';
+import { figuresOf, unpaced } from '../../loadtest/bench/overload.ts';
 import { parts } from '../../loadtest/bench/parts.ts';
 
 const atLeast: Figure = { name: 'rate', value: 2, unit: 'x', min: 1, how: 'so', why: 'because' };
@@ -66,4 +68,31 @@ test('a misspelt flag, part or number is refused with what was meant', () => {
   expect(told('--rounds', '1e1')).toContain('--rounds must be');
   expect(told('--jsn', 'file')).toContain('--jsn');
   expect(told('buy')).toContain('"buy" is not understood');
+});
+
+const run: OpenRun = {
+  ...{ rate: 900, scheduled: 4_500, sent: 4_500, acceptedPerSecond: 300, refused: {} },
+  ...{ accepted: { count: 1_500, p99: 80, max: 90 }, behindMs: { p99: 20, max: 900 } },
+  ...{ cpu: {}, memoryBytes: 0 },
+};
+
+test('a crowd that left late or not whole is no overload: the run says by how much', () => {
+  const late = { ...run, behindMs: { p99: 700, max: 900 } };
+  expect(unpaced(run)).toBeUndefined();
+  expect(unpaced(late)).toContain('700 ms or more behind');
+  expect(unpaced({ ...run, sent: 4_000 })).toContain('4000 of 4500');
+  expect(figuresOf([{ atPeak: run, above: late }])).toEqual([
+    { name: 'overload_goodput_ratio', reason: unpaced(late), budget: true },
+  ]);
+});
+
+test('goodput under overload is judged by the pairs whose crowd kept to its schedule', () => {
+  const late = { ...run, acceptedPerSecond: 1, behindMs: { p99: 700, max: 900 } };
+  const above = { ...run, acceptedPerSecond: 150 };
+  const figures = figuresOf([
+    { atPeak: run, above: late },
+    { atPeak: run, above },
+  ]);
+  const ratio = figures.find(({ name }) => name === 'overload_goodput_ratio');
+  expect(ratio).toMatchObject({ value: 0.5, min: 0.9, how: expect.stringContaining('1 of 2') });
 });
