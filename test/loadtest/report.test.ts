@@ -185,7 +185,7 @@ describe('a plot', () => {
       const page = pageOf(aRecord({ outcome: { ...outcome, allAcceptedAtMs } }));
       const plot = /id="arrivals"[\s\S]*?<\/figure>/.exec(page)?.[0] ?? '';
       return [...plot.matchAll(/row(\d)" style="[^"]*">([^<]*)/g)].map(
-        ([, row, name]) => name + row,
+        ([, row, name]) => `${name}${row}`,
       );
     };
     expect(marks(4_200)).toEqual(['opening0', 'all taken1', 'settled0']);
