@@ -1,10 +1,19 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Pool } from 'undici';
+import type { BookLine } from './auditor/book.ts';
 
-/** One answer as its client saw it; `status` 0 when none came. */
-export type Attempt = { status: number; code: string; replayed: boolean; body: string };
+/** One answer to a Buy as its client saw it; `status` 0 when none came. */
+export type Attempt = {
+  key: string;
+  /** Sent when the key had already been acknowledged. */
+  again: boolean;
+  status: number;
+  code: string;
+  replayed: boolean;
+  body: string;
+};
 
-/** What each buyer sent and was told, by buyer, in order: all that the judge may go by. */
+/** What each buyer was told, by buyer, in order: all that the auditor may go by. */
 export type Book = Map<string, Attempt[]>;
 
 export type CrowdOptions = {
@@ -40,7 +49,11 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
   let next = 0;
   let accepted = 0;
 
-  async function press(token: string, key: string): Promise<Attempt> {
+  async function press(token: string, { key, again }: { key: string; again: boolean }) {
+    return { key, again, ...(await ask(token, key)) };
+  }
+
+  async function ask(token: string, key: string): Promise<Omit<Attempt, 'key' | 'again'>> {
     try {
       const { statusCode, headers, body } = await pool.request({
         method: 'POST',
@@ -69,13 +82,16 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
     const together = random() < 0.5;
     for (let tries = 0; tries < triesMax; tries += 1) {
       const taps = doubleTap && together && tries === 0 ? 2 : 1;
-      const answers = await Promise.all(Array.from({ length: taps }, () => press(token, key)));
+      const answers = await Promise.all(
+        Array.from({ length: taps }, () => press(token, { key, again: false })),
+      );
       attempts.push(...answers);
       if (answers.some(({ status }) => status === 202)) break;
       if (!answers.some(isUnsettled)) break;
       await wait(retryMs * (0.5 + random()));
     }
-    if (doubleTap && !together) attempts.push(await press(token, key));
+    const again = attempts.some(({ status }) => status === 202);
+    if (doubleTap && !together) attempts.push(await press(token, { key, again }));
     if (attempts.some(({ status }) => status === 202)) {
       accepted += 1;
       options.onAccepted?.(accepted);
@@ -88,6 +104,25 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
     }),
   );
   await pool.close();
+}
+
+/** A book as the auditor reads it. */
+export function* linesOf(book: Book): Generator<BookLine> {
+  for (const [buyer, attempts] of book) {
+    for (const { key, again, status, code, replayed, body } of attempts) {
+      const base = { at: 0, buyer, key };
+      if (status === 202) yield { ...base, kind: 'ack', replayed, body };
+      else if (status === 0 || code === 'outcome_unknown') yield { ...base, kind: 'unknown' };
+      else if (again && refusesTheKey(status, code)) {
+        yield { ...base, kind: 'refused_after_ack', code };
+      }
+    }
+  }
+}
+
+/** Overload is no answer to a key, and another body under it is another question. */
+function refusesTheKey(status: number, code: string): boolean {
+  return status !== 503 && status !== 429 && code !== 'idempotency_key_reused';
 }
 
 /** No answer, or one that says to come again: 503 and 429. A refusal with a reason is final. */

@@ -1,14 +1,14 @@
+import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
 import type { Sources } from './auditor/sources.ts';
 
-/** An order as the merchant's list has it; `amount` in minor units. */
+/** An order as the merchant's list has it. */
 export type SeenOrder = {
   id: string;
   buyer: string;
   state: string;
   quantity: number;
-  amount: number;
 };
 
 export type DropWish = {
@@ -43,7 +43,7 @@ const importMsMax = 1_800_000;
 
 /** What a load test asks of the engine as its merchant and, in demo mode, for its crowd. */
 export function openMerchant(engine: { address: string; merchantKey: string }): Merchant {
-  async function call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
+  async function open(method: 'GET' | 'POST', path: string, body?: unknown) {
     const { statusCode, body: answer } = await request(`${engine.address}${path}`, {
       method,
       headersTimeout: 120_000,
@@ -54,9 +54,14 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await answer.text();
-    if (statusCode >= 300) throw new Error(`${method} ${path}: ${statusCode} ${text}`);
-    return text;
+    if (statusCode >= 300) {
+      throw new Error(`${method} ${path}: ${statusCode} ${await answer.text()}`);
+    }
+    return answer;
+  }
+
+  async function call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
+    return (await open(method, path, body)).text();
   }
 
   return {
@@ -112,19 +117,21 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
       return held + reserved + Math.abs(sold - paid);
     },
 
-    async orders(drop) {
-      const csv = await call('GET', `/v1/drops/${drop}/orders?format=csv`);
-      const [header = '', ...rows] = csv.split('\r\n').filter((row) => row !== '');
-      const names = header.split(',');
-      // The sale's own buyers and states need no quoting.
-      return rows.map((row) => {
+    async *orders(drop) {
+      const csv = await open('GET', `/v1/drops/${drop}/orders?format=csv`);
+      let names: string[] | undefined;
+      for await (const row of createInterface({ input: csv })) {
+        // The sale's own buyers and states need no quoting.
         const cells = row.split(',');
-        const cell = (name: string) => cells[names.indexOf(name)] ?? '';
-        return {
-          ...{ id: cell('order'), buyer: cell('buyer'), state: cell('state') },
-          ...{ quantity: Number(cell('quantity')), amount: Number(cell('amount')) },
-        };
-      });
+        const cell = (name: string) => cells[names?.indexOf(name) ?? -1] ?? '';
+        if (names === undefined) names = cells;
+        else if (row !== '') {
+          yield {
+            ...{ id: cell('order'), buyer: cell('buyer'), state: cell('state') },
+            quantity: Number(cell('quantity')),
+          };
+        }
+      }
     },
 
     async report(drop) {

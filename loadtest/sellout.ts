@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { freePort } from '../src/embedded/redis-process.ts';
-import { type Book, runCrowd } from './crowd.ts';
+import { auditSale } from './auditor/auditor.ts';
+import type { BookHead } from './auditor/book.ts';
+import { type Book, linesOf, runCrowd } from './crowd.ts';
 import { type EngineProcess, startEngine } from './engine.ts';
-import { judgeSale } from './judge.ts';
-import { type Merchant, openMerchant } from './merchant.ts';
+import { type Merchant, openMerchant, unitAmount } from './merchant.ts';
 
 const usage = `npm run sellout -- [--units N] [--buyers N] [--repeat RATE] [--pressing N] [--seed N] [--kill]
   Sells a drop out over HTTP to a crowd on an engine of its own and judges the sale from what the
@@ -34,6 +35,7 @@ async function main(): Promise<number> {
     const merchant = openMerchant(engine);
     const drop = await merchant.openDrop({ sku, units });
     const crowd = await merchant.gatherCrowd(buyers);
+    const head = { drop, sku, units, unitAmount, perBuyer: 1, crowds: crowdsOf(crowd) };
     say(
       `${units} units, ${buyers} buyers, 1 in ${Math.round(1 / repeatRate)} repeats, seed ${seed}`,
     );
@@ -56,7 +58,7 @@ async function main(): Promise<number> {
     say(`every buyer has an answer after ${soldSeconds.toFixed(1)} s`);
     await untilSettled(merchant, drop);
     say(`settled after ${((performance.now() - started) / 1000).toFixed(1)} s`);
-    return await report(merchant, { drop, book, units });
+    return await report(merchant, { head, book });
   } finally {
     await engine.stop();
     rmSync(data, { recursive: true, force: true });
@@ -73,23 +75,51 @@ async function untilSettled(merchant: Merchant, drop: string): Promise<void> {
 
 async function report(
   merchant: Merchant,
-  sale: { drop: string; book: Book; units: number },
+  { head, book }: { head: BookHead; book: Book },
 ): Promise<number> {
-  const orders = await merchant.orders(sale.drop);
-  const { figures, breaches } = judgeSale({ ...sale, orders });
+  const verdict = await auditSale({ head, lines: linesOf(book), sources: merchant });
+  const ends = verdict.points.find(({ point }) => point === 'B')?.figures ?? {};
+  const { paid = 0, released = 0 } = ends;
+  const figures = { ...told(book), paid, released };
   for (const [name, value] of Object.entries(figures)) say(`  ${name.padEnd(24)} ${value}`);
-  const audit = await merchant.audit(sale.drop);
-  for (const check of audit.checks) {
-    say(`${check.ok ? 'ok  ' : 'FAIL'} promise ${check.promise}: ${check.title}`);
-    const parts = Object.entries(check.figures).map(([name, value]) => `${name} ${value}`);
-    say(`     ${parts.join(', ')}`);
-    if (!check.ok)
-      breaches.push(...check.findings.map((text) => `promise ${check.promise}: ${text}`));
+  for (const { ok, point, promise, title, figures } of verdict.points) {
+    say(`${ok ? 'ok  ' : 'FAIL'} ${point.padEnd(5)} promise ${promise}: ${title}`);
+    const parts = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+    say(`           ${parts.join(', ')}`);
   }
-  if (!audit.settled) breaches.push('the audit saw orders still in motion');
-  for (const breach of breaches.slice(0, 20)) say(`BREACH ${breach}`);
-  say(breaches.length === 0 ? 'no breach' : `${breaches.length} breaches`);
-  return breaches.length === 0 ? 0 : 1;
+  const { breaches } = verdict;
+  for (const { point, promise, text } of breaches.slice(0, 20)) {
+    say(`BREACH of promise ${promise} at ${point}: ${text}`);
+  }
+  say(verdict.clean ? 'no breach' : `${breaches.length} breaches`);
+  return verdict.clean ? 0 : 1;
+}
+
+/** A buyer is named by a prefix and a number, from 0 within each prefix. */
+function crowdsOf(buyers: { buyer: string }[]): BookHead['crowds'] {
+  const counts = new Map<string, number>();
+  for (const { buyer } of buyers) {
+    const prefix = buyer.replace(/\d+$/, '');
+    counts.set(prefix, (counts.get(prefix) ?? 0) + 1);
+  }
+  return [...counts].map(([prefix, count]) => ({ prefix, count }));
+}
+
+/** What the crowd was told, in figures. */
+function told(book: Book): Record<string, number> {
+  const attempts = [...book.values()];
+  const figures: Record<string, number> = {
+    buyers: book.size,
+    requests: attempts.flat().length,
+    accepted: attempts.filter((own) => own.some(({ status }) => status === 202)).length,
+    replayed: attempts.flat().filter(({ replayed }) => replayed).length,
+  };
+  for (const own of attempts) {
+    if (own.some(({ status }) => status === 202)) continue;
+    const name = `told ${own.at(-1)?.code || 'nothing'}`;
+    figures[name] = (figures[name] ?? 0) + 1;
+  }
+  return figures;
 }
 
 function say(text: string): void {

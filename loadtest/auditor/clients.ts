@@ -4,7 +4,7 @@ import type { Breach } from '../spike/record.ts';
 import type { BookLine } from './book.ts';
 
 /** An order as its client knows it. */
-export type Acknowledged = { buyer: string; key: string };
+export type Acknowledged = { order: string; buyer: string; key: string };
 
 /** The clients' books, read whole: what was promised to whom. */
 export type Clients = {
@@ -18,18 +18,26 @@ export type Clients = {
   breaches: Breach[];
 };
 
+/** The lines of the load processes' books. */
+export async function* linesIn(files: string[]): AsyncGenerator<BookLine> {
+  for (const file of files) {
+    for await (const text of createInterface({ input: createReadStream(file) })) {
+      if (text !== '') yield JSON.parse(text) as BookLine;
+    }
+  }
+}
+
 /** Reads the books and judges point F in passing: the same key always got the same bytes. */
-export async function readBooks(files: string[]): Promise<Clients> {
+export async function readLines(
+  lines: AsyncIterable<BookLine> | Iterable<BookLine>,
+): Promise<Clients> {
   const clients: Clients = {
     ...{ acknowledged: new Map(), seen: new Map(), unsure: new Set(), lines: 0, breaches: [] },
   };
   const keys = new Map<string, { body: string; order: string; firsts: number }>();
-  for (const file of files) {
-    for await (const text of createInterface({ input: createReadStream(file) })) {
-      if (text === '') continue;
-      clients.lines += 1;
-      read(JSON.parse(text) as BookLine);
-    }
+  for await (const line of lines) {
+    clients.lines += 1;
+    read(line);
   }
   return clients;
 
@@ -66,7 +74,7 @@ export async function readBooks(files: string[]): Promise<Clients> {
     if (!replayed && known.firsts === 2)
       add(`${buyer} got a replay that was not called one`, order);
     const owner = clients.acknowledged.get(order);
-    if (!owner) clients.acknowledged.set(order, { buyer, key });
+    if (!owner) clients.acknowledged.set(order, { order, buyer, key });
     else if (owner.buyer !== buyer || owner.key !== key) {
       add(`${buyer} was given the order of another key, of ${owner.buyer}`, order);
     }

@@ -2,8 +2,8 @@ import type { SeenOrder } from '../merchant.ts';
 
 /** What the auditor asks the engine for; never what the workload believes of itself. */
 export type Sources = {
-  /** The merchant's list of a drop's orders. */
-  orders(drop: string): Promise<SeenOrder[]>;
+  /** The merchant's list of a drop's orders, as it comes. */
+  orders(drop: string): AsyncIterable<SeenOrder>;
   report(drop: string): Promise<{
     items: { available: number; held: number; sold: number; allotment: number; lanes: Units[] }[];
   }>;

@@ -3,6 +3,7 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/embedded/redis-process.ts';
 import { auditSale } from '../auditor/auditor.ts';
+import { linesIn } from '../auditor/clients.ts';
 import { type EngineProcess, startEngine } from '../engine.ts';
 import { openMerchant, unitAmount } from '../merchant.ts';
 import { openProbe } from '../probe/probe.ts';
@@ -128,7 +129,7 @@ async function replay(run: {
             return { prefix, count, uninvited: kind === 'uninvited' };
           }),
         },
-        books: crowd.books,
+        lines: linesIn(crowd.books),
         sources: merchant,
       }),
     );

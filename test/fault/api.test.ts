@@ -6,10 +6,11 @@ import { openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine } from '../support/engine.ts';
 import { startEngineProcess } from '../support/engine-process.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
-import { openSale, type Sale } from '../support/sale.ts';
+import { openSale } from '../support/sale.ts';
 import { newLedgerFolder } from '../support/test-ledger.ts';
 
-const doomed = 'doomed';
+/** The first, and only, of a crowd by this name. */
+const doomed = 'doomed-0';
 let folder: string;
 const closers: (() => Promise<unknown>)[] = [];
 beforeEach(async () => {
@@ -36,7 +37,7 @@ test('an api killed around the reserve call leaves each key one order and no uni
 
   const first = await start('before');
   const sale = await openSale({ address: first.address, merchantKey: apiKey }, { units: 20 });
-  const buyers = [...(await sale.gather(14)), await named(sale, doomed)];
+  const buyers = [...(await sale.gather(14)), ...(await sale.gather(1, { prefix: 'doomed-' }))];
   const press = () => Promise.all(buyers.map((one) => sale.press(one)));
   const before = await press();
   expect((await first.ended).signal).toBe('SIGKILL');
@@ -57,8 +58,3 @@ test('an api killed around the reserve call leaves each key one order and no uni
   expect(after.at(-1)).toMatchObject({ replayed: true }); // the script had run, its reply was lost
   expect(await sale.judged()).toMatchObject({ available: 5, sold: 15, paid: 15, orders: 15 });
 }, 40_000);
-
-async function named(sale: Sale, buyer: string) {
-  const { json } = await sale.call('POST', '/demo/tokens', { body: { sub: buyer } });
-  return { buyer, token: json.token as string };
-}

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { auditSale } from '../../loadtest/auditor/auditor.ts';
 import type { BookLine } from '../../loadtest/auditor/book.ts';
+import { linesIn } from '../../loadtest/auditor/clients.ts';
 import { type Merchant, openMerchant, unitAmount } from '../../loadtest/merchant.ts';
 import type { Verdict } from '../../loadtest/spike/record.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
@@ -87,7 +88,7 @@ function judge(sale: Sale, units: number, uninvited?: string): Promise<Verdict> 
   ];
   return auditSale({
     head: { drop: sale.drop, sku: 'phone', units, unitAmount, perBuyer: 1, crowds: crowd },
-    books: [file],
+    lines: linesIn([file]),
     sources: sale.merchant,
   });
 }

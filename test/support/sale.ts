@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { request } from 'undici';
 import { expect } from 'vitest';
-import { type Attempt, type Book, runCrowd } from '../../loadtest/crowd.ts';
-import { judgeSale } from '../../loadtest/judge.ts';
+import { auditSale } from '../../loadtest/auditor/auditor.ts';
+import { type Attempt, type Book, linesOf, runCrowd } from '../../loadtest/crowd.ts';
 import { openMerchant } from '../../loadtest/merchant.ts';
 import type { DropAction } from '../../src/domain/drop.ts';
 import { eventually } from './eventually.ts';
@@ -14,7 +14,10 @@ const sku = 'phone';
 
 export type Buyer = { buyer: string; token: string };
 
-export type Answer = Attempt & { retryAfter: string | undefined; json: Record<string, unknown> };
+export type Answer = Omit<Attempt, 'key' | 'again'> & {
+  retryAfter: string | undefined;
+  json: Record<string, unknown>;
+};
 
 export type SaleOptions = {
   units: number;
@@ -47,6 +50,7 @@ export async function openSale(
 ) {
   const merchant = openMerchant(engine);
   const book: Book = new Map();
+  const crowds: { prefix: string; count: number }[] = [];
   const now = Date.now();
   const created = await call('POST', '/v1/drops', {
     token: engine.merchantKey,
@@ -92,12 +96,15 @@ export async function openSale(
     return call('POST', `/v1/drops/${drop}/${action}`, { token: engine.merchantKey });
   }
 
-  /** New buyers. Those without means have money, but in another currency. */
-  async function gather(count: number, { means = true } = {}): Promise<Buyer[]> {
-    const prefix = `b${randomBytes(5).toString('hex')}-`;
+  /** New buyers, named by the prefix and a number from 0. Those without means have money, but in another currency. */
+  async function gather(
+    count: number,
+    { means = true, prefix = `b${randomBytes(5).toString('hex')}-` } = {},
+  ): Promise<Buyer[]> {
     const currency = means ? 'CNY' : 'USD';
     const minted = await call('POST', '/demo/crowds', { body: { prefix, count, currency } });
     expect(minted.status, minted.body).toBe(201);
+    crowds.push({ prefix, count });
     const tokens = minted.json.tokens as { sub: string; token: string }[];
     return tokens.map(({ sub, token }) => ({ buyer: sub, token }));
   }
@@ -114,13 +121,14 @@ export async function openSale(
     { key = `key-of-${buyer}`, quantity = 1 } = {},
   ): Promise<Answer> {
     const body = { sku, quantity, payment: { method: 'wallet' } };
+    const again = (book.get(buyer) ?? []).some((one) => one.status === 202 && one.key === key);
     const answer = await call('POST', `/v1/drops/${drop}/orders`, { token, key, body }).catch(
       (error: Error): Answer => {
         const none = { status: 0, code: error.message, replayed: false, body: '' };
         return { ...none, retryAfter: undefined, json: {} };
       },
     );
-    book.set(buyer, [...(book.get(buyer) ?? []), answer]);
+    book.set(buyer, [...(book.get(buyer) ?? []), { key, again, ...answer }]);
     return answer;
   }
 
@@ -165,9 +173,9 @@ export async function openSale(
     /** Settled, and then held against what the clients were told. */
     async judged(): Promise<Outcome> {
       const outcome = await settled();
-      const orders = await merchant.orders(drop);
-      const { breaches } = judgeSale({ book, orders, units: outcome.allotment });
-      expect(breaches).toEqual([]);
+      const head = { drop, sku, units: outcome.allotment, unitAmount: price, perBuyer, crowds };
+      const verdict = await auditSale({ head, lines: linesOf(book), sources: merchant });
+      expect(verdict.breaches).toEqual([]);
       return outcome;
     },
 

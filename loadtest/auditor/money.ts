@@ -1,0 +1,63 @@
+import type { BookHead } from './book.ts';
+import type { Clients } from './clients.ts';
+import type { Listed } from './listed.ts';
+import { type Judged, openPoint, orderPattern } from './points.ts';
+import type { Movement, Sources } from './sources.ts';
+
+const buyersAtOnce = 1_000;
+
+/** (C) Order by order; a capture that names no order is held against its buyer. */
+export async function judgeMoney(options: {
+  head: BookHead;
+  listed: Listed;
+  clients: Clients;
+  sources: Sources;
+}): Promise<Judged> {
+  const { head, listed, clients, sources } = options;
+  const { breaches, add } = openPoint('C');
+  const kept = new Map<string, number>();
+  const figures = { captured: 0, refunded: 0, movements: 0 };
+  for await (const movement of moved({ sources, drop: head.drop }, clients, listed)) {
+    const { buyer, kind, reference, amount } = movement;
+    const order = orderPattern.exec(reference)?.[0] ?? buyer;
+    kept.set(order, (kept.get(order) ?? 0) + (kind === 'capture' ? amount : -amount));
+    figures[kind === 'capture' ? 'captured' : 'refunded'] += amount;
+    figures.movements += 1;
+  }
+  const ordersOf = new Map<string, string>();
+  for (const [id, { buyer, state, quantity }] of listed.orders) {
+    ordersOf.set(buyer, id);
+    const due = state === 'paid' ? head.unitAmount * quantity : 0;
+    const amount = kept.get(id) ?? 0;
+    kept.delete(id);
+    if (amount !== due) add(`${buyer} was charged ${amount} for ${id}, due is ${due}`, id);
+  }
+  for (const [owner, amount] of kept) {
+    if (amount === 0) continue;
+    const order = orderPattern.test(owner) ? owner : ordersOf.get(owner);
+    add(`${owner} was charged ${amount} for what is in no list`, order);
+  }
+  return { figures, breaches };
+}
+
+/**
+ * What moved between merchant and every buyer who may have paid; not what the payment's reference
+ * says was for another drop, since the same crowd may have been at an earlier one.
+ */
+async function* moved(
+  { sources, drop }: { sources: Sources; drop: string },
+  clients: Clients,
+  listed: Listed,
+): AsyncGenerator<Movement> {
+  const asked = new Set(clients.unsure);
+  for (const { buyer } of listed.orders.values()) asked.add(buyer);
+  for (const { buyer } of clients.acknowledged.values()) asked.add(buyer);
+  const buyers = [...asked];
+  const prefix = `${drop.replace('drop_', 'ord_')}_`;
+  for (let at = 0; at < buyers.length; at += buyersAtOnce) {
+    for (const movement of await sources.movements(buyers.slice(at, at + buyersAtOnce))) {
+      const order = orderPattern.exec(movement.reference)?.[0];
+      if (!order || order.startsWith(prefix)) yield movement;
+    }
+  }
+}
