@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
 import type { Sources } from './auditor/sources.ts';
@@ -120,7 +119,7 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
     async *orders(drop) {
       const csv = await open('GET', `/v1/drops/${drop}/orders?format=csv`);
       let names: string[] | undefined;
-      for await (const row of createInterface({ input: csv })) {
+      for await (const row of rowsOf(csv)) {
         // The sale's own buyers and states need no quoting.
         const cells = row.split(',');
         const cell = (name: string) => cells[names?.indexOf(name) ?? -1] ?? '';
@@ -146,4 +145,15 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
 
     audit: async (drop) => JSON.parse(await call('GET', `/v1/drops/${drop}/audit`)),
   };
+}
+
+/** The rows of a CSV without quotes. One that breaks off is an error, not a shorter list. */
+async function* rowsOf(csv: Readable): AsyncGenerator<string> {
+  let rest = '';
+  for await (const part of csv.setEncoding('utf8')) {
+    const rows = (rest + part).split('\r\n');
+    rest = rows.pop() ?? '';
+    yield* rows;
+  }
+  if (rest !== '') yield rest;
 }

@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -260,4 +262,22 @@ test('a released order that was captured is caught though its buyer has a paid o
       .map(({ order }) => order)
       .sort(),
   ).toEqual([id, other].sort());
+});
+
+test('a list of orders that breaks off is an error, and not a shorter list', async () => {
+  const breaking = createServer((_request, response) => {
+    response.write('order,state,buyer,quantity\r\nord_1,paid,b-1,1\r\nord_2,pa', () => {
+      response.destroy();
+    });
+  });
+  await new Promise<void>((resolve) => breaking.listen(0, '127.0.0.1', resolve));
+  const { port } = breaking.address() as AddressInfo;
+  const merchant = openMerchant({ address: `http://127.0.0.1:${port}`, merchantKey: 'k' });
+  const seen: string[] = [];
+  const read = async () => {
+    for await (const { id } of merchant.orders('drop_x')) seen.push(id);
+  };
+  await expect(read()).rejects.toThrow();
+  expect(seen).toEqual(['ord_1']);
+  breaking.close();
 });
