@@ -5,7 +5,7 @@ import { openBook } from './book.ts';
 import { pace } from './pacer.ts';
 import type { Parameters } from './parameters.ts';
 import { type Buyer, type Goods, openPeople } from './people.ts';
-import { drawSchedule, type Group } from './schedule.ts';
+import { drawRestarts, drawSchedule, type Group } from './schedule.ts';
 import { openTally, type Step } from './tally.ts';
 import { openWire } from './wire.ts';
 
@@ -82,6 +82,7 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   const telling = setInterval(() => {
     tell({ kind: 'steps', steps: tally.take(), open: people.open() });
   }, tellMs);
+  const breaking = drawRestarts(parameters).map((atMs) => setTimeout(wire.breakOff, atMs - now()));
   await pace({
     times: schedule.times,
     now,
@@ -92,6 +93,7 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   });
   while (people.open() > 0 && now() < endsAtMs) await wait(50);
   people.stop();
+  breaking.forEach(clearTimeout);
   clearInterval(telling);
   wire.close();
   await book.close();

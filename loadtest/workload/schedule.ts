@@ -58,6 +58,11 @@ export function drawSchedule(seed: number, parameters: Parameters, groups: Group
   };
 }
 
+/** When the crowd's connections break, in ms from the opening: evenly, each in the middle of its part. */
+export function drawRestarts({ restarts, crowdMs }: Parameters): number[] {
+  return Array.from({ length: restarts }, (_, n) => ((n + 0.5) * crowdMs) / restarts);
+}
+
 type Events = { at: number; buyer: number; act: number }[];
 
 /** One person: a press, and looks before it for those who wait for the opening. */

@@ -17,6 +17,8 @@ export type Wire = {
   send(request: string, onAnswer: (answer: WireAnswer | undefined) => void): void;
   /** Requests that wait for a free connection. */
   waiting(): number;
+  /** Breaks every connection, as if all clients went away at once; the next request opens new ones. */
+  breakOff(): void;
   /** Ends every connection; who waits for an answer hears at once that none came. */
   close(): void;
 };
@@ -119,6 +121,9 @@ export function openWire(options: {
       else queue.push(asked);
     },
     waiting: () => queue.length - head,
+    breakOff() {
+      for (const line of lines) line.socket.destroy();
+    },
     close() {
       clearInterval(timer);
       queue = [];

@@ -8,7 +8,7 @@ import { readSpikeCommand } from '../../loadtest/spike/options.ts';
 import { listInvited } from '../../loadtest/workload/invitations.ts';
 import { pace } from '../../loadtest/workload/pacer.ts';
 import { resolveParameters } from '../../loadtest/workload/parameters.ts';
-import { drawSchedule, groupsOf } from '../../loadtest/workload/schedule.ts';
+import { drawRestarts, drawSchedule, groupsOf } from '../../loadtest/workload/schedule.ts';
 import { openTally, type Step } from '../../loadtest/workload/tally.ts';
 import { openWire, type WireAnswer } from '../../loadtest/workload/wire.ts';
 
@@ -244,6 +244,31 @@ test('who waits for an answer when the crowd goes home hears that none came', as
   wire.close();
   await Promise.resolve();
   expect([told, await answer]).toEqual([true, undefined]);
+});
+
+test('when the crowd breaks off, whoever waits hears that no answer came, and can press again', async () => {
+  const stalling = await stallingServer();
+  const wire = openWire({
+    ...{ host: '127.0.0.1', port: stalling.port, connectionsMax: 2, timeoutMs: 9e3 },
+  });
+  const ask = () => {
+    return new Promise<WireAnswer | undefined>((told) => {
+      wire.send('GET / HTTP/1.1\r\nhost: x\r\n\r\n', told);
+    });
+  };
+  const [first, second, queued] = [ask(), ask(), ask()];
+  await expect.poll(stalling.arrived).toBe(2);
+  wire.breakOff();
+  expect([await first, await second]).toEqual([undefined, undefined]);
+  const again = ask();
+  await expect.poll(stalling.arrived).toBe(4);
+  stalling.open();
+  // Who had not been sent yet was not on a connection that broke.
+  expect(await queued).toMatchObject({ status: 200 });
+  expect(await again).toMatchObject({ status: 200 });
+  wire.close();
+  const restarts = drawRestarts({ ...parameters, restarts: 3, crowdMs: 60_000 });
+  expect(restarts).toEqual([10_000, 30_000, 50_000]);
 });
 
 test('a misspelt scenario, parameter or value is refused with what was meant', () => {
