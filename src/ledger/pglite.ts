@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { type Database, LedgerError, type Query } from './database.ts';
+import { seedPglite } from './pglite-template.ts';
 import type { Answer, Ask } from './pglite-thread.ts';
 
 /**
@@ -14,6 +15,9 @@ export async function openPglite(options: { folder?: string } = {}): Promise<Dat
   if (folder !== undefined) assertWritable(folder);
   let thread: Thread;
   try {
+    if (folder !== undefined) {
+      await seedPglite(folder, { make: async (fresh) => (await startThread(fresh)).close() });
+    }
     thread = await startThread(folder);
   } catch (cause) {
     throw new LedgerError(

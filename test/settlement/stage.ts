@@ -6,13 +6,14 @@ import type { Order } from '../../src/domain/order.ts';
 import { connectHot } from '../../src/inventory/connection.ts';
 import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
-import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import { openSettlement, type Patience } from '../../src/settlement/settlement.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
+import { openTestLedger } from '../support/test-ledger.ts';
 
 export type Stage = Awaited<ReturnType<typeof openStage>>;
 
@@ -42,7 +43,7 @@ export async function openStage(options: {
   const redis = connectHot(redisUrl, { timeoutMs: 2_000 });
   redis.on('error', () => {});
   await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
-  const ledger = options.ledger ?? (await openLedger());
+  const ledger = options.ledger ?? (await openTestLedger());
   const lanes = openLanes(redis, namespace);
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const stops: (() => Promise<void>)[] = [];

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { newDatabase, postgresMissing, startPostgres } from './postgres.ts';
+import { openTestLedger } from './test-ledger.ts';
 
 /** A server to use instead of starting one. */
 const given = process.env.FLASHDROP_TEST_POSTGRES_URL;
@@ -13,7 +14,7 @@ export function onEachLedger(tests: (ledger: () => Ledger) => void): void {
   describe('on PGlite', () => {
     let ledger: Ledger;
     beforeAll(async () => {
-      ledger = await openLedger();
+      ledger = await openTestLedger();
     });
     afterAll(() => ledger?.close());
     tests(() => ledger);

@@ -1,0 +1,60 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { seedPglite } from '../../src/ledger/pglite-template.ts';
+
+let root: string;
+let folders = 0;
+let made = 0;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'flashdrop-test-template-'));
+  [folders, made] = [0, 0];
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function emptyFolder(): string {
+  folders += 1;
+  const folder = join(root, `ledger-${folders}`);
+  mkdirSync(folder);
+  return folder;
+}
+
+/** Takes its time, so that whoever comes meanwhile makes one as well. */
+async function make(folder: string): Promise<void> {
+  made += 1;
+  await new Promise(setImmediate);
+  writeFileSync(join(folder, 'PG_VERSION'), 'fresh');
+}
+
+test('a fresh ledger is a copy of one that is made once, also for those who come at the same time', async () => {
+  const cache = join(root, 'cache');
+  const crowd = [emptyFolder(), emptyFolder(), emptyFolder()];
+  await Promise.all(crowd.map((folder) => seedPglite(folder, { make, cache })));
+  const later = emptyFolder();
+  const before = made;
+  await seedPglite(later, { make, cache });
+  expect(made).toBe(before);
+  for (const folder of [...crowd, later]) {
+    expect(readFileSync(join(folder, 'PG_VERSION'), 'utf8')).toBe('fresh');
+  }
+  expect(readdirSync(cache)).toHaveLength(1);
+});
+
+test('a folder that holds something is left as it is', async () => {
+  const folder = emptyFolder();
+  writeFileSync(join(folder, 'PG_VERSION'), 'ours');
+  await seedPglite(folder, { make, cache: join(root, 'cache') });
+  expect(readFileSync(join(folder, 'PG_VERSION'), 'utf8')).toBe('ours');
+  expect(made).toBe(0);
+});
+
+test('where no copy can be kept, or none can be made, the folder stays empty for PGlite to fill', async () => {
+  const folder = emptyFolder();
+  writeFileSync(join(root, 'file'), '');
+  await seedPglite(folder, { make, cache: join(root, 'file') });
+  const failing = () => Promise.reject(new Error('no room'));
+  await seedPglite(folder, { make: failing, cache: join(root, 'cache') });
+  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(join(root, 'cache'))).toEqual([]);
+});
