@@ -116,7 +116,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(async (routes) => {
     opsRoutes(routes, deps);
     if (settings.buying === false) return;
-    buyRoute(routes, deps, guards, outcomes);
+    // In a scope of its own, since it reads bodies in a way of its own.
+    await routes.register(async (own) => buyRoute(own, deps, guards, outcomes));
     publicRoutes(routes, deps, streams);
     orderRoutes(routes, deps, guards, streams);
     appointmentRoutes(routes, deps, guards, appointments);

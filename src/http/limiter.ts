@@ -4,6 +4,8 @@ export type LimiterOptions = {
   windowMs: number;
   /** Names remembered; when more come within a window, all start anew. */
   namesMax: number;
+  /** Requests of all names that share a slot before they are counted by name; 0 when not given. */
+  sharedMax?: number;
   now?: () => number;
 };
 
@@ -12,9 +14,18 @@ export type Limiter = {
   take(name: string): number;
 };
 
-/** Counts each name's requests in fixed windows, in memory that is bounded by `namesMax`. */
+const slotsBits = 16;
+
+/**
+ * Counts each name's requests in fixed windows, in memory that is bounded by `namesMax`. Names share
+ * slots: as long as all of a slot have made `sharedMax` requests at most, none of them is remembered,
+ * and a crowd that presses a few times costs no memory of names. One who shares a slot with somebody
+ * who presses more is taken to have made that many when counted on their own for the first time.
+ */
 export function openLimiter(options: LimiterOptions): Limiter {
-  const { requestsMax, windowMs, namesMax, now = () => performance.now() } = options;
+  const { requestsMax, windowMs, namesMax, sharedMax = 0 } = options;
+  const { now = () => performance.now() } = options;
+  const shared = new Uint16Array(1 << slotsBits);
   const counts = new Map<string, number>();
   let windowEnd = now() + windowMs;
 
@@ -23,11 +34,27 @@ export function openLimiter(options: LimiterOptions): Limiter {
       const at = now();
       if (at >= windowEnd || counts.size >= namesMax) {
         counts.clear();
+        shared.fill(0);
         windowEnd = at + windowMs;
       }
-      const count = (counts.get(name) ?? 0) + 1;
+      const slot = slotOf(name);
+      const seen = shared[slot] as number;
+      if (seen < sharedMax) {
+        shared[slot] = seen + 1;
+        return 0;
+      }
+      const count = (counts.get(name) ?? sharedMax) + 1;
       counts.set(name, count);
       return count > requestsMax ? Math.max(1, windowEnd - at) : 0;
     },
   };
+}
+
+/** FNV-1a, folded. */
+function slotOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < name.length; at += 1) {
+    hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  }
+  return ((hash >>> slotsBits) ^ hash) & ((1 << slotsBits) - 1);
 }

@@ -116,3 +116,18 @@ test('a limiter counts each name alone, forgets at the window, and holds so many
   expect(limiter.take('a')).toBe(0);
   for (const name of ['b', 'c', 'd', 'e']) expect(limiter.take(name)).toBe(0);
 });
+
+test('a limiter that lets names share slots refuses one alone at the same request', () => {
+  const limits = { requestsMax: 6, windowMs: 100, namesMax: 3 };
+  let now = 0;
+  const limiter = openLimiter({ ...limits, sharedMax: 3, now: () => now });
+  const takes = (name: string, count: number) =>
+    Array.from({ length: count }, () => limiter.take(name) > 0);
+  expect(takes('ann', 8)).toEqual([false, false, false, false, false, false, true, true]);
+  // Names that press a few times are not remembered, so that more than namesMax start nothing anew.
+  for (const name of ['bob', 'cid', 'dan', 'eve', 'fay'])
+    expect(takes(name, 3)).not.toContain(true);
+  expect(takes('ann', 1)).toEqual([true]);
+  now = 100;
+  expect(takes('ann', 7).indexOf(true)).toBe(6);
+});

@@ -1,13 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import type { Drop } from '../../domain/drop.ts';
 import type { Order } from '../../domain/order.ts';
 import type { Bought } from '../../inventory/intake.ts';
 import type { AppDeps } from '../deps.ts';
+import { sendText } from '../direct.ts';
 import { type Guards, requireKey } from '../guards.ts';
 import { readIdempotencyKey } from '../idempotency.ts';
+import { openKnownBodies } from '../known-bodies.ts';
 import { openLimiter } from '../limiter.ts';
-import { sendProblem } from '../problems.ts';
+import { problems, problemText, problemType, sendProblem } from '../problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { boughtBody, buyBody } from '../schemas/orders.ts';
@@ -26,8 +27,10 @@ export function buyRoute(
   outcomes: { add(outcome: string): void },
 ): void {
   const { intake, metrics } = deps;
+  const requestsMax = deps.settings.buysPerBuyerMax ?? buysPerBuyerMax;
   const limiter = openLimiter({
-    requestsMax: deps.settings.buysPerBuyerMax ?? buysPerBuyerMax,
+    requestsMax,
+    sharedMax: Math.floor(requestsMax / 2),
     windowMs: limitWindowMs,
     namesMax: limitNamesMax,
   });
@@ -62,10 +65,25 @@ export function buyRoute(
     }, done);
   }
 
+  const bodies = openKnownBodies(buyBody);
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
+    try {
+      done(null, bodies.read(text as string));
+    } catch (problem) {
+      done(problem as Error);
+    }
+  });
+
   app.post<BuyRequest>(
     '/v1/drops/:drop/orders',
-    { schema, onRequest: [guards.requireBuyer, refuseSoldOut] },
-    async (request, reply) => {
+    {
+      schema,
+      validatorCompiler: bodies.validatorCompiler,
+      onRequest: [guards.requireBuyer, refuseSoldOut],
+    },
+    // Not async: the answer is sent from here, and what the framework makes of a promise costs more.
+    (request, reply) => {
       const startedAt = performance.now();
       const key = requireKey(request);
       const retryAfterMs = limiter.take(request.buyer);
@@ -75,17 +93,21 @@ export function buyRoute(
         return;
       }
       const { sku, quantity, payment } = request.body;
-      const bought = await intake.buy({
-        drop: request.params.drop,
-        buyer: request.buyer,
-        key,
-        sku,
-        quantity,
-        method: payment.method,
-      });
-      answer(reply, bought);
-      outcomes.add(bought.status);
-      durations.observe((performance.now() - startedAt) / 1_000);
+      intake
+        .buy({
+          drop: request.params.drop,
+          buyer: request.buyer,
+          key,
+          sku,
+          quantity,
+          method: payment.method,
+        })
+        .then((bought) => {
+          answer(reply, bought);
+          outcomes.add(bought.status);
+          durations.observe((performance.now() - startedAt) / 1_000);
+        })
+        .catch((error: Error) => reply.send(error));
     },
   );
 }
@@ -93,14 +115,11 @@ export function buyRoute(
 function answer(reply: FastifyReply, bought: Bought): void {
   switch (bought.status) {
     case 'replayed':
-      reply.header('idempotency-replayed', 'true');
-      sendOrder(reply, bought.order, bought.drop);
-      return;
     case 'reserved':
-      sendOrder(reply, bought.order, bought.drop);
+      sendOrder(reply, bought);
       return;
     case 'sold_out':
-      sendProblem(reply, 'sold_out', { available: bought.available });
+      sendSoldOut(reply, bought.available);
       return;
     case 'all_held': {
       const { available, retryAfterMs } = bought;
@@ -147,16 +166,29 @@ const refusals = {
  * Written by hand from the parts of boughtBody, none of which can hold a quote: a sku, a currency
  * and an id are letters and digits. Only what never changes goes in, so a replay is the same bytes.
  */
-function sendOrder(reply: FastifyReply, order: Order, drop: Drop): void {
+function sendOrder(
+  reply: FastifyReply,
+  { order, drop, status }: Extract<Bought, { order: Order }>,
+): void {
   const { id, item, quantity, amount, expiresAt } = order;
-  reply
-    .code(202)
-    .header('location', `/v1/orders/${id}`)
-    .header('content-type', 'application/json; charset=utf-8')
-    .send(
-      `{"id":"${id}","state":"reserved","sku":"${drop.items[item]?.sku}","quantity":${quantity},"amount":${amount},"currency":"${drop.currency}","expiresAt":"${iso(expiresAt)}"}`,
-    );
+  const headers = ['location', `/v1/orders/${id}`, ...jsonHeaders];
+  if (status === 'replayed') headers.push('idempotency-replayed', 'true');
+  sendText(reply, {
+    ...{ status: 202, headers },
+    text: `{"id":"${id}","state":"reserved","sku":"${drop.items[item]?.sku}","quantity":${quantity},"amount":${amount},"currency":"${drop.currency}","expiresAt":"${iso(expiresAt)}"}`,
+  });
 }
+
+const jsonHeaders = ['content-type', 'application/json; charset=utf-8'];
+const problemHeaders = ['content-type', `${problemType}; charset=utf-8`];
+
+/** Most answers of a sale are this one. */
+function sendSoldOut(reply: FastifyReply, available: number): void {
+  const text = available === 0 ? noneText : problemText('sold_out', { available });
+  sendText(reply, { status: problems.sold_out.status, headers: problemHeaders, text });
+}
+
+const noneText = problemText('sold_out', { available: 0 });
 
 const schema = schemaOf({
   tag: 'Buyers',
