@@ -141,7 +141,11 @@ async function replay(run: {
       plan: { scale, speed, seed, processes: crowd.pids.length, command: options.command },
       engine: { url: address, own: engine !== undefined, ...facts.engine },
       machine: machine(),
-      versions: { flashdrop: version(), node: process.version, redis: facts.redisVersion },
+      versions: {
+        // An engine of another's may be of another version, and does not tell.
+        flashdrop: engine ? version() : 'not told',
+        ...{ node: process.version, redis: facts.redisVersion },
+      },
       startedAt,
       sale: { drop, units, buyers: people + bots, ...invited },
       pacing: merge.pacing(planned),
