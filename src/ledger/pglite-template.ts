@@ -23,7 +23,8 @@ type Seeding = {
 /**
  * Puts a fresh database into a folder that is empty, as a copy of one that is made once for this
  * version of PGlite: making one takes six seconds of a core and more, copying it a tenth of one. Does
- * nothing where the copy cannot be kept, such as beside a read-only program: PGlite then makes its own.
+ * nothing where the copy cannot be kept, such as beside a read-only program, or not be put in the
+ * folder's place: PGlite then makes its own.
  */
 export async function seedPglite(
   folder: string,
@@ -34,9 +35,14 @@ export async function seedPglite(
   if (!existsSync(template) && !(await makeTemplate(template, make))) return;
   // Whole or not at all: a copy that a crash cut short would be taken for a ledger.
   const draft = `${folder}.draft`;
-  rmSync(draft, { recursive: true, force: true });
-  cpSync(template, draft, { recursive: true });
-  renameSync(draft, folder);
+  try {
+    rmSync(draft, { recursive: true, force: true });
+    cpSync(template, draft, { recursive: true });
+    renameSync(draft, folder);
+  } catch {
+    // A mount is not replaced, another user's template not read; or the disk is full.
+    rmSync(draft, { recursive: true, force: true });
+  }
 }
 
 /** False when it cannot be kept. Made beside its place and moved there whole, whoever else does too. */

@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -57,4 +66,16 @@ test('where no copy can be kept, or none can be made, the folder stays empty for
   await seedPglite(folder, { make: failing, cache: join(root, 'cache') });
   expect(readdirSync(folder)).toEqual([]);
   expect(readdirSync(join(root, 'cache'))).toEqual([]);
+});
+
+test('a folder that a copy cannot take the place of stays empty for PGlite to fill', async () => {
+  const elsewhere = emptyFolder();
+  // Refused as a mount is, and made without its privileges.
+  const folder = join(root, 'ledger');
+  symlinkSync(elsewhere, folder);
+  const before = readdirSync(root);
+  await seedPglite(folder, { make, cache: join(root, 'cache') });
+  expect(readlinkSync(folder)).toBe(elsewhere);
+  expect(readdirSync(elsewhere)).toEqual([]);
+  expect(readdirSync(root)).toEqual(['cache', ...before]);
 });
