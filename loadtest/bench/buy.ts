@@ -33,6 +33,7 @@ export async function measureBuy(redis: BenchRedis, rounds: number): Promise<Fig
         unit: 'x',
         max: 2,
         how: 'the same ÷ a bare Fastify POST that parses the same body',
+        why: 'Redis takes a fifth, and the write of the answer, which both pay, a quarter; the rest is spread (docs/decisions/0008-where-the-time-goes.md)',
       },
     ];
   } finally {

@@ -35,6 +35,7 @@ export async function measureSoldOut(redis: BenchRedis, rounds: number): Promise
         unit: 'x',
         min: 0.8,
         how: 'the same ÷ answers a second of a bare Fastify POST that parses the same body',
+        why: 'the token is checked, and the lane is asked whether the key has an order (docs/decisions/0008-where-the-time-goes.md)',
       },
       {
         name: 'sold_out_cpu_ratio',
