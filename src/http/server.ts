@@ -19,6 +19,9 @@ const backlog = 4_096;
 /** Elsewhere a port has one listening socket, of one process. */
 export const canSharePort = process.platform === 'linux';
 
+/** How often a stop looks for connections that have been answered. */
+const lookMs = 50;
+
 const draining = new WeakSet<object>();
 
 export function isDraining(app: FastifyInstance): boolean {
@@ -48,10 +51,13 @@ export async function listen(
       draining.add(app.server);
       if (quietMs > 0) await new Promise((resolve) => setTimeout(resolve, quietMs));
       const deadline = setTimeout(() => app.server.closeAllConnections(), drainMs);
+      // The closing server looks once; whoever has their answer later would stay to the deadline.
+      const leaving = setInterval(() => app.server.closeIdleConnections(), lookMs);
       try {
         await Promise.all([app.close(), doors?.close()]);
       } finally {
         clearTimeout(deadline);
+        clearInterval(leaving);
       }
     },
   };
