@@ -109,7 +109,8 @@ export function openRedrive(options: RedriveOptions): Redrive {
         );
       }
     }
-    await queue.add(waiting);
+    // Each under its own id: one that waits for its next try stays as it is.
+    await queue.addApart(waiting);
     tally.add('requeued', waiting.length);
     await correct(ended, now);
   }
