@@ -77,7 +77,7 @@ test('a look tells units, ledger and queues, and finds each process by its role'
     }
   }
 
-  await engine.kill('SIGKILL');
+  await engine.kill('SIGTERM');
   const silent = await eventually(
     async () => {
       const seen = (await probe.sample()).engine;
