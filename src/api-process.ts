@@ -55,7 +55,7 @@ async function open({ name, ...opening }: ApiOpening): Promise<Api> {
   const redis = await openHot(redisUrl, log, releasers);
   const ledger = openLedgerOf(opening, log);
   releasers.add('ledger', ledger.close);
-  const parts = openParts({ config, redisUrl, redis, ledger, log });
+  const parts = await openParts({ config, redisUrl, redis, ledger, log });
   const app = await openApp(parts, { tokens, figures: () => channel.ask('page') }, releasers);
   return { log, releasers, parts, app };
 }

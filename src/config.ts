@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { helpText, readFlags } from './config/flags.ts';
+import { type PaymentSettings, readPayments } from './config/payments.ts';
 import {
   type Environment,
   matching,
@@ -53,6 +54,7 @@ export type Config = {
   /** What the search for a redis-server goes by. */
   redisSearch: Environment;
   tokens: TokenRules;
+  payments: PaymentSettings;
   allowUnsafeRedis: ReadonlySet<UnsafeRedis>;
 };
 
@@ -129,6 +131,7 @@ export function readCommand(args: string[], env: Environment): Command {
     folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,
     redisSearch: searchOf(env),
     tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
+    payments: readPayments(settings),
     allowUnsafeRedis:
       read('FLASHDROP_ALLOW_UNSAFE_REDIS', someOf('eviction', 'no-aof', 'everysec')) ?? new Set(),
   };

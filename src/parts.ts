@@ -10,14 +10,14 @@ import { openLanes } from './inventory/lanes.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Logger } from './log.ts';
 import { openMetrics } from './metrics.ts';
-import { openWallet } from './payments/wallet/wallet.ts';
+import { openProviders } from './providers.ts';
 import type { Releasers } from './releasers.ts';
 import { openSettlement } from './settlement/settlement.ts';
 
-export type Parts = ReturnType<typeof openParts>;
+export type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /** What every process of the engine is made of, whatever it does with it. */
-export function openParts(stores: {
+export async function openParts(stores: {
   config: Config;
   redisUrl: string;
   redis: Redis;
@@ -28,10 +28,9 @@ export function openParts(stores: {
   const { namespace } = config;
   const metrics = openMetrics();
   const lanes = openLanes(redis, namespace);
-  const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const settlement = openSettlement({
     ...{ redisUrl: stores.redisUrl, redis, namespace, lanes, ledger, log: stores.log, metrics },
-    providers: new Map([[wallet.name, wallet]]),
+    providers: await openProviders({ config, ledger }),
   });
   return { ...stores, metrics, lanes, settlement };
 }

@@ -51,7 +51,7 @@ async function compose(start: Start, releasers: Releasers): Promise<Engine> {
   const redis = await openHot(redisUrl, log, releasers);
   await assertSafe(redis, redisUrl, { config, log });
   const ledger = await openLedgerOf({ config, folder, log }, releasers);
-  const parts = openParts({ config, redisUrl, redis, ledger, log });
+  const parts = await openParts({ config, redisUrl, redis, ledger, log });
   const { settlement, lanes } = parts;
   const tokens = tokenRules(config, folder);
 

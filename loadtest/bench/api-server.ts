@@ -29,6 +29,7 @@ const engine = await startEngine({
       issuer: 'bench',
       audience: 'flashdrop',
     },
+    payments: { publicUrl: '' },
     allowUnsafeRedis: new Set(),
   },
   folder: undefined,

@@ -3,7 +3,14 @@ import { nearest } from './spelling.ts';
 export type Environment = Record<string, string | undefined>;
 
 /** How a setting is read: what it allows, in words, and its value or undefined when not allowed. */
-export type Kind<T> = { allowed: string; parse(text: string): T | undefined };
+export type Kind<T> = {
+  allowed: string;
+  /** Its text is never shown. */
+  secret?: true;
+  parse(text: string): T | undefined;
+};
+
+export type SettingsReader = ReturnType<typeof settingsReader>;
 
 /** Settings that only the set-up or a command reads; known, so that they are not called mistakes. */
 const readElsewhere = ['FLASHDROP_NO_INSTALL', 'FLASHDROP_API_KEY'];
@@ -58,6 +65,7 @@ export function url(...schemes: string[]): Kind<string> {
 }
 
 export const secret: Kind<string> = {
+  secret: true,
   allowed: 'at least 32 bytes (for example from: openssl rand -base64 48)',
   parse: (text) => (Buffer.byteLength(text) >= 32 ? text : undefined),
 };
@@ -76,7 +84,8 @@ export function settingsReader(env: Environment) {
     if (text === undefined || text === '') return undefined;
     const value = kind.parse(text);
     if (value === undefined) {
-      problems.push(`${name} is ${shown(name, text)}: it must be ${kind.allowed}`);
+      const told = kind.secret ? bytesOf(text) : `"${withoutPassword(text)}"`;
+      problems.push(`${name} is ${told}: it must be ${kind.allowed}`);
     }
     return value;
   }
@@ -89,7 +98,9 @@ export function settingsReader(env: Environment) {
     return strange.map((name) => `${name} is no setting${suggestion(name, [...known])}`);
   }
 
-  return { read, problems, unknown };
+  const isGiven = (name: string) => (env[name] ?? '') !== '';
+
+  return { read, isGiven, problems, unknown };
 }
 
 /** `; did you mean X?` when a known word is near, else nothing. */
@@ -99,9 +110,12 @@ export function suggestion(word: string, known: readonly string[]): string {
 }
 
 /** Problems end up in logs and on screens: a secret, or a password within a URL, must not. */
-function shown(name: string, text: string): string {
-  if (name.endsWith('_SECRET')) return `${Buffer.byteLength(text)} bytes long`;
-  return `"${text.replace(/\/\/[^@/]*@/, '//***@')}"`;
+function bytesOf(text: string): string {
+  return `${Buffer.byteLength(text)} bytes long`;
+}
+
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^@/]*@/, '//***@');
 }
 
 function listed(words: readonly string[]): string {

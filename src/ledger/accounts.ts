@@ -86,6 +86,19 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     ]);
   }
 
+  /** Which references of a kind have been posted before, and for how much. */
+  async function posted(
+    query: Query,
+    kind: TransferKind,
+    references: readonly string[],
+  ): Promise<Map<string, number>> {
+    const rows = await query<{ reference: string; amount: number }>(
+      'select reference, amount from transfers where kind = $1 and reference = any($2::text[])',
+      [kind, references],
+    );
+    return new Map(rows.map((row) => [row.reference, row.amount]));
+  }
+
   /**
    * Adds money to a buyer's wallet, once per reference; gives the balance. The same reference with
    * another buyer or amount is refused as `reused`.
@@ -184,7 +197,18 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     return await database.query<Movement>(statementsSql, [buyers]);
   }
 
-  return { lock, post, topUp, topUpAll, balance, ofOwner, entries, statements, trialBalance };
+  return {
+    lock,
+    post,
+    posted,
+    topUp,
+    topUpAll,
+    balance,
+    ofOwner,
+    entries,
+    statements,
+    trialBalance,
+  };
 }
 
 function buyerRef({ buyer, currency }: TopUp): AccountRef {

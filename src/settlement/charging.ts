@@ -47,7 +47,7 @@ export function openCharging(options: {
 
 async function closeEnded(provider: PaymentProvider, group: OpenCharge[]): Promise<Outcome[]> {
   const ended = group.filter((one) => !one.mayCharge);
-  return ended.length === 0 ? [] : await provider.close(ended.map(referenceOf));
+  return ended.length === 0 ? [] : await provider.close(ended.map(refOf));
 }
 
 async function chargeFresh(provider: PaymentProvider, group: OpenCharge[]): Promise<Outcome[]> {
@@ -59,7 +59,7 @@ async function chargeFresh(provider: PaymentProvider, group: OpenCharge[]): Prom
 async function chargeSeen(provider: PaymentProvider, group: OpenCharge[]): Promise<Outcome[]> {
   const seen = group.filter((one) => one.mayCharge && !one.fresh);
   if (seen.length === 0) return [];
-  const known = await provider.lookUp(seen.map(referenceOf));
+  const known = await provider.lookUp(seen.map(refOf));
   const unheard = new Set(known.flatMap((o) => (o.kind === 'none' ? [o.reference] : [])));
   const toStart = seen.filter((one) => unheard.has(referenceOf(one)));
   const started = toStart.length === 0 ? [] : await provider.start(toStart.map(chargeOf));
@@ -68,6 +68,8 @@ async function chargeSeen(provider: PaymentProvider, group: OpenCharge[]): Promi
 
 const referenceOf = (one: OpenCharge) => one.payment.reference;
 
+const refOf = ({ payment: { reference, startedAt } }: OpenCharge) => ({ reference, startedAt });
+
 export function chargeOf({
   order,
   terms,
@@ -75,11 +77,15 @@ export function chargeOf({
 }: Pick<OpenCharge, 'order' | 'terms' | 'payment'>): Charge {
   return {
     reference: payment.reference,
+    startedAt: payment.startedAt,
     orderId: order.id,
     buyer: order.buyer,
     merchantId: terms.merchantId,
     amount: payment.amount,
     currency: payment.currency,
+    title: order.id,
+    expiresAt: order.expiresAt,
+    wish: {},
   };
 }
 
@@ -88,13 +94,6 @@ export function factsOf(outcome: Outcome): PaymentFact[] {
   switch (kind) {
     case 'captured':
       return [{ reference, state: 'captured', amount: outcome.amount }];
-    case 'refunded': {
-      const { amount } = outcome;
-      return [
-        { reference, state: 'captured', amount },
-        { reference, state: 'refunded', amount },
-      ];
-    }
     case 'declined':
       return [{ reference, state: 'declined', reason: outcome.reason }];
     case 'unknown':

@@ -34,17 +34,22 @@ export function openRefunds(options: {
     }
     try {
       const outcomes = await provider.refund(
-        wanted.map(({ reference, amountCaptured, currency }) => {
-          return { reference, amount: amountCaptured, currency };
-        }),
+        wanted.map(({ reference, startedAt, amountCaptured, currency }) => ({
+          refundReference: `${reference}r1`,
+          payment: { reference, startedAt },
+          ...{ amount: amountCaptured, captured: amountCaptured, currency, reason: '' },
+        })),
       );
-      const returned = outcomes.filter((outcome) => outcome.kind === 'refunded');
+      const returned = outcomes.flatMap((outcome) => {
+        if (outcome.kind !== 'refunded') return [];
+        return [{ reference: outcome.refundReference.slice(0, -2), amount: outcome.amount }];
+      });
       await onStep?.('refunded');
       await payments.record(
         returned.map(({ reference, amount }) => ({ reference, state: 'refunded', amount })),
       );
-      for (const { reference, kind } of outcomes) {
-        if (kind === 'none') log.error({ reference }, 'the provider captured nothing to refund');
+      for (const outcome of outcomes) {
+        if (outcome.kind === 'failed') log.error({ ...outcome }, 'a refund cannot be made');
       }
       const done = new Set(returned.map((outcome) => outcome.reference));
       return wanted.filter((payment) => done.has(payment.reference));

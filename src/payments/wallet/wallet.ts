@@ -6,6 +6,7 @@ import type {
   DeclineReason,
   Outcome,
   PaymentProvider,
+  PaymentRef,
   Refund,
   RefundOutcome,
 } from '../provider.ts';
@@ -16,6 +17,7 @@ type Booked = {
   buyerAccount: number | null;
   merchantAccount: number | null;
   amount: number;
+  refunded: number;
   state: 'captured' | 'declined' | 'closed' | 'refunded';
   reason: string;
 };
@@ -89,50 +91,77 @@ export function openWallet(options: {
     return rows.length;
   }
 
-  async function lookUp(references: readonly string[]): Promise<Outcome[]> {
+  async function lookUp(payments: readonly PaymentRef[]): Promise<Outcome[]> {
+    const references = payments.map(({ reference }) => reference);
     const booked = await find(database.query, { references });
     return references.map((reference) => outcomeOf(reference, booked));
   }
 
-  async function close(references: readonly string[]): Promise<Outcome[]> {
-    if (references.length === 0) return [];
-    const closed = references.map((reference): Booked => {
-      const none = { orderId: '', buyerAccount: null, merchantAccount: null, amount: 0 };
+  async function close(payments: readonly PaymentRef[]): Promise<Outcome[]> {
+    if (payments.length === 0) return [];
+    const closed = payments.map(({ reference }): Booked => {
+      const none = {
+        orderId: '',
+        buyerAccount: null,
+        merchantAccount: null,
+        amount: 0,
+        refunded: 0,
+      };
       return { reference, ...none, state: 'closed', reason: 'closed' };
     });
     // A charge in flight is waited for by the insert itself; then its outcome stands.
     await database.query(bookSql, [JSON.stringify(closed), clock.now()]);
-    return await lookUp(references);
+    return await lookUp(payments);
   }
 
+  /** The transfer is what makes a refund happen once: its reference stands in the book already or not. */
   async function refund(refunds: readonly Refund[]): Promise<RefundOutcome[]> {
     if (refunds.length === 0) return [];
-    const references = refunds.map((wanted) => wanted.reference);
+    const references = [...new Set(refunds.map(({ payment }) => payment.reference))];
     return await database.transaction(async (query) => {
-      const charges = await find(query, { references });
-      const refs = await ownersOf(query, [...charges.values()]);
-      await accounts.lock(query, refs);
-      const claimed = await query<{ reference: string }>(refundSql, [
-        [...charges.keys()],
-        clock.now(),
-      ]);
-      const moves = claimed.map(({ reference }) => refundOf(charges.get(reference) as Booked));
+      await accounts.lock(query, await ownersOf(query, references));
+      const charges = await find(query, { references, locked: true });
+      const done = await accounts.posted(
+        query,
+        'refund',
+        refunds.map((wanted) => wanted.refundReference),
+      );
+      const fresh: Refund[] = [];
+      const outcomes = refunds.map((wanted): RefundOutcome => {
+        const { refundReference, amount } = wanted;
+        const charge = charges.get(wanted.payment.reference);
+        const earlier = done.get(refundReference);
+        if (earlier !== undefined) return { refundReference, kind: 'refunded', amount: earlier };
+        const isTaken = charge?.state === 'captured' || charge?.state === 'refunded';
+        if (!isTaken || charge.refunded + amount > charge.amount) {
+          const reason = isTaken ? 'more than was captured' : 'nothing was captured';
+          return { refundReference, kind: 'failed', reason };
+        }
+        charge.refunded += amount;
+        done.set(refundReference, amount);
+        fresh.push(wanted);
+        return { refundReference, kind: 'refunded', amount };
+      });
+      const moves = fresh.map((wanted) => {
+        return refundOf(charges.get(wanted.payment.reference) as Booked, wanted);
+      });
       await accounts.post(
         query,
         moves.filter((move) => move.amount > 0),
       );
-      // A refund by somebody else in the meantime has already given this money back.
-      return references.map((reference): RefundOutcome => {
-        const charge = charges.get(reference);
-        if (charge?.state !== 'captured' && charge?.state !== 'refunded') {
-          return { reference, kind: 'none' };
-        }
-        return { reference, kind: 'refunded', amount: charge.amount };
-      });
+      const changed = [...new Set(fresh.map(({ payment }) => charges.get(payment.reference)))];
+      await query(refundSql, [JSON.stringify(changed), clock.now()]);
+      return outcomes;
     });
   }
 
-  return { name: 'wallet', start, startWithin, lookUp, close, refund };
+  return {
+    name: 'wallet',
+    startedBy: 'engine',
+    takes: () => true,
+    scenes: [],
+    ...{ start, startWithin, lookUp, close, refund },
+  };
 }
 
 /**
@@ -156,6 +185,7 @@ function decide(
       buyerAccount: buyer.id,
       merchantAccount: merchant.id,
       amount: charge.amount,
+      refunded: 0,
       state: covered ? 'captured' : 'declined',
       reason: covered ? '' : 'insufficient_funds',
     };
@@ -179,37 +209,41 @@ function captureOf({ reference, buyerAccount, merchantAccount, amount, state }: 
   return [{ kind: 'capture' as const, reference, debit, credit, amount }];
 }
 
-function refundOf({ reference, buyerAccount, merchantAccount, amount }: Booked) {
+function refundOf({ buyerAccount, merchantAccount }: Booked, { refundReference, amount }: Refund) {
   const [debit, credit] = [merchantAccount as number, buyerAccount as number];
-  return { kind: 'refund' as const, reference, debit, credit, amount };
+  return { kind: 'refund' as const, reference: refundReference, debit, credit, amount };
 }
 
 function outcomeOf(reference: string, booked: Map<string, Booked>): Outcome {
   const charge = booked.get(reference);
   if (!charge) return { reference, kind: 'none' };
-  const { state, amount } = charge;
-  if (state === 'captured' || state === 'refunded') return { reference, kind: state, amount };
+  const { state, amount, refunded } = charge;
+  if (state === 'captured' || state === 'refunded') {
+    return { reference, kind: 'captured', amount, refunded };
+  }
   return { reference, kind: 'declined', reason: charge.reason as DeclineReason };
 }
 
 async function find(
   query: Query,
-  by: { references: readonly string[] },
+  by: { references: readonly string[]; locked?: boolean },
 ): Promise<Map<string, Booked>> {
   const rows = await query<Booked>(
     `select reference, order_id as "orderId", buyer_account as "buyerAccount",
-       merchant_account as "merchantAccount", amount, state, reason
-     from wallet_charges where reference = any($1::text[])`,
+       merchant_account as "merchantAccount", amount, amount_refunded as refunded, state, reason
+     from wallet_charges where reference = any($1::text[])
+     ${by.locked ? 'order by reference for update' : ''}`,
     [by.references],
   );
   return new Map(rows.map((row) => [row.reference, row]));
 }
 
-async function ownersOf(query: Query, charges: readonly Booked[]): Promise<AccountRef[]> {
-  const ids = charges.flatMap((charge) => [charge.buyerAccount, charge.merchantAccount]);
+async function ownersOf(query: Query, references: readonly string[]): Promise<AccountRef[]> {
   return await query<AccountRef>(
-    'select kind, owner, currency from accounts where id = any($1::bigint[])',
-    [ids.filter((id) => id !== null)],
+    `select distinct a.kind, a.owner, a.currency from wallet_charges w
+     join accounts a on a.id in (w.buyer_account, w.merchant_account)
+     where w.reference = any($1::text[])`,
+    [references],
   );
 }
 
@@ -224,10 +258,8 @@ const bookSql = `
   returning reference`;
 
 const refundSql = `
-  with claimed as materialized (
-    select reference from wallet_charges
-    where reference = any($1::text[]) and state = 'captured'
-    order by reference for update)
-  update wallet_charges w set state = 'refunded', refunded_at = $2
-  from claimed where w.reference = claimed.reference
-  returning w.reference`;
+  update wallet_charges w set amount_refunded = r.refunded,
+    state = case when r.refunded = w.amount then 'refunded' else w.state end,
+    refunded_at = case when r.refunded = w.amount then $2 else w.refunded_at end
+  from json_to_recordset($1::json) as r(reference text, refunded bigint)
+  where w.reference = r.reference collate "C"`;

@@ -1,0 +1,32 @@
+import { privateKeyPem, publicKeyPem } from './keys.ts';
+import { allOrNone, shortText } from './payments.ts';
+import { type SettingsReader, url } from './settings.ts';
+
+export type AlipaySettings = {
+  appId: string;
+  /** The merchant's own account at Alipay, which a notification must name. */
+  sellerId: string;
+  /** PEM. */
+  privateKey: string;
+  /** Alipay's, not ours; PEM. */
+  alipayPublicKey: string;
+  /** The gateway. */
+  url: string;
+};
+
+export function readAlipay(settings: SettingsReader): AlipaySettings | undefined {
+  const gateway = settings.read('FLASHDROP_ALIPAY_URL', url('https', 'http'));
+  const names = {
+    appId: 'FLASHDROP_ALIPAY_APP_ID',
+    sellerId: 'FLASHDROP_ALIPAY_SELLER_ID',
+    privateKey: 'FLASHDROP_ALIPAY_PRIVATE_KEY',
+    alipayPublicKey: 'FLASHDROP_ALIPAY_PUBLIC_KEY',
+  };
+  const own = allOrNone<Omit<AlipaySettings, 'url'>>(settings, names, {
+    appId: settings.read(names.appId, shortText),
+    sellerId: settings.read(names.sellerId, shortText),
+    privateKey: settings.read(names.privateKey, privateKeyPem),
+    alipayPublicKey: settings.read(names.alipayPublicKey, publicKeyPem),
+  });
+  return own && { ...own, url: gateway ?? 'https://openapi.alipay.com/gateway.do' };
+}

@@ -1,0 +1,60 @@
+import { type AlipaySettings, readAlipay } from './alipay.ts';
+import { matching, type SettingsReader, url } from './settings.ts';
+import { readStripe, type StripeSettings } from './stripe.ts';
+import { readWechatPay, type WechatPaySettings } from './wechat-pay.ts';
+
+/** The providers beside the wallet, each only when it is configured. */
+export type PaymentSettings = {
+  /** Where providers and buyers reach this engine from outside; '' when no provider needs it. */
+  publicUrl: string;
+  stripe?: StripeSettings | undefined;
+  alipay?: AlipaySettings | undefined;
+  wechatPay?: WechatPaySettings | undefined;
+};
+
+/**
+ * Reads what buyers may pay by. A provider of which nothing is set is not offered; one of which a
+ * part is set is a mistake, and told.
+ */
+export function readPayments(settings: SettingsReader): PaymentSettings {
+  const publicUrl = settings.read('FLASHDROP_PUBLIC_URL', url('https', 'http'));
+  const stripe = readStripe(settings);
+  const alipay = readAlipay(settings);
+  const wechatPay = readWechatPay(settings);
+  if ((stripe || alipay || wechatPay) && !publicUrl) {
+    settings.problems.push(
+      'FLASHDROP_PUBLIC_URL must be set when a payment provider is: it is where the provider ' +
+        'sends its notifications, such as https://shop.example',
+    );
+  }
+  return { publicUrl: publicUrl?.replace(/\/+$/, '') ?? '', stripe, alipay, wechatPay };
+}
+
+/** Where a provider sends its notifications. */
+export function notifyUrl({ publicUrl }: Pick<PaymentSettings, 'publicUrl'>, provider: string) {
+  return `${publicUrl}/v1/payments/${provider}/notifications`;
+}
+
+/**
+ * The settings of one provider: undefined when none is given, and when some are missing, which is
+ * told.
+ */
+export function allOrNone<T extends Record<string, unknown>>(
+  settings: SettingsReader,
+  names: { [K in keyof T]: string },
+  values: { [K in keyof T]: T[K] | undefined },
+): T | undefined {
+  const keys = Object.keys(names) as (keyof T)[];
+  const given = keys.filter((key) => settings.isGiven(names[key]));
+  if (given.length === 0) return undefined;
+  const missing = keys.filter((key) => !settings.isGiven(names[key]));
+  if (missing.length > 0) {
+    const listed = (some: (keyof T)[]) => some.map((key) => names[key]).join(', ');
+    settings.problems.push(
+      `${listed(missing)} must be set too, since ${listed(given)} is: or unset them all, and the provider is not offered`,
+    );
+  }
+  return keys.every((key) => values[key] !== undefined) ? (values as T) : undefined;
+}
+
+export const shortText = matching('1 to 200 printable characters', /^[\x21-\x7e]{1,200}$/);

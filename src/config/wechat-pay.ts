@@ -1,0 +1,38 @@
+import { privateKeyPem } from './keys.ts';
+import { allOrNone, shortText } from './payments.ts';
+import { matching, type SettingsReader, url } from './settings.ts';
+
+export type WechatPaySettings = {
+  appId: string;
+  merchantId: string;
+  /** Serial number of the merchant's certificate, whose key signs our requests. */
+  serial: string;
+  /** PEM. */
+  privateKey: string;
+  /** The APIv3 key, which decrypts what WeChat Pay sends: 32 bytes. */
+  apiKey: string;
+  /** Where the API is. */
+  url: string;
+};
+
+export function readWechatPay(settings: SettingsReader): WechatPaySettings | undefined {
+  const api = settings.read('FLASHDROP_WECHAT_PAY_URL', url('https', 'http'));
+  const names = {
+    appId: 'FLASHDROP_WECHAT_PAY_APP_ID',
+    merchantId: 'FLASHDROP_WECHAT_PAY_MERCHANT_ID',
+    serial: 'FLASHDROP_WECHAT_PAY_SERIAL',
+    privateKey: 'FLASHDROP_WECHAT_PAY_PRIVATE_KEY',
+    apiKey: 'FLASHDROP_WECHAT_PAY_API_KEY',
+  };
+  const own = allOrNone<Omit<WechatPaySettings, 'url'>>(settings, names, {
+    appId: settings.read(names.appId, shortText),
+    merchantId: settings.read(names.merchantId, shortText),
+    serial: settings.read(names.serial, matching('40 hexadecimal digits', /^[0-9A-F]{40}$/)),
+    privateKey: settings.read(names.privateKey, privateKeyPem),
+    apiKey: settings.read(names.apiKey, {
+      ...matching('32 letters and digits, the APIv3 key', /^[0-9A-Za-z]{32}$/),
+      secret: true,
+    }),
+  });
+  return own && { ...own, url: api ?? 'https://api.mch.weixin.qq.com' };
+}
