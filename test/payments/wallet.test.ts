@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Charge } from '../../src/payments/provider.ts';
+import type { Charge, Refund } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { testSeed } from '../support/seed.ts';
@@ -16,7 +16,21 @@ onEachLedger((ledger) => {
     const orderId = `ord_${randomUUID()}`;
     const reference = `pay_${orderId}_1`;
     const merchantId = 'mer_wallet';
-    return { reference, orderId, buyer: 'nobody', merchantId, amount: price, currency, ...change };
+    return {
+      ...{ reference, orderId, buyer: 'nobody', merchantId, amount: price, currency },
+      ...{ title: '', startedAt: 0, expiresAt: Number.MAX_SAFE_INTEGER, wish: {} },
+      ...change,
+    };
+  }
+
+  function refundOf(charge: Charge, change: Partial<Refund> & { number?: number } = {}): Refund {
+    const { number = 1, ...rest } = change;
+    const refundReference = `${charge.reference}r${number}`;
+    const { amount, currency } = charge;
+    return {
+      ...{ refundReference, payment: charge, amount, captured: amount, currency, reason: '' },
+      ...rest,
+    };
   }
 
   /** A buyer nobody else knows, with money for so many charges. */
@@ -34,8 +48,8 @@ onEachLedger((ledger) => {
     expect(await ledger().accounts.trialBalance()).toMatchObject({ sum: 0, drifted: [] });
   }
 
-  async function capturedOf(references: string[]): Promise<number> {
-    const outcomes = await wallet().lookUp(references);
+  async function capturedOf(charges: Charge[]): Promise<number> {
+    const outcomes = await wallet().lookUp(charges);
     return outcomes.filter((outcome) => outcome.kind === 'captured').length;
   }
 
@@ -72,7 +86,11 @@ onEachLedger((ledger) => {
       const first = await wallet().start([charge, charge]);
       const more = await Promise.all(Array.from({ length: 20 }, () => wallet().start([charge])));
       for (const outcome of [...first, ...more.flat()]) {
-        expect(outcome).toEqual({ reference: charge.reference, kind: 'captured', amount: price });
+        expect(outcome).toMatchObject({
+          reference: charge.reference,
+          kind: 'captured',
+          amount: price,
+        });
       }
       expect(await balance(charge.buyer)).toBe(9 * price);
     });
@@ -117,7 +135,7 @@ onEachLedger((ledger) => {
       );
       expect(runs).toBe(transactions); // a deadlock would have made one run again
       expect(new Set(answers.map((outcomes) => sorted(outcomes))).size).toBe(1);
-      expect(await capturedOf(charges.map((charge) => charge.reference))).toBe(400);
+      expect(await capturedOf(charges)).toBe(400);
       for (const buyer of buyers) expect(await balance(buyer)).toBe(0);
       await expectBooksBalance();
     });
@@ -125,7 +143,7 @@ onEachLedger((ledger) => {
     it('of nothing is captured and moves nothing', async () => {
       const charge = chargeOf({ buyer: await buyerWith(0), amount: 0 });
       expect(await wallet().start([charge])).toMatchObject([{ kind: 'captured', amount: 0 }]);
-      const [back] = await wallet().refund([{ reference: charge.reference, amount: 0, currency }]);
+      const [back] = await wallet().refund([refundOf(charge)]);
       expect(back).toMatchObject({ kind: 'refunded', amount: 0 });
     });
   });
@@ -134,8 +152,8 @@ onEachLedger((ledger) => {
     it('is never captured afterwards', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1) });
       const closed = [{ reference: charge.reference, kind: 'declined', reason: 'closed' }];
-      expect(await wallet().lookUp([charge.reference])).toMatchObject([{ kind: 'none' }]);
-      expect(await wallet().close([charge.reference])).toEqual(closed);
+      expect(await wallet().lookUp([charge])).toMatchObject([{ kind: 'none' }]);
+      expect(await wallet().close([charge])).toEqual(closed);
       expect(await wallet().start([charge])).toEqual(closed);
       expect(await balance(charge.buyer)).toBe(price);
     });
@@ -143,7 +161,7 @@ onEachLedger((ledger) => {
     it('says so when the money was faster', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1) });
       await wallet().start([charge]);
-      expect(await wallet().close([charge.reference])).toMatchObject([{ kind: 'captured' }]);
+      expect(await wallet().close([charge])).toMatchObject([{ kind: 'captured' }]);
     });
 
     it('is either captured or closed when both come at once, and both are told the same', async () => {
@@ -153,7 +171,7 @@ onEachLedger((ledger) => {
         charges.map(async (charge) => {
           const [[started], [closed]] = await Promise.all([
             wallet().start([charge]),
-            wallet().close([charge.reference]),
+            wallet().close([charge]),
           ]);
           return { started, closed };
         }),
@@ -168,30 +186,75 @@ onEachLedger((ledger) => {
     it('gives the money back once, however often it is asked for', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1), merchantId: randomUUID() });
       await wallet().start([charge]);
-      const refund = { reference: charge.reference, amount: price, currency };
+      const refund = refundOf(charge);
       const answers = await Promise.all(
         Array.from({ length: 20 }, () => wallet().refund([refund, refund])),
       );
       for (const outcome of answers.flat()) {
-        expect(outcome).toMatchObject({ kind: 'refunded', amount: price });
+        const { refundReference } = refund;
+        expect(outcome).toEqual({ refundReference, kind: 'refunded', amount: price });
       }
       expect(await balance(charge.buyer)).toBe(price);
       expect(await balance(charge.merchantId, 'merchant')).toBe(0);
-      expect(await wallet().start([charge])).toMatchObject([{ kind: 'refunded' }]);
+      const known = { kind: 'captured', amount: price, refunded: price };
+      expect(await wallet().start([charge])).toMatchObject([known]);
+      expect(await wallet().lookUp([charge])).toMatchObject([known]);
+    });
+
+    it('of a part leaves the rest with the merchant, and the next part is another refund', async () => {
+      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: randomUUID() });
+      await wallet().start([charge]);
+      const [first, again] = [refundOf(charge, { amount: 30 }), refundOf(charge, { amount: 30 })];
+      const kept = { kind: 'refunded', amount: 30 };
+      expect(await wallet().refund([first, again])).toMatchObject([kept, kept]);
+      expect(await wallet().refund([again])).toMatchObject([kept]);
+      expect(await balance(charge.buyer)).toBe(30);
+      expect(await balance(charge.merchantId, 'merchant')).toBe(70);
+      expect(await wallet().lookUp([charge])).toMatchObject([{ kind: 'captured', refunded: 30 }]);
+      const rest = refundOf(charge, { number: 2, amount: 70 });
+      expect(await wallet().refund([rest])).toMatchObject([{ kind: 'refunded', amount: 70 }]);
+      expect(await balance(charge.buyer)).toBe(price);
+    });
+
+    it('in parts, all at once, gives back each part whole or not, never more than was captured', async () => {
+      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: randomUUID() });
+      await wallet().start([charge]);
+      const parts = Array.from({ length: 40 }, (_, n) => {
+        return refundOf(charge, { number: n + 1, amount: 7 });
+      });
+      // Each part is asked for twice, once in a batch with its neighbour.
+      const answers = await Promise.all(
+        parts.flatMap((part, n) => [
+          wallet().refund([part]),
+          wallet().refund([part, parts[(n + 1) % 40] as Refund]),
+        ]),
+      );
+      const given = answers.flat().filter((answer) => answer.kind === 'refunded');
+      const distinct = new Set(given.map((answer) => answer.refundReference));
+      expect(distinct.size).toBe(Math.floor(price / 7));
+      const refused = answers.flat().filter((answer) => answer.kind === 'failed');
+      expect(refused.length + given.length).toBe(120);
+      for (const { refundReference } of refused) expect(distinct).not.toContain(refundReference);
+      const refunded = distinct.size * 7;
+      expect(await balance(charge.buyer)).toBe(refunded);
+      expect(await balance(charge.merchantId, 'merchant')).toBe(price - refunded);
+      expect(await wallet().lookUp([charge])).toMatchObject([{ kind: 'captured', refunded }]);
+      await expectBooksBalance();
     });
 
     it('of what was never captured gives nothing', async () => {
       const declined = chargeOf({ buyer: await buyerWith(0) });
       await wallet().start([declined]);
-      const answers = await wallet().refund(
-        [declined.reference, 'pay_unknown_1'].map((reference) => ({
-          reference,
-          amount: price,
-          currency,
-        })),
-      );
-      expect(answers.map((answer) => answer.kind)).toEqual(['none', 'none']);
+      const answers = await wallet().refund([declined, chargeOf()].map((one) => refundOf(one)));
+      expect(answers.map((answer) => answer.kind)).toEqual(['failed', 'failed']);
       expect(await balance(declined.buyer)).toBe(0);
+    });
+
+    it('of less than nothing is a fault of the caller and moves nothing', async () => {
+      const charge = chargeOf({ buyer: await buyerWith(1) });
+      await wallet().start([charge]);
+      await expect(wallet().refund([refundOf(charge, { amount: -30 })])).rejects.toThrow(/whole/);
+      expect(await wallet().lookUp([charge])).toMatchObject([{ kind: 'captured', refunded: 0 }]);
     });
   });
 
@@ -209,13 +272,10 @@ onEachLedger((ledger) => {
     await Promise.all(
       rng.slice(0, 200).map(async (number, n) => {
         const batch = some(number);
-        const references = batch.map((charge) => charge.reference);
         if (number % 10 < 6) await wallet().start(n % 2 ? batch : batch.toReversed());
-        else if (number % 10 < 7) await wallet().close(references.slice(0, 2));
+        else if (number % 10 < 7) await wallet().close(batch.slice(0, 2));
         else if (number % 10 < 8) {
-          await wallet().refund(
-            references.map((reference) => ({ reference, amount: price, currency })),
-          );
+          await wallet().refund(batch.map((charge) => refundOf(charge, { number: 1 + (n % 3) })));
         } else {
           const buyer = buyers[number % 5] as string;
           await ledger().accounts.topUp({ buyer, currency, amount: 50, reference: `${seed}:${n}` });

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import { assertWhole } from '../../domain/money.ts';
 import { type Account, type AccountRef, type Accounts, accountKey } from '../../ledger/accounts.ts';
 import type { Database, Query } from '../../ledger/database.ts';
 import type {
@@ -117,6 +118,7 @@ export function openWallet(options: {
   /** The transfer is what makes a refund happen once: its reference stands in the book already or not. */
   async function refund(refunds: readonly Refund[]): Promise<RefundOutcome[]> {
     if (refunds.length === 0) return [];
+    for (const { amount } of refunds) assertWhole(amount, 'the amount of a refund');
     const references = [...new Set(refunds.map(({ payment }) => payment.reference))];
     return await database.transaction(async (query) => {
       await accounts.lock(query, await ownersOf(query, references));
