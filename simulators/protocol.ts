@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 // What a simulator is made of: the part that every provider shares (a book, a notifier, mischief,
 // the control routes) and the protocol of one provider, which is written as that provider's public
@@ -40,6 +40,7 @@ export type BookedRefund = {
 /** What happened to a charge that the merchant is to be told. */
 export type BookEvent = {
   kind: 'captured' | 'declined' | 'closed' | 'refunded';
+  /** As it was when it happened; only `extra` is the charge's own. */
   charge: BookedCharge;
   refund?: BookedRefund | undefined;
   /** Unique: a repeat of the same message has the same. */
@@ -47,7 +48,11 @@ export type BookEvent = {
   at: number;
 };
 
-/** The book with its rules: money is taken once, never after the end, given back to the cent. */
+/**
+ * The book with its rules: money is taken once, never after the end, given back to the cent. An open
+ * charge whose time is over is closed, and that is an event. `find` and `all` give the book's own
+ * records, of which a protocol changes nothing but `extra`.
+ */
 export type SimulatedBook = {
   find(reference: string): BookedCharge | undefined;
   all(): BookedCharge[];
@@ -77,9 +82,26 @@ export type Simulator = {
   url(): string;
   /** The simulator's clock, ms. */
   now(): number;
-  /** A random id of letters and digits, from the seed. */
-  id(prefix: string, length: number): string;
+  /** A random id, from the seed, of letters and digits or of what `alphabet` has. */
+  id(prefix: string, length: number, alphabet?: string): string;
 };
+
+/** Which call of the provider's API a request is, as mischief tells them apart. */
+export type ApiCall = {
+  /** Such as `refund`: each kind has its own luck. */
+  kind: string;
+  /** What it is about. */
+  reference: string;
+  /** Repeated under the same key, a call that failed fails again. */
+  key?: string | undefined;
+};
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A page for people (`app.get(path, { config: { page: true } }, …)`): no mischief befalls it. */
+    page?: boolean;
+  }
+}
 
 /** One provider's own language. */
 export type Protocol = {
@@ -92,6 +114,14 @@ export type Protocol = {
    * refuses it.
    */
   routes(app: FastifyInstance, simulator: Simulator): void;
+  /** The provider's own id of a new charge or refund; without this `ch_…` and `re_…`. */
+  newId?(of: 'charge' | 'refund', simulator: Simulator): string;
+  /**
+   * Without it, or of what it leaves undefined: the kind is the route, the reference whatever in the
+   * request looks like one of the engine's (`fd` and 30 hex digits), else the address; the key is
+   * the header `idempotency-key`.
+   */
+  callOf?(request: FastifyRequest): Partial<ApiCall>;
   /**
    * The message about an event, signed (and encrypted) at the moment it is sent. `forge` is the name
    * of a falsification to commit, see `forgeries`. Undefined: the provider sends none for it.
