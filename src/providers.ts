@@ -1,3 +1,4 @@
+import { notifyUrl } from './config/payments.ts';
 import type { Config } from './config.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { PaymentProvider } from './payments/provider.ts';
@@ -7,6 +8,7 @@ export type Providers = ReadonlyMap<string, PaymentProvider>;
 
 /** The ways to be paid that are configured. Their libraries are loaded only where they are. */
 export async function openProviders({
+  config,
   ledger,
 }: {
   config: Config;
@@ -14,5 +16,11 @@ export async function openProviders({
 }): Promise<Providers> {
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const opened: PaymentProvider[] = [wallet];
+  const { wechatPay } = config.payments;
+  if (wechatPay) {
+    const { openWechatPay } = await import('./payments/wechat-pay/provider.ts');
+    const address = notifyUrl(config.payments, 'wechat_pay');
+    opened.push(openWechatPay({ ...wechatPay, notifyUrl: address }));
+  }
   return new Map(opened.map((provider) => [provider.name, provider]));
 }

@@ -1,4 +1,4 @@
-import { privateKeyPem } from './keys.ts';
+import { privateKeyPem, publicKeyPem } from './keys.ts';
 import { allOrNone, shortText } from './payments.ts';
 import { matching, type SettingsReader, url } from './settings.ts';
 
@@ -11,6 +11,8 @@ export type WechatPaySettings = {
   privateKey: string;
   /** The APIv3 key, which decrypts what WeChat Pay sends: 32 bytes. */
   apiKey: string;
+  /** WeChat Pay's public key, of a merchant who has one in place of platform certificates. */
+  publicKey?: { id: string; pem: string } | undefined;
   /** Where the API is. */
   url: string;
 };
@@ -24,7 +26,8 @@ export function readWechatPay(settings: SettingsReader): WechatPaySettings | und
     privateKey: 'FLASHDROP_WECHAT_PAY_PRIVATE_KEY',
     apiKey: 'FLASHDROP_WECHAT_PAY_API_KEY',
   };
-  const own = allOrNone<Omit<WechatPaySettings, 'url'>>(settings, names, {
+  const publicKey = readPublicKey(settings);
+  const own = allOrNone<Omit<WechatPaySettings, 'url' | 'publicKey'>>(settings, names, {
     appId: settings.read(names.appId, shortText),
     merchantId: settings.read(names.merchantId, shortText),
     serial: settings.read(names.serial, matching('40 hexadecimal digits', /^[0-9A-F]{40}$/)),
@@ -34,5 +37,21 @@ export function readWechatPay(settings: SettingsReader): WechatPaySettings | und
       secret: true,
     }),
   });
-  return own && { ...own, url: api ?? 'https://api.mch.weixin.qq.com' };
+  return own && { ...own, publicKey, url: api ?? 'https://api.mch.weixin.qq.com' };
+}
+
+/** Merchants that began lately have it; without it, the platform certificates are fetched. */
+function readPublicKey(settings: SettingsReader): WechatPaySettings['publicKey'] {
+  const names = {
+    id: 'FLASHDROP_WECHAT_PAY_PUBLIC_KEY_ID',
+    pem: 'FLASHDROP_WECHAT_PAY_PUBLIC_KEY',
+  };
+  const id = matching(
+    'PUB_KEY_ID_ and digits, as the merchant platform shows it',
+    /^PUB_KEY_ID_\w{1,64}$/,
+  );
+  return allOrNone<{ id: string; pem: string }>(settings, names, {
+    id: settings.read(names.id, id),
+    pem: settings.read(names.pem, publicKeyPem),
+  });
 }

@@ -1,0 +1,37 @@
+import type { KeyObject } from 'node:crypto';
+import type { Clock } from '../../domain/clock.ts';
+import type { Client } from './client.ts';
+
+/** The merchant at WeChat Pay, and what speaks in their name. */
+export type Merchant = {
+  appId: string;
+  merchantId: string;
+  privateKey: KeyObject;
+  notifyUrl: string;
+  client: Client;
+  clock: Clock;
+  /** For people: what WeChat Pay refused, or failed to say. */
+  warn(message: string): void;
+};
+
+/** The only currency of a merchant on the mainland. */
+export const currency = 'CNY';
+
+/** An instant as WeChat Pay writes it: RFC 3339 to the second, in Beijing's time. */
+export function beijingTime(at: number): string {
+  return `${new Date(at + beijingMs).toISOString().slice(0, 19)}+08:00`;
+}
+
+export const beijingMs = 8 * 3_600_000;
+
+/** A text cut to so many characters and bytes of UTF-8, never within a character. */
+export function cut(text: string, most: { characters: number; bytes: number }): string {
+  let [kept, characters, bytes] = ['', 0, 0];
+  for (const character of text.toWellFormed()) {
+    bytes += Buffer.byteLength(character);
+    characters += 1;
+    if (bytes > most.bytes || characters > most.characters) break;
+    kept += character;
+  }
+  return kept;
+}
