@@ -1,0 +1,127 @@
+import type { BookEvent, BookedCharge, SimulatedBook } from './protocol.ts';
+
+export type OpenBook = SimulatedBook & {
+  /** Closes what has run out. Looking at a charge does the same to it. */
+  expire(): void;
+};
+
+/** Opens an empty book, in memory. Each event is told at once, in the order of the book. */
+export function openBook(options: {
+  now(): number;
+  newId(of: 'charge' | 'refund' | 'event'): string;
+  /** Whether a charge that has ended takes the money all the same, which is mischief. */
+  capturesAfterEnd(reference: string): boolean;
+  onEvent(event: BookEvent): void;
+}): OpenBook {
+  const { now, newId } = options;
+  const charges = new Map<string, BookedCharge>();
+  /** References of open charges that end by themselves. */
+  const running = new Set<string>();
+
+  function tell(kind: BookEvent['kind'], charge: BookedCharge, refund?: BookEvent['refund']): void {
+    options.onEvent({
+      kind,
+      charge: asItIs(charge),
+      ...(refund && { refund: { ...refund } }),
+      id: newId('event'),
+      at: now(),
+    });
+  }
+
+  function end(charge: BookedCharge, how: 'closed' | 'declined'): void {
+    charge.state = how;
+    running.delete(charge.reference);
+    tell(how, charge);
+  }
+
+  function find(reference: string): BookedCharge | undefined {
+    const charge = charges.get(reference);
+    const over = charge?.expiresAt !== undefined && now() >= charge.expiresAt;
+    if (charge?.state === 'open' && over) end(charge, 'closed');
+    return charge;
+  }
+
+  function expire(): void {
+    for (const reference of running) find(reference);
+  }
+
+  return {
+    find,
+    expire,
+    all() {
+      expire();
+      return [...charges.values()];
+    },
+    open({ reference, amount, currency, notifyUrl, expiresAt, extra = {} }) {
+      const known = find(reference);
+      if (known) return { charge: known, fresh: false };
+      if (!isMoney(amount)) throw new Error(`bug: ${amount} is no amount in minor units`);
+      const charge: BookedCharge = {
+        ...{ reference, amount, currency, notifyUrl, expiresAt, extra },
+        providerReference: newId('charge'),
+        state: 'open',
+        createdAt: now(),
+        capturedAt: undefined,
+        captures: 0,
+        refunds: [],
+      };
+      charges.set(reference, charge);
+      if (expiresAt !== undefined) running.add(reference);
+      return { charge, fresh: true };
+    },
+    capture(reference) {
+      const charge = find(reference);
+      if (!charge) return 'refused';
+      if (charge.state === 'captured') return 'already';
+      const ended = charge.state !== 'open';
+      if (ended && !(charge.state === 'closed' && options.capturesAfterEnd(reference))) {
+        return 'refused';
+      }
+      charge.state = 'captured';
+      charge.capturedAt = now();
+      charge.captures += 1;
+      running.delete(reference);
+      tell('captured', charge);
+      return 'captured';
+    },
+    close(reference, how) {
+      const charge = find(reference);
+      if (!charge) return 'none';
+      if (charge.state === 'captured') return 'captured';
+      if (charge.state !== 'open') return 'already';
+      end(charge, how);
+      return 'closed';
+    },
+    refund(reference, { reference: refundReference, amount }) {
+      const charge = find(reference);
+      const known = charge?.refunds.find((refund) => refund.reference === refundReference);
+      if (known) return known.amount === amount ? { kind: 'already', refund: known } : reused;
+      if (charge?.state !== 'captured') return { kind: 'none' };
+      if (!isMoney(amount) || amount === 0 || amount > charge.amount - refundedOf(charge)) {
+        return { kind: 'exceeds' };
+      }
+      const refund = {
+        ...{ reference: refundReference, amount, at: now() },
+        providerReference: newId('refund'),
+      };
+      charge.refunds.push(refund);
+      tell('refunded', charge, refund);
+      return { kind: 'refunded', refund };
+    },
+  };
+}
+
+const reused = { kind: 'reused' } as const;
+
+function isMoney(amount: number): boolean {
+  return Number.isSafeInteger(amount) && amount >= 0;
+}
+
+export function refundedOf({ refunds }: BookedCharge): number {
+  return refunds.reduce((sum, { amount }) => sum + amount, 0);
+}
+
+/** A copy that later changes leave alone, but for what the protocol remembers. */
+export function asItIs(charge: BookedCharge): BookedCharge {
+  return { ...charge, refunds: charge.refunds.map((refund) => ({ ...refund })) };
+}

@@ -1,0 +1,82 @@
+import { randomInt } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import type { Protocol, ProviderName } from './protocol.ts';
+import { type ServedSimulator, serveSimulator } from './server.ts';
+
+const usage = `node simulators/main.ts PROVIDER|all [--port N] [--seed N]
+  Serves stripe, alipay or wechat_pay on loopback, or all of them on ports that follow each other,
+  and prints a line of JSON for each: {provider, url, seed, settings}. The settings are environment
+  variables with which an engine talks to it. Started with an IPC channel it sends the same as
+  messages, and ends when the channel does.`;
+
+/** Loaded only when asked for: each brings its own keys and libraries. */
+async function loadProtocol(provider: ProviderName): Promise<Protocol> {
+  const [file, factory] = files[provider];
+  const module = (await import(file)) as Record<string, () => Protocol>;
+  const open = module[factory];
+  if (!open) throw new Error(`bug: ${file} has no ${factory}`);
+  return open();
+}
+
+const files: Record<ProviderName, [file: string, factory: string]> = {
+  stripe: ['./stripe.ts', 'openStripeProtocol'],
+  alipay: ['./alipay.ts', 'openAlipayProtocol'],
+  wechat_pay: ['./wechat-pay.ts', 'openWechatPayProtocol'],
+};
+const names = Object.keys(files) as ProviderName[];
+
+const stopMsMax = 2_000;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (!options) {
+    process.stderr.write(`${usage}\n`);
+    return 2;
+  }
+  const { asked, port, seed } = options;
+  const served: ServedSimulator[] = [];
+  for (const [nth, provider] of asked.entries()) {
+    const simulator = await serveSimulator(await loadProtocol(provider), {
+      port: port === 0 ? 0 : port + nth,
+      seed,
+    });
+    served.push(simulator);
+    const told = { provider, url: simulator.url, seed, settings: simulator.settings };
+    process.stdout.write(`${JSON.stringify(told)}\n`);
+    process.send?.(told);
+  }
+  await toldToStop();
+  // Whatever was left open must not keep it alive.
+  setTimeout(() => process.exit(), stopMsMax).unref();
+  await Promise.all(served.map(({ stop }) => stop()));
+  if (process.connected) process.disconnect();
+  return 0;
+}
+
+/** A signal, or the end of whoever started it. */
+function toldToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(event, () => resolve());
+    // The channel may have ended before anybody listened for it.
+    if (process.send && !process.connected) resolve();
+  });
+}
+
+function readOptions() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { port: { type: 'string', default: '0' }, seed: { type: 'string' } },
+    });
+    const [name] = positionals;
+    const asked = name === 'all' ? names : names.filter((known) => known === name);
+    const port = Number(values.port);
+    const seed = Number(values.seed ?? randomInt(2 ** 31 - 1));
+    const good = Number.isInteger(port) && port >= 0 && port < 65_530 && Number.isInteger(seed);
+    return good && asked.length > 0 && positionals.length === 1 ? { asked, port, seed } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import type { Mischief } from './protocol.ts';
+
+export const noMischief: Mischief = {
+  lose: 0,
+  delay: 0,
+  delayMs: 1_000,
+  repeat: 0,
+  repeats: 2,
+  reorder: 0,
+  forge: 0,
+  fail: 0,
+  refuse: 0,
+  hang: 0,
+  slow: 0,
+  slowMs: 1_000,
+  captureAfterClose: 0,
+};
+
+/** What of a mischief is a chance, and how large each of the other figures may be. */
+const most = { delayMs: 600_000, repeats: 100, slowMs: 600_000 } as const;
+type Measure = keyof typeof most;
+export type Chance = Exclude<keyof Mischief, Measure>;
+
+export type MischiefMaker = {
+  settings(): Mischief;
+  /** Changes what is named and leaves the rest; a seed begins the choices anew. */
+  set(change: Partial<Mischief>, seed?: number): void;
+  /** Whether it happens this time, about this reference. */
+  strikes(chance: Chance, about: string): boolean;
+  /** One of several, chosen like `strikes`. */
+  pick<T>(list: readonly [T, ...T[]], about: string): T;
+};
+
+/**
+ * Decides by chance what goes wrong. A choice follows from the seed, from what it is about and from
+ * how often the same was asked before, and from nothing else: calls about other references, in
+ * whatever order, do not move it, so that a run in parallel can be had again.
+ */
+export function openMischief(firstSeed: number): MischiefMaker {
+  let seed = firstSeed;
+  let mischief = noMischief;
+  const asked = new Map<string, number>();
+
+  /** From 0 to below 1. */
+  function draw(what: string, about: string): number {
+    const event = `${what} ${about}`;
+    const nth = asked.get(event) ?? 0;
+    asked.set(event, nth + 1);
+    const digest = createHash('sha256').update(`${seed} ${nth} ${event}`).digest();
+    return digest.readUInt32BE() / 2 ** 32;
+  }
+
+  return {
+    settings: () => ({ ...mischief }),
+    set(change, newSeed) {
+      mischief = { ...mischief, ...change };
+      if (newSeed === undefined) return;
+      seed = newSeed;
+      asked.clear();
+    },
+    strikes: (chance, about) => mischief[chance] > 0 && draw(chance, about) < mischief[chance],
+    pick: (list, about) => list[Math.floor(draw('pick', about) * list.length)] ?? list[0],
+  };
+}
+
+/** Reads a part of a mischief as it came over the wire; a text says what is wrong with it. */
+export function readMischief(given: Record<string, unknown>): Partial<Mischief> | string {
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(noMischief, name)) {
+      return `${name} is no mischief: it must be one of ${Object.keys(noMischief).join(', ')}`;
+    }
+    const limit = Object.hasOwn(most, name) ? most[name as Measure] : undefined;
+    const whole = limit !== undefined;
+    const good = typeof value === 'number' && value >= 0 && value <= (limit ?? 1);
+    if (!good || (whole && !Number.isInteger(value))) {
+      return `${name} must be ${whole ? `a whole number from 0 to ${limit}` : 'a chance from 0 to 1'}`;
+    }
+  }
+  return given as Partial<Mischief>;
+}

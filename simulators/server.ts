@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { openBook } from './book.ts';
+import { addControl } from './control.ts';
+import { openMischief } from './mischief.ts';
+import { openNotifier } from './notifier.ts';
+import type { BookEvent, Protocol, SimulatedBook, Simulator } from './protocol.ts';
+import { addTrouble } from './trouble.ts';
+
+export type ServedSimulator = {
+  url: string;
+  /** Settings (environment variables) with which an engine talks to it. */
+  settings: Record<string, string>;
+  book: SimulatedBook;
+  /** Ends at once, also what hangs. */
+  stop(): Promise<void>;
+};
+
+const bodyBytesMax = 1024 * 1024;
+/** How often charges that have run out are closed, if nobody looks at them. */
+const expiryMs = 250;
+
+/** Serves one provider on loopback. */
+export async function serveSimulator(
+  protocol: Protocol,
+  { port = 0, seed }: { port?: number; seed: number },
+): Promise<ServedSimulator> {
+  const app = fastify({ bodyLimit: bodyBytesMax, forceCloseConnections: true });
+  takeRawBodies(app);
+  const mischief = openMischief(seed);
+  const id = openIds(`${protocol.provider} ${seed}`);
+  const happened = openMemory();
+  let offsetMs = 0;
+  let url = '';
+
+  const book = openBook({
+    now: () => simulator.now(),
+    newId: (of) =>
+      (of === 'event' ? undefined : protocol.newId?.(of, simulator)) ?? id(prefixes[of], 24),
+    capturesAfterEnd: (reference) => mischief.strikes('captureAfterClose', reference),
+    onEvent(event) {
+      happened.add(event);
+      notifier.tell(event);
+    },
+  });
+  const simulator: Simulator = { book, url: () => url, now: () => Date.now() + offsetMs, id };
+  const notifier = openNotifier({ protocol, simulator, mischief });
+
+  await app.register(async (api) => {
+    addTrouble(api, { protocol, book, mischief });
+    protocol.routes(api, simulator);
+  });
+  addControl(app, {
+    ...{ simulator, mischief, notifier, lastEvent: happened.last },
+    shiftClock(ms) {
+      offsetMs = ms;
+      book.expire();
+    },
+  });
+  await app.listen({ host: '127.0.0.1', port });
+  url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const expiring = setInterval(book.expire, expiryMs);
+
+  return {
+    ...{ url, settings: protocol.settings(url), book },
+    async stop() {
+      clearInterval(expiring);
+      await notifier.stop();
+      await app.close();
+    },
+  };
+}
+
+const prefixes = { charge: 'ch_', refund: 're_', event: 'evt_' } as const;
+
+/** Signatures are over the bytes as they came, so nothing is parsed before a protocol has them. */
+function takeRawBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addHook('preValidation', async (request) => {
+    request.body ??= Buffer.alloc(0);
+  });
+}
+
+const lettersAndDigits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+/** Ids that a seed gives again: the nth with a prefix is the same each time. */
+function openIds(seed: string): Simulator['id'] {
+  const counts = new Map<string, number>();
+  return (prefix, length, alphabet = lettersAndDigits) => {
+    const nth = counts.get(prefix) ?? 0;
+    counts.set(prefix, nth + 1);
+    const bytes = createHash('shake256', { outputLength: length })
+      .update(`${seed} ${prefix} ${nth}`)
+      .digest();
+    return prefix + Array.from(bytes, (byte) => alphabet[byte % alphabet.length]).join('');
+  };
+}
+
+/** The last event of each kind of each charge. */
+function openMemory() {
+  const byCharge = new Map<string, BookEvent[]>();
+  return {
+    add(event: BookEvent): void {
+      const { reference } = event.charge;
+      const earlier = byCharge.get(reference) ?? [];
+      byCharge.set(reference, [...earlier.filter(({ kind }) => kind !== event.kind), event]);
+    },
+    last(reference: string, kind?: BookEvent['kind']): BookEvent | undefined {
+      const events = byCharge.get(reference) ?? [];
+      return events.findLast((event) => kind === undefined || event.kind === kind);
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Chance, MischiefMaker } from './mischief.ts';
+import type { ApiCall, Protocol, SimulatedBook } from './protocol.ts';
+
+/** How an API call is to end, decided before it does anything. */
+type Fate = { call: ApiCall; fails: boolean; hangs: boolean; slowMs: number };
+
+const failure = {
+  error: { type: 'api_error', message: 'The simulator fails, as it was told to.' },
+};
+
+/**
+ * Makes the API calls of a protocol go wrong. Call it before the routes are added, on an instance
+ * that holds nothing else.
+ */
+export function addTrouble(
+  app: FastifyInstance,
+  options: { protocol: Protocol; book: SimulatedBook; mischief: MischiefMaker },
+): void {
+  const { mischief, book, protocol } = options;
+  const fates = new WeakMap<FastifyRequest, Fate>();
+  /** Keys under which a call failed: asked again, it fails again and does nothing. */
+  const failed = new Set<string>();
+
+  /** Spares a quiet simulator the reading of every call. */
+  function isBrewing(): boolean {
+    const { refuse, fail, hang, slow } = mischief.settings();
+    return refuse + fail + hang + slow > 0;
+  }
+
+  app.addHook('preHandler', async (request, reply) => {
+    if (isPage(request) || !(isBrewing() || failed.size > 0)) return;
+    const call = { ...callOf(request, book), ...defined(protocol.callOf?.(request)) };
+    const strikes = (chance: Chance) => mischief.strikes(chance, `${call.kind} ${call.reference}`);
+    if (call.key !== undefined && failed.has(call.key)) return reply.code(500).send(failure);
+    const [refused, fails, hangs, late] = [
+      strikes('refuse'),
+      strikes('fail'),
+      strikes('hang'),
+      strikes('slow'),
+    ];
+    if (refused) return reply.code(500).send(failure);
+    fates.set(request, { call, fails, hangs, slowMs: late ? mischief.settings().slowMs : 0 });
+  });
+
+  app.addHook('onSend', async (request, reply, payload) => {
+    const fate = fates.get(request);
+    if (!fate) return payload;
+    if (fate.slowMs > 0) await wait(fate.slowMs, undefined, { ref: false });
+    if (fate.hangs) await hungUp(reply);
+    if (!fate.fails) return payload;
+    if (fate.call.key !== undefined) failed.add(fate.call.key);
+    const body = JSON.stringify(failure);
+    reply.code(500).headers({
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+    });
+    return body;
+  });
+}
+
+/** Whoever asks for HTML is a person in front of a page, and mischief is for programs. */
+function isPage(request: FastifyRequest): boolean {
+  return (
+    request.routeOptions.config.page === true ||
+    (request.headers.accept ?? '').includes('text/html')
+  );
+}
+
+/** Until the caller gives up or the simulator stops. */
+function hungUp(reply: FastifyReply): Promise<void> {
+  return new Promise((resolve) => {
+    if (reply.raw.destroyed) resolve();
+    else reply.raw.once('close', () => resolve());
+  });
+}
+
+const ownReference = /fd[0-9a-f]{30}/;
+
+function callOf(request: FastifyRequest, book: SimulatedBook): ApiCall {
+  const text = `${request.url} ${(request.body as Buffer).toString('latin1')}`;
+  const own = ownReference.exec(text)?.[0];
+  const named =
+    own ?? book.all().find(({ providerReference }) => text.includes(providerReference))?.reference;
+  const key = request.headers['idempotency-key'];
+  return {
+    kind: `${request.method} ${request.routeOptions.url ?? ''}`,
+    reference: named ?? request.url,
+    ...(typeof key === 'string' && { key }),
+  };
+}
+
+function defined(call: Partial<ApiCall> | undefined): Partial<ApiCall> {
+  const given = Object.entries(call ?? {}).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given);
+}
