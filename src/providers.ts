@@ -14,9 +14,13 @@ export async function openProviders({
   config: Config;
   ledger: Ledger;
 }): Promise<Providers> {
+  const { publicUrl, stripe, wechatPay } = config.payments;
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const opened: PaymentProvider[] = [wallet];
-  const { wechatPay } = config.payments;
+  if (stripe) {
+    const { openStripe } = await import('./payments/stripe/stripe.ts');
+    opened.push(openStripe({ ...stripe, returnUrl: publicUrl }));
+  }
   if (wechatPay) {
     const { openWechatPay } = await import('./payments/wechat-pay/provider.ts');
     const address = notifyUrl(config.payments, 'wechat_pay');

@@ -1,0 +1,41 @@
+import type { Stripe } from 'stripe';
+import type { BillLine } from '../provider.ts';
+import { fromStripe } from './currencies.ts';
+import { metadataKey } from './references.ts';
+
+const pageSize = 100;
+
+/** Captures, then refunds, each the newest first, fetched a page at a time as they are read. */
+export function openBill(client: Stripe) {
+  return async function* bill(window: { from: number; until: number }): AsyncIterable<BillLine> {
+    const page = { created: rangeOf(window), limit: pageSize };
+    for await (const charge of client.charges.list(page)) {
+      if (charge.paid && charge.captured) {
+        yield lineOf('capture', charge, charge.amount_captured);
+      }
+    }
+    for await (const refund of client.refunds.list(page)) {
+      if (refund.status === 'succeeded') yield lineOf('refund', refund, refund.amount);
+    }
+  };
+}
+
+/** Stripe's times are whole seconds. */
+function rangeOf({ from, until }: { from: number; until: number }): Stripe.RangeQueryParam {
+  return { gte: Math.ceil(from / 1000), lt: Math.ceil(until / 1000) };
+}
+
+function lineOf(
+  kind: BillLine['kind'],
+  entry: Stripe.Charge | Stripe.Refund,
+  amount: number,
+): BillLine {
+  return {
+    kind,
+    reference: entry.metadata?.[metadataKey] ?? '',
+    providerReference: entry.id,
+    amount,
+    currency: fromStripe(entry.currency),
+    at: entry.created * 1000,
+  };
+}

@@ -1,0 +1,46 @@
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { PaymentProvider } from '../provider.ts';
+import { openBill } from './bill.ts';
+import { openClient } from './client.ts';
+import { takesCurrency } from './currencies.ts';
+import { answerEvent, openEvents } from './events.ts';
+import { openRefunds } from './refunds.ts';
+import { refuseWish } from './session-requests.ts';
+import { openSessions } from './sessions.ts';
+
+export type StripeOptions = {
+  secretKey: string;
+  /** Of the webhook endpoint at which Stripe reaches this engine. */
+  webhookSecret: string;
+  /** Where Stripe's API is. */
+  url: string;
+  /** Where the buyer goes after paying when their client names no place of its own. */
+  returnUrl: string;
+  timeoutMs?: number;
+  clock?: Clock;
+};
+
+const timeoutMs = 10_000;
+
+/**
+ * Stripe, by Checkout Sessions: the buyer pays on Stripe's own page, and no card's number comes near
+ * the engine. The payment's reference is the idempotency key and the session's
+ * `client_reference_id`; the session's id is the provider's reference.
+ */
+export function openStripe(options: StripeOptions): PaymentProvider {
+  const { secretKey, webhookSecret, returnUrl, clock = systemClock } = options;
+  const client = openClient({ timeoutMs, ...options });
+  const { start, lookUp, close, intentOf } = openSessions({ client, returnUrl, clock });
+  return {
+    name: 'stripe',
+    startedBy: 'buyer',
+    takes: takesCurrency,
+    scenes: [],
+    refuseWish,
+    ...{ start, lookUp, close },
+    refund: openRefunds({ client, intentOf }),
+    readNotification: openEvents({ secretKey, webhookSecret, clock }),
+    answerNotification: answerEvent,
+    bill: openBill(client),
+  };
+}
