@@ -29,6 +29,8 @@ export type Drop = {
   /** How long a reserved order keeps its units from sale. */
   holdMs: number;
   lateCapture: LateCapture;
+  /** An order above this amount is paid from the wallet with the payment password only. */
+  passwordAbove?: number | undefined;
   lanes: number;
   /** Grows by one with each change the lanes must learn of; 0 while a draft. */
   version: number;

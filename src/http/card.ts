@@ -89,6 +89,7 @@ function bodyOf(
     appointment: drop.appointment
       ? { ...windowJson(drop.appointment), count: roundDown(appointments) }
       : null,
+    passwordAbove: drop.passwordAbove ?? null,
     popularity: { unitsTaken: roundDown(taken) },
     // Nobody rates stores yet, and a made-up rating would be a lie.
     store: { name, creditRating: null },

@@ -41,7 +41,7 @@ export type AppDeps = {
   intake: Intake;
   catalog: Catalog;
   lanes: Lanes;
-  ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts'>;
+  ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts' | 'passwords'>;
   settlement: {
     orders: OrderDesk;
     appointments: AppointmentDesk;

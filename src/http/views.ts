@@ -86,6 +86,7 @@ export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
     holdMs,
     lateCapture,
     appointment: drop.appointment ? windowJson(drop.appointment) : null,
+    passwordAbove: drop.passwordAbove ?? null,
     lanes,
     version,
     decision,

@@ -13,7 +13,7 @@ export type Drops = ReturnType<typeof openDrops>;
 
 const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
   ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
-  decision, appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
+  decision, password_above as "passwordAbove", appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
   lanes_version as "lanesVersion", created_at as "createdAt"`;
 
 /** A drop with what only the ledger knows of it. */
@@ -23,7 +23,8 @@ export type StoredDrop = Drop & {
   createdAt: number;
 };
 
-type DropRow = Omit<StoredDrop, 'items' | 'appointment'> & {
+type DropRow = Omit<StoredDrop, 'items' | 'appointment' | 'passwordAbove'> & {
+  passwordAbove: number | null;
   appointmentFrom: number | null;
   appointmentUntil: number | null;
 };
@@ -34,8 +35,9 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     await database.transaction(async (query) => {
       await query(
         `insert into drops (id, merchant_id, title, currency, starts_at, ends_at, hold_ms,
-           late_capture, lanes, version, decision, created_at, appointment_from, appointment_until)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+           late_capture, lanes, version, decision, created_at, appointment_from, appointment_until,
+           password_above)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
         [
           drop.id,
           drop.merchantId,
@@ -51,6 +53,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
           clock.now(),
           drop.appointment?.from ?? null,
           drop.appointment?.until ?? null,
+          drop.passwordAbove ?? null,
         ],
       );
       await query(
@@ -211,9 +214,10 @@ async function select(query: Query, clause: string, params: unknown[] = []): Pro
      from drop_items where drop_id = any($1::text[]) order by drop_id, position`,
     [rows.map((row) => row.id)],
   );
-  return rows.map(({ appointmentFrom: from, appointmentUntil: until, ...row }) => ({
+  return rows.map(({ appointmentFrom: from, appointmentUntil: until, passwordAbove, ...row }) => ({
     ...row,
     ...(from === null || until === null ? {} : { appointment: { from, until } }),
+    ...(passwordAbove === null ? {} : { passwordAbove }),
     items: items.filter((item) => item.dropId === row.id).map(({ dropId: _, ...item }) => item),
   }));
 }

@@ -10,6 +10,7 @@ import { type Orders, openOrders } from './orders.ts';
 import { openPayments, type Payments } from './payments.ts';
 import { openPglite } from './pglite.ts';
 import { openPostgres } from './postgres.ts';
+import { openWalletPasswords, type WalletPasswords } from './wallet-passwords.ts';
 
 export type Ledger = {
   database: Database;
@@ -19,6 +20,7 @@ export type Ledger = {
   orders: Orders;
   payments: Payments;
   accounts: Accounts;
+  passwords: WalletPasswords;
   audit: Audit;
   close(): Promise<void>;
 };
@@ -59,6 +61,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     orders: openOrders(database),
     payments: openPayments(database, clock),
     accounts: openAccounts(database, clock),
+    passwords: openWalletPasswords(database, { clock }),
     audit: openAudit(database),
     close: database.close,
   };

@@ -213,6 +213,9 @@ describe('a drop with a wrong', () => {
     ['title of control characters', { title: 'a\u0007b' }, 'title'],
     ['title with half a surrogate pair', { title: 'a\ud800' }, 'title'],
     ['title of 201 characters', { title: 'a'.repeat(201) }, 'title'],
+    ['password above less than nothing', { passwordAbove: -1 }, 'passwordAbove'],
+    ['password above half a cent', { passwordAbove: 0.5 }, 'passwordAbove'],
+    ['password above a text', { passwordAbove: '100' }, 'passwordAbove'],
     ['rule that is none', { lateCapture: 'keep' }, 'lateCapture'],
     ['field too many', { lanes: 4 }, 'lanes'],
   ] as const)('%s is refused by name', async ([, change, field]) => {
@@ -230,6 +233,7 @@ describe('a drop with a wrong', () => {
       state: 'draft',
       holdMs: 300_000,
       lateCapture: 'retake',
+      passwordAbove: null,
       startsAt: draft.startsAt,
     });
   });

@@ -325,7 +325,9 @@ describe('the wallet', () => {
 
   test('is there for every buyer, empty at first, and grows once for a key', async () => {
     const empty = await ask('GET', '/v1/wallet', { as: engine.buyer('saver') });
-    expect(empty.json()).toEqual({ balances: [], entries: [] });
+    expect(empty.json()).toEqual({
+      ...{ password: { set: false }, balances: [], entries: [] },
+    });
     for (let n = 0; n < 2; n += 1) {
       const answer = await topUp(500, 'a');
       expect(answer.statusCode, answer.body).toBe(201);

@@ -10,6 +10,17 @@ onEachLedger((ledger) => {
       expect(await ledger().drops.get(drop.id)).toMatchObject(drop);
     });
 
+    it('keeps the amount above which the payment password is needed, nothing and none included', async () => {
+      for (const passwordAbove of [0, 50_000]) {
+        const drop = await createDrop(ledger(), { passwordAbove });
+        expect(await ledger().drops.get(drop.id)).toMatchObject({ passwordAbove });
+        await ledger().drops.change(drop.id, () => ({ decision: 'live' }));
+        expect(await ledger().drops.get(drop.id)).toMatchObject({ passwordAbove, version: 1 });
+      }
+      const none = await createDrop(ledger());
+      expect(await ledger().drops.get(none.id)).not.toHaveProperty('passwordAbove');
+    });
+
     it('is not there for another merchant', async () => {
       const [mine, other] = [await createDrop(ledger()), await createDrop(ledger())];
       expect(await ledger().drops.getOwned(mine.merchantId, mine.id)).toMatchObject(mine);

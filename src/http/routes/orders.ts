@@ -5,6 +5,7 @@ import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { isSettled, openOrderWatch } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
+import { passwordProblems } from '../payment-password.ts';
 import { Problem, sendProblem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { nothing } from '../schemas/fields.ts';
@@ -115,6 +116,6 @@ const schemas = {
       'The wallet is charged by the engine as soon as the order is reserved, so there is nothing to start: the answer is how the payment stands.',
     body: paymentStartBody,
     answers: { 200: { description: 'The payment now', schema: paymentBody } },
-    problems: ['unknown_order', 'overloaded'],
+    problems: ['unknown_order', 'overloaded', ...passwordProblems],
   }),
 };

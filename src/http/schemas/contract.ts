@@ -192,6 +192,7 @@ export const problemSchema = {
     until: { type: 'string', format: 'date-time' },
     requestId: { type: 'string' },
     retryAfterMs: { type: 'integer' },
+    triesLeft: { type: 'integer' },
     lines: { type: 'integer' },
     imported: { type: 'integer' },
     already: { type: 'integer' },

@@ -32,6 +32,12 @@ export function newDropBody(now: () => number) {
         .default('retake')
         .describe('A payment that arrives after the hold takes a unit again, or is refunded'),
       appointment: newWindowBody.optional(),
+      passwordAbove: z
+        .int()
+        .min(0)
+        .max(orderAmountMax)
+        .optional()
+        .describe('An order above this amount is paid from the wallet with the payment password'),
       items: z.array(itemBody).min(1).max(itemsMax),
     })
     .superRefine((drop, context) => {
@@ -75,6 +81,10 @@ export function windowOf(
   return { from: from === undefined ? now : Date.parse(from), until: Date.parse(until) };
 }
 
+const shownPasswordAbove = minorUnits
+  .nullable()
+  .describe('Above it the wallet asks for the payment password; null: for no order of this drop');
+
 export const dropBody = z.strictObject({
   id: z.string(),
   title: z.string(),
@@ -84,6 +94,7 @@ export const dropBody = z.strictObject({
   holdMs: z.int(),
   lateCapture: z.enum(['retake', 'refund']),
   appointment: windowBody,
+  passwordAbove: shownPasswordAbove,
   lanes: z.int(),
   version: z.int(),
   decision: z.enum(decisions),
@@ -108,6 +119,7 @@ export const cardBody = z.strictObject({
   currency: z.string(),
   availability,
   appointment: shownWindowBody,
+  passwordAbove: shownPasswordAbove,
   popularity: z
     .strictObject({ unitsTaken: count })
     .describe('Units held or sold so far, rounded down to two digits'),

@@ -53,6 +53,12 @@ export const orderBody = z.strictObject({
 export const paymentStartBody = z.strictObject({ method: paymentMethod }).optional();
 
 export const walletBody = z.strictObject({
+  password: z
+    .strictObject({
+      set: z.boolean(),
+      lockedUntil: instant.optional().describe('No try is taken before it'),
+    })
+    .describe('The payment password'),
   balances: z.array(z.strictObject({ currency: z.string(), amount: minorUnits })),
   currency: z.string().optional().describe('The currency of `entries`'),
   entries: z

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { requirePassword } from '../../src/http/payment-password.ts';
+import type { Problem } from '../../src/http/problems.ts';
+import { cardBody, dropBody } from '../../src/http/schemas/drops.ts';
+import { walletBody } from '../../src/http/schemas/orders.ts';
+import { startTestEngine, type TestEngine } from '../support/engine.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+
+let engine: TestEngine;
+beforeAll(async () => {
+  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), settling: false });
+});
+afterAll(() => engine?.stop());
+
+type Answer = Awaited<ReturnType<typeof put>>;
+
+async function put(buyer: string, payload: object) {
+  return await engine.app.inject({
+    method: 'PUT',
+    url: '/v1/wallet/password',
+    headers: engine.buyer(buyer),
+    payload,
+  });
+}
+
+async function wallet(buyer: string) {
+  const answer = await engine.app.inject({ url: '/v1/wallet', headers: engine.buyer(buyer) });
+  return walletBody.parse(answer.json());
+}
+
+const reasonsOf = (answer: Answer) => answer.json().errors;
+
+describe('the payment password', () => {
+  test('is set once, told as set, and changed with the one that is set', async () => {
+    expect((await wallet('ann')).password).toEqual({ set: false });
+    const first = await put('ann', { password: '280193' });
+    expect(first.statusCode, first.body).toBe(204);
+    expect(first.body).toBe('');
+    expect((await wallet('ann')).password).toEqual({ set: true });
+    expect((await wallet('bob')).password).toEqual({ set: false });
+    const bare = await put('ann', { password: '904418' });
+    expect(bare.statusCode).toBe(400);
+    expect(reasonsOf(bare)).toEqual([
+      { field: 'current', reason: 'is needed: a password is set already' },
+    ]);
+    const guessed = await put('ann', { password: '904418', current: '280194' });
+    expect(guessed.statusCode).toBe(403);
+    expect(guessed.json()).toMatchObject({ code: 'payment_password_wrong', triesLeft: 4 });
+    expect((await put('ann', { password: '904418', current: '280193' })).statusCode).toBe(204);
+    expect(await engine.ledger.passwords.check('ann', '904418')).toEqual({ kind: 'right' });
+  });
+
+  test('that was guessed five times is locked, with the time it is locked for', async () => {
+    await put('locked', { password: '280193' });
+    const guess = () => put('locked', { password: '904418', current: '111112' });
+    for (let tries = 4; tries >= 0; tries -= 1) {
+      expect((await guess()).json()).toMatchObject({ triesLeft: tries });
+    }
+    const refused = await guess();
+    expect(refused.statusCode).toBe(403);
+    const { lockedUntil = '' } = (await wallet('locked')).password;
+    expect(refused.json()).toMatchObject({ code: 'payment_password_locked', until: lockedUntil });
+    const threeHours = 3 * 3_600;
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(threeHours - 60);
+    expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(threeHours);
+    expect(Date.parse(lockedUntil)).toBeGreaterThan(Date.now() + (threeHours - 60) * 1_000);
+  });
+
+  test.for([
+    ['five digits', '28019', 'must be six digits'],
+    ['seven digits', '2801930', 'must be six digits'],
+    ['letters', '28o193', 'must be six digits'],
+    ['digits that are not ASCII', '２８０１９３', 'must be six digits'],
+    ['a line break at the end', '280193\n', 'must be six digits'],
+    ['a number', 280193, 'must be a text'],
+    ['nothing', undefined, 'is required'],
+    ['one digit six times', '777777', 'is among the first that are guessed: choose another'],
+    ['a run', '123456', 'is among the first that are guessed: choose another'],
+  ] as const)('is not %s', async ([, password, reason]) => {
+    const answer = await put('careless', { password });
+    expect(answer.statusCode, answer.body).toBe(400);
+    expect(reasonsOf(answer)).toEqual([{ field: 'password', reason }]);
+    expect((await wallet('careless')).password).toEqual({ set: false });
+  });
+
+  test('is in no answer and in no line of the log, also when something fails', async () => {
+    const seen: string[] = [];
+    const note = (answer: Answer) => seen.push(JSON.stringify(answer.headers), answer.body);
+    note(await put('shy', { password: '730284' }));
+    note(await put('shy', { password: '730285', current: '730286' }));
+    note(await put('shy', { password: '7302840' }));
+    note(await put('shy', { password: '730284', odd: '730284' }));
+    const { passwords } = engine.ledger;
+    const failing = { ...passwords, check: () => Promise.reject(new Error('away')) };
+    await requirePassword(failing, 'shy', '730284').catch((error) => seen.push(String(error)));
+    for (const password of ['73028', '730285', '730286']) {
+      expect([...seen, ...engine.logged].join('\n')).not.toContain(password);
+    }
+  });
+
+  test('is asked for by name: needed, wrong or not set at all', async () => {
+    await put('payer', { password: '280193' });
+    const { passwords } = engine.ledger;
+    const told = async (buyer: string, password?: string) =>
+      await requirePassword(passwords, buyer, password).then(
+        () => 'through',
+        ({ code, members }: Problem) => ({ code, members }),
+      );
+    expect(await told('payer', '280193')).toBe('through');
+    expect(await told('payer')).toMatchObject({ code: 'payment_password_needed' });
+    expect(await told('payer', '280194')).toEqual({
+      code: 'payment_password_wrong',
+      members: { triesLeft: 4 },
+    });
+    expect(await told('stranger')).toMatchObject({ code: 'payment_password_not_set' });
+    expect(await told('stranger', '280193')).toMatchObject({ code: 'payment_password_not_set' });
+  });
+});
+
+test('the amount above which a drop asks for the password reaches merchant, card and lanes', async () => {
+  const store = await engine.merchant();
+  const as = { authorization: store.authorization };
+  const made = await engine.app.inject({
+    method: 'POST',
+    url: '/v1/drops',
+    headers: as,
+    payload: {
+      title: 'Noon',
+      currency: 'CNY',
+      startsAt: new Date(Date.now() - 1_000).toISOString(),
+      endsAt: new Date(Date.now() + 3_600_000).toISOString(),
+      passwordAbove: 50_000,
+      items: [{ sku: 'phone', title: 'A phone', unitAmount: 100, allotment: 10, perBuyer: 1 }],
+    },
+  });
+  expect(made.statusCode, made.body).toBe(201);
+  const { id, passwordAbove } = dropBody.parse(made.json());
+  expect(passwordAbove).toBe(50_000);
+  await engine.app.inject({ method: 'POST', url: `/v1/drops/${id}/publish`, headers: as });
+  const card = cardBody.parse((await engine.app.inject(`/v1/drops/${id}`)).json());
+  expect(card.passwordAbove).toBe(50_000);
+  expect(await engine.deps.lanes.readDrop({ drop: id, lane: 0 })).toMatchObject({ passwordAbove });
+  const list = await engine.app.inject({ url: '/v1/drops', headers: as });
+  expect(list.json().drops).toMatchObject([{ id, passwordAbove }]);
+});
