@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
-const src = resolve(import.meta.dirname, '../src');
+const root = resolve(import.meta.dirname, '..');
+const src = join(root, 'src');
 const linesMax = 300;
 
 /** What each folder may import besides itself. Imports point one way, down this list. */
@@ -30,14 +31,25 @@ const shared = ['start-error.ts'];
 
 type Import = { from: string; to: string; typeOnly: boolean };
 
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((file) => /\.m?[jt]s$/.test(file))
-  .map((file) => ({ file, text: readFileSync(join(src, file), 'utf8') }));
+type File = { file: string; text: string };
+
+function filesIn(folder: string): File[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.m?[jt]s$/.test(file))
+    .map((file) => ({ file, text: readFileSync(join(folder, file), 'utf8') }));
+}
+
+function tooLong(files: readonly File[]): string[] {
+  const long = files.filter(({ text }) => text.split('\n').length - 1 > linesMax);
+  return long.map(({ file }) => file);
+}
+
+const files = filesIn(src);
 
 const statement =
   /^\s*(import|export)\s+(type\s+)?[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm;
 
-function importsOf({ file, text }: { file: string; text: string }): Import[] {
+function importsOf({ file, text }: File): Import[] {
   return [...text.matchAll(statement)].map((match) => ({
     from: file,
     to: match[3] ?? match[4] ?? match[5] ?? '',
@@ -87,7 +99,7 @@ describe('the house', () => {
     expect(local.filter((edge) => !isAllowed(edge)).map(words)).toEqual([]);
   });
 
-  test('the source imports nothing from the tests, the scripts or the load tests', () => {
+  test('the source imports nothing from the tests, scripts, load tests or simulators', () => {
     expect(local.filter((edge) => target(edge).startsWith('..')).map(words)).toEqual([]);
   });
 
@@ -118,7 +130,33 @@ describe('the house', () => {
   });
 
   test(`no file is longer than ${linesMax} lines`, () => {
-    const long = files.filter(({ text }) => text.split('\n').length - 1 > linesMax);
-    expect(long.map(({ file }) => file)).toEqual([]);
+    expect(tooLong(files)).toEqual([]);
+  });
+});
+
+describe('the simulators', () => {
+  const simulators = filesIn(join(root, 'simulators'));
+
+  test('were looked at', () => {
+    expect(simulators.length).toBeGreaterThan(5);
+  });
+
+  test('import nothing of the engine or of what judges it: they know it by the wire alone', () => {
+    const outside = simulators
+      .flatMap(importsOf)
+      .filter((edge) => isLocal(edge) && join(dirname(edge.from), edge.to).startsWith('..'));
+    expect(outside.map(words)).toEqual([]);
+  });
+
+  test("take no provider's own library: what the engine uses must not judge itself", () => {
+    const libraries = /^(stripe|alipay-sdk)(\/|$)/;
+    const own = simulators.flatMap(importsOf).filter(({ to, typeOnly }) => {
+      return libraries.test(to) && !typeOnly;
+    });
+    expect(own.map(words)).toEqual([]);
+  });
+
+  test(`have no file longer than ${linesMax} lines`, () => {
+    expect(tooLong(simulators)).toEqual([]);
   });
 });
