@@ -14,12 +14,16 @@ export async function openProviders({
   config: Config;
   ledger: Ledger;
 }): Promise<Providers> {
-  const { publicUrl, stripe, wechatPay } = config.payments;
+  const { publicUrl, stripe, alipay, wechatPay } = config.payments;
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const opened: PaymentProvider[] = [wallet];
   if (stripe) {
     const { openStripe } = await import('./payments/stripe/stripe.ts');
     opened.push(openStripe({ ...stripe, returnUrl: publicUrl }));
+  }
+  if (alipay) {
+    const { openAlipay } = await import('./payments/alipay/alipay.ts');
+    opened.push(openAlipay({ ...alipay, notifyUrl: notifyUrl(config.payments, 'alipay') }));
   }
   if (wechatPay) {
     const { openWechatPay } = await import('./payments/wechat-pay/provider.ts');
