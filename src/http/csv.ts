@@ -1,9 +1,10 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Drop } from '../domain/drop.ts';
+import type { Entry } from '../ledger/entries.ts';
 import type { LedgerOrder } from '../ledger/orders.ts';
 import { iso } from './schemas/fields.ts';
 
-const columns = [
+const orderColumns = [
   'order',
   'state',
   'reason',
@@ -18,20 +19,40 @@ const columns = [
   'releasedAt',
   'refundedAt',
 ];
+const entryColumns = ['entry', 'at', 'kind', 'reference', 'amount', 'balance', 'currency'];
 const chunkRows = 500;
 
+/** A negative number is written as one: only text that begins like a formula is kept from being run. */
+type Cell = string | number;
+
+/** Orders as RFC 4180 text. */
+export function ordersCsv(drop: Drop, orders: AsyncIterable<LedgerOrder>): AsyncGenerator<string> {
+  return csv(orderColumns, orders, (order) => rowOf(order, drop));
+}
+
+/** Entries of a wallet as RFC 4180 text. */
+export function statementCsv(
+  currency: string,
+  entries: AsyncIterable<Entry>,
+): AsyncGenerator<string> {
+  return csv(entryColumns, entries, ({ id, at, kind, reference, amount, balance }) => {
+    return [id, iso(at), kind, reference, amount, balance, currency];
+  });
+}
+
 /**
- * Orders as RFC 4180 text, in chunks, so that an export of any length is never whole in memory. A
- * field that a spreadsheet would run as a formula gets an apostrophe in front.
+ * Rows in chunks, so that an export of any length is never whole in memory. A text that a
+ * spreadsheet would run as a formula gets an apostrophe in front.
  */
-export async function* ordersCsv(
-  drop: Drop,
-  orders: AsyncIterable<LedgerOrder>,
+async function* csv<T>(
+  columns: string[],
+  source: AsyncIterable<T>,
+  cellsOf: (one: T) => Cell[],
 ): AsyncGenerator<string> {
   yield write([columns]);
-  let rows: string[][] = [];
-  for await (const order of orders) {
-    rows.push(rowOf(order, drop));
+  let rows: Cell[][] = [];
+  for await (const one of source) {
+    rows.push(cellsOf(one));
     if (rows.length >= chunkRows) {
       yield write(rows);
       rows = [];
@@ -59,6 +80,6 @@ function rowOf(order: LedgerOrder, drop: Drop): string[] {
   ];
 }
 
-function write(rows: string[][]): string {
+function write(rows: Cell[][]): string {
   return stringify(rows, { escape_formulas: true, record_delimiter: 'windows' });
 }

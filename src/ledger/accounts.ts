@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { assertWhole } from '../domain/money.ts';
 import type { Database, Query } from './database.ts';
+import { openEntries } from './entries.ts';
 
 export type AccountKind = 'buyer' | 'merchant' | 'funding';
 
@@ -19,17 +20,6 @@ export type Transfer = {
   debit: number;
   credit: number;
   amount: number;
-};
-
-/** A movement as its account saw it: `amount` is negative when money left. */
-export type Entry = {
-  id: number;
-  kind: TransferKind;
-  reference: string;
-  amount: number;
-  /** The balance after it. */
-  balance: number;
-  at: number;
 };
 
 /** Money that comes into a buyer's wallet; `reference` makes it come once. */
@@ -163,23 +153,6 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  /** An account's entries, newest first, each with the balance after it; `before` is an entry's id. */
-  async function entries(
-    ref: AccountRef,
-    options: { before?: number | undefined; limit: number },
-  ): Promise<{ rows: Entry[]; next?: number }> {
-    const rows = await database.query<Entry>(entriesSql, [
-      ref.kind,
-      ref.owner,
-      ref.currency,
-      options.before ?? Number.MAX_SAFE_INTEGER,
-      options.limit + 1,
-    ]);
-    const last = rows[options.limit - 1];
-    if (rows.length <= options.limit || !last) return { rows };
-    return { rows: rows.slice(0, options.limit), next: last.id };
-  }
-
   /**
    * Adds up the books: `sum` of all balances is zero, and `drifted` names the accounts whose
    * balance is not what their transfers come to. Anything else is a fault.
@@ -205,9 +178,9 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     topUpAll,
     balance,
     ofOwner,
-    entries,
     statements,
     trialBalance,
+    ...openEntries(database),
   };
 }
 
@@ -247,17 +220,6 @@ const postSql = `
   select kind, reference, debit, credit, amount, $3
   from json_to_recordset($1::json) as r(kind text, reference text, debit bigint, credit bigint,
     amount bigint)`;
-
-const entriesSql = `
-  select * from (
-    select id, kind, reference, amount, at,
-      (sum(amount) over (order by id))::bigint as balance
-    from (
-      select t.id, t.kind, t.reference, t.created_at as at,
-        case when t.credit_account = a.id then t.amount else -t.amount end as amount
-      from accounts a join transfers t on t.credit_account = a.id or t.debit_account = a.id
-      where a.kind = $1 and a.owner = $2 and a.currency = $3) as signed) as running
-  where id < $4 order by id desc limit $5`;
 
 const driftSql = `
   select a.id, a.kind, a.owner, a.currency, a.balance from accounts a

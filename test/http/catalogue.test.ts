@@ -120,6 +120,7 @@ describe('the OpenAPI document', () => {
         'POST /v1/orders/{order}/payment',
         'POST /v1/orders/{order}/refund',
         'GET /v1/wallet',
+        'GET /v1/wallet/statement',
         'PUT /v1/wallet/password',
         'POST /v1/wallet/topups',
         'POST /demo/tokens',

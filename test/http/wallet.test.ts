@@ -3,6 +3,8 @@ import { requirePassword } from '../../src/http/payment-password.ts';
 import type { Problem } from '../../src/http/problems.ts';
 import { cardBody, dropBody } from '../../src/http/schemas/drops.ts';
 import { walletBody } from '../../src/http/schemas/orders.ts';
+import { statementBody } from '../../src/http/statements.ts';
+import { accountKey } from '../../src/ledger/accounts.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
@@ -114,6 +116,91 @@ describe('the payment password', () => {
     });
     expect(await told('stranger')).toMatchObject({ code: 'payment_password_not_set' });
     expect(await told('stranger', '280193')).toMatchObject({ code: 'payment_password_not_set' });
+  });
+});
+
+describe('the statement', () => {
+  const ask = (buyer: string, query: string) =>
+    engine.app.inject({ url: `/v1/wallet/statement?${query}`, headers: engine.buyer(buyer) });
+  const topUp = (buyer: string, n: number, currency = 'CNY') => ({
+    ...{ buyer, currency, amount: n + 1, reference: `statement:${buyer}:${n}` },
+  });
+  const many = 2_300;
+
+  test('is every entry, oldest first, with the balance after it', async () => {
+    await engine.ledger.accounts.topUpAll(Array.from({ length: many }, (_, n) => topUp('old', n)));
+    const answer = await ask('old', 'currency=CNY');
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers).toMatchObject({
+      'content-type': 'application/json; charset=utf-8',
+      'content-disposition': 'attachment; filename="wallet-CNY.json"',
+      'cache-control': 'no-store',
+    });
+    const { currency, entries, balance } = statementBody.parse(answer.json());
+    expect({ currency, balance }).toEqual({ currency: 'CNY', balance: (many * (many + 1)) / 2 });
+    expect(entries).toHaveLength(many);
+    let running = 0;
+    for (const [n, entry] of entries.entries()) {
+      running += n + 1;
+      expect(entry).toMatchObject({ kind: 'topup', amount: n + 1, balance: running });
+    }
+  });
+
+  test('is what it was when it was asked for, though money moves while it is read', async () => {
+    await engine.ledger.accounts.topUpAll(Array.from({ length: many }, (_, n) => topUp('busy', n)));
+    const ref = { kind: 'buyer' as const, owner: 'busy', currency: 'CNY' };
+    const { balance, entries } = await engine.ledger.accounts.statement(ref);
+    let [count, running] = [0, 0];
+    for await (const entry of entries) {
+      if (count % 1_000 === 0) await engine.ledger.accounts.topUp(topUp('busy', many + count));
+      count += 1;
+      running = entry.balance;
+    }
+    expect({ count, running }).toEqual({ count: many, running: balance });
+    expect(await engine.ledger.accounts.balance(ref)).toBeGreaterThan(balance);
+  });
+
+  test('as CSV has amounts as numbers and no field that a spreadsheet would run', async () => {
+    await engine.fund('sheet', 700);
+    const { accounts, database } = engine.ledger;
+    await database.transaction(async (query) => {
+      const refs = [
+        { kind: 'buyer' as const, owner: 'sheet', currency: 'CNY' },
+        { kind: 'merchant' as const, owner: 'mer_sheet', currency: 'CNY' },
+      ];
+      const locked = await accounts.lock(query, refs);
+      const [debit = 0, credit = 0] = refs.map((ref) => locked.get(accountKey(ref))?.id);
+      await accounts.post(query, [
+        { kind: 'capture', reference: '=HYPERLINK("x")', debit, credit, amount: 250 },
+      ]);
+    });
+    const answer = await ask('sheet', 'currency=CNY&format=csv');
+    expect(answer.headers['content-type']).toBe('text/csv; charset=utf-8; header=present');
+    const [head, first, second, end] = answer.body.split('\r\n');
+    expect(head).toBe('entry,at,kind,reference,amount,balance,currency');
+    expect(first).toMatch(/^\d+,20[^,]+Z,topup,test:[0-9a-f]+,700,700,CNY$/);
+    expect(second).toMatch(/^\d+,20[^,]+Z,capture,"'=HYPERLINK\(""x""\)",-250,450,CNY$/);
+    expect(end).toBe('');
+  });
+
+  test("is one's own: of a buyer who never had any money it is empty", async () => {
+    const answer = await ask('stranger', 'currency=CNY');
+    expect(answer.json()).toEqual({ currency: 'CNY', entries: [], balance: 0 });
+    const csv = await ask('stranger', 'currency=CNY&format=csv');
+    expect(csv.body.split('\r\n')).toHaveLength(2);
+    const nobody = await engine.app.inject('/v1/wallet/statement?currency=CNY');
+    expect(nobody.statusCode).toBe(401);
+  });
+
+  test.for([
+    ['', 'currency'],
+    ['currency=XQX', 'currency'],
+    ['currency=CNY&format=pdf', 'format'],
+    ['currency=CNY&buyer=ann', 'buyer'],
+  ] as const)('is not had with "%s"', async ([query, field]) => {
+    const answer = await ask('stranger', query);
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json().errors[0].field).toBe(field);
   });
 });
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Charge, Refund } from '../../src/payments/provider.ts';
+import type { Entry, EntryPlace } from '../../src/ledger/entries.ts';
+import type { PaymentFact } from '../../src/ledger/payments.ts';
+import type { Charge, Outcome, Refund } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { testSeed } from '../support/seed.ts';
@@ -31,6 +33,11 @@ onEachLedger((ledger) => {
       ...{ refundReference, payment: charge, amount, captured: amount, currency, reason: '' },
       ...rest,
     };
+  }
+
+  function startOf(n: number) {
+    const orderId = `ord_${randomUUID()}_${n}`;
+    return { orderId, drop: 'drop_wallet', provider: 'wallet', amount: price, currency };
   }
 
   /** A buyer nobody else knows, with money for so many charges. */
@@ -79,6 +86,30 @@ onEachLedger((ledger) => {
         })),
       );
       expect(await balance(buyer)).toBe(0);
+    });
+
+    it('of a hundred begun and charged at once, over several connections, neither', async () => {
+      const buyer = await buyerWith(30);
+      const { payments } = ledger();
+      const sessions = new Set<number>();
+      const begun = await Promise.all(
+        Array.from({ length: 100 }, (_, n) =>
+          payments.beginCharged([startOf(n)], async (query, started) => {
+            const [session] = await query<{ pid: number }>('select pg_backend_pid() as pid');
+            sessions.add(session?.pid ?? 0);
+            const charges = started.map(({ reference, orderId, startedAt }) => {
+              return chargeOf({ buyer, reference, orderId, startedAt });
+            });
+            return (await wallet().startWithin?.(query, charges))?.flatMap(factOf);
+          }),
+        ),
+      );
+      const states = begun.flatMap((payments) => payments ?? []).map(({ state }) => state);
+      expect(states.filter((state) => state === 'captured')).toHaveLength(30);
+      expect(states.filter((state) => state === 'declined')).toHaveLength(70);
+      expect(await balance(buyer)).toBe(0);
+      await expectBooksBalance();
+      if (ledger().database.kind === 'postgres') expect(sessions.size).toBeGreaterThan(1);
     });
 
     it('under the same reference is captured once, one after the other or all at once', async () => {
@@ -258,34 +289,86 @@ onEachLedger((ledger) => {
     });
   });
 
-  it('charges, refunds, closes and top-ups at random leave the books balanced', async () => {
-    const seed = testSeed('wallet at random');
-    const rng = fc.sample(fc.array(fc.nat(1_000_000), { minLength: 400, maxLength: 400 }), {
-      seed,
-      numRuns: 1,
-    })[0] as number[];
-    const buyers = await Promise.all(Array.from({ length: 5 }, (_, n) => buyerWith(n * 3)));
-    const charges = Array.from({ length: 40 }, (_, n) =>
-      chargeOf({ buyer: buyers[n % 5] as string, merchantId: `mer_random_${n % 2}` }),
-    );
-    const some = (at: number) => charges.filter((_, n) => (at >> (n % 7)) % 3 === 0);
-    await Promise.all(
-      rng.slice(0, 200).map(async (number, n) => {
+  describe('whatever is asked for at once', () => {
+    it('no balance falls below zero, the books balance, and statements add up', async () => {
+      const seed = testSeed('wallet at random');
+      const numbers = fc.nat(1_000_000);
+      const [steps = []] = fc.sample(fc.array(numbers, { minLength: 240, maxLength: 240 }), {
+        seed,
+        numRuns: 1,
+      });
+      const buyers = await Promise.all(Array.from({ length: 5 }, (_, n) => buyerWith(n * 3)));
+      const charges = Array.from({ length: 40 }, (_, n) =>
+        chargeOf({ buyer: buyers[n % 5] as string, merchantId: `mer_random_${n % 2}` }),
+      );
+      const some = (at: number) => charges.filter((_, n) => (at >> (n % 7)) % 3 === 0);
+      let read = 0;
+
+      async function step(number: number, n: number): Promise<void> {
         const batch = some(number);
-        if (number % 10 < 6) await wallet().start(n % 2 ? batch : batch.toReversed());
-        else if (number % 10 < 7) await wallet().close(batch.slice(0, 2));
-        else if (number % 10 < 8) {
-          await wallet().refund(batch.map((charge) => refundOf(charge, { number: 1 + (n % 3) })));
-        } else {
-          const buyer = buyers[number % 5] as string;
+        const buyer = buyers[number % 5] as string;
+        const kind = number % 10;
+        if (kind < 4) await wallet().start(n % 2 ? batch : batch.toReversed());
+        else if (kind === 4) await wallet().close(batch.slice(0, 2));
+        else if (kind === 5) await wallet().refund(batch.map((charge) => refundOf(charge)));
+        else if (kind === 6 || kind === 7) {
+          const amount = 1 + (number % 60);
+          const part = { number: 2 + (number % 4), amount };
+          await wallet().refund(batch.map((charge) => refundOf(charge, part)));
+        } else if (kind === 8) {
           await ledger().accounts.topUp({ buyer, currency, amount: 50, reference: `${seed}:${n}` });
-        }
-      }),
-    );
-    await expectBooksBalance();
-    for (const buyer of buyers) expect(await balance(buyer)).toBeGreaterThanOrEqual(0);
+        } else read += await expectStatement(buyer);
+      }
+
+      await Promise.all(steps.map(step));
+      expect(read).toBeGreaterThan(0);
+      await expectBooksBalance();
+      for (const buyer of buyers) {
+        expect(await balance(buyer)).toBeGreaterThanOrEqual(0);
+        await expectStatement(buyer);
+      }
+      const outcomes = await wallet().lookUp(charges);
+      const kept = outcomes.map((outcome) => {
+        return outcome.kind === 'captured' ? outcome.amount - (outcome.refunded ?? 0) : 0;
+      });
+      expect(Math.min(...kept)).toBeGreaterThanOrEqual(0);
+      const takings = [0, 1].map((n) => balance(`mer_random_${n}`, 'merchant'));
+      const [one = 0, other = 0] = await Promise.all(takings);
+      expect(kept.reduce((sum, amount) => sum + amount, 0)).toBe(one + other);
+    });
   });
+
+  /** Reads a buyer's statement and the pages of entries; gives how many entries there were. */
+  async function expectStatement(buyer: string): Promise<number> {
+    const ref = { kind: 'buyer' as const, owner: buyer, currency };
+    const statement = await ledger().accounts.statement(ref);
+    const read: Entry[] = [];
+    for await (const entry of statement.entries) read.push(entry);
+    let running = 0;
+    for (const entry of read) {
+      running += entry.amount;
+      expect(entry.balance).toBe(running);
+      expect(running).toBeGreaterThanOrEqual(0);
+    }
+    expect(running).toBe(statement.balance);
+    const paged: Entry[] = [];
+    let place: EntryPlace | undefined;
+    do {
+      const page = await ledger().accounts.entries(ref, { limit: 3, before: place });
+      paged.push(...page.rows);
+      place = page.next;
+    } while (place);
+    // What moved since stands in front of what the statement has, and changes none of it.
+    expect(paged.toReversed().slice(0, read.length)).toEqual(read);
+    return read.length;
+  }
 });
+
+function factOf(outcome: Outcome): PaymentFact[] {
+  const { reference, kind } = outcome;
+  if (kind === 'captured') return [{ reference, state: kind, amount: outcome.amount }];
+  return kind === 'declined' ? [{ reference, state: kind, reason: outcome.reason }] : [];
+}
 
 function sorted(outcomes: { reference: string }[]): string {
   return JSON.stringify(outcomes.toSorted((a, b) => (a.reference < b.reference ? -1 : 1)));

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { EntryPlace } from '../../ledger/entries.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Guards, requireKey } from '../guards.ts';
 import { passwordProblem, paymentPassword } from '../payment-password.ts';
@@ -8,6 +9,7 @@ import { invalid, Problem } from '../problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { currency, iso, limit, minorUnits } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
+import { statementBody, statementFile } from '../statements.ts';
 
 const topUpMax = 1_000_000_000;
 const limitDefault = 50;
@@ -17,9 +19,11 @@ const walletQuery = z.strictObject({
   limit,
   cursor: z
     .string()
-    .regex(/^\d{1,15}$/, 'must be `next` of the page before')
+    .regex(/^\d{1,15}\.\d{1,15}$/, 'must be `next` of the page before')
+    .transform(placeOf)
     .optional(),
 });
+const statementQuery = z.strictObject({ currency, format: z.enum(['json', 'csv']).optional() });
 const passwordBody = z.strictObject({
   password: paymentPassword,
   current: paymentPassword.optional().describe('The one that is set, when one is'),
@@ -45,10 +49,7 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
       const page = shown
         ? await accounts.entries(
             { kind: 'buyer', owner: buyer, currency: shown },
-            {
-              before: query.cursor === undefined ? undefined : Number(query.cursor),
-              limit: query.limit ?? limitDefault,
-            },
+            { before: query.cursor, limit: query.limit ?? limitDefault },
           )
         : { rows: [] };
       return {
@@ -56,8 +57,24 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
         balances: owned.map((account) => ({ currency: account.currency, amount: account.balance })),
         ...(shown ? { currency: shown } : {}),
         entries: page.rows.map((entry) => ({ ...entry, at: iso(entry.at) })),
-        ...(page.next === undefined ? {} : { next: String(page.next) }),
+        ...(page.next ? { next: cursorOf(page.next) } : {}),
       };
+    },
+  );
+
+  app.get<{ Querystring: z.output<typeof statementQuery> }>(
+    '/v1/wallet/statement',
+    { schema: schemas.statement, onRequest, exposeHeadRoute: false },
+    async (request, reply) => {
+      const { buyer, query } = request;
+      const { currency, format = 'json' } = query;
+      const statement = await accounts.statement({ kind: 'buyer', owner: buyer, currency });
+      const { type, name, body } = statementFile(statement, { currency, format });
+      // The answer has begun by then, and breaks off; only the log can say why.
+      body.on('error', (err) => deps.log.error({ err }, 'a statement broke off'));
+      reply.header('cache-control', 'no-store').header('content-type', type);
+      reply.header('content-disposition', `attachment; filename="${name}"`);
+      return reply.send(body);
     },
   );
 
@@ -100,6 +117,16 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
   );
 }
 
+/** A cursor carries the balance at its place: counting it anew would read all that is newer. */
+function cursorOf({ id, balance }: EntryPlace): string {
+  return `${id}.${balance}`;
+}
+
+function placeOf(cursor: string): EntryPlace {
+  const [id, balance] = cursor.split('.').map(Number);
+  return { id: id as number, balance: balance as number };
+}
+
 /** One key of one buyer is one top-up; the digest keeps other people's text out of references. */
 export function topUpReference(buyer: string, key: string): string {
   return `topup_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
@@ -112,6 +139,17 @@ const schemas = {
     summary: 'Balances and entries',
     querystring: walletQuery,
     answers: { 200: { description: 'The wallet', schema: walletBody } },
+  }),
+  statement: schemaOf({
+    tag: 'Buyers',
+    who: 'buyer',
+    summary: 'Every entry, oldest first, with the balance after it',
+    description:
+      'One file, sent as it is read: JSON, or CSV with `format=csv`. What moves after it was asked for is not in it.',
+    querystring: statementQuery,
+    answers: {
+      200: { description: 'The statement', schema: statementBody },
+    },
   }),
   password: schemaOf({
     tag: 'Buyers',

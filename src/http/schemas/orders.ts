@@ -52,6 +52,15 @@ export const orderBody = z.strictObject({
 
 export const paymentStartBody = z.strictObject({ method: paymentMethod }).optional();
 
+export const walletEntry = z.strictObject({
+  id: z.int(),
+  kind: z.enum(['capture', 'refund', 'topup']),
+  reference: z.string(),
+  amount: z.int().describe('Negative when money left the wallet'),
+  balance: minorUnits.describe('The balance after it'),
+  at: instant,
+});
+
 export const walletBody = z.strictObject({
   password: z
     .strictObject({
@@ -61,18 +70,7 @@ export const walletBody = z.strictObject({
     .describe('The payment password'),
   balances: z.array(z.strictObject({ currency: z.string(), amount: minorUnits })),
   currency: z.string().optional().describe('The currency of `entries`'),
-  entries: z
-    .array(
-      z.strictObject({
-        id: z.int(),
-        kind: z.enum(['capture', 'refund', 'topup']),
-        reference: z.string(),
-        amount: z.int().describe('Negative when money left the wallet'),
-        balance: minorUnits.describe('The balance after it'),
-        at: instant,
-      }),
-    )
-    .describe('Newest first'),
+  entries: z.array(walletEntry).describe('Newest first'),
   next: z.string().optional(),
 });
 
