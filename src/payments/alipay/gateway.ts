@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { AlipaySdk } from 'alipay-sdk';
+import { AlipayRequestError, AlipaySdk } from 'alipay-sdk';
 import type { Clock } from '../../domain/clock.ts';
 import { chinaTime } from './china-time.ts';
 
@@ -106,11 +106,14 @@ export function openGateway(options: GatewayOptions) {
 function trustOnlyWhatIsSigned(sdk: AlipaySdk): void {
   const check = sdk.checkResponseSign.bind(sdk);
   sdk.checkResponseSign = (raw, node, signature, traceId) => {
-    check(raw, node, signature, traceId);
-    const signed: unknown = JSON.parse(sdk.getSignStr(raw, node));
-    if (JSON.stringify(signed) !== JSON.stringify((JSON.parse(raw) as Fields)[node])) {
-      throw new Error('the answer holds something else than was signed');
+    try {
+      check(raw, node, signature, traceId);
+      const signed: unknown = JSON.parse(sdk.getSignStr(raw, node));
+      if (JSON.stringify(signed) === JSON.stringify((JSON.parse(raw) as Fields)[node])) return;
+    } catch {
+      // The SDK stumbles over a missing signature, and its message shows all that came.
     }
+    throw new AlipayRequestError('the answer is not what Alipay signed', { responseDataRaw: raw });
   };
 }
 
