@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -133,6 +133,13 @@ describe('a payment', () => {
     const response = await fetch(begun.action.url.replace('1999.01', '1999.00'));
     expect(await response.text()).toContain('isv.invalid-signature');
     expect(await simulator.charge(charge.reference)).toBeUndefined();
+  });
+
+  it('has a page that shows the title as text, whatever it is', async () => {
+    const [begun] = await alipay().start([chargeOf({ title: "<script>alert('1')" })]);
+    const page = await (await open(begun)).text();
+    expect(page).toContain('&#60;script&#62;alert(&#39;1&#39;)');
+    expect(page).toContain('1999.01');
   });
 
   it('that runs out is declined, and cannot be paid any more', async () => {
@@ -396,6 +403,101 @@ describe('without an answer to rely on', () => {
       await expect(asked).rejects.toThrow(/isv\.invalid-.*FLASHDROP_ALIPAY_PRIVATE_KEY/);
       await expect(asked).rejects.not.toThrow(/BEGIN|sign=/);
     }
+  });
+});
+
+describe('an answer that Alipay signed', () => {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const alipayPublicKey = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+
+  /** A gateway that gives each method the same answer, whatever is asked. */
+  async function answering(nodes: Record<string, object>) {
+    const gateway = await serve((request, response) => {
+      const method = new URL(request.url ?? '', simulator.url).searchParams.get('method') ?? '';
+      const node = JSON.stringify(nodes[method] ?? { code: '10000', msg: 'Success' });
+      const sign = createSign('RSA-SHA256').update(node).sign(privateKey, 'base64');
+      response.end(`{"${method.replaceAll('.', '_')}_response":${node},"sign":"${sign}"}`);
+    });
+    onTestFinished(gateway.close);
+    return alipay({ alipayPublicKey, url: `${gateway.url}/gateway.do` });
+  }
+
+  const charge = chargeOf();
+  const about = { out_trade_no: charge.reference, total_amount: '1999.01' };
+  const refusal = (sub_code: string) => ({ code: '40004', msg: 'Business Failed', sub_code });
+  const down = {
+    code: '20000',
+    msg: 'Service Currently Unavailable',
+    sub_code: 'isp.unknow-error',
+  };
+
+  const lookUps: [string, object, object][] = [
+    ['has no status', { code: '10000', ...about }, { kind: 'unknown' }],
+    ['has a new status', { code: '10000', ...about, trade_status: 'NEW' }, { kind: 'unknown' }],
+    [
+      'has no amount',
+      { code: '10000', out_trade_no: charge.reference, trade_status: 'TRADE_SUCCESS' },
+      { kind: 'unknown' },
+    ],
+    [
+      'has an amount that is none',
+      { code: '10000', ...about, total_amount: '1999.011', trade_status: 'TRADE_SUCCESS' },
+      { kind: 'unknown' },
+    ],
+    [
+      'is finished',
+      { code: '10000', ...about, trade_status: 'TRADE_FINISHED' },
+      { kind: 'captured', amount: 199_901 },
+    ],
+    ['knows no trade', refusal('ACQ.TRADE_NOT_EXIST'), { kind: 'none' }],
+    [
+      'knows no other trade',
+      { ...refusal('ACQ.TRADE_NOT_EXIST'), out_trade_no: referenceOf() },
+      { kind: 'unknown' },
+    ],
+    ['tells a system error', refusal('ACQ.SYSTEM_ERROR'), { kind: 'unknown' }],
+    ['tells an error of the gateway', refusal('aop.ACQ.SYSTEM_ERROR'), { kind: 'unknown' }],
+    ['tells of being down', down, { kind: 'unknown' }],
+    ['tells of too many calls', { code: '40005', msg: 'Call Limited' }, { kind: 'unknown' }],
+  ];
+  for (const [what, node, outcome] of lookUps) {
+    it(`to a look-up and ${what} is ${Object.values(outcome).join(' ')}`, async () => {
+      const provider = await answering({ 'alipay.trade.query': node });
+      expect(await provider.lookUp([charge])).toMatchObject([outcome]);
+    });
+  }
+
+  const refunds: [string, object, string][] = [
+    [
+      'moved no money, of which nothing else is known',
+      { code: '10000', ...about, fund_change: 'N' },
+      'unknown',
+    ],
+    ['says nothing of money', { code: '10000', ...about }, 'unknown'],
+    [
+      'is about another payment',
+      { code: '10000', out_trade_no: 'fd', fund_change: 'Y' },
+      'unknown',
+    ],
+    ['tells a system error', refusal('ACQ.SYSTEM_ERROR'), 'unknown'],
+    ['tells a reason that is new', refusal('ACQ.TOO_SOON'), 'unknown'],
+    ['misses money in the account', refusal('ACQ.SELLER_BALANCE_NOT_ENOUGH'), 'pending'],
+    ['finds it too much', refusal('ACQ.REFUND_AMT_NOT_EQUAL_TOTAL'), 'failed'],
+    ['moved the money', { code: '10000', ...about, fund_change: 'Y' }, 'refunded'],
+  ];
+  for (const [what, node, kind] of refunds) {
+    it(`to a refund and ${what} is ${kind}`, async () => {
+      const provider = await answering({ 'alipay.trade.refund': node });
+      expect(await provider.refund([refundOf(charge, 1)])).toMatchObject([{ kind }]);
+    });
+  }
+
+  it('to closing and says neither closed nor paid is unknown', async () => {
+    const provider = await answering({
+      'alipay.trade.close': refusal('ACQ.TRADE_STATUS_ERROR'),
+      'alipay.trade.query': { code: '10000', ...about, trade_status: 'WAIT_BUYER_PAY' },
+    });
+    expect(await provider.close([charge])).toMatchObject([{ kind: 'unknown' }]);
   });
 });
 
