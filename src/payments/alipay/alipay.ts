@@ -87,7 +87,7 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
   const unknown = ({ reference }: PaymentRef): Outcome => ({ reference, kind: 'unknown' });
 
   async function refund(refunds: readonly Refund[]): Promise<RefundOutcome[]> {
-    // Alipay refuses two refunds of one trade at once, so those go one after the other.
+    // Alipay wants the refunds of one trade apart, so those go one after the other.
     const trades = Map.groupBy(refunds, ({ payment }) => payment.reference);
     const outcomes = await forEach(
       [...trades.values()],
