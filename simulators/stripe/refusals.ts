@@ -1,0 +1,40 @@
+/** A request that Stripe answers with an error body. */
+export class StripeRefusal extends Error {
+  readonly status: number;
+  readonly body: { error: Record<string, string> };
+  /** Whether it is kept under the idempotency key: it is, once the request began to run. */
+  readonly isKept: boolean;
+
+  constructor(status: number, error: Record<string, string>, isKept: boolean) {
+    super(error.message);
+    this.status = status;
+    this.body = { error };
+    this.isKept = isKept;
+  }
+}
+
+type Details = { code?: string; param?: string };
+
+/** Parameters that do not validate: nothing ran. */
+export function invalid(message: string, details: Details = {}): StripeRefusal {
+  return new StripeRefusal(400, { ...details, message, type: 'invalid_request_error' }, false);
+}
+
+/** What cannot be done as things stand. */
+export function impossible(message: string, details: Details = {}): StripeRefusal {
+  return new StripeRefusal(400, { ...details, message, type: 'invalid_request_error' }, true);
+}
+
+export function missing(kind: string, id: string, param = 'id'): StripeRefusal {
+  const message = `No such ${kind}: '${id}'`;
+  const error = { code: 'resource_missing', message, param, type: 'invalid_request_error' };
+  return new StripeRefusal(404, error, false);
+}
+
+export function unauthorized(message: string): StripeRefusal {
+  return new StripeRefusal(401, { message, type: 'invalid_request_error' }, false);
+}
+
+export function keyReused(message: string): StripeRefusal {
+  return new StripeRefusal(400, { message, type: 'idempotency_error' }, false);
+}

@@ -1,0 +1,231 @@
+import { Stripe } from 'stripe';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Notification, PaymentProvider } from '../../src/payments/provider.ts';
+import { eventually } from '../support/eventually.ts';
+import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
+import {
+  type Letterbox,
+  movedClock,
+  newCharge,
+  newRefund,
+  only,
+  openAtSimulator,
+  openLetterbox,
+} from './stripe-shop.ts';
+
+let simulator: SimulatedProvider;
+let stripe: PaymentProvider;
+let letterbox: Letterbox;
+
+beforeAll(async () => {
+  simulator = await startSimulator('stripe');
+});
+afterAll(() => simulator.stop());
+beforeEach(async () => {
+  letterbox = await openLetterbox(() => stripe);
+  stripe = openAtSimulator(simulator, { returnUrl: `${letterbox.url}/back` });
+});
+
+/** A charge that is paid, and whose message about it has come. */
+async function paid(amount = 199_900) {
+  const charge = newCharge({ amount });
+  const { providerReference } = await only(stripe.start([charge]));
+  await simulator.pay(charge.reference);
+  await eventually(() => letterbox.read.length > 0);
+  return { ...charge, providerReference };
+}
+
+describe('a true message', () => {
+  test('about a capture tells the payment, its sum and when it was sent', async () => {
+    const charge = await paid(4_200);
+    expect(letterbox.read).toEqual([
+      {
+        kind: 'told',
+        id: expect.stringMatching(/^evt_/),
+        reference: charge.reference,
+        sentAt: expect.any(Number),
+        amount: 4_200,
+        currency: 'CNY',
+        about: 'checkout.session.completed',
+      },
+    ]);
+    expect(Math.abs(Date.now() - sentAtOf(letterbox.read[0]))).toBeLessThan(5_000);
+  });
+
+  test('about a refund tells the payment it is of', async () => {
+    const charge = await paid();
+    await stripe.refund([newRefund(charge, 1, 900)]);
+    const told = await eventually(() => letterbox.read[1]);
+    expect(told).toMatchObject({
+      kind: 'told',
+      reference: charge.reference,
+      amount: charge.amount,
+      about: 'charge.refunded',
+    });
+  });
+
+  test.each([
+    ['decline', 'checkout.session.async_payment_failed'],
+    ['close', 'checkout.session.expired'],
+  ] as const)('about a payment that came to nothing (%s) tells it', async (act, about) => {
+    const charge = newCharge();
+    await stripe.start([charge]);
+    await simulator[act](charge.reference);
+    const told = await eventually(() => letterbox.read[0]);
+    expect(told).toMatchObject({ kind: 'told', reference: charge.reference, about });
+  });
+
+  test('repeated fifty times at once has one id', async () => {
+    const { reference } = await paid();
+    const answers = await simulator.notify({ reference, times: 50, parallel: true });
+    expect(answers).toHaveLength(50);
+    expect(
+      answers.every(({ status, body }) => status === 200 && body === '{"received":true}'),
+    ).toBe(true);
+    expect(letterbox.read).toHaveLength(51);
+    expect(new Set(letterbox.read.map((one) => one.kind === 'told' && one.id)).size).toBe(1);
+  });
+});
+
+describe('a forged message', () => {
+  test.each([
+    ['signature', 'signature'],
+    ['reserialised', 'signature'],
+    ['stale', 'stale'],
+    ['other_merchant', 'other_merchant'],
+  ] as const)('(%s) is refused, with the reason %s', async (forge, reason) => {
+    const { reference } = await paid();
+    const [answer] = await simulator.notify({ reference, forge });
+    expect(letterbox.read.at(-1)).toEqual({ kind: 'refused', reason });
+    expect(answer?.status).toBe(400);
+  });
+
+  // Whoever has the secret can sign these: what they say is compared by whoever knows the payment.
+  test('(another amount, currency or order) is read as it is, to be compared', async () => {
+    const { reference, amount } = await paid();
+    await simulator.notify({ reference, forge: 'other_amount' });
+    expect(letterbox.read.at(-1)).toMatchObject({ reference, amount: amount + 1 });
+    await simulator.notify({ reference, forge: 'other_currency' });
+    expect(letterbox.read.at(-1)).toMatchObject({ reference, currency: 'EUR' });
+    await simulator.notify({ reference, forge: 'unknown_order' });
+    const strange = letterbox.read.at(-1);
+    expect(strange).toMatchObject({
+      kind: 'told',
+      reference: expect.stringMatching(/^fd[0-9a-f]{30}$/),
+    });
+    expect(strange).not.toMatchObject({ reference });
+  });
+
+  test('from five minutes ahead is as stale as one from five minutes ago', async () => {
+    const clock = movedClock();
+    const { reference } = await paid();
+    stripe = openAtSimulator(simulator, { clock });
+    for (const [offsetMs, kind] of [
+      [-310_000, 'refused'],
+      [-290_000, 'told'],
+      [290_000, 'told'],
+      [310_000, 'refused'],
+    ] as const) {
+      clock.offsetMs = offsetMs;
+      await simulator.notify({ reference });
+      expect(letterbox.read.at(-1)).toMatchObject(
+        kind === 'told' ? { kind } : { kind, reason: 'stale' },
+      );
+    }
+  });
+});
+
+describe('a message signed by the account itself', () => {
+  const reference = newCharge().reference;
+  const session = { object: 'checkout.session', client_reference_id: reference };
+
+  test.each([
+    ['of a type that is not followed', { type: 'customer.created' }],
+    ['about a session of another program', session17('cart_17')],
+    ['about a session without a reference', session17(null)],
+    ['about a dispute, which carries no reference of ours', { type: 'charge.dispute.created' }],
+  ])('%s is ignored', async (_what, change) => {
+    const read = await readSigned(event(change));
+    expect(read.kind).toBe('ignored');
+  });
+
+  test.each([
+    ['of the live world, for a test key', { livemode: true }],
+    ['of a connected account', { account: 'acct_connected' }],
+  ])('%s is another merchant’s', async (_what, change) => {
+    expect(await readSigned(event(change))).toEqual({ kind: 'refused', reason: 'other_merchant' });
+  });
+
+  test('about a refund that changed tells its payment, not the refund’s amount', async () => {
+    const refund = { object: 'refund', amount: 5, currency: 'cny' };
+    const metadata = { reference: `${reference}r12` };
+    const read = await readSigned(
+      event({ type: 'refund.updated', data: { object: { ...refund, metadata } } }),
+    );
+    expect(read).toMatchObject({ kind: 'told', reference, currency: 'CNY' });
+    expect(read).not.toHaveProperty('amount');
+  });
+
+  test.each(['', 'null', '[]', '{"id":1}', '{"id":"evt_1","type":"x","livemode":false}', '{'])(
+    'that is no event (%j) is malformed',
+    async (body) => {
+      const read = await readSigned(body);
+      // An empty body cannot be signed.
+      expect(read).toEqual({ kind: 'refused', reason: body === '' ? 'signature' : 'malformed' });
+    },
+  );
+
+  test.each([
+    ['none', () => undefined],
+    ['one of nothing', () => ''],
+    ['one without a time', (header: string) => header.replace(/^t=\d+,/, '')],
+    ['one with two times', (header: string) => `t=1,${header}`],
+    ['one of an older scheme', (header: string) => header.replace('v1=', 'v0=')],
+  ])('under a signature that is %s is refused', async (_what, change) => {
+    const body = JSON.stringify(event({}));
+    const header = change(signed(body));
+    const read = await stripe.readNotification?.({
+      headers: { 'stripe-signature': header },
+      body: Buffer.from(body),
+    });
+    expect(read).toEqual({ kind: 'refused', reason: 'signature' });
+  });
+
+  function session17(client_reference_id: string | null) {
+    return { data: { object: { object: 'checkout.session', client_reference_id } } };
+  }
+
+  function event(change: object) {
+    return {
+      ...{ id: 'evt_1', object: 'event', livemode: false, type: 'checkout.session.completed' },
+      data: { object: session },
+      ...change,
+    };
+  }
+});
+
+test('an answer takes, refuses or asks for a repeat', () => {
+  const answers = (['taken', 'refused', 'unavailable'] as const).map((verdict) =>
+    stripe.answerNotification?.(verdict),
+  );
+  expect(answers.map((answer) => answer?.status)).toEqual([200, 400, 503]);
+  expect(answers[0]).toMatchObject({ contentType: 'application/json', body: '{"received":true}' });
+});
+
+function sentAtOf(notification: Notification | undefined): number {
+  return notification?.kind === 'told' ? notification.sentAt : 0;
+}
+
+/** Signed by Stripe's own library, with the simulated account's secret. */
+function signed(payload: string): string {
+  const secret = simulator.settings.FLASHDROP_STRIPE_WEBHOOK_SECRET ?? '';
+  return Stripe.webhooks.generateTestHeaderString({ payload, secret });
+}
+
+async function readSigned(event: object | string): Promise<Notification> {
+  const body = typeof event === 'string' ? event : JSON.stringify(event);
+  const headers = { 'stripe-signature': signed(body || ' ') };
+  const read = await stripe.readNotification?.({ headers, body: Buffer.from(body) });
+  if (!read) throw new Error('Stripe reads no notifications');
+  return read;
+}
