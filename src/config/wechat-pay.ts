@@ -37,6 +37,11 @@ export function readWechatPay(settings: SettingsReader): WechatPaySettings | und
       secret: true,
     }),
   });
+  if (publicKey && !Object.values(names).some(settings.isGiven)) {
+    settings.problems.push(
+      `FLASHDROP_WECHAT_PAY_PUBLIC_KEY is of no use without ${Object.values(names).join(', ')}`,
+    );
+  }
   return own && { ...own, publicKey, url: api ?? 'https://api.mch.weixin.qq.com' };
 }
 

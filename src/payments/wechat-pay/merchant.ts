@@ -24,13 +24,12 @@ export function beijingTime(at: number): string {
 
 export const beijingMs = 8 * 3_600_000;
 
-/** A text cut to so many characters and bytes of UTF-8, never within a character. */
-export function cut(text: string, most: { characters: number; bytes: number }): string {
-  let [kept, characters, bytes] = ['', 0, 0];
+/** A text cut to a size, never within a character; `sizeOf` measures one. */
+export function cut(text: string, most: number, sizeOf: (character: string) => number): string {
+  let [kept, size] = ['', 0];
   for (const character of text.toWellFormed()) {
-    bytes += Buffer.byteLength(character);
-    characters += 1;
-    if (bytes > most.bytes || characters > most.characters) break;
+    size += sizeOf(character);
+    if (size > most) break;
     kept += character;
   }
   return kept;

@@ -10,7 +10,7 @@ const later = ['NOTENOUGH'];
 /** Gives money back, or tells what became of it: the same reference is one refund. */
 export async function refund(merchant: Merchant, wanted: Refund): Promise<RefundOutcome> {
   const { refundReference, payment } = wanted;
-  const reason = cut(wanted.reason, { characters: 80, bytes: 80 });
+  const reason = cut(wanted.reason, 80, Buffer.byteLength);
   const answer = await merchant.client.call({
     method: 'POST',
     path,

@@ -163,7 +163,8 @@ async function actionOf(
 /** What the buyer reads; without what would break a line of the bill, where it stands again. */
 function descriptionOf({ title, orderId }: Charge): string {
   const line = title.replace(/[\p{Cc}`]+/gu, ' ').trim();
-  return cut(line, { characters: 127, bytes: 381 }) || orderId;
+  // 127 characters; the documents do not say whether an emoji is one or two.
+  return cut(line, 127, (character) => character.length) || orderId;
 }
 
 function sceneOf({ scene = scenes[0] }: ClientWish): Scene | undefined {

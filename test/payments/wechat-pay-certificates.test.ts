@@ -1,0 +1,208 @@
+import type { KeyObject } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { type Identity, newIdentity } from '../../simulators/wechat-pay/certificate.ts';
+import { beijingTime, seal, signedHeaders } from '../../simulators/wechat-pay/wire.ts';
+import { openCertificates } from '../../src/payments/wechat-pay/certificates.ts';
+import { openExchange } from '../../src/payments/wechat-pay/exchange.ts';
+import { openWechatPay } from '../../src/payments/wechat-pay/provider.ts';
+import { type Signed, signedOf } from '../../src/payments/wechat-pay/signing.ts';
+import { serve } from './wechat-pay-stage.ts';
+
+const apiKey = 'a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb';
+const merchant = newIdentity('Merchant');
+const [first, second] = [newIdentity('First'), newIdentity('Second')];
+
+/** WeChat Pay's list of certificates, and what is trusted by it. */
+async function stage(change: { sealedUnder?: string; signer?: Identity; own?: Identity } = {}) {
+  const state = { listed: [first], asked: 0, now: Date.now() };
+  const url = await serve(async () => {
+    state.asked += 1;
+    const data = state.listed.map((identity) => entryOf(identity, change.sealedUnder ?? apiKey));
+    const body = Buffer.from(JSON.stringify({ data }));
+    const signer = change.signer ?? (state.listed.at(-1) as Identity);
+    return { status: 200, headers: signedHeaders(signer, body, state.now), body };
+  });
+  const clock = { now: () => state.now };
+  const signer = { merchantId: '1', serial: merchant.serial, privateKey: merchant.privateKey };
+  const exchange = openExchange({ url, signer, timeoutMs: 2_000, clock });
+  const publicKey = change.own && { id: 'PUB_KEY_ID_1', pem: pemOf(change.own.publicKey) };
+  return { state, certificates: openCertificates({ exchange, apiKey, publicKey, clock }) };
+}
+
+function entryOf(identity: Identity, key: string): object {
+  return {
+    serial_no: identity.serial,
+    effective_time: beijingTime(identity.from.getTime()),
+    expire_time: beijingTime(identity.until.getTime()),
+    encrypt_certificate: seal(identity.certificate, {
+      ...{ apiKey: key, associatedData: 'certificate' },
+    }),
+  };
+}
+
+function signedBy(identity: Identity, serial = identity.serial): Signed {
+  const body = Buffer.from('{}');
+  const headers = signedHeaders({ ...identity, serial }, body);
+  const signed = signedOf((name) => headers[name], body);
+  if (!signed) throw new Error('bug: not signed');
+  return signed;
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ type: 'spki', format: 'pem' }).toString();
+}
+
+describe('platform certificates', () => {
+  test('are fetched once for many who wait, and then known', async () => {
+    const { state, certificates } = await stage();
+    const many = Array.from({ length: 20 }, () => certificates.trusts(signedBy(first)));
+    expect(new Set(await Promise.all(many))).toEqual(new Set([true]));
+    expect(await certificates.trusts(signedBy(second, first.serial))).toBe(false);
+    expect(state.asked).toBe(1);
+  });
+
+  test('that are new are found by their serial, and the old still serve', async () => {
+    const { state, certificates } = await stage();
+    expect(await certificates.trusts(signedBy(first))).toBe(true);
+    state.listed = [first, second];
+    state.now += 60_001;
+    expect(await certificates.trusts(signedBy(second))).toBe(true);
+    expect(await certificates.trusts(signedBy(first))).toBe(true);
+    expect(state.asked).toBe(2);
+  });
+
+  test('are asked for at most once a minute, whatever serials strangers name', async () => {
+    const { state, certificates } = await stage();
+    for (let named = 0; named < 50; named += 1) {
+      const serial = named.toString(16).padStart(40, 'A').toUpperCase();
+      expect(await certificates.trusts(signedBy(second, serial))).toBe(false);
+    }
+    expect(await certificates.trusts(signedBy(second, 'PUB_KEY_ID_1'))).toBe(false);
+    expect(state.asked).toBe(1);
+    state.now += 60_001;
+    await certificates.trusts(signedBy(second));
+    expect(state.asked).toBe(2);
+  });
+
+  test('that have run out, or do not hold yet, are not trusted', async () => {
+    const { state, certificates } = await stage();
+    const dayMs = 24 * 3_600_000;
+    const old = newIdentity('Old', { until: new Date(state.now - 1_000) });
+    const young = newIdentity('Young', { from: new Date(state.now + dayMs) });
+    state.listed = [old, young, first];
+    expect(await certificates.trusts(signedBy(old))).toBe(false);
+    expect(await certificates.trusts(signedBy(young))).toBe(false);
+    expect(await certificates.trusts(signedBy(first))).toBe(true);
+  });
+
+  test('are not taken from who does not know the APIv3 key', async () => {
+    const { certificates } = await stage({ sealedUnder: '0'.repeat(32) });
+    expect(await certificates.trusts(signedBy(first))).toBe(false);
+  });
+
+  test('are not taken from a list that none of them signed', async () => {
+    const { certificates } = await stage({ signer: { ...second, serial: first.serial } });
+    expect(await certificates.trusts(signedBy(first))).toBe(false);
+  });
+});
+
+describe('the public key of a merchant who has one', () => {
+  test('is trusted under its id without any list', async () => {
+    const { state, certificates } = await stage({ own: second });
+    expect(await certificates.trusts(signedBy(second, 'PUB_KEY_ID_1'))).toBe(true);
+    expect(await certificates.trusts(signedBy(first, 'PUB_KEY_ID_1'))).toBe(false);
+    expect(state.asked).toBe(0);
+    // While WeChat Pay changes over, some is still signed by a certificate.
+    expect(await certificates.trusts(signedBy(first))).toBe(true);
+  });
+
+  test('is asked for in each request, and its answers are believed', async () => {
+    const asked: unknown[] = [];
+    const url = await serve(async (request) => {
+      asked.push(request.headers['wechatpay-serial']);
+      const body = Buffer.from('{"code":"ORDER_NOT_EXIST","message":"none"}');
+      const headers = signedHeaders({ ...second, serial: 'PUB_KEY_ID_1' }, body);
+      return { status: 404, headers, body };
+    });
+    const outcomes = await openWithKey({ url }).lookUp([{ reference: 'fd1', startedAt: 0 }]);
+    expect(outcomes).toEqual([{ reference: 'fd1', kind: 'none' }]);
+    expect(asked).toEqual(['PUB_KEY_ID_1']);
+  });
+});
+
+describe('a signed answer', () => {
+  test.for([
+    ['made just now', 'none', 0, 1],
+    ['made an hour ago, which may be a replay,', 'unknown', 3_600_000, 1],
+    ['of too great a length', 'unknown', 0, 2 * 1024 * 1024],
+  ] as const)('%s is %s', async ([, kind, agoMs, length]) => {
+    const url = await serve(async () => {
+      const content = { code: 'ORDER_NOT_EXIST', message: 'x'.repeat(length) };
+      const body = Buffer.from(JSON.stringify(content));
+      const signer = { ...second, serial: 'PUB_KEY_ID_1' };
+      return { status: 404, headers: signedHeaders(signer, body, Date.now() - agoMs), body };
+    });
+    const outcomes = await openWithKey({ url }).lookUp([{ reference: 'fd1', startedAt: 0 }]);
+    expect(outcomes).toEqual([{ reference: 'fd1', kind }]);
+  });
+});
+
+/** The provider of a merchant whose public key of WeChat Pay is the second. */
+function openWithKey(options: { url?: string; warn?: (text: string) => void } = {}) {
+  return openWechatPay({
+    ...{ appId: 'wx1', merchantId: '1', serial: merchant.serial, apiKey },
+    privateKey: merchant.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: { id: 'PUB_KEY_ID_1', pem: pemOf(second.publicKey) },
+    notifyUrl: 'https://shop.example/notifications',
+    url: 'http://127.0.0.1:9',
+    ...options,
+  });
+}
+
+describe('a message that WeChat Pay signed', () => {
+  const told: string[] = [];
+  const provider = openWithKey({ warn: (text) => told.push(text) });
+
+  async function reading(body: string) {
+    const headers = signedHeaders({ ...second, serial: 'PUB_KEY_ID_1' }, body);
+    return await provider.readNotification?.({ headers, body: Buffer.from(body) });
+  }
+  function message(content: object, change: object = {}, key = apiKey): string {
+    const resource = seal(JSON.stringify(content), { apiKey: key, associatedData: 'transaction' });
+    return JSON.stringify({ id: 'EV-1', event_type: 'TRANSACTION.SUCCESS', resource, ...change });
+  }
+  const content = { mchid: '1', appid: 'wx1', out_trade_no: 'fd1' };
+  const malformed = { kind: 'refused', reason: 'malformed' };
+
+  test('is told, and without a sum when it names none', async () => {
+    const { amount, ...rest } = { ...(await reading(message(content))) } as Record<string, unknown>;
+    expect(rest).toMatchObject({ kind: 'told', id: 'EV-1', reference: 'fd1' });
+    expect(amount).toBe(undefined);
+  });
+
+  test('about something else is ignored', async () => {
+    const about = 'PAYSCORE.USER_OPEN_SERVICE';
+    const ignored = { kind: 'ignored', about };
+    expect(await reading(message(content, { event_type: about }))).toEqual(ignored);
+  });
+
+  test('sealed under another APIv3 key is refused, and somebody is told why', async () => {
+    expect(await reading(message(content, {}, '0'.repeat(32)))).toEqual(malformed);
+    expect(told.join()).toContain('another APIv3 key');
+  });
+
+  test('of a shape that nobody documented is refused, and nothing is thrown', async () => {
+    const bodies = [
+      ...['', 'x', '[]', 'null', '{}', '{"id":1}', '{"id":"a","event_type":"TRANSACTION.X"}'],
+      message(content, { id: 'x'.repeat(65) }),
+      message(content, { resource: [] }),
+      message(content, {
+        resource: { algorithm: 'AEAD_AES_256_GCM', ciphertext: 'x', nonce: 'y' },
+      }),
+      message([]),
+      message({ ...content, out_trade_no: 'x'.repeat(33) }),
+      message({ ...content, out_trade_no: { toString: 1 } }),
+    ];
+    for (const body of bodies) expect(await reading(body), body).toEqual(malformed);
+  });
+});

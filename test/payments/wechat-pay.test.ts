@@ -1,0 +1,359 @@
+import { createPublicKey, verify } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { noMischief } from '../../simulators/mischief.ts';
+import type { Charge, Outcome } from '../../src/payments/provider.ts';
+import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
+import { aCharge, aRefund, between, openFrom, serve, type WechatPay } from './wechat-pay-stage.ts';
+
+let simulator: SimulatedProvider;
+let wechatPay: WechatPay;
+
+beforeAll(async () => {
+  simulator = await startSimulator('wechat_pay');
+  wechatPay = openFrom(simulator);
+});
+afterAll(() => simulator.stop());
+beforeEach(async () => {
+  await simulator.mischief(noMischief);
+});
+
+async function one(outcomes: Promise<Outcome[]>): Promise<Outcome> {
+  const [outcome, ...others] = await outcomes;
+  if (!outcome || others.length > 0) throw new Error('one outcome was expected');
+  return outcome;
+}
+const started = (charge: Charge) => one(wechatPay.start([charge]));
+const found = (charge: Charge) => one(wechatPay.lookUp([charge]));
+const closed = (charge: Charge) => one(wechatPay.close([charge]));
+
+async function paid(change: Partial<Charge> = {}): Promise<Charge> {
+  const charge = aCharge(change);
+  await started(charge);
+  expect(await simulator.pay(charge.reference)).toBe('captured');
+  return charge;
+}
+
+describe('a start', () => {
+  test('gives the text of a QR code, and is booked once with our figures however often', async () => {
+    const charge = aCharge({ expiresAt: Date.now() + 777_500 });
+    const first = await started(charge);
+    expect(first).toMatchObject({ kind: 'pending', action: { kind: 'qr' } });
+    expect(await Promise.all([started(charge), started(charge)])).toEqual([first, first]);
+    const booked = await simulator.charge(charge.reference);
+    expect(booked).toMatchObject({ amount: 1234, currency: 'CNY', state: 'open' });
+    // To the second, as the API takes it.
+    expect(booked?.expiresAt).toBe(Math.floor(charge.expiresAt / 1000) * 1000);
+    expect(booked?.extra.title).toBe('小米手机 2 📱');
+  });
+
+  test('inside WeChat gives what the page hands over, signed by the merchant', async () => {
+    const outcome = await started(aCharge({ wish: { scene: 'jsapi', openid: 'oUpF8uMuAJO' } }));
+    if (outcome.kind !== 'pending' || outcome.action?.kind !== 'sdk') throw new Error(outcome.kind);
+    const { parameters } = outcome.action;
+    const { appId, timeStamp, nonceStr, paySign } = parameters;
+    expect(parameters).toMatchObject({ appId: 'wxd678efh567hg6787', signType: 'RSA' });
+    expect(parameters.package).toMatch(/^prepay_id=wx[0-9a-f]{34}$/);
+    const text = `${appId}\n${timeStamp}\n${nonceStr}\n${parameters.package}\n`;
+    const key = createPublicKey(simulator.settings.FLASHDROP_WECHAT_PAY_PRIVATE_KEY ?? '');
+    const signature = Buffer.from(paySign ?? '', 'base64');
+    expect(verify('sha256', Buffer.from(text), key, signature)).toBe(true);
+  });
+
+  test('in another browser gives a page, which sends the buyer back', async () => {
+    const wish = { scene: 'h5', ip: '203.0.113.9', returnUrl: 'https://shop.example/done?a=1' };
+    const outcome = await started(aCharge({ wish }));
+    if (outcome.kind !== 'pending' || outcome.action?.kind !== 'redirect') throw new Error();
+    const url = new URL(outcome.action.url);
+    expect(url.searchParams.get('redirect_url')).toBe('https://shop.example/done?a=1');
+    const page = await fetch(url);
+    expect(page.status).toBe(200);
+    expect(await page.text()).toContain('12.34 CNY');
+  });
+
+  test('tells what a wish lacks before anything is begun', () => {
+    const refused = (wish: Charge['wish']) => wechatPay.refuseWish?.(wish)?.field;
+    expect(refused({})).toBe(undefined);
+    expect(refused({ scene: 'app' })).toBe('scene');
+    expect(refused({ scene: 'jsapi' })).toBe('openid');
+    expect(refused({ scene: 'jsapi', openid: 'o"\n' })).toBe('openid');
+    expect(refused({ scene: 'h5' })).toBe('ip');
+    expect(refused({ scene: 'h5', ip: '::1', returnUrl: 'javascript:alert(1)' })).toBe('returnUrl');
+    expect(refused({ scene: 'h5', ip: '203.0.113.9' })).toBe(undefined);
+  });
+
+  test('of nothing, of another currency or after its end takes nothing and makes no order', async () => {
+    const charges = [
+      aCharge({ amount: 0 }),
+      aCharge({ currency: 'USD' }),
+      aCharge({ expiresAt: Date.now() - 1 }),
+    ];
+    const outcomes = await wechatPay.start(charges);
+    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['declined', 'declined', 'declined']);
+    for (const { reference } of charges) {
+      expect(await simulator.charge(reference)).toBe(undefined);
+    }
+    expect(wechatPay.takes('CNY') && !wechatPay.takes('USD')).toBe(true);
+  });
+
+  test('with a title of any length and any characters is taken', async () => {
+    const titles = ['📱'.repeat(200), `a\n\`b${'长'.repeat(200)}`, '\ud800x', ''];
+    const charges = titles.map((title) => aCharge({ title }));
+    const outcomes = await wechatPay.start(charges);
+    expect(outcomes.map(({ kind }) => kind)).toEqual(titles.map(() => 'pending'));
+    const booked = await simulator.charge(charges[0]?.reference ?? '');
+    expect(booked?.extra.title).toBe('📱'.repeat(63));
+  });
+
+  test('refused by WeChat Pay is declined, unless an earlier one came to something', async () => {
+    const told: string[] = [];
+    const strangers = openFrom(simulator, { appId: 'wx0', warn: (text) => told.push(text) });
+    const charge = aCharge();
+    const outcome = await one(strangers.start([charge]));
+    expect(outcome).toMatchObject({ kind: 'declined', reason: 'declined' });
+    expect(told.join()).toContain('APPIDMCHIDNOTMATCH');
+    // The same number with other figures is refused: what stands is told.
+    await started(charge);
+    expect(await started({ ...charge, amount: 5 })).toMatchObject({ kind: 'pending' });
+    await simulator.pay(charge.reference);
+    expect(await started(charge)).toMatchObject({ kind: 'captured', amount: 1234 });
+  });
+
+  test('after the close stays closed', async () => {
+    const charge = aCharge();
+    await started(charge);
+    await closed(charge);
+    expect(await started(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
+  });
+});
+
+describe('a look-up', () => {
+  test('tells what became of a charge', async () => {
+    const never = aCharge();
+    const waiting = aCharge();
+    const declined = aCharge();
+    await wechatPay.start([waiting, declined]);
+    await simulator.decline(declined.reference);
+    const captured = await paid();
+    const outcomes = await wechatPay.lookUp([never, waiting, declined, captured]);
+    const by = new Map(outcomes.map((outcome) => [outcome.reference, outcome]));
+    expect(by.get(never.reference)?.kind).toBe('none');
+    expect(by.get(waiting.reference)?.kind).toBe('pending');
+    expect(by.get(declined.reference)).toMatchObject({ kind: 'declined', reason: 'declined' });
+    const { providerReference } = (await simulator.charge(captured.reference)) ?? {};
+    expect(by.get(captured.reference)).toEqual({
+      ...{ reference: captured.reference, providerReference },
+      ...{ kind: 'captured', amount: 1234, currency: 'CNY' },
+    });
+  });
+
+  test('of two hundred at once answers each of them', async () => {
+    const charges = Array.from({ length: 200 }, () => aCharge());
+    const outcomes = await wechatPay.lookUp(charges);
+    expect(new Set(outcomes.map(({ reference }) => reference)).size).toBe(200);
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['none']));
+  });
+});
+
+describe('a close', () => {
+  test('ends what is open, and says the same when it is repeated', async () => {
+    const charge = aCharge();
+    await started(charge);
+    expect(await closed(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
+    expect(await closed(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
+    expect(await simulator.pay(charge.reference)).toBe('refused');
+    expect(await found(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
+  });
+
+  test('tells that the money was faster', async () => {
+    const charge = await paid();
+    expect(await closed(charge)).toMatchObject({ kind: 'captured', amount: 1234 });
+  });
+
+  test('of what was never begun has nothing to take', async () => {
+    expect(await closed(aCharge())).toMatchObject({ kind: 'declined', reason: 'closed' });
+  });
+});
+
+describe('a refund', () => {
+  test('gives the whole back once, however often it is asked for', async () => {
+    const charge = await paid();
+    const wanted = aRefund(charge, 1, 1234);
+    const [first] = await wechatPay.refund([wanted]);
+    expect(first).toMatchObject({ kind: 'pending', refundReference: wanted.refundReference });
+    for (const again of await wechatPay.refund([wanted, wanted])) {
+      expect(again).toMatchObject({ kind: 'refunded', amount: 1234 });
+    }
+    expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
+    expect(await found(charge)).toMatchObject({ kind: 'captured', amount: 1234 });
+  });
+
+  test('gives parts back, by the number of either side, and never more than was paid', async () => {
+    const charge = await paid();
+    const { providerReference } = await found(charge);
+    const known = { ...charge, providerReference };
+    const parts = [aRefund(known, 1, 1000), aRefund(charge, 2, 200)];
+    expect((await wechatPay.refund(parts)).map(({ kind }) => kind)).toEqual(['pending', 'pending']);
+    const [tooMuch] = await wechatPay.refund([aRefund(known, 3, 35)]);
+    expect(tooMuch).toMatchObject({ kind: 'failed', reason: expect.stringContaining('left') });
+    const refunds = (await simulator.charge(charge.reference))?.refunds ?? [];
+    expect(refunds.map(({ amount }) => amount).sort()).toEqual([1000, 200]);
+  });
+
+  test('under a number used for another sum tells the sum that was given back', async () => {
+    const charge = await paid();
+    await wechatPay.refund([aRefund(charge, 1, 100)]);
+    const [other] = await wechatPay.refund([aRefund(charge, 1, 900)]);
+    expect(other).toMatchObject({ kind: 'refunded', amount: 100 });
+  });
+
+  test('of what was never paid fails', async () => {
+    const charge = aCharge();
+    const [never] = await wechatPay.refund([aRefund(charge, 1, 100)]);
+    expect(never?.kind).toBe('failed');
+    await started(charge);
+    const [unpaid] = await wechatPay.refund([aRefund(charge, 1, 100)]);
+    expect(unpaid?.kind).toBe('failed');
+  });
+
+  test('takes a reason of any length', async () => {
+    const charge = await paid();
+    const [outcome] = await wechatPay.refund([
+      { ...aRefund(charge, 1, 100), reason: '太长了'.repeat(60) },
+    ]);
+    expect(outcome?.kind).toBe('pending');
+  });
+});
+
+describe('when WeChat Pay does not answer as it should', () => {
+  test.for(['fail', 'refuse', 'hang'] as const)(
+    'on %s all is unknown, and nothing happens twice',
+    async (trouble) => {
+      const impatient = openFrom(simulator, { timeoutMs: 300 });
+      const charge = aCharge();
+      const other = await paid();
+      // Its certificates are known by now.
+      await impatient.lookUp([charge]);
+      await simulator.mischief({ [trouble]: 1 });
+      expect(await impatient.start([charge])).toEqual([
+        { reference: charge.reference, kind: 'unknown' },
+      ]);
+      expect((await one(impatient.lookUp([charge]))).kind).toBe('unknown');
+      expect((await one(impatient.close([other]))).kind).toBe('unknown');
+      const [refund] = await impatient.refund([aRefund(other, 1, 1234)]);
+      expect(refund?.kind).toBe('unknown');
+      await simulator.mischief(noMischief);
+      expect((await started(charge)).kind).toBe('pending');
+      await wechatPay.refund([aRefund(other, 1, 1234)]);
+      expect((await simulator.charge(other.reference))?.refunds).toHaveLength(1);
+    },
+  );
+
+  test('nobody there is unknown, not an error', async () => {
+    const nowhere = openFrom(simulator, { url: 'http://127.0.0.1:1' });
+    expect((await one(nowhere.start([aCharge()]))).kind).toBe('unknown');
+  });
+
+  const untrusted: Record<string, Parameters<typeof between>[1]> = {
+    'without a signature': (answered) => ({ ...answered, headers: {} }),
+    'changed under its signature': ({ body, ...rest }) => ({
+      ...rest,
+      body: Buffer.from(body.toString().replace('NOTPAY', 'SUCCESS')),
+    }),
+    'with the signature of a probe': ({ headers, ...rest }) => ({
+      ...rest,
+      headers: {
+        ...headers,
+        'wechatpay-signature': `WECHATPAY/SIGNTEST/${headers['wechatpay-signature']}`,
+      },
+    }),
+    'by a serial that nobody knows': ({ headers, ...rest }) => ({
+      ...rest,
+      headers: { ...headers, 'wechatpay-serial': 'A'.repeat(40) },
+    }),
+  };
+  test.for(Object.keys(untrusted))('an answer %s is not believed', async (name) => {
+    const charge = aCharge();
+    await started(charge);
+    const change = untrusted[name] as Parameters<typeof between>[1];
+    const url = await between(simulator, (answered, path) =>
+      path === '/v3/certificates' ? answered : change(answered, path),
+    );
+    const outcome = await one(openFrom(simulator, { url }).lookUp([charge]));
+    expect(outcome).toEqual({ reference: charge.reference, kind: 'unknown' });
+  });
+
+  test('a signed answer about another order or another merchant is not believed', async () => {
+    const [mine, others] = [aCharge(), await paid()];
+    await started(mine);
+    const url = await serve(async (request) => {
+      // What WeChat Pay truly says of the other order, told when ours is asked for.
+      const path = (request.url ?? '').replace(mine.reference, others.reference);
+      const response = await signedBy(path);
+      const headers = [...response.headers].filter(([header]) => header.startsWith('wechatpay-'));
+      const body = Buffer.from(await response.arrayBuffer());
+      return { status: response.status, headers: Object.fromEntries(headers), body };
+    });
+    const outcome = await one(openFrom(simulator, { url }).lookUp([mine]));
+    expect(outcome).toEqual({ reference: mine.reference, kind: 'unknown' });
+  });
+});
+
+/** Asks the simulator with the merchant's own signature. */
+async function signedBy(path: string): Promise<Response> {
+  const { authorization } = await import('../../src/payments/wechat-pay/signing.ts');
+  const { createPrivateKey } = await import('node:crypto');
+  const { settings, url } = simulator;
+  const signer = {
+    merchantId: settings.FLASHDROP_WECHAT_PAY_MERCHANT_ID ?? '',
+    serial: settings.FLASHDROP_WECHAT_PAY_SERIAL ?? '',
+    privateKey: createPrivateKey(settings.FLASHDROP_WECHAT_PAY_PRIVATE_KEY ?? ''),
+  };
+  const request = { method: 'GET', path, body: '', at: Date.now() };
+  const signed = await authorization(signer, request);
+  return await fetch(url + path, { headers: { authorization: signed } });
+}
+
+describe('the bill', () => {
+  test('lists captures and refunds between two instants, to the fen', async () => {
+    const from = Math.floor(Date.now() / 1000) * 1000;
+    const charge = await paid({ amount: 1_000_001, title: '`a,`b, "c"' });
+    const single = await paid({ amount: 5 });
+    await wechatPay.refund([aRefund(charge, 1, 70)]);
+    const lines = [];
+    const window = { from, until: Date.now() + 1_000 };
+    for await (const line of wechatPay.bill?.(window) ?? []) lines.push(line);
+    const booked = await simulator.charge(charge.reference);
+    const own = lines.filter(({ reference }) => reference.startsWith(charge.reference));
+    expect(own).toEqual([
+      {
+        ...{ kind: 'capture', reference: charge.reference, amount: 1_000_001, currency: 'CNY' },
+        ...{ providerReference: booked?.providerReference, at: expect.any(Number) },
+      },
+      {
+        ...{ kind: 'refund', reference: `${charge.reference}r1`, amount: 70, currency: 'CNY' },
+        ...{ providerReference: booked?.refunds[0]?.providerReference, at: expect.any(Number) },
+      },
+    ]);
+    expect(lines).toContainEqual(
+      expect.objectContaining({ reference: single.reference, amount: 5 }),
+    );
+  });
+
+  test('is empty for a day on which nothing moved, and an error when it is not what was made', async () => {
+    const lastYear = Date.now() - 365 * 24 * 3_600_000;
+    const empty = { from: lastYear, until: lastYear + 1 };
+    for await (const line of wechatPay.bill?.(empty) ?? []) throw new Error(line.reference);
+    await paid();
+    const url = await between(simulator, ({ body, ...rest }, path) => ({
+      ...rest,
+      body: path.startsWith('/v3/billdownload')
+        ? Buffer.from(body.toString().replaceAll('`12.34', '`12.35'))
+        : body,
+    }));
+    const today = { from: Date.now() - 60_000, until: Date.now() + 60_000 };
+    const read = async () => {
+      for await (const line of openFrom(simulator, { url }).bill?.(today) ?? []) void line;
+    };
+    await expect(read()).rejects.toThrow('digest differs');
+  });
+});
