@@ -30,7 +30,7 @@ export async function openParts(stores: {
   const lanes = openLanes(redis, namespace);
   const settlement = openSettlement({
     ...{ redisUrl: stores.redisUrl, redis, namespace, lanes, ledger, log: stores.log, metrics },
-    providers: await openProviders({ config, ledger }),
+    providers: await openProviders({ config, ledger, log: stores.log }),
   });
   return { ...stores, metrics, lanes, settlement };
 }

@@ -1,6 +1,7 @@
 import { notifyUrl } from './config/payments.ts';
 import type { Config } from './config.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import type { Logger } from './log.ts';
 import type { PaymentProvider } from './payments/provider.ts';
 import { openWallet } from './payments/wallet/wallet.ts';
 
@@ -10,9 +11,11 @@ export type Providers = ReadonlyMap<string, PaymentProvider>;
 export async function openProviders({
   config,
   ledger,
+  log,
 }: {
   config: Config;
   ledger: Ledger;
+  log: Logger;
 }): Promise<Providers> {
   const { publicUrl, stripe, alipay, wechatPay } = config.payments;
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
@@ -28,7 +31,8 @@ export async function openProviders({
   if (wechatPay) {
     const { openWechatPay } = await import('./payments/wechat-pay/provider.ts');
     const address = notifyUrl(config.payments, 'wechat_pay');
-    opened.push(openWechatPay({ ...wechatPay, notifyUrl: address }));
+    const warn = (message: string) => log.warn({ provider: 'wechat_pay' }, message);
+    opened.push(openWechatPay({ ...wechatPay, notifyUrl: address, warn }));
   }
   return new Map(opened.map((provider) => [provider.name, provider]));
 }

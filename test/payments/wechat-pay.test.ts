@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { noMischief } from '../../simulators/mischief.ts';
 import type { Charge, Outcome } from '../../src/payments/provider.ts';
@@ -247,6 +247,24 @@ describe('when WeChat Pay does not answer as it should', () => {
       expect((await simulator.charge(other.reference))?.refunds).toHaveLength(1);
     },
   );
+
+  test('a request that the merchant did not sign is refused, and its refusal proves nothing', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    });
+    const charge = aCharge();
+    for (const stranger of [{ privateKey }, { merchantId: '1' }, { serial: 'A'.repeat(40) }]) {
+      const told: string[] = [];
+      const provider = openFrom(simulator, { ...stranger, warn: (text) => told.push(text) });
+      expect((await one(provider.start([charge]))).kind).toBe('unknown');
+      expect(told.join()).toContain('401');
+    }
+    const path = `${simulator.url}/v3/pay/transactions/native`;
+    expect((await fetch(path, { method: 'POST', body: '{}' })).status).toBe(401);
+    expect(await simulator.charge(charge.reference)).toBe(undefined);
+  });
 
   test('nobody there is unknown, not an error', async () => {
     const nowhere = openFrom(simulator, { url: 'http://127.0.0.1:1' });

@@ -37,7 +37,8 @@ export type WechatPayOptions = {
  * phone's browser. The order's number there is our reference, which makes every call repeatable.
  */
 export function openWechatPay(options: WechatPayOptions): PaymentProvider {
-  const { appId, merchantId, apiKey, publicKey, clock = systemClock, warn = () => {} } = options;
+  const { appId, merchantId, apiKey, publicKey, clock = systemClock } = options;
+  const warn = seldom(options.warn ?? (() => {}), clock);
   const privateKey = createPrivateKey(options.privateKey);
   const exchange = openExchange({
     url: options.url,
@@ -70,4 +71,17 @@ export function openWechatPay(options: WechatPayOptions): PaymentProvider {
 /** WeChat Pay takes one at a time; the exchange bounds how many are under way. */
 async function each<In, Out>(items: readonly In[], call: (item: In) => Promise<Out>) {
   return await Promise.all(items.map(call));
+}
+
+/** At most a message a second, so that an outage does not fill the log. */
+function seldom(warn: (message: string) => void, clock: Clock): (message: string) => void {
+  let [lastAt, kept] = [Number.NEGATIVE_INFINITY, 0];
+  return (message) => {
+    if (Math.abs(clock.now() - lastAt) < 1_000) {
+      kept += 1;
+      return;
+    }
+    warn(kept === 0 ? message : `${message} (and ${kept} more since)`);
+    [lastAt, kept] = [clock.now(), 0];
+  };
 }
