@@ -19,7 +19,7 @@ export type SessionRequest = {
 const known = [
   ...['mode', 'client_reference_id', 'metadata', 'payment_intent_data', 'line_items'],
   ...['expires_at', 'success_url', 'cancel_url', 'allowed_payment_method_types', 'currency'],
-  ...['expand', 'locale', 'submit_type'],
+  ...['excluded_payment_method_types', 'adaptive_pricing', 'expand', 'locale', 'submit_type'],
 ];
 
 const lifeMin = 30 * 60;

@@ -1,6 +1,6 @@
 import { Stripe } from 'stripe';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { BillLine, PaymentProvider } from '../../src/payments/provider.ts';
+import type { BillLine, PaymentProvider, PaymentRef } from '../../src/payments/provider.ts';
 import { createWithinMs, endOf } from '../../src/payments/stripe/session-requests.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 import { movedClock, newCharge, newRefund, only, openAtSimulator } from './stripe-shop.ts';
@@ -30,6 +30,11 @@ async function paid(change: Parameters<typeof newCharge>[0] = {}) {
   const charge = await begun(change);
   expect(await simulator.pay(charge.reference)).toBe('captured');
   return charge;
+}
+
+/** As of a payment whose first answer was lost. */
+function withoutId({ reference, startedAt }: PaymentRef): PaymentRef {
+  return { reference, startedAt };
 }
 
 async function chargesOf(reference: string) {
@@ -99,6 +104,24 @@ describe('beginning a payment', () => {
     expect(await chargesOf(charge.reference)).toMatchObject([
       { providerReference: again.providerReference },
     ]);
+  });
+
+  test('a repeated failure with no session to be found is final: nobody was told where to pay', async () => {
+    const charge = newCharge();
+    // Made at a time where no session of this payment would be looked for.
+    await simulator.clock(-10 * minutes);
+    await simulator.mischief({ fail: 1 });
+    await stripe.start([charge]);
+    await simulator.mischief(calm);
+    await simulator.clock(0);
+    expect(await only(stripe.start([charge]))).toMatchObject({
+      kind: 'declined',
+      reason: 'declined',
+    });
+    expect(await only(stripe.close([charge]))).toMatchObject({
+      kind: 'declined',
+      reason: 'closed',
+    });
   });
 
   test('a failure before anything ran leaves the payment to be begun', async () => {
@@ -173,6 +196,19 @@ describe('asking about payments', () => {
     for (const { reference, providerReference } of found) {
       expect(providerReference).toBe(ids.get(reference));
     }
+  });
+
+  test('payments of different days, and one whose session was made late, are found', async () => {
+    const old = newCharge({ startedAt: Date.now() - 26 * 60 * minutes });
+    const late = newCharge({ startedAt: Date.now() - 4 * minutes });
+    const fresh = await begun();
+    await stripe.start([late]);
+    const found = await stripe.lookUp([fresh, old, late].map(withoutId));
+    expect(found.map(({ reference, kind }) => [reference, kind])).toEqual([
+      [fresh.reference, 'pending'],
+      [old.reference, 'none'],
+      [late.reference, 'pending'],
+    ]);
   });
 
   test('a key that Stripe does not know is told to the operator, not taken for an outcome', async () => {

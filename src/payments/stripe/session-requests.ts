@@ -13,9 +13,18 @@ const urlMax = 2048;
  * a session to last half an hour at least, counted from its creation, and a repeat has to be the
  * same request to the byte: so the end leaves room for one that arrives this late.
  */
-export const createWithinMs = 8 * minuteMs;
-const lifeMinMs = 30 * minuteMs + createWithinMs + 2 * minuteMs;
+export const createWithinMs = 5 * minuteMs;
+const lifeMinMs = 30 * minuteMs + createWithinMs + 5 * minuteMs;
 const lifeMaxMs = 24 * hourMs - 10 * minuteMs;
+
+/**
+ * Ways to pay that settle days after the buyer is done, which no hold lasts: debits, vouchers, bank
+ * transfers. Which of the others are offered is set in Stripe's dashboard.
+ */
+const delayed = [
+  ...['acss_debit', 'au_becs_debit', 'bacs_debit', 'boleto', 'customer_balance', 'konbini'],
+  ...['multibanco', 'nz_bank_account', 'oxxo', 'payto', 'sepa_debit', 'sofort', 'us_bank_account'],
+];
 
 /**
  * A Checkout Session on Stripe's own page. It outlives a short hold: the engine closes it before the
@@ -43,6 +52,9 @@ export function sessionRequest(
         },
       },
     ],
+    // The buyer pays the very amount in the drop's own currency.
+    adaptive_pricing: { enabled: false },
+    excluded_payment_method_types: [...delayed],
     expires_at: endOf(charge),
     success_url: back,
     cancel_url: back,

@@ -3,28 +3,45 @@ import type { PaymentRef } from '../provider.ts';
 import { failureOf } from './failures.ts';
 import { createWithinMs } from './session-requests.ts';
 
-const skewMs = 5 * 60_000;
+/** How much later than its payment began a session may have been made; earlier by clocks alone. */
+type Window = { earlierMs: number; laterMs: number };
+
+/** Where nearly all are, and where all are: none is made later than `createWithinMs`. */
+const near: Window = { earlierMs: 10_000, laterMs: 30_000 };
+const whole: Window = { earlierMs: 60_000, laterMs: createWithinMs + 60_000 };
+
 const pageSize = 100;
-const pagesMax = 50;
+const pagesMax = 150;
 
 /** `absent` only when every session of the time in question was seen. */
 export type Found = { id: string } | 'absent' | 'unknown';
 
 /**
  * Finds the sessions of payments whose session ids never reached us. Stripe cannot be asked by our
- * reference (its search does not cover sessions and lags besides), so the sessions created around
- * the payments' beginnings are listed, once for the whole batch.
+ * reference (its search does not cover sessions), so the sessions made around the payments'
+ * beginnings are listed, once for all of the batch that began at about the same time.
  */
 export async function findSessions(
   client: Stripe,
   payments: readonly PaymentRef[],
 ): Promise<Map<string, Found>> {
-  const missing = new Set(payments.map(({ reference }) => reference));
   const found = new Map<string, Found>();
-  if (missing.size === 0) return found;
-  let isWhole: boolean;
+  for (const window of [near, whole]) {
+    const missing = payments.filter(({ reference }) => typeof found.get(reference) !== 'object');
+    for (const group of groupsOf(missing, window)) await search(client, group, { window, found });
+  }
+  return found;
+}
+
+async function search(
+  client: Stripe,
+  group: readonly PaymentRef[],
+  { window, found }: { window: Window; found: Map<string, Found> },
+): Promise<void> {
+  const missing = new Set(group.map(({ reference }) => reference));
+  let isWhole = false;
   try {
-    isWhole = await eachSession(client, windowOf(payments), ({ id, client_reference_id }) => {
+    isWhole = await eachSession(client, rangeOf(group, window), ({ id, client_reference_id }) => {
       if (client_reference_id !== null && missing.delete(client_reference_id)) {
         found.set(client_reference_id, { id });
       }
@@ -32,18 +49,27 @@ export async function findSessions(
     });
   } catch (error) {
     failureOf(error);
-    isWhole = false;
   }
   for (const reference of missing) found.set(reference, isWhole ? 'absent' : 'unknown');
-  return found;
 }
 
-/** None is created later than `createWithinMs` after its payment began; the clocks may differ. */
-function windowOf(payments: readonly PaymentRef[]): Stripe.RangeQueryParam {
-  const begun = payments.map(({ startedAt }) => startedAt);
+/** Payments whose windows overlap, so that no session is listed twice and no idle time is. */
+function groupsOf(payments: readonly PaymentRef[], { earlierMs, laterMs }: Window): PaymentRef[][] {
+  const groups: PaymentRef[][] = [];
+  let last = Number.NEGATIVE_INFINITY;
+  for (const payment of payments.toSorted((one, other) => one.startedAt - other.startedAt)) {
+    if (payment.startedAt - last > earlierMs + laterMs) groups.push([]);
+    groups.at(-1)?.push(payment);
+    last = payment.startedAt;
+  }
+  return groups;
+}
+
+function rangeOf(group: readonly PaymentRef[], window: Window): Stripe.RangeQueryParam {
+  const begun = group.map(({ startedAt }) => startedAt);
   return {
-    gte: Math.floor((Math.min(...begun) - skewMs) / 1000),
-    lte: Math.ceil((Math.max(...begun) + createWithinMs + skewMs) / 1000),
+    gte: Math.floor((Math.min(...begun) - window.earlierMs) / 1000),
+    lte: Math.ceil((Math.max(...begun) + window.laterMs) / 1000),
   };
 }
 
