@@ -55,3 +55,13 @@ create table notifications (
   primary key (provider, id)
 );
 create index notifications_of_payment on notifications (payment);
+
+-- Money that buyers add to their wallets through another provider; its payment names it as the order.
+create table topups (
+  id text collate "C" primary key,
+  buyer text not null,
+  amount bigint not null check (amount > 0),
+  currency text not null,
+  created_at bigint not null,
+  credited_at bigint
+);

@@ -23,7 +23,14 @@ export type Transfer = {
 };
 
 /** Money that comes into a buyer's wallet; `reference` makes it come once. */
-export type TopUp = { buyer: string; currency: string; amount: number; reference: string };
+export type TopUp = {
+  buyer: string;
+  currency: string;
+  amount: number;
+  reference: string;
+  /** The provider that took the money; given for nothing, as a demo does, when absent. */
+  from?: string | undefined;
+};
 
 /** Money taken from a buyer's wallet (`capture`) or given back (`refund`), in minor units. */
 export type Movement = {
@@ -36,7 +43,7 @@ export type Movement = {
 
 export type Accounts = ReturnType<typeof openAccounts>;
 
-/** The owner of the account from which top-ups come; its balance is what was ever topped up, negated. */
+/** The owner of the account from which gifts come; its balance is what was ever given, negated. */
 const fundingOwner = 'topups';
 
 /** Accounts and the double-entry transfers between them. All balances together are zero. */
@@ -104,9 +111,8 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
   async function topUpAll(
     wanted: readonly TopUp[],
   ): Promise<({ kind: 'done'; balance: number } | { kind: 'reused' })[]> {
-    const fundRefs = new Map(wanted.map(({ currency }) => [currency, fundRef(currency)]));
     return await database.transaction(async (query) => {
-      const locked = await lock(query, [...wanted.map(buyerRef), ...fundRefs.values()]);
+      const locked = await lock(query, [...wanted.map(buyerRef), ...wanted.map(fundRef)]);
       const before = await query<{ reference: string; credit: number; amount: number }>(
         `select reference, credit_account as credit, amount from transfers
          where kind = 'topup' and reference = any($1::text[])`,
@@ -124,7 +130,7 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
             ? { kind: 'done' as const, balance: buyer.balance }
             : { kind: 'reused' as const };
         }
-        const fund = locked.get(accountKey(fundRef(one.currency))) as Account;
+        const fund = locked.get(accountKey(fundRef(one))) as Account;
         known.set(reference, { reference, credit: buyer.id, amount });
         fresh.push({ kind: 'topup', reference, debit: fund.id, credit: buyer.id, amount });
         buyer.balance += amount;
@@ -188,8 +194,8 @@ function buyerRef({ buyer, currency }: TopUp): AccountRef {
   return { kind: 'buyer', owner: buyer, currency };
 }
 
-function fundRef(currency: string): AccountRef {
-  return { kind: 'funding', owner: fundingOwner, currency };
+function fundRef({ currency, from = fundingOwner }: TopUp): AccountRef {
+  return { kind: 'funding', owner: from, currency };
 }
 
 /** What `lock` names an account by. */

@@ -6,10 +6,12 @@ import type { Database } from './database.ts';
 import { type Drops, openDrops } from './drops.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
 import { migrate } from './migrations.ts';
+import { type Notifications, openNotifications } from './notifications.ts';
 import { type Orders, openOrders } from './orders.ts';
 import { openPayments, type Payments } from './payments.ts';
 import { openPglite } from './pglite.ts';
 import { openPostgres } from './postgres.ts';
+import { openTopUps, type TopUps } from './topups.ts';
 import { openWalletPasswords, type WalletPasswords } from './wallet-passwords.ts';
 
 export type Ledger = {
@@ -19,6 +21,8 @@ export type Ledger = {
   appointments: Appointments;
   orders: Orders;
   payments: Payments;
+  notifications: Notifications;
+  topUps: TopUps;
   accounts: Accounts;
   passwords: WalletPasswords;
   audit: Audit;
@@ -60,6 +64,8 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     appointments: openAppointments(database, clock),
     orders: openOrders(database),
     payments: openPayments(database, clock),
+    notifications: openNotifications(database, clock),
+    topUps: openTopUps(database, clock),
     accounts: openAccounts(database, clock),
     passwords: openWalletPasswords(database, { clock }),
     audit: openAudit(database),

@@ -32,7 +32,7 @@ export type LedgerOrder = Order & {
 
 /** An order with what came of its latest attempt to be paid, null where there was none. */
 export type Receipt = LedgerOrder & {
-  payment: Pick<Payment, 'provider' | 'state' | 'reason'> | null;
+  payment: Pick<Payment, 'provider' | 'state' | 'reason' | 'amountRefunded'> | null;
 };
 
 export type Orders = ReturnType<typeof openOrders>;
@@ -73,11 +73,17 @@ export function openOrders(database: Database) {
 
   /** Many orders as their buyers ask for them, in the order of the ids; undefined where none is. */
   async function receipts(ids: readonly string[]): Promise<(Receipt | undefined)[]> {
-    type Joined = LedgerOrder & { provider: string | null; paid: PaymentState; why: string };
+    type Joined = LedgerOrder & {
+      provider: string | null;
+      paid: PaymentState;
+      why: string;
+      back: number;
+    };
     const rows = await database.query<Joined>(receiptsSql, [ids]);
     const found = new Map(
-      rows.map(({ provider, paid, why, ...order }): [string, Receipt] => {
-        const payment = provider === null ? null : { provider, state: paid, reason: why };
+      rows.map(({ provider, paid, why, back, ...order }): [string, Receipt] => {
+        const known = { state: paid, reason: why, amountRefunded: back };
+        const payment = provider === null ? null : { provider, ...known };
         return [order.id, { ...order, payment }];
       }),
     );
@@ -215,9 +221,10 @@ function mergePositions(positions: readonly OutboxPosition[]) {
 }
 
 const receiptsSql = `
-  select ${columns}, p.provider, p.state as paid, p.reason as why from orders o
-  left join lateral (select provider, state, reason from payments
-    where order_id = o.id order by attempt desc limit 1) p on true
+  select ${columns}, p.provider, p.state as paid, p.reason as why, p.amount_refunded as back
+  from orders o
+  left join lateral (select provider, state, reason, amount_refunded from payments
+    where order_id = o.id order by state in ('captured', 'refunded') desc, attempt desc limit 1) p on true
   where o.id = any($1::text[])`;
 
 const upsertSql = `

@@ -1,6 +1,9 @@
+import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Database, Query } from './database.ts';
-import { openRefundDecisions } from './refund-decisions.ts';
+import { openPaymentFacts, type PaymentFact } from './payment-facts.ts';
+import { openPaymentLooks } from './payment-looks.ts';
+import { openRefunds } from './refunds.ts';
 
 /** Facts about a payment only add up, so a later state is never undone by a late message. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
@@ -10,9 +13,11 @@ export type Payment = {
   orderId: string;
   drop: string;
   attempt: number;
-  /** What the provider knows this attempt by: `pay_<order id>_<attempt>`. */
+  /** What the provider knows this attempt by: see paymentReference. */
   reference: string;
   provider: string;
+  /** The provider's own id of it, once told. */
+  providerReference: string | null;
   amount: number;
   currency: string;
   state: PaymentState;
@@ -25,13 +30,13 @@ export type Payment = {
   refundedAt: number | null;
   /** When the decision to give the money back was written down, before the provider is asked. */
   refundAskedAt: number | null;
+  /** What the buyer's client does to pay, as JSON; null where there is nothing to do. */
+  action: string | null;
+  /** The end of the time to pay, ms; null where the hold alone ends it. */
+  payableUntil: number | null;
+  /** When the provider is asked about it next, ms; null when there is nothing left to hear. */
+  lookAt: number | null;
 };
-
-/** The part of a payment that facts change. */
-export type PaymentResult = Pick<
-  Payment,
-  'reference' | 'state' | 'reason' | 'amountCaptured' | 'amountRefunded' | 'refundAskedAt'
->;
 
 export type PaymentStart = {
   orderId: string;
@@ -41,20 +46,20 @@ export type PaymentStart = {
   currency: string;
   /** 1 when absent. A higher one only after the one before is known not to have been captured. */
   attempt?: number;
-};
-
-/** What became of a payment; `amount` is what was captured or refunded, in minor units. */
-export type PaymentFact = {
-  reference: string;
-  state: Exclude<PaymentState, 'started'>;
-  reason?: string;
-  amount?: number;
+  /** For a payment that the buyer makes elsewhere: until when, and when to look first; ms. */
+  payableUntil?: number;
+  lookAt?: number;
 };
 
 export type Payments = ReturnType<typeof openPayments>;
 
-export function paymentReference(orderId: string, attempt: number): string {
-  return `pay_${orderId}_${attempt}`;
+/**
+ * What a provider knows an attempt by. The wallet's names its order; elsewhere it has the 32 letters
+ * and digits that every provider takes (WeChat Pay's limit), 120 bits of them a digest.
+ */
+export function paymentReference(orderId: string, attempt: number, provider = 'wallet'): string {
+  if (provider === 'wallet') return `pay_${orderId}_${attempt}`;
+  return `fd${hash('sha256', `${orderId}\0${attempt}`, 'hex').slice(0, 30)}`;
 }
 
 /** A payment's row, of the table called p. */
@@ -62,13 +67,14 @@ export const paymentColumns = `p.order_id as "orderId", p.drop_id as "drop", p.a
   p.provider, p.amount, p.currency, p.state, p.reason, p.amount_captured as "amountCaptured",
   p.amount_refunded as "amountRefunded", p.started_at as "startedAt",
   p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt",
-  p.refund_asked_at as "refundAskedAt"`;
+  p.refund_asked_at as "refundAskedAt", p.provider_reference as "providerReference", p.action,
+  p.payable_until as "payableUntil", p.look_at as "lookAt"`;
 
 /** Attempts to be paid, one row each, recorded before the provider is asked. */
 export function openPayments(database: Database, clock: Clock = systemClock) {
   /**
-   * The attempt of each order, in the order asked: made now (`fresh`), or as it already stands,
-   * whoever began it. An existing attempt keeps its amount and provider.
+   * An attempt of each order, in the order asked: made now (`fresh`), or the latest one as it already
+   * stands, whoever began it. An order has one open attempt at most.
    */
   async function begin(starts: readonly PaymentStart[]): Promise<(Payment & { fresh: boolean })[]> {
     if (starts.length === 0) return [];
@@ -76,19 +82,16 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     const wanted = starts.map((start) => started(start, now));
     const made = await database.query<{ reference: string }>(beginSql, [JSON.stringify(wanted)]);
     const fresh = new Set(made.map((row) => row.reference));
-    const byReference = new Map<string, Payment & { fresh: boolean }>();
-    for (const payment of wanted) {
-      if (fresh.has(payment.reference))
-        byReference.set(payment.reference, { ...payment, fresh: true });
+    const others = wanted.filter(({ reference }) => !fresh.has(reference));
+    const latest = new Map<string, Payment>();
+    for (const one of await ofOrders(others.map((other) => other.orderId))) {
+      latest.set(one.orderId, one);
     }
-    const others = wanted.map((w) => w.reference).filter((ref) => !byReference.has(ref));
-    for (const payment of await find(others)) {
-      byReference.set(payment.reference, { ...payment, fresh: false });
-    }
-    return wanted.map(({ reference }) => {
-      const payment = byReference.get(reference);
-      if (!payment) throw new Error(`bug: ${reference} was neither made nor found`);
-      return payment;
+    return wanted.map((payment) => {
+      if (fresh.has(payment.reference)) return { ...payment, fresh: true };
+      const other = latest.get(payment.orderId);
+      if (!other) throw new Error(`bug: ${payment.reference} was neither made nor found`);
+      return { ...other, fresh: false };
     });
   }
 
@@ -113,35 +116,6 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     });
   }
 
-  /**
-   * Adds facts to payments; a payment only moves forward (started, unknown, declined, captured,
-   * refunded). Gives what every named payment has now come to; unknown references are left out.
-   */
-  async function record(facts: readonly PaymentFact[]): Promise<PaymentResult[]> {
-    if (facts.length === 0) return [];
-    const rows = facts.map((fact) => ({
-      reference: fact.reference,
-      state: fact.state,
-      reason: fact.reason ?? '',
-      captured: fact.state === 'captured' ? (fact.amount ?? null) : 0,
-      refunded: fact.state === 'refunded' ? (fact.amount ?? null) : 0,
-    }));
-    const now = clock.now();
-    const write = async (query: Query) => {
-      const results = new Map<string, PaymentResult>();
-      for (const layer of layers(rows)) {
-        const ordered = layer.sort((a, b) => (a.reference < b.reference ? -1 : 1));
-        const params = [JSON.stringify(ordered), now, paymentStates];
-        for (const row of await query<PaymentResult>(recordSql, params)) {
-          results.set(row.reference, row);
-        }
-      }
-      return [...results.values()];
-    };
-    const once = new Set(rows.map((row) => row.reference)).size === rows.length;
-    return once ? await write(database.query) : await database.transaction(write);
-  }
-
   async function find(references: readonly string[]): Promise<Payment[]> {
     if (references.length === 0) return [];
     return await database.query<Payment>(
@@ -150,11 +124,13 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  /** Every attempt of an order, first to last. */
-  async function ofOrder(orderId: string): Promise<Payment[]> {
+  /** Every attempt of these orders, each order's first to last. */
+  async function ofOrders(orderIds: readonly string[]): Promise<Payment[]> {
+    if (orderIds.length === 0) return [];
     return await database.query<Payment>(
-      `select ${paymentColumns} from payments p where p.order_id = $1 order by p.attempt`,
-      [orderId],
+      `select ${paymentColumns} from payments p where p.order_id = any($1::text[])
+       order by p.order_id, p.attempt`,
+      [orderIds],
     );
   }
 
@@ -177,18 +153,23 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  const decisions = openRefundDecisions(database, clock);
-  return { ...{ begin, beginCharged, record, find, ofOrder, stray }, ...decisions };
+  return {
+    ...{ begin, beginCharged, find, ofOrders, stray },
+    ...openPaymentFacts(database, clock),
+    ...openPaymentLooks(database, clock),
+    ...openRefunds(database, clock),
+  };
 }
 
 /** A payment as `begin` writes it; reading it back would cost as much as writing it. */
 function started(start: PaymentStart, startedAt: number): Payment {
   const { orderId, drop, provider, amount, currency, attempt = 1 } = start;
   return {
-    ...{ orderId, drop, attempt, reference: paymentReference(orderId, attempt) },
+    ...{ orderId, drop, attempt, reference: paymentReference(orderId, attempt, provider) },
     ...{ provider, amount, currency, startedAt, state: 'started', reason: '' },
-    ...{ amountCaptured: 0, amountRefunded: 0 },
+    ...{ amountCaptured: 0, amountRefunded: 0, providerReference: null, action: null },
     ...{ capturedAt: null, declinedAt: null, refundedAt: null, refundAskedAt: null },
+    ...{ payableUntil: start.payableUntil ?? null, lookAt: start.lookAt ?? null },
   };
 }
 
@@ -222,48 +203,15 @@ function ended(payment: Payment, fact: PaymentFact | undefined, at: number): Pay
   throw new Error(`bug: a charge within the ledger came to ${fact?.state ?? 'nothing'}`);
 }
 
-/** A statement moves a row once, so several facts of one payment go one after the other. */
-function layers<T extends { reference: string }>(rows: readonly T[]): T[][] {
-  const found: T[][] = [];
-  const depth = new Map<string, number>();
-  for (const row of rows) {
-    const at = depth.get(row.reference) ?? 0;
-    depth.set(row.reference, at + 1);
-    const layer = found[at] ?? [];
-    layer.push(row);
-    found[at] = layer;
-  }
-  return found;
-}
-
 const beginSql = `
   insert into payments (order_id, drop_id, attempt, reference, provider, amount, currency, state,
-    reason, amount_captured, started_at, captured_at, declined_at)
+    reason, amount_captured, started_at, captured_at, declined_at, payable_until, look_at)
   select "orderId", "drop", attempt, reference, provider, amount, currency, state, reason,
-    "amountCaptured", "startedAt", "capturedAt", "declinedAt"
+    "amountCaptured", "startedAt", "capturedAt", "declinedAt", "payableUntil", "lookAt"
   from json_to_recordset($1::json) as r("orderId" text, "drop" text, attempt integer,
     reference text, provider text, amount bigint, currency text, state text, reason text,
-    "amountCaptured" bigint, "startedAt" bigint, "capturedAt" bigint, "declinedAt" bigint)
+    "amountCaptured" bigint, "startedAt" bigint, "capturedAt" bigint, "declinedAt" bigint,
+    "payableUntil" bigint, "lookAt" bigint)
   order by reference collate "C"
   on conflict do nothing
   returning reference`;
-
-const recordSql = `
-  update payments p set
-    state = case when array_position($3::text[], f.state) > array_position($3::text[], p.state)
-      then f.state else p.state end,
-    reason = case when array_position($3::text[], f.state) > array_position($3::text[], p.state)
-      then f.reason else p.reason end,
-    amount_captured = greatest(p.amount_captured, coalesce(f.captured, p.amount)),
-    amount_refunded = greatest(p.amount_refunded, coalesce(f.refunded, p.amount)),
-    captured_at = case when f.state = 'captured' then coalesce(p.captured_at, $2)
-      else p.captured_at end,
-    declined_at = case when f.state = 'declined' then coalesce(p.declined_at, $2)
-      else p.declined_at end,
-    refunded_at = case when f.state = 'refunded' then coalesce(p.refunded_at, $2)
-      else p.refunded_at end
-  from json_to_recordset($1::json) as f(reference text, state text, reason text,
-    captured bigint, refunded bigint)
-  where p.reference = f.reference collate "C"
-  returning p.reference, p.state, p.reason, p.amount_captured as "amountCaptured",
-    p.amount_refunded as "amountRefunded", p.refund_asked_at as "refundAskedAt"`;

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
 import type { Order, OrderState } from '../../src/domain/order.ts';
-import type { PaymentFact } from '../../src/ledger/payments.ts';
+import type { PaymentFact } from '../../src/ledger/payment-facts.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
+import { aCharge } from '../support/charges.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { testSeed } from '../support/seed.ts';
 import { createDrop, orderOf } from './samples.ts';
@@ -53,7 +54,8 @@ onEachLedger((ledger) => {
         payments().beginCharged(orders.map(startOf), async (query, begun) => {
           const charges = begun.map((payment, n) => {
             const { buyer } = orders[n] as Order;
-            return { ...payment, buyer, merchantId: drop.merchantId };
+            const { reference, orderId, amount } = payment;
+            return aCharge({ reference, orderId, amount, buyer, merchantId: drop.merchantId });
           });
           const outcomes = await wallet.startWithin?.(query, charges);
           return outcomes?.map((outcome): PaymentFact => {
@@ -79,15 +81,18 @@ onEachLedger((ledger) => {
       const open = orderOf(drop, { buyer: rich });
       await payments().begin([startOf(open)]);
       expect(await atOnce([fresh, open])).toBeUndefined();
-      expect(await payments().ofOrder(fresh.id)).toEqual([]);
+      expect(await payments().ofOrders([fresh.id])).toEqual([]);
       expect(await balance()).toBe(left);
       expect(await ledger().accounts.trialBalance()).toMatchObject({ sum: 0, drifted: [] });
     });
 
     it('has another reference for another attempt', async () => {
       const order = orderOf(await createDrop(ledger()));
-      await payments().begin([startOf(order), { ...startOf(order), attempt: 2 }]);
-      expect((await payments().ofOrder(order.id)).map((payment) => payment.reference)).toEqual([
+      const [first] = await payments().begin([startOf(order)]);
+      const state = 'declined' as const;
+      await payments().record([{ reference: first?.reference ?? '', state }]);
+      await payments().begin([{ ...startOf(order), attempt: 2 }]);
+      expect((await payments().ofOrders([order.id])).map((payment) => payment.reference)).toEqual([
         `pay_${order.id}_1`,
         `pay_${order.id}_2`,
       ]);
@@ -99,9 +104,8 @@ onEachLedger((ledger) => {
         { state: 'unknown' },
         { state: 'declined', reason: 'closed' },
         { state: 'captured', amount: 199_900 },
-        { state: 'refunded', amount: 199_900 },
       ];
-      const order = fc.shuffledSubarray([0, 1, 2, 3, 0, 1, 2, 3], { minLength: 8 });
+      const order = fc.shuffledSubarray([0, 1, 2, 0, 1, 2], { minLength: 6 });
       await fc.assert(
         fc.asyncProperty(order, fc.integer({ min: 1, max: 8 }), async (indexes, batchSize) => {
           const reference = await begun(drop);
@@ -110,12 +114,8 @@ onEachLedger((ledger) => {
             await payments().record(all.slice(start, start + batchSize));
           }
           const [payment] = await payments().find([reference]);
-          expect(payment).toMatchObject({
-            state: 'refunded',
-            amountCaptured: 199_900,
-            amountRefunded: 199_900,
-          });
-          for (const at of [payment?.capturedAt, payment?.declinedAt, payment?.refundedAt]) {
+          expect(payment).toMatchObject({ state: 'captured', amountCaptured: 199_900 });
+          for (const at of [payment?.capturedAt, payment?.declinedAt]) {
             expect(at).toBeGreaterThan(0);
           }
         }),
@@ -190,10 +190,10 @@ onEachLedger((ledger) => {
       await ledger().accounts.topUp(topUp);
       const begun = await payments().begin(orders.slice(0, 2).map(startOf));
       const outcomes = await wallet.start(
-        begun.map(({ reference, orderId, amount, currency }, n) => ({
-          ...{ reference, orderId, amount, currency, merchantId: drop.merchantId },
-          buyer: (orders[n] as Order).buyer,
-        })),
+        begun.map(({ reference, orderId, amount }, n) => {
+          const { buyer } = orders[n] as Order;
+          return aCharge({ reference, orderId, amount, buyer, merchantId: drop.merchantId });
+        }),
       );
       await payments().record(
         outcomes.map(({ reference, kind }) => ({ reference, state: kind as 'captured' })),

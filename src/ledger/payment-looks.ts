@@ -1,0 +1,67 @@
+import type { Clock } from '../domain/clock.ts';
+import type { Database } from './database.ts';
+
+/**
+ * How long after a look the next one comes, in ms. An open payment is asked about more and more
+ * seldom, and once more the moment its time is over, when it is closed. A closed one is asked about
+ * for a day: its provider may have taken money all the same, and the message of it may be lost. A
+ * captured one is until its order has ended with it.
+ */
+export const lookDelays = {
+  openFirstMs: 3_000,
+  openMostMs: 30_000,
+  closingFirstMs: 500,
+  capturedMs: 5_000,
+  endedFirstMs: 60_000,
+  endedFactor: 6,
+  endedLooks: 5,
+} as const;
+
+/** When providers are asked about payments that buyers make with them. */
+export function openPaymentLooks(database: Database, clock: Clock) {
+  /**
+   * Takes payments whose look is due, giving each its next one at once: so another process does not
+   * take them too, and they come again should this one die. Gives their orders.
+   */
+  async function takeLooks(limit: number): Promise<string[]> {
+    const rows = await database.query<{ orderId: string }>(takeSql, [clock.now(), limit]);
+    return [...new Set(rows.map((row) => row.orderId))];
+  }
+
+  /** Nothing more is to be heard of these. */
+  async function endLooks(references: readonly string[]): Promise<void> {
+    if (references.length === 0) return;
+    await database.query(
+      `update payments set look_at = null
+       where reference = any($1::text[]) and look_at is not null`,
+      [references],
+    );
+  }
+
+  /** When the next look is due, ms; undefined when none is. */
+  async function nextLook(): Promise<number | undefined> {
+    const [row] = await database.query<{ at: number | null }>(
+      'select min(look_at) as at from payments where look_at is not null',
+    );
+    return row?.at ?? undefined;
+  }
+
+  return { takeLooks, endLooks, nextLook };
+}
+
+const { openFirstMs, openMostMs, closingFirstMs, capturedMs } = lookDelays;
+const { endedFirstMs, endedFactor, endedLooks } = lookDelays;
+
+const takeSql = `
+  with due as (
+    select reference from payments where look_at <= $1
+    order by look_at limit $2 for update skip locked)
+  update payments p set looks = looks + 1, look_at = case
+    when state in ('captured', 'refunded') then $1 + ${capturedMs}
+    when state = 'declined' then case when looks < ${endedLooks}
+      then $1 + (${endedFirstMs} * ${endedFactor}::float8 ^ looks)::bigint end
+    when payable_until > $1 then least(
+      $1 + least(${openMostMs}, ${openFirstMs} * 2::float8 ^ least(looks, 10))::bigint, payable_until)
+    else $1 + least(${openMostMs}, ${closingFirstMs} * 2::float8 ^ least(looks, 10))::bigint end
+  from due where p.reference = due.reference
+  returning p.order_id as "orderId"`;

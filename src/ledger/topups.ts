@@ -1,0 +1,65 @@
+import { hash } from 'node:crypto';
+import { type Clock, systemClock } from '../domain/clock.ts';
+import type { Database } from './database.ts';
+
+/** Money that a buyer adds to the wallet through another provider. */
+export type TopUpOrder = {
+  /** `top_` and a digest: what its payment has as the order. */
+  id: string;
+  buyer: string;
+  amount: number;
+  currency: string;
+  createdAt: number;
+  creditedAt: number | null;
+};
+
+export type TopUps = ReturnType<typeof openTopUps>;
+
+const columns = `id, buyer, amount, currency, created_at as "createdAt", credited_at as "creditedAt"`;
+
+export function isTopUpId(id: string): boolean {
+  return /^top_[A-Za-z0-9_-]{22}$/.test(id);
+}
+
+export function topUpId(buyer: string, key: string): string {
+  return `top_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
+}
+
+/** Top-ups that are paid elsewhere, from the wish to the credit. */
+export function openTopUps(database: Database, clock: Clock = systemClock) {
+  async function find(ids: readonly string[]): Promise<TopUpOrder[]> {
+    if (ids.length === 0) return [];
+    return await database.query<TopUpOrder>(
+      `select ${columns} from topups where id = any($1::text[]) order by id`,
+      [ids],
+    );
+  }
+
+  return {
+    find,
+
+    /** One for each key of a buyer; `reused` when the key stands for another. */
+    async create(
+      wanted: Pick<TopUpOrder, 'buyer' | 'amount' | 'currency'> & { key: string },
+    ): Promise<{ kind: 'done'; topUp: TopUpOrder } | { kind: 'reused' }> {
+      const { buyer, amount, currency, key } = wanted;
+      const id = topUpId(buyer, key);
+      await database.query(
+        `insert into topups (id, buyer, amount, currency, created_at) values ($1, $2, $3, $4, $5)
+         on conflict do nothing`,
+        [id, buyer, amount, currency, clock.now()],
+      );
+      const [topUp] = await find([id]);
+      if (!topUp) throw new Error(`bug: ${id} was neither made nor found`);
+      const same = topUp.amount === amount && topUp.currency === currency;
+      return same ? { kind: 'done', topUp } : { kind: 'reused' };
+    },
+
+    async markCredited(ids: readonly string[]): Promise<void> {
+      await database.query(
+        'update topups set credited_at = $2 where id = any($1::text[]) and credited_at is null',
+        [ids, clock.now()],
+      );
+    },
+  };
+}
