@@ -12,7 +12,8 @@ export const releaseReasons = [
 ] as const;
 export type ReleaseReason = (typeof releaseReasons)[number];
 
-export const paymentMethods = ['wallet'] as const;
+/** Ways to pay that there are; an engine offers those that it is configured for. */
+export const paymentMethods = ['wallet', 'stripe', 'alipay', 'wechat_pay'] as const;
 export type PaymentMethod = string;
 
 /** An order as its lane keeps it. */

@@ -1,23 +1,16 @@
-import type { Order } from '../domain/order.ts';
 import type { Payment, Payments } from '../ledger/payments.ts';
-import type { PaymentProvider } from '../payments/provider.ts';
+import type { Seen } from './cases.ts';
 import { chargeOf, factsOf } from './charging.ts';
-import type { Terms } from './terms.ts';
-
-/** An order that may be charged. */
-export type Chargeable = { order: Order; terms: Terms };
+import type { Providers } from './who-starts.ts';
 
 /**
  * Payments by order's id, begun and charged in one transaction with nothing in between; of no order
  * that somebody has begun to charge before, nor of its neighbours: those go the long way.
  */
-export type AtOnce = (wanted: readonly Chargeable[]) => Promise<Map<string, Payment>>;
+export type AtOnce = (wanted: readonly Seen[]) => Promise<Map<string, Payment>>;
 
 /** For providers that keep their book in the ledger: half the statements, and no crash to mend. */
-export function openAtOnce(options: {
-  payments: Payments;
-  providers: ReadonlyMap<string, PaymentProvider>;
-}): AtOnce {
+export function openAtOnce(options: { payments: Payments; providers: Providers }): AtOnce {
   const { payments, providers } = options;
 
   return async function atOnce(wanted) {
@@ -30,9 +23,14 @@ export function openAtOnce(options: {
       });
       const done = await payments.beginCharged(starts, async (query, begun) => {
         const charges = begun.map((payment, index) => {
-          return chargeOf({ ...(group[index] as Chargeable), payment });
+          return chargeOf({ ...(group[index] as Seen), payment });
         });
-        return (await startWithin(query, charges))?.flatMap(factsOf);
+        const outcomes = await startWithin(query, charges);
+        const byReference = new Map(begun.map((payment) => [payment.reference, payment]));
+        return outcomes?.flatMap((outcome) => {
+          const payment = byReference.get(outcome.reference) as Payment;
+          return factsOf(outcome, { payment, now: payment.startedAt, byBuyer: false });
+        });
       });
       for (const payment of done ?? []) charged.set(payment.orderId, payment);
     }

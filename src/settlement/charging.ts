@@ -1,104 +1,161 @@
 import type { Order } from '../domain/order.ts';
-import type { Payment, PaymentFact } from '../ledger/payments.ts';
-import type { Charge, Outcome, PaymentProvider } from '../payments/provider.ts';
+import type { PaymentFact } from '../ledger/payment-facts.ts';
+import type { Payment } from '../ledger/payments.ts';
+import type {
+  Charge,
+  ClientWish,
+  Outcome,
+  PaymentProvider,
+  PaymentRef,
+} from '../payments/provider.ts';
+import { isOpen, type SeenCase } from './cases.ts';
 import type { Log } from './log.ts';
 import type { Terms } from './terms.ts';
+import type { Providers } from './who-starts.ts';
 
-/** An order whose payment is open: begun, and its outcome not known. */
-export type OpenCharge = {
-  order: Order;
-  terms: Terms;
-  payment: Payment;
-  /** Begun just now by the caller, so that nobody can have charged it yet. */
-  fresh: boolean;
-  /** False when the order has ended or its hold has: then the payment is only brought to an end. */
-  mayCharge: boolean;
-};
+/** Charges, looks up and closes what is open of these orders; gives what is now known of it. */
+export type Charging = (cases: readonly SeenCase[]) => Promise<PaymentFact[]>;
 
-/** Charges and closes payments, each through its provider; gives what is now known of them. */
-export type Charging = (open: readonly OpenCharge[]) => Promise<PaymentFact[]>;
+/** What is done about a payment whose outcome is not known. */
+type Deed =
+  /** Begun just now. */
+  | 'start'
+  /** Begun before by somebody: it is charged only when the provider has never heard of it. */
+  | 'resume'
+  | 'lookUp'
+  | 'close';
+
+type Asked = { one: SeenCase; payment: Payment; deed: Deed };
+
+/** After a payment was closed, its provider is asked again this much later: see payment-looks. */
+const lookAfterEndMs = 60_000;
+const lookAfterCaptureMs = 5_000;
 
 export function openCharging(options: {
-  providers: ReadonlyMap<string, PaymentProvider>;
+  providers: Providers;
   log: Log;
+  onUnknown?(provider: string, by: number): void;
 }): Charging {
-  const { providers, log } = options;
+  const { providers, log, onUnknown } = options;
 
-  return async function charge(open) {
+  return async function charge(cases) {
+    const asked = cases.flatMap((one) => one.attempts.flatMap((payment) => deedOf(one, payment)));
     const facts: PaymentFact[] = [];
-    for (const [name, group] of Map.groupBy(open, (one) => one.payment.provider)) {
+    for (const [name, group] of Map.groupBy(asked, ({ payment }) => payment.provider)) {
       const provider = providers.get(name);
       if (!provider) {
         log.error({ provider: name, payments: group.length }, 'no such provider to charge through');
         continue;
       }
-      for (const ask of [closeEnded, chargeFresh, chargeSeen]) {
+      for (const [deed, some] of Map.groupBy(group, (each) => each.deed)) {
         try {
-          facts.push(...(await ask(provider, group)).flatMap(factsOf));
+          const outcomes = await deeds[deed](provider, some);
+          const unknown = outcomes.filter(({ kind }) => kind === 'unknown').length;
+          if (unknown > 0) onUnknown?.(name, unknown);
+          facts.push(...factsIn(outcomes, some));
         } catch (error) {
           // Nothing is known of these: they stay open, and the next try begins with a look-up.
+          onUnknown?.(name, some.length);
           log.warn({ err: error, provider: name }, 'a provider did not answer');
         }
       }
     }
     return facts;
   };
+
+  function deedOf(one: SeenCase, payment: Payment): Asked[] {
+    const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
+    if (!isOpen(payment)) {
+      // Closed, and perhaps not for good: its provider is asked for a while yet.
+      const isWatched = payment.state === 'declined' && payment.lookAt !== null;
+      return isWatched ? [{ one, payment, deed: 'lookUp' }] : [];
+    }
+    const { isHeld, now, order } = one.seen;
+    const mayPay = isHeld && now < (payment.payableUntil ?? order.expiresAt);
+    if (!mayPay) return [{ one, payment, deed: 'close' }];
+    if (byBuyer) return [{ one, payment, deed: 'lookUp' }];
+    return [{ one, payment, deed: one.fresh ? 'start' : 'resume' }];
+  }
+
+  function factsIn(outcomes: Outcome[], asked: Asked[]): PaymentFact[] {
+    const byReference = new Map(asked.map((each) => [each.payment.reference, each]));
+    return outcomes.flatMap((outcome) => {
+      const { one, payment } = byReference.get(outcome.reference) as Asked;
+      return factsOf(outcome, {
+        payment,
+        now: one.seen.now,
+        byBuyer: providers.get(payment.provider)?.startedBy === 'buyer',
+      });
+    });
+  }
 }
 
-async function closeEnded(provider: PaymentProvider, group: OpenCharge[]): Promise<Outcome[]> {
-  const ended = group.filter((one) => !one.mayCharge);
-  return ended.length === 0 ? [] : await provider.close(ended.map(refOf));
+const deeds: Record<Deed, (provider: PaymentProvider, asked: Asked[]) => Promise<Outcome[]>> = {
+  start: (provider, asked) => provider.start(asked.map(chargeIn)),
+  lookUp: (provider, asked) => provider.lookUp(asked.map(refIn)),
+  close: (provider, asked) => provider.close(asked.map(refIn)),
+  async resume(provider, asked) {
+    const known = await provider.lookUp(asked.map(refIn));
+    const unheard = new Set(known.flatMap((o) => (o.kind === 'none' ? [o.reference] : [])));
+    const toStart = asked.filter(({ payment }) => unheard.has(payment.reference));
+    const started = toStart.length === 0 ? [] : await provider.start(toStart.map(chargeIn));
+    return [...known.filter(({ kind }) => kind !== 'none'), ...started];
+  },
+};
+
+const refIn = ({ payment }: Asked) => refOf(payment);
+const chargeIn = ({ one, payment }: Asked) => chargeOf({ ...one.seen, payment });
+
+export function refOf({ reference, startedAt, providerReference }: Payment): PaymentRef {
+  return { reference, startedAt, providerReference: providerReference ?? undefined };
 }
 
-async function chargeFresh(provider: PaymentProvider, group: OpenCharge[]): Promise<Outcome[]> {
-  const fresh = group.filter((one) => one.mayCharge && one.fresh);
-  return fresh.length === 0 ? [] : await provider.start(fresh.map(chargeOf));
-}
-
-/** Somebody began these before: they are charged only when the provider has never heard of them. */
-async function chargeSeen(provider: PaymentProvider, group: OpenCharge[]): Promise<Outcome[]> {
-  const seen = group.filter((one) => one.mayCharge && !one.fresh);
-  if (seen.length === 0) return [];
-  const known = await provider.lookUp(seen.map(refOf));
-  const unheard = new Set(known.flatMap((o) => (o.kind === 'none' ? [o.reference] : [])));
-  const toStart = seen.filter((one) => unheard.has(referenceOf(one)));
-  const started = toStart.length === 0 ? [] : await provider.start(toStart.map(chargeOf));
-  return [...known, ...started];
-}
-
-const referenceOf = (one: OpenCharge) => one.payment.reference;
-
-const refOf = ({ payment: { reference, startedAt } }: OpenCharge) => ({ reference, startedAt });
-
-export function chargeOf({
-  order,
-  terms,
-  payment,
-}: Pick<OpenCharge, 'order' | 'terms' | 'payment'>): Charge {
+export function chargeOf(wanted: {
+  order: Order;
+  terms: Terms;
+  payment: Payment;
+  wish?: ClientWish;
+}): Charge {
+  const { order, terms, payment, wish = {} } = wanted;
   return {
-    reference: payment.reference,
-    startedAt: payment.startedAt,
+    ...refOf(payment),
     orderId: order.id,
     buyer: order.buyer,
     merchantId: terms.merchantId,
     amount: payment.amount,
     currency: payment.currency,
-    title: order.id,
-    expiresAt: order.expiresAt,
-    wish: {},
+    title: terms.titles[order.item] ?? terms.title,
+    expiresAt: payment.payableUntil ?? order.expiresAt,
+    wish,
   };
 }
 
-export function factsOf(outcome: Outcome): PaymentFact[] {
-  const { reference, kind } = outcome;
-  switch (kind) {
-    case 'captured':
-      return [{ reference, state: 'captured', amount: outcome.amount }];
-    case 'declined':
-      return [{ reference, state: 'declined', reason: outcome.reason }];
+/** What an outcome tells; of a payment that a buyer makes elsewhere also when to ask next. */
+export function factsOf(
+  outcome: Outcome,
+  about: { payment: Payment; now: number; byBuyer: boolean },
+): PaymentFact[] {
+  const { reference, providerReference } = outcome;
+  const { payment, now, byBuyer } = about;
+  const next = (afterMs: number) => (byBuyer ? { lookAt: now + afterMs } : {});
+  switch (outcome.kind) {
+    case 'captured': {
+      // Money of another currency is none of this payment's: as if nothing of it had come.
+      const { currency = payment.currency } = outcome;
+      const amount = currency === payment.currency ? outcome.amount : 0;
+      const known = { reference, providerReference, amount, ...next(lookAfterCaptureMs) };
+      return [{ ...known, state: 'captured' }];
+    }
+    case 'declined': {
+      const { reason } = outcome;
+      return [{ reference, providerReference, state: 'declined', reason, ...next(lookAfterEndMs) }];
+    }
     case 'unknown':
-      return [{ reference, state: 'unknown' }];
-    case 'pending':
+      return [{ reference, providerReference, state: 'unknown' }];
+    case 'pending': {
+      if (!providerReference || providerReference === payment.providerReference) return [];
+      return [{ reference, providerReference, state: 'started' }];
+    }
     case 'none':
       return [];
   }

@@ -4,9 +4,14 @@ import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
-import type { Payments } from '../ledger/payments.ts';
+import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Refund } from '../ledger/refunds.ts';
+import { isKept, isOpen, type Settled } from './cases.ts';
+import type { Checkout } from './checkout.ts';
+import type { Log } from './log.ts';
 import type { Refunds } from './refunds.ts';
 import type { Terms } from './terms.ts';
+import { engineStarts, type Providers } from './who-starts.ts';
 
 /** An order with what the ledger adds to its lane's record; times in ms since the epoch. */
 export type OrderView = Order & {
@@ -17,6 +22,10 @@ export type OrderView = Order & {
   releasedAt?: number | undefined;
   refundedAt?: number | undefined;
   payment?: { provider: string; state: string; reason?: string | undefined } | undefined;
+  /** What of the payment has been given back by now, in minor units; absent where nothing was. */
+  amountRefunded?: number | undefined;
+  /** What is waited for, when it is the buyer's turn. */
+  awaits?: 'payment' | 'password' | undefined;
 };
 
 /** Reads of the ledger that go together, and how many may wait for the one under way. */
@@ -33,7 +42,10 @@ export type OrderDesk = {
    * times and payment, so that a crowd that waits does not stand in the way of the settlement.
    */
   peek(id: string): Promise<OrderView | undefined>;
-  /** Gives the units of a reserved order back; `refused` when it is paid. */
+  /**
+   * Gives the units of a reserved order back, having closed a payment that its buyer began; `refused`
+   * when it is paid.
+   */
   cancel(
     id: string,
   ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
@@ -44,7 +56,18 @@ export type OrderDesk = {
   refund(
     id: string,
   ): Promise<{ kind: 'refunded' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
+  /** Gives a part of the money of a paid order back, once per key; with the last part go the units. */
+  refundPart(
+    id: string,
+    part: { amount: number; key: string; reason: string },
+  ): Promise<PartRefunded>;
 };
+
+export type PartRefunded =
+  | { kind: 'asked'; refund: Refund; order: Order }
+  | { kind: 'exceeds'; refundable: number }
+  | { kind: 'refused'; order: Order }
+  | { kind: 'reused' | 'unknown' };
 
 export function openOrderDesk(options: {
   lanes: Lanes;
@@ -52,9 +75,15 @@ export function openOrderDesk(options: {
   orders: Orders;
   payments: Payments;
   refunds: Refunds;
+  checkout: Checkout;
+  providers: Providers;
+  settleOne(id: string): Promise<Settled>;
   termsOf(drop: string): Promise<Terms | undefined>;
+  redisNow(): Promise<number>;
+  log: Log;
 }): OrderDesk {
-  const { lanes, drops, orders, payments, refunds, termsOf } = options;
+  const { lanes, drops, orders, payments, refunds, checkout, providers, log } = options;
+  const { settleOne, termsOf, redisNow } = options;
 
   /**
    * A sold-out crowd asks for its orders all at once, and each statement costs the ledger about the
@@ -88,7 +117,29 @@ export function openOrderDesk(options: {
       if (typeof at === 'number') view[name] = at;
     }
     if (recorded?.payment) view.payment = paymentView(recorded.payment);
+    if (recorded?.payment?.amountRefunded) view.amountRefunded = recorded.payment.amountRefunded;
     return view;
+  }
+
+  function viewOf(order: Order, terms: Terms): OrderView {
+    const view = { ...bare(order), sku: terms.skus[order.item] ?? '', currency: terms.currency };
+    if (order.state !== 'reserved' || engineStarts({ order, terms }, providers)) return view;
+    const isWallet = providers.get(order.method)?.startedBy === 'engine';
+    return { ...view, awaits: isWallet ? 'password' : 'payment' };
+  }
+
+  /** Closes what the buyer could still pay; true when they have paid already. */
+  async function closeOpen(id: string): Promise<boolean> {
+    try {
+      const open = (await payments.ofOrders([id])).find(isOpen);
+      if (!open || providers.get(open.provider)?.startedBy !== 'buyer') return false;
+      if ((await checkout.end(open, await redisNow())) !== 'captured') return false;
+      return (await settleOne(id)).kind === 'paid';
+    } catch (error) {
+      // The units are given back all the same: money that still comes is returned.
+      log.warn({ err: error, order: id }, 'an order is cancelled and its payment not closed yet');
+      return false;
+    }
   }
 
   return {
@@ -105,6 +156,7 @@ export function openOrderDesk(options: {
       const place = parseOrderId(id);
       if (!place) return { kind: 'unknown' };
       const { digest } = place;
+      if ((await find(place))?.state === 'reserved') await closeOpen(id);
       const [answer] = await lanes.release(place, [{ digest, reason: 'cancelled' }]);
       if (!answer || answer.status === 'unknown') return { kind: 'unknown' };
       return { kind: answer.status, order: answer.order };
@@ -118,20 +170,40 @@ export function openOrderDesk(options: {
       if (order.state !== 'paid') return { kind: 'refused', order };
       // The lane is about to change: the relay has to look after it, however old the drop is.
       await drops.revive(place.drop);
-      const captured = (await payments.ofOrder(id)).filter(
-        ({ state }) => state === 'captured' || state === 'refunded',
-      );
+      const captured = (await payments.ofOrders([id])).filter(wasCaptured);
+      if (captured.length === 0) throw new Error(`bug: ${id} is paid and nothing was captured`);
       const done = await refunds.giveBack(captured);
       const now = await find(place);
-      if (!now || !done.has(id)) throw new Error(`the refund of ${id} goes on in the background`);
+      if (!now || captured.some(({ reference }) => !done.has(reference))) {
+        throw new Error(`the refund of ${id} goes on in the background`);
+      }
       return { kind: 'refunded', order: now };
+    },
+
+    async refundPart(id, { amount, key, reason }) {
+      const place = parseOrderId(id);
+      const order = place && (await find(place));
+      if (!place || !order) return { kind: 'unknown' };
+      const captured = (await payments.ofOrders([id])).filter(wasCaptured);
+      const payment = captured.find(isKept) ?? captured[0];
+      if (!payment || (order.state !== 'paid' && order.state !== 'refunded')) {
+        return { kind: 'refused', order };
+      }
+      await drops.revive(place.drop);
+      const asked = await payments.askPart({ payment: payment.reference, amount, key, reason });
+      if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
+      const [latest = payment] = await payments.find([payment.reference]);
+      // With the last part, all of the order has gone back.
+      if (latest.refundAskedAt === null) await refunds.returnAsked([latest]);
+      else await refunds.giveBack([latest]);
+      const made = await payments.refundsOf([payment.reference]);
+      const refund = made.find(({ reference }) => reference === asked.refund.reference);
+      return { kind: 'asked', refund: refund ?? asked.refund, order: (await find(place)) ?? order };
     },
   };
 }
 
-function viewOf(order: Order, terms: Terms): OrderView {
-  return { ...bare(order), sku: terms.skus[order.item] ?? '', currency: terms.currency };
-}
+const wasCaptured = ({ state }: Payment) => state === 'captured' || state === 'refunded';
 
 /** Only what an order is: the ledger's rows carry more. */
 function bare(order: Order): Order {

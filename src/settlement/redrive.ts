@@ -12,7 +12,9 @@ import type { SettleQueue } from './queue.ts';
 import type { Refunds } from './refunds.ts';
 import type { Settle } from './settle.ts';
 import { type OnCount, openTally } from './tally.ts';
+import type { Terms } from './terms.ts';
 import type { Watch } from './watch.ts';
+import { engineStarts, type Providers } from './who-starts.ts';
 
 export type Redrive = {
   start(): void;
@@ -45,6 +47,8 @@ export type RedriveOptions = {
   refunds: Refunds;
   publishing: Publishing;
   watch: Watch;
+  providers: Providers;
+  termsOf(drop: string): Promise<Terms | undefined>;
   redisNow(): Promise<number>;
   /** The clock that refunds are stamped by. */
   clock: Clock;
@@ -68,8 +72,8 @@ const retireEveryMs = 60_000;
  * a bounded part of each kind of work; all of it may be taken twice, or by two processes at once.
  */
 export function openRedrive(options: RedriveOptions): Redrive {
-  const { lanes, drops, orders, payments, queue, settle, refunds, publishing, watch, log } =
-    options;
+  const { lanes, drops, orders, payments, providers, queue, settle, refunds } = options;
+  const { publishing, watch, log } = options;
   const { everyMs = 2_000, staleMs = 10_000, retireMs = 3_600_000 } = options;
   const tally = openTally(redriveCounts, options.onCount);
   const stopping = new AbortController();
@@ -92,13 +96,16 @@ export function openRedrive(options: RedriveOptions): Redrive {
     const ended: Order[] = [];
     const waiting: string[] = [];
     for (const { ref, places } of byLane(stuck.map(placed))) {
+      const terms = await options.termsOf(ref.drop);
       const found = await lanes.find(
         ref,
         places.map((place) => place.digest),
       );
       for (const order of found) {
-        if (order?.state === 'reserved') waiting.push(order.id);
-        else if (order) ended.push(order);
+        if (!order) continue;
+        if (order.state !== 'reserved') ended.push(order);
+        // The others wait for their buyers, and are looked up on their own.
+        else if (terms && engineStarts({ order, terms }, providers)) waiting.push(order.id);
       }
       const lost = places.filter((_, index) => !found[index]);
       if (lost.length > 0) {
@@ -139,8 +146,8 @@ export function openRedrive(options: RedriveOptions): Redrive {
 
   async function refundCancelled(): Promise<void> {
     const paid = await orders.toRefund(batchMax);
-    const found = await Promise.all(paid.map((order) => payments.ofOrder(order.id)));
-    const captured = found.flat().filter((payment) => payment.amountCaptured > 0);
+    const found = await payments.ofOrders(paid.map((order) => order.id));
+    const captured = found.filter(({ state }) => state === 'captured' || state === 'refunded');
     tally.add('refunds', (await refunds.giveBack(captured)).size);
   }
 
@@ -152,8 +159,8 @@ export function openRedrive(options: RedriveOptions): Redrive {
     const before = options.clock.now() - staleMs;
     const asked = await payments.refundsAsked({ before, limit: batchMax });
     const done = await refunds.giveBack(asked);
-    const finished = asked.filter((payment) => done.has(payment.orderId));
-    await payments.finishRefund(finished.map((payment) => payment.reference));
+    await payments.finishRefund([...done]);
+    await refunds.returnAsked(await payments.partsAsked({ before, limit: batchMax }));
   }
 
   /** Ends the watch over drops from which nothing can come any more. */

@@ -1,24 +1,24 @@
-import { type LaneRef, type OrderRef, parseOrderId } from '../domain/ids.ts';
-import type { Order, ReleaseReason } from '../domain/order.ts';
-import { byLane, type Lanes } from '../inventory/lanes.ts';
-import type { Confirmed, Released } from '../inventory/replies.ts';
-import { type Payment, type Payments, paymentReference } from '../ledger/payments.ts';
+import type { Order } from '../domain/order.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { PaymentResult } from '../ledger/payment-facts.ts';
+import type { Payment, Payments } from '../ledger/payments.ts';
 import type { AtOnce } from './at-once.ts';
+import {
+  type Case,
+  digestOf,
+  eachLane,
+  newCase,
+  type Seen,
+  type SeenCase,
+  type Settled,
+} from './cases.ts';
 import type { Charging } from './charging.ts';
 import type { Log } from './log.ts';
+import { openMoving } from './moving.ts';
+import type { PaymentCount } from './payment-counts.ts';
 import type { Refunds } from './refunds.ts';
 import type { Terms } from './terms.ts';
-
-/** What settling came to for one order. */
-export type Settled =
-  /** Over: the lane has the order in this state. */
-  | { kind: 'paid' | 'released' | 'refunded' }
-  /** The hold has ended and nothing was charged: the sweeper of holds gives the units back. */
-  | { kind: 'lapsed' }
-  /** Not known yet, or not all the way: to be settled again. */
-  | { kind: 'later'; why: string }
-  /** The lane knows no such order. */
-  | { kind: 'lost' };
+import { engineStarts, type Providers } from './who-starts.ts';
 
 export type Settle = (ids: readonly string[]) => Promise<Settled[]>;
 
@@ -27,6 +27,7 @@ export type SettleStep = 'begun' | 'charged' | 'recorded' | 'moved';
 export type SettleOptions = {
   lanes: Lanes;
   payments: Payments;
+  providers: Providers;
   atOnce: AtOnce;
   charging: Charging;
   refunds: Refunds;
@@ -34,48 +35,51 @@ export type SettleOptions = {
   /** Redis' clock, in ms: it alone says whether a hold has ended. */
   redisNow(): Promise<number>;
   log: Log;
+  onPayment?(provider: string, outcome: PaymentCount, by?: number): void;
   onStep?(step: SettleStep): void | Promise<void>;
 };
 
-/** One order on its way through a batch. */
-type Case = {
-  id: string;
-  place: OrderRef;
-  seen?: { order: Order; terms: Terms; mayCharge: boolean };
-  payment?: Payment;
-  fresh?: boolean;
-  settled?: Settled;
-};
-
-/** A case whose order was seen in its lane and whose payment has been begun. */
-type Begun = Case & Required<Pick<Case, 'seen' | 'payment'>>;
-
 /**
- * Settles orders in whatever state they are: charges the reserved ones, finishes what somebody
- * else began, and gives back money that found no unit. Any number may run at once over the same
- * orders, since the attempt in the ledger, the reference at the provider and the state in the lane
- * each let their step happen once.
+ * Settles orders in whatever state they are: charges the reserved ones that the engine charges, asks
+ * after payments that buyers began, finishes what somebody else began, and gives back money that found
+ * no unit. Any number may run at once over the same orders, since the attempt in the ledger, the
+ * reference at the provider and the state in the lane each let their step happen once.
  */
 export function openSettle(options: SettleOptions): Settle {
-  const { lanes, payments, atOnce, charging, refunds, termsOf, redisNow, log, onStep } = options;
+  const { lanes, payments, providers, atOnce, charging, termsOf, redisNow, log } = options;
+  const { onPayment, onStep } = options;
+  const moving = openMoving(options);
 
   return async function settle(ids) {
     const cases = new Map(ids.map((id) => [id, newCase(id)]));
     const all = [...cases.values()];
     await look(all);
-    await begin(all.filter((one) => one.seen));
-    const begun = all.filter((one): one is Begun => one.payment !== undefined);
+    const seen = all.filter((one): one is SeenCase => one.seen !== undefined);
+    await begin(seen);
     await onStep?.('begun');
-    const facts = await charging(begun.filter(isOpen).map(toCharge));
+    const facts = await charging(seen);
     await onStep?.('charged');
     const recorded = await payments.record(facts);
     const results = new Map(recorded.map((result) => [result.reference, result]));
-    for (const one of begun) Object.assign(one.payment, results.get(one.payment.reference));
+    for (const one of seen) noteResults(one, results);
     await onStep?.('recorded');
-    await giveBack(await move(begun));
+    await moving.giveBack(await moving.move(seen));
+    await moving.endLooks(seen);
     await onStep?.('moved');
     return ids.map((id) => cases.get(id)?.settled ?? { kind: 'later', why: 'bug: left undecided' });
   };
+
+  function noteResults({ attempts }: SeenCase, results: Map<string, PaymentResult>): void {
+    for (const payment of attempts) {
+      const result = results.get(payment.reference);
+      Object.assign(payment, result);
+      if (result?.moved) count(payment);
+    }
+  }
+
+  function count({ provider, state }: Payment): void {
+    if (state === 'captured' || state === 'declined') onPayment?.(provider, state);
+  }
 
   /** Sees where each order stands in its lane: that decides what may still be done about it. */
   async function look(cases: Case[]): Promise<void> {
@@ -87,153 +91,44 @@ export function openSettle(options: SettleOptions): Settle {
       ]);
       for (const [index, one] of group.entries()) {
         const order = found[index];
-        if (!order || !terms) {
+        if (order && terms) one.seen = { order, terms, now, isHeld: isHeld(order, now) };
+        else {
           log.error({ order: one.id }, 'an order to settle is not in its lane');
           one.settled = { kind: 'lost' };
-        } else if (order.state === 'paid' || order.state === 'refunded') {
-          one.settled = { kind: order.state };
-        } else {
-          const mayCharge = order.state === 'reserved' && order.expiresAt > now;
-          one.seen = { order, terms, mayCharge };
         }
       }
     });
   }
 
-  /** Begins a payment for each order that may be charged, and finds what was begun for the rest. */
-  async function begin(cases: Case[]): Promise<void> {
-    const charged = await atOnce(cases.flatMap(({ seen }) => (seen?.mayCharge ? [seen] : [])));
-    for (const one of cases) Object.assign(one, { payment: charged.get(one.id) });
-    const chargeable = cases.filter((one) => one.seen?.mayCharge && !one.payment);
-    const begun = await payments.begin(
-      chargeable.flatMap(({ id, seen }) => {
-        if (!seen) return [];
-        const { drop, amount, method: provider } = seen.order;
-        return [{ orderId: id, drop, amount, provider, currency: seen.terms.currency }];
-      }),
+  /** Begins a payment for each order that the engine charges, and finds what was begun for the rest. */
+  async function begin(cases: SeenCase[]): Promise<void> {
+    const mayStart = ({ seen }: SeenCase) => seen.isHeld && engineStarts(seen, providers);
+    const charged = await atOnce(cases.filter(mayStart).map((one) => one.seen));
+    for (const one of cases) {
+      const payment = charged.get(one.id);
+      if (!payment) continue;
+      one.attempts = [payment];
+      count(payment);
+    }
+    const rest = cases.filter((one) => one.attempts.length === 0);
+    const found = Map.groupBy(
+      await payments.ofOrders(rest.map((one) => one.id)),
+      (payment) => payment.orderId,
     );
-    for (const [index, one] of chargeable.entries()) {
+    for (const one of rest) one.attempts = found.get(one.id) ?? [];
+    const unbegun = rest.filter((one) => one.attempts.length === 0 && mayStart(one));
+    const begun = await payments.begin(unbegun.map((one) => startOf(one.seen)));
+    for (const [index, one] of unbegun.entries()) {
       const { fresh, ...payment } = begun[index] as (typeof begun)[number];
-      Object.assign(one, { payment, fresh });
-    }
-    const rest = cases.filter((one) => !one.seen?.mayCharge);
-    const found = await payments.find(rest.map((one) => paymentReference(one.id, 1)));
-    const byOrder = new Map(found.map((payment) => [payment.orderId, payment]));
-    for (const one of rest) {
-      const payment = byOrder.get(one.id);
-      if (payment) one.payment = payment;
-      else one.settled = { kind: one.seen?.order.state === 'released' ? 'released' : 'lapsed' };
-    }
-  }
-
-  /** Moves units to where the money says; gives the cases whose money has to go back. */
-  async function move(cases: Begun[]): Promise<Begun[]> {
-    const confirm: Begun[] = [];
-    const release: Begun[] = [];
-    const back: Begun[] = [];
-    for (const one of cases) {
-      const { payment, seen } = one;
-      if (isOpen(one)) one.settled = { kind: 'later', why: `the payment is ${payment.state}` };
-      else if (payment.refundAskedAt !== null) back.push(one);
-      else if (payment.state === 'captured') confirm.push(one);
-      else if (seen.order.state === 'reserved') release.push(one);
-      else one.settled = { kind: 'released' };
-    }
-    const retaken: Begun[] = [];
-    await eachLane(confirm, async (ref, group) => {
-      const answers = await lanes.confirm(ref, group.map(digestOf));
-      for (const [index, one] of group.entries()) {
-        const { status } = answers[index] as Confirmed;
-        if (status === 'gone') back.push(one);
-        else if (status === 'retaken') retaken.push(one);
-        one.settled = confirmed(answers[index] as Confirmed);
-      }
-    });
-    await eachLane(release, async (ref, group) => {
-      const asked = group.map((one) => ({ digest: digestOf(one), reason: reasonOf(one) }));
-      const answers = await lanes.release(ref, asked);
-      for (const [index, one] of group.entries())
-        one.settled = released(answers[index] as Released);
-    });
-    return [...back, ...(await overtaken(retaken))];
-  }
-
-  /**
-   * A late capture has taken units again. Where somebody decided to give its money back before it
-   * could, that stands: so whichever of the two came second sees the other.
-   */
-  async function overtaken(retaken: Begun[]): Promise<Begun[]> {
-    const found = await payments.find(retaken.map((one) => one.payment.reference));
-    const asked = new Set(found.flatMap((p) => (p.refundAskedAt === null ? [] : [p.reference])));
-    return retaken.filter((one) => asked.has(one.payment.reference));
-  }
-
-  async function giveBack(cases: Begun[]): Promise<void> {
-    const done = await refunds.giveBack(cases.map((one) => one.payment));
-    for (const one of cases) {
-      one.settled = done.has(one.id)
-        ? { kind: one.settled?.kind === 'paid' ? 'refunded' : 'released' }
-        : { kind: 'later', why: 'the refund is not finished' };
+      Object.assign(one, { attempts: [payment], fresh });
     }
   }
 }
 
-function newCase(id: string): Case {
-  const place = parseOrderId(id);
-  if (!place) throw new Error(`bug: ${id} is not an order id`);
-  return { id, place };
+function isHeld(order: Order, now: number): boolean {
+  return order.state === 'reserved' && order.expiresAt > now;
 }
 
-async function eachLane<T extends Case>(
-  cases: T[],
-  visit: (ref: LaneRef, group: T[]) => Promise<void>,
-): Promise<void> {
-  const groups = byLane(cases.map((one) => ({ ...one.place, one })));
-  const visits = groups.map(({ ref, places }) => {
-    return visit(
-      ref,
-      places.map((place) => place.one),
-    );
-  });
-  await Promise.all(visits);
-}
-
-const digestOf = (one: Case) => one.place.digest;
-
-const isOpen = ({ payment }: Begun) => payment.state === 'started' || payment.state === 'unknown';
-
-function toCharge({ seen, payment, fresh = false }: Begun) {
-  return { ...seen, payment, fresh };
-}
-
-function confirmed(answer: Confirmed): Settled {
-  switch (answer.status) {
-    case 'paid':
-    case 'retaken':
-      return { kind: 'paid' };
-    case 'already':
-      return { kind: answer.order.state === 'refunded' ? 'refunded' : 'paid' };
-    case 'gone':
-      return { kind: 'released' };
-    case 'unknown':
-      return { kind: 'lost' };
-  }
-}
-
-function released(answer: Released): Settled {
-  switch (answer.status) {
-    case 'released':
-    case 'already':
-      return { kind: 'released' };
-    case 'refused':
-      return { kind: 'later', why: 'a declined order is paid in its lane' };
-    case 'unknown':
-      return { kind: 'lost' };
-  }
-}
-
-/** A payment that was closed had run out of time; any other tells its own reason. */
-function reasonOf({ payment, seen }: Begun): ReleaseReason {
-  if (!seen.mayCharge) return 'expired';
-  return payment.reason === 'insufficient_funds' ? 'insufficient_funds' : 'declined';
+function startOf({ order: { id, drop, amount, method }, terms: { currency } }: Seen) {
+  return { orderId: id, drop, amount, currency, provider: method };
 }

@@ -1,21 +1,31 @@
 import type { Redis } from 'ioredis';
 import { type Clock, systemClock } from '../domain/clock.ts';
+import { gather } from '../domain/gather.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import { openRecords } from '../inventory/records.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../metrics.ts';
-import type { PaymentProvider } from '../payments/provider.ts';
 import { openAppointmentDesk } from './appointments.ts';
+import { openAtOnce } from './at-once.ts';
 import { openAudit } from './audit/audit.ts';
+import type { Settled } from './cases.ts';
+import { openCharging } from './charging.ts';
+import { openCheckout } from './checkout.ts';
 import type { Log } from './log.ts';
+import { openNotices } from './notices.ts';
 import { openOrderDesk } from './orders.ts';
+import { openPaying } from './paying.ts';
+import { countPayments } from './payment-counts.ts';
 import { openPublishing } from './publishing.ts';
 import { openRefunds } from './refunds.ts';
 import { openReport } from './report.ts';
+import { openSettle } from './settle.ts';
 import type { OnStep } from './steps.ts';
 import { openTerms } from './terms.ts';
+import { openTopUpDesk } from './topups.ts';
 import { openWatch } from './watch.ts';
-import { openSettlementWork, type SettlementWork } from './work.ts';
+import type { Providers } from './who-starts.ts';
+import { openSettlementWork, redisTime, type SettlementWork } from './work.ts';
 
 /** How soon work counts as left behind, in ms. The defaults suit a server; tests are in a hurry. */
 export type Patience = {
@@ -24,6 +34,7 @@ export type Patience = {
   stalledIntervalMs?: number;
   redriveEveryMs?: number;
   redriveStaleMs?: number;
+  looksEveryMs?: number;
 };
 
 export type SettlementOptions = {
@@ -33,13 +44,15 @@ export type SettlementOptions = {
   namespace: string;
   lanes: Lanes;
   ledger: Ledger;
-  providers: ReadonlyMap<string, PaymentProvider>;
+  providers: Providers;
   log: Log;
   clock?: Clock;
   metrics?: Metrics;
   patience?: Patience;
   onStep?: OnStep;
 };
+
+const settleLimits = { batchMax: 250, flightsMax: 2, queueMax: 10_000 };
 
 export type Settlement = ReturnType<typeof openSettlement>;
 
@@ -52,8 +65,25 @@ export function openSettlement(options: SettlementOptions) {
   const { clock = systemClock, onStep } = options;
   const { drops, orders, payments, audit: ledgerAudit } = ledger;
   const steps = onStep ? { onStep } : {};
+  const counts = countPayments(options.metrics);
+  const redisNow = () => redisTime(redis);
   const termsOf = openTerms({ lanes, drops });
-  const refunds = openRefunds({ lanes, payments, providers, log, ...steps });
+  const refunds = openRefunds({
+    ...{ lanes, payments, providers, log, onRefund: counts.refund, ...steps },
+  });
+  const settle = openSettle({
+    ...{ lanes, payments, providers, refunds, termsOf, redisNow, log, ...steps },
+    atOnce: openAtOnce({ payments, providers }),
+    charging: openCharging({ providers, log, onUnknown: counts.unknown }),
+    onPayment: counts.payment,
+  });
+  // What buyers settle from a request: those of one moment share their statements.
+  const { add: settleOne } = gather<string, Settled>({ run: settle, ...settleLimits });
+  const checkout = openCheckout({ payments, providers, log });
+  const topUps = openTopUpDesk({
+    ...{ topUps: ledger.topUps, payments, accounts: ledger.accounts, checkout, providers },
+    ...{ counts, clock, log },
+  });
   const watch = openWatch({ drops, log });
   const publishing = openPublishing({
     ...{ ledgerDrops: drops, orders, lanes, clock, log },
@@ -70,12 +100,30 @@ export function openSettlement(options: SettlementOptions) {
   return {
     publishing,
     appointments: openAppointmentDesk({ lanes, appointments: ledger.appointments }),
-    orders: openOrderDesk({ lanes, drops, orders, payments, refunds, termsOf }),
+    orders: openOrderDesk({
+      ...{ lanes, drops, orders, payments, refunds, checkout, providers },
+      ...{ settleOne, termsOf, redisNow, log },
+    }),
+    pay: openPaying({
+      ...{ lanes, payments, accounts: ledger.accounts, passwords: ledger.passwords },
+      ...{ checkout, settleOne, termsOf, redisNow },
+    }),
+    topUps,
+    notices: openNotices({ notifications: ledger.notifications, providers, counts, clock, log }),
+    /** Whether a method of payment is offered in a currency. */
+    takes: (method: string, currency: string) => providers.get(method)?.takes(currency) ?? false,
+    /** The methods of payment that are offered in a currency, each with its scenes. */
+    methods(currency: string) {
+      const offered = [...providers.values()].filter((provider) => provider.takes(currency));
+      return offered.map(({ name, scenes }) => ({ method: name, scenes: [...scenes] }));
+    },
     audit: openAudit({ lanes, orders, ledger, records: openRecords(redis, namespace) }),
     report: openReport({ lanes, drops, orders, ledgerAudit }),
     /** Resolves when the parts run; they wait out a Redis or a ledger that is away. */
     async start(): Promise<void> {
-      work ??= openSettlementWork(options, { publishing, refunds, termsOf, watch });
+      work ??= openSettlementWork(options, {
+        ...{ publishing, refunds, settle, settleTopUps: topUps.settle, termsOf, watch },
+      });
       await work.start();
     },
     stop,

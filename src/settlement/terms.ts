@@ -2,7 +2,14 @@ import type { Drop } from '../domain/drop.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 
 /** What of a drop is settled when it is created and never changes. */
-export type Terms = Pick<Drop, 'id' | 'merchantId' | 'currency' | 'lanes'> & { skus: string[] };
+export type Terms = Pick<
+  Drop,
+  'id' | 'merchantId' | 'title' | 'currency' | 'holdMs' | 'lanes' | 'passwordAbove'
+> & {
+  skus: string[];
+  /** Titles of the items, by their position. */
+  titles: string[];
+};
 
 const dropsMax = 1_000;
 
@@ -22,8 +29,12 @@ export function openTerms(source: {
     const drop =
       (await source.lanes.readDrop({ drop: dropId, lane: 0 })) ?? (await source.drops.get(dropId));
     if (!drop) return undefined;
-    const { id, merchantId, currency, lanes } = drop;
-    const terms = { id, merchantId, currency, lanes, skus: drop.items.map((item) => item.sku) };
+    const { id, merchantId, title, currency, holdMs, lanes, passwordAbove, items } = drop;
+    const terms = {
+      ...{ id, merchantId, title, currency, holdMs, lanes, passwordAbove },
+      skus: items.map((item) => item.sku),
+      titles: items.map((item) => item.title),
+    };
     if (known.size >= dropsMax) known.delete(known.keys().next().value as string);
     known.set(dropId, terms);
     return terms;

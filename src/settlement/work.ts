@@ -3,16 +3,15 @@ import { systemClock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
 import { connectQueue, endQueue } from '../inventory/connection.ts';
 import { openSweeper } from '../inventory/sweeper.ts';
-import { openAtOnce } from './at-once.ts';
-import { openCharging } from './charging.ts';
 import { watchWork } from './figures.ts';
+import { openLooks } from './looks.ts';
 import type { Publishing } from './publishing.ts';
 import { openSettleQueue } from './queue.ts';
 import { isBehind } from './reconcile.ts';
 import { openRedrive } from './redrive.ts';
 import type { Refunds } from './refunds.ts';
 import { openRelay } from './relay.ts';
-import { openSettle } from './settle.ts';
+import type { Settle } from './settle.ts';
 import type { SettlementOptions } from './settlement.ts';
 import type { Terms } from './terms.ts';
 import type { Watch } from './watch.ts';
@@ -28,27 +27,22 @@ export function openSettlementWork(
   shared: {
     publishing: Publishing;
     refunds: Refunds;
+    settle: Settle;
+    settleTopUps(ids: readonly string[]): Promise<void>;
     watch: Watch;
     termsOf(drop: string): Promise<Terms | undefined>;
   },
 ) {
   const { redisUrl, redis, namespace, lanes, ledger, providers, log, onStep } = options;
-  const { publishing, refunds, termsOf, watch } = shared;
-  const { claimIdleMs, redriveEveryMs, redriveStaleMs, ...locks } = options.patience ?? {};
+  const { publishing, refunds, settle, settleTopUps, termsOf, watch } = shared;
+  const { claimIdleMs, redriveEveryMs, redriveStaleMs, looksEveryMs, ...locks } =
+    options.patience ?? {};
   const { drops, orders, payments } = ledger;
   const steps = onStep ? { onStep } : {};
   const counts = watchWork(options.metrics);
   const queueRedis = connectQueue(redisUrl);
   queueRedis.on('error', (error) => log.warn({ err: error }, 'the connection of the queue'));
   const queue = openSettleQueue({ redis: queueRedis, namespace });
-  const redisNow = () => redisTime(redis);
-  const settle = openSettle({
-    ...{ lanes, payments, refunds, termsOf, redisNow, log },
-    atOnce: openAtOnce({ payments, providers }),
-    charging: openCharging({ providers, log }),
-    ...steps,
-  });
-
   /** A lane whose outbox ends before what the ledger has read of it must not go on selling. */
   async function checkLane(ref: LaneRef): Promise<void> {
     const places = await orders.positions(ref.drop);
@@ -74,21 +68,27 @@ export function openSettlementWork(
     onError: (error) => log.warn({ err: error }, 'holds cannot be swept'),
   });
   const redrive = openRedrive({
-    ...{ lanes, drops, orders, payments, queue, settle, refunds, publishing, watch },
-    ...{ redisNow, clock: options.clock ?? systemClock, log, onCount: counts.onRedrive },
+    ...{ lanes, drops, orders, payments, providers, queue, settle, refunds, publishing, watch },
+    ...{ termsOf, redisNow: () => redisTime(redis), clock: options.clock ?? systemClock },
+    ...{ log, onCount: counts.onRedrive },
     ...(redriveEveryMs === undefined ? {} : { everyMs: redriveEveryMs }),
     ...(redriveStaleMs === undefined ? {} : { staleMs: redriveStaleMs }),
+  });
+  const looks = openLooks({
+    ...{ payments, settle, settleTopUps, log },
+    ...(looksEveryMs === undefined ? {} : { everyMs: looksEveryMs }),
   });
   counts.read({ relay, queue });
 
   return {
-    ...{ relay, queue, worker, redrive, settle },
+    ...{ relay, queue, worker, redrive, looks, settle },
     async start(): Promise<void> {
       await watch.start();
       relay.start();
       worker.start();
       sweeper.start();
       redrive.start();
+      looks.start();
     },
     async stop(): Promise<void> {
       const workerStopped = worker.stop();
@@ -96,7 +96,7 @@ export function openSettlementWork(
       const letGo = () => endQueue(queueRedis);
       if (queueRedis.status !== 'ready') letGo();
       const late = setTimeout(letGo, drainMsMax);
-      await Promise.all([redrive.stop(), sweeper.stop(), workerStopped]);
+      await Promise.all([redrive.stop(), looks.stop(), sweeper.stop(), workerStopped]);
       await relay.stop();
       await watch.stop();
       await queue.close();

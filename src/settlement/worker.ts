@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { gather } from '../domain/gather.ts';
+import type { Settled } from './cases.ts';
 import type { Log } from './log.ts';
 import {
   jobOrdersMax,
@@ -11,7 +12,7 @@ import {
   retryDelayMs,
   type SettleQueue,
 } from './queue.ts';
-import type { Settle, Settled } from './settle.ts';
+import type { Settle } from './settle.ts';
 import { type OnCount, openTally } from './tally.ts';
 
 export type SettleWorker = {
@@ -23,7 +24,7 @@ export type SettleWorker = {
 
 /** Orders by what settling came to, and jobs by what went wrong with them. */
 export const workerCounts = [
-  ...(['paid', 'released', 'refunded', 'lapsed', 'later', 'lost'] as const),
+  ...(['paid', 'released', 'refunded', 'lapsed', 'waiting', 'later', 'lost'] as const),
   /** Set aside for good, `lost` among them. */
   'poison',
   'failed',

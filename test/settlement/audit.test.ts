@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
 import { paymentReference } from '../../src/ledger/payments.ts';
 import type { AuditReport } from '../../src/settlement/audit/audit.ts';
+import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
@@ -79,7 +80,7 @@ test('a second capture of an order is found', async () => {
   const charge = { orderId, amount: price, currency: 'CNY' };
   const reference = paymentReference(orderId, 2);
   await stage.ledger.payments.begin([{ ...charge, drop: drop.id, provider: 'wallet', attempt: 2 }]);
-  await stage.wallet.start([{ ...charge, reference, buyer, merchantId: drop.merchantId }]);
+  await stage.wallet.start([aCharge({ ...charge, reference, buyer, merchantId: drop.merchantId })]);
   await stage.ledger.payments.record([{ reference, state: 'captured', amount: price }]);
   const report = await audited(drop);
   expect(broken(report)).toEqual([4]);
@@ -91,7 +92,7 @@ test('a capture that none of our payments knows of is found', async () => {
   const [orderId = '', buyer = ''] = [ids[0], all[0]];
   const reference = `${paymentReference(orderId, 1)}_stray`;
   const charge = { reference, orderId, buyer, merchantId: drop.merchantId };
-  await stage.wallet.start([{ ...charge, amount: price, currency: 'CNY' }]);
+  await stage.wallet.start([aCharge({ ...charge, amount: price })]);
   expect(broken(await audited(drop))).toEqual([4]);
 });
 

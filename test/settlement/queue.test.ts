@@ -3,6 +3,7 @@ import { systemClock } from '../../src/domain/clock.ts';
 import { connectQueue } from '../../src/inventory/connection.ts';
 import { jobOrdersMax, openSettleQueue, readJob } from '../../src/settlement/queue.ts';
 import { openRedrive } from '../../src/settlement/redrive.ts';
+import { openTerms } from '../../src/settlement/terms.ts';
 import { openSettleWorker } from '../../src/settlement/worker.ts';
 import { anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
@@ -107,7 +108,9 @@ test('orders whose job waits in a long queue are not asked for again; lost ones 
   const redrive = openRedrive({
     ...{ lanes, drops: ledger.drops, orders: ledger.orders, payments: ledger.payments, queue, log },
     settle: async () => [],
-    refunds: { giveBack: nothing },
+    refunds: { giveBack: nothing, returnAsked: async () => {} },
+    providers: new Map([[stage.wallet.name, stage.wallet]]),
+    termsOf: openTerms({ lanes, drops: ledger.drops }),
     publishing: stage.desk.publishing,
     watch: { drops: () => [] } as never,
     // Long after: whatever the ledger knows has been waiting for an hour.

@@ -2,6 +2,7 @@ import { Queue } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectQueue } from '../../src/inventory/connection.ts';
 import { paymentReference } from '../../src/ledger/payments.ts';
+import { aCharge, aRefund } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
@@ -71,7 +72,7 @@ test('a refund that died after the money was returned gives the unit back', asyn
   await stage.reaches(id, 'paid');
   const reference = paymentReference(id, 1);
   await stage.ledger.payments.askRefund([reference]);
-  await stage.wallet.refund([{ reference, amount: price, currency: 'CNY' }]);
+  await stage.wallet.refund([aRefund(reference, price)]);
   await stage.reaches(id, 'refunded');
   expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
 });
@@ -88,12 +89,12 @@ test('a charge begun for an order that was released meanwhile is closed', async 
   await stage.desk.orders.cancel(id);
   await settlement.start();
   await eventually(async () => {
-    const [payment] = await stage.ledger.payments.ofOrder(id);
+    const [payment] = await stage.ledger.payments.ofOrders([id]);
     return payment?.state === 'declined';
   });
   const reference = paymentReference(id, 1);
   const late = { reference, orderId: id, buyer, merchantId: drop.merchantId, amount };
-  const [outcome] = await stage.wallet.start([{ ...late, currency: 'CNY' }]);
+  const [outcome] = await stage.wallet.start([aCharge(late)]);
   expect(outcome).toMatchObject({ kind: 'declined', reason: 'closed' });
 });
 
@@ -106,7 +107,7 @@ test('money captured for an order that was released is given back', async () => 
   const charge = { orderId: id, amount, currency: 'CNY' };
   await stage.ledger.payments.begin([{ ...charge, drop: drop.id, provider: 'wallet' }]);
   const reference = paymentReference(id, 1);
-  await stage.wallet.start([{ ...charge, reference, buyer, merchantId: drop.merchantId }]);
+  await stage.wallet.start([aCharge({ ...charge, reference, buyer, merchantId: drop.merchantId })]);
   await stage.desk.orders.cancel(id);
   await settlement.start();
   await eventually(async () => (await stage.money(buyer)).refunds === 1);

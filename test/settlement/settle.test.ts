@@ -33,7 +33,7 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
   const { payments } = ledger;
   const steps = more.onStep ? { onStep: more.onStep } : {};
   return openSettle({
-    ...{ lanes, payments, log },
+    ...{ lanes, payments, providers, log },
     atOnce: openAtOnce({ payments, providers }),
     charging: openCharging({ providers, log }),
     refunds: openRefunds({ ...{ lanes, payments, providers, log }, ...steps }),
@@ -210,8 +210,8 @@ describe.each([
     const unsure = settlerOf({
       provider: {
         start: async (charges) => charges.map(({ reference }) => ({ reference, kind: 'unknown' })),
-        lookUp: async (references) =>
-          references.map((reference) => ({ reference, kind: 'unknown' as const })),
+        lookUp: async (asked) =>
+          asked.map(({ reference }) => ({ reference, kind: 'unknown' as const })),
       },
     });
     expect(await unsure([id])).toMatchObject([{ kind: 'later' }]);

@@ -23,6 +23,7 @@ export const hurry: Required<Patience> = {
   stalledIntervalMs: 500,
   redriveEveryMs: 50,
   redriveStaleMs: 100,
+  looksEveryMs: 20,
 };
 
 /** The wallet without what only a provider can whose book is in the ledger. */

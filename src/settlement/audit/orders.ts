@@ -113,7 +113,7 @@ async function isUnderWay(
   { now, ledger }: { now: number; ledger: Pick<Ledger, 'payments' | 'orders'> },
 ): Promise<boolean> {
   if (wrong.captures > 1 || wrong.state === '') return false;
-  const attempts = await ledger.payments.ofOrder(wrong.orderId);
+  const attempts = await ledger.payments.ofOrders([wrong.orderId]);
   const asked = attempts.some((payment) => {
     return payment.refundAskedAt !== null && now - payment.refundAskedAt < refundGraceMs;
   });

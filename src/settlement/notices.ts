@@ -1,0 +1,64 @@
+import type { Clock } from '../domain/clock.ts';
+import type { Notifications } from '../ledger/notifications.ts';
+import type { NotificationAnswer, RawNotification } from '../payments/provider.ts';
+import type { Log } from './log.ts';
+import type { PaymentCounts } from './payment-counts.ts';
+import type { Providers } from './who-starts.ts';
+
+export type Notices = {
+  /**
+   * Takes a provider's notification as it came. Undefined when nobody of this name sends any. One that
+   * is not the provider's, or not about a payment of ours as we began it, changes nothing; any other
+   * makes the worker ask the provider, which alone says how the payment stands.
+   */
+  take(provider: string, raw: RawNotification): Promise<NotificationAnswer | undefined>;
+};
+
+export function openNotices(options: {
+  notifications: Notifications;
+  providers: Providers;
+  counts: PaymentCounts;
+  clock: Clock;
+  log: Log;
+}): Notices {
+  const { notifications, providers, counts, clock, log } = options;
+
+  return {
+    async take(name, raw) {
+      const { readNotification, answerNotification } = providers.get(name) ?? {};
+      if (!readNotification || !answerNotification) return undefined;
+      const notification = await readNotification(raw).catch((error: unknown) => {
+        log.warn({ err: error, provider: name }, 'a notification could not be verified');
+        return undefined;
+      });
+      if (!notification) return answerNotification('unavailable');
+      if (notification.kind === 'ignored') {
+        counts.notification(name, 'ignored');
+        return answerNotification('taken');
+      }
+      if (notification.kind === 'refused') {
+        const { reason } = notification;
+        counts.notification(name, reason);
+        log.warn({ provider: name, reason }, 'a notification was refused');
+        return answerNotification('refused');
+      }
+      const { reference, sentAt } = notification;
+      try {
+        const verdict = await notifications.take({
+          provider: name,
+          payment: reference,
+          ...notification,
+        });
+        const ageMs = clock.now() - sentAt;
+        const isTaken = verdict === 'new' || verdict === 'repeated';
+        counts.notification(name, verdict, isTaken ? ageMs : undefined);
+        if (isTaken) return answerNotification('taken');
+        log.warn({ provider: name, reference, reason: verdict }, 'a notification was refused');
+        return answerNotification('refused');
+      } catch (error) {
+        log.warn({ err: error, provider: name }, 'a notification could not be kept');
+        return answerNotification('unavailable');
+      }
+    },
+  };
+}
