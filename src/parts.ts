@@ -47,7 +47,7 @@ export async function openApp(
     wasPublished: ledger.drops.wasPublished,
     onError: (error) => log.warn({ err: error }, 'the lanes cannot be read'),
   });
-  const intake = openIntake({ lanes, catalog });
+  const intake = openIntake({ lanes, catalog, takes: settlement.takes });
   catalog.start();
   releasers.add('catalog', catalog.stop);
   return await buildApp({

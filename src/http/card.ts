@@ -27,9 +27,10 @@ const storesMax = 1_000;
  */
 export function openCards(options: {
   catalog: Catalog;
+  methods(currency: string): CardBody['paymentMethods'];
   store(merchantId: string): Promise<{ name: string } | undefined>;
 }): Cards {
-  const { catalog, store } = options;
+  const { catalog, methods, store } = options;
   const cards = new WeakMap<DropView, { revision: number; state: DropState; card: Card }>();
   const names = new Map<string, string>();
 
@@ -54,7 +55,8 @@ export function openCards(options: {
       if (written?.revision === view.revision && written.state === state) return written.card;
       const { revision } = view;
       const name = await nameOf(view.drop.merchantId);
-      const card = write(bodyOf(view, state, name), catalog.redisNow);
+      const paymentMethods = methods(view.drop.currency);
+      const card = write({ ...bodyOf(view, state, name), paymentMethods }, catalog.redisNow);
       if (name !== null) cards.set(view, { revision, state, card });
       return card;
     },
@@ -73,7 +75,7 @@ function bodyOf(
   { drop, items, appointments }: DropView,
   state: DropState,
   name: string | null,
-): Omit<CardBody, 'serverTime'> {
+): Omit<CardBody, 'serverTime' | 'paymentMethods'> {
   const shown = drop.items.map(({ sku, title, unitAmount, perBuyer }, index) => {
     return { sku, title, unitAmount, perBuyer, availability: coarse(items[index]) };
   });

@@ -7,9 +7,12 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { AppointmentDesk } from '../settlement/appointments.ts';
 import type { Audit } from '../settlement/audit/audit.ts';
+import type { Notices } from '../settlement/notices.ts';
 import type { OrderDesk } from '../settlement/orders.ts';
+import type { Pay } from '../settlement/paying.ts';
 import type { Publishing } from '../settlement/publishing.ts';
 import type { Report } from '../settlement/report.ts';
+import type { TopUpDesk } from '../settlement/topups.ts';
 import type { TokenRules } from './auth/buyers.ts';
 
 export type AppSettings = {
@@ -49,6 +52,10 @@ export type AppDeps = {
     /** Undefined when there is no such drop. */
     audit: Audit;
     report(drop: string): Promise<Report | undefined>;
+    pay: Pay;
+    topUps: Pick<TopUpDesk, 'start' | 'find'>;
+    notices: Notices;
+    methods(currency: string): { method: string; scenes: string[] }[];
   };
   tokens: TokenRules;
   /** Each resolves when the part answers and rejects when it does not. */

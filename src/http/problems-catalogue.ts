@@ -32,7 +32,7 @@ export const problems = {
   topups_closed: {
     status: 403,
     title: 'Top-ups are not offered here',
-    detail: 'Only an engine in demo mode adds money to a wallet on request.',
+    detail: 'Only an engine in demo mode adds money that nobody paid: name a `method` to pay by.',
   },
   no_appointment: {
     status: 403,
@@ -81,6 +81,11 @@ export const problems = {
     status: 404,
     title: 'You have no appointment',
     detail: 'Make one with POST /v1/drops/:drop/appointment while the window for it is open.',
+  },
+  unknown_topup: {
+    status: 404,
+    title: 'There is no such top-up',
+    detail: 'Check the id: it is unknown or not yours.',
   },
   method_not_allowed: {
     status: 405,
@@ -154,12 +159,49 @@ export const problems = {
   order_paid: {
     status: 409,
     title: 'The order is paid',
-    detail: 'A paid order is not cancelled; the merchant can refund it.',
+    detail: 'It is neither paid again nor cancelled; the merchant can refund it.',
   },
   order_not_paid: {
     status: 409,
     title: 'The order is not paid',
     detail: 'Only a paid order is refunded; this one is `state`.',
+  },
+  order_ended: {
+    status: 409,
+    title: 'The order has ended',
+    detail: 'It is `state`: nothing can be paid for it any more. Buy again while the drop is open.',
+  },
+  payment_time_over: {
+    status: 409,
+    title: 'The time to pay is over',
+    detail:
+      'The hold of the units is about to end, so no payment is begun any more. Buy again while the drop is open.',
+  },
+  payment_method_not_offered: {
+    status: 409,
+    title: 'This way to pay is not offered here',
+    detail: 'Choose one that GET /v1/drops/:drop lists as `paymentMethods`.',
+  },
+  payment_refused: {
+    status: 409,
+    title: 'The provider refuses this payment',
+    detail: 'Nothing was charged and nothing will be. Choose another way to pay.',
+  },
+  payment_attempts_over: {
+    status: 409,
+    title: 'Too many payments were begun for this order',
+    detail: 'None is begun any more; the units go back on sale when the hold ends.',
+  },
+  insufficient_funds: {
+    status: 409,
+    title: 'The wallet holds less than the price',
+    detail:
+      'Nothing was charged. Add money with POST /v1/wallet/topups, or choose another way to pay.',
+  },
+  refund_exceeds: {
+    status: 409,
+    title: 'More would be given back than was paid',
+    detail: 'Ask for `refundable` at most: the rest has been given back or is on its way.',
   },
   payment_password_not_set: {
     status: 409,
@@ -214,6 +256,13 @@ export const problems = {
     title: 'The outcome is not known yet',
     detail:
       'The order named in `order` may exist: look it up, or repeat with the same key, which never buys twice.',
+    retry: true,
+  },
+  payment_unknown: {
+    status: 503,
+    title: 'The provider has not answered',
+    detail:
+      'The payment may have begun or ended. Send the same again after the stated time: it goes on from there and never charges twice.',
     retry: true,
   },
   import_broken_off: {

@@ -21,6 +21,7 @@ export type ProblemMembers = {
   requestId?: string;
   retryAfterMs?: number;
   triesLeft?: number;
+  refundable?: number;
   lines?: number;
   imported?: number;
   already?: number;

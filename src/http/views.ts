@@ -60,6 +60,8 @@ export function orderJson(view: OrderView): z.infer<typeof orderBody> {
           },
         }
       : {}),
+    ...(view.amountRefunded ? { amountRefunded: view.amountRefunded } : {}),
+    ...(view.awaits ? { awaits: view.awaits } : {}),
   };
 }
 
@@ -67,7 +69,7 @@ function stamp<Name extends string>(name: Name, at: number | null | undefined) {
   return (at ? { [name]: iso(at) } : {}) as { [name in Name]?: string };
 }
 
-/** The payment of an order: the engine starts it by itself, so there is always something to tell. */
+/** The payment of an order as it stands. */
 export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
   const { id, method, payment } = view;
   const state = (payment?.state ?? 'waiting') as z.infer<typeof paymentBody>['state'];

@@ -25,6 +25,8 @@ export type Bought =
   /** The buyer has no appointment; the drop's window for making one ends at `until`. */
   | { status: 'no_appointment'; until: number }
   | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
+  /** Nobody takes money of this currency by this method here. */
+  | { status: 'not_offered' }
   /** The drop's lane has lost its data: nothing is sold before it is rebuilt. */
   | { status: 'frozen'; retryAfterMs: number }
   /** Not taken on: nothing was reserved. */
@@ -58,6 +60,8 @@ export type IntakeLimits = {
 export type IntakeOptions = {
   lanes: Lanes;
   catalog: Catalog;
+  /** Whether a method of payment is offered in a currency; every one when absent. */
+  takes?(method: string, currency: string): boolean;
   /**
    * Bounds for each lane. What stands beyond queueMax is shed, and what comes while the oldest Buy
    * has waited for longer than waitMsMax.
@@ -100,7 +104,8 @@ type LaneGathers = {
  * The hot path: gathers the Buys of a lane into few calls, refuses from memory what it can, and
  * turns every way a call can fail into an honest answer.
  */
-export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOptions): Intake {
+export function openIntake(options: IntakeOptions): Intake {
+  const { lanes, catalog, takes, limits = intakeLimits } = options;
   const gathers = new Map<string, { lanes: LaneGathers[]; view: DropView }>();
 
   function gathersOf(view: DropView, lane: number): LaneGathers {
@@ -147,7 +152,10 @@ export function openIntake({ lanes, catalog, limits = intakeLimits }: IntakeOpti
     if (item === undefined) return { status: 'unknown_item' };
     const ref = orderRef(drop.id, request.buyer, request.key, drop.lanes);
     const { quantity, method, buyer } = request;
-    const alone = refuseAlone(view, ref.lane, item, quantity);
+    const alone =
+      takes && !takes(method, drop.currency)
+        ? ({ status: 'not_offered' } as const)
+        : refuseAlone(view, ref.lane, item, quantity);
     // Before the opening there are no orders; any other refusal must not hide the key's own order.
     if (alone?.status === 'not_open') return alone;
     const queues = gathersOf(view, ref.lane);

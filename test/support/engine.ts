@@ -97,7 +97,9 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
   const deps: AppDeps = {
     ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
-    intake: openIntake({ lanes, catalog, limits: options.limits ?? patientLimits }),
+    intake: openIntake({
+      ...{ lanes, catalog, limits: options.limits ?? patientLimits, takes: settlement.takes },
+    }),
     clock: systemClock,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
     settings: { demo: false, turnMsMax: Number.POSITIVE_INFINITY, ...options.settings },

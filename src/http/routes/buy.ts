@@ -160,6 +160,7 @@ const refusals = {
   unknown_drop: 'unknown_drop',
   unknown_item: 'unknown_item',
   reused: 'idempotency_key_reused',
+  not_offered: 'payment_method_not_offered',
 } as const;
 
 /**
@@ -212,6 +213,7 @@ const schema = schemaOf({
     'no_appointment',
     'unknown_drop',
     'unknown_item',
+    'payment_method_not_offered',
     'sold_out',
     'all_held',
     'buyer_limit',

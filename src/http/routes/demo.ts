@@ -5,7 +5,7 @@ import { isBuyerName, openSigner } from '../auth/buyers.ts';
 import type { AppDeps } from '../deps.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { currency, instant, iso, minorUnits } from '../schemas/fields.ts';
-import { topUpReference } from './wallet.ts';
+import { topUpReference } from './topups.ts';
 
 const lifetimeMs = 24 * 3_600_000;
 const giftAmount = 1_000_000;

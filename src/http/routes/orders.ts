@@ -5,12 +5,12 @@ import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { isSettled, openOrderWatch } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
-import { passwordProblems } from '../payment-password.ts';
 import { Problem, sendProblem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { nothing } from '../schemas/fields.ts';
-import { orderBody, paymentBody, paymentStartBody } from '../schemas/orders.ts';
-import { orderJson, paymentJson } from '../views.ts';
+import { orderBody } from '../schemas/orders.ts';
+import { orderJson } from '../views.ts';
+import { paymentRoute } from './payments.ts';
 import { nothingMore } from './public.ts';
 
 type OrderPath = { Params: { order: string } };
@@ -74,11 +74,7 @@ export function orderRoutes(
     },
   );
 
-  app.post<OrderPath>(
-    '/v1/orders/:order/payment',
-    { schema: schemas.payment, onRequest },
-    async (request) => paymentJson(await ownOrder(request, orders.read)),
-  );
+  paymentRoute(app, deps, guards, (request) => ownOrder(request, orders.read));
 }
 
 const order: Pick<Contract, 'tag' | 'who'> = { tag: 'Buyers', who: 'buyer' };
@@ -108,14 +104,5 @@ const schemas = {
     description: 'Repeating it is harmless. A paid order is not cancelled.',
     answers: { 200: { description: 'The order, released', schema: orderBody } },
     problems: ['unknown_order', 'order_paid', 'overloaded'],
-  }),
-  payment: schemaOf({
-    ...order,
-    summary: 'The payment of the order',
-    description:
-      'The wallet is charged by the engine as soon as the order is reserved, so there is nothing to start: the answer is how the payment stands.',
-    body: paymentStartBody,
-    answers: { 200: { description: 'The payment now', schema: paymentBody } },
-    problems: ['unknown_order', 'overloaded', ...passwordProblems],
   }),
 };

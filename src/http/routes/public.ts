@@ -13,7 +13,9 @@ type DropPath = { Params: { drop: string } };
 /** What anybody may see of a drop, answered from this process' memory. */
 export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Streams): void {
   const { catalog, ledger, log } = deps;
-  const cards = openCards({ catalog, store: ledger.merchants.get });
+  const cards = openCards({
+    ...{ catalog, methods: deps.settlement.methods, store: ledger.merchants.get },
+  });
   const watch = openDropWatch({
     catalog,
     cards,

@@ -3,7 +3,6 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { type Drop, dropState } from '../../domain/drop.ts';
-import { parseOrderId } from '../../domain/ids.ts';
 import type { LedgerOrder } from '../../ledger/orders.ts';
 import { ordersCsv } from '../csv.ts';
 import type { AppDeps } from '../deps.ts';
@@ -11,8 +10,8 @@ import { type Guards, requireKey } from '../guards.ts';
 import { Problem } from '../problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
-import { cursor, limit, nothing } from '../schemas/fields.ts';
-import { orderBody, soldOrdersBody } from '../schemas/orders.ts';
+import { cursor, limit } from '../schemas/fields.ts';
+import { soldOrdersBody } from '../schemas/orders.ts';
 import { orderJson } from '../views.ts';
 import { ownDrop } from './drops.ts';
 
@@ -22,10 +21,9 @@ const ordersQuery = z.strictObject({ limit, cursor, format: z.enum(['json', 'csv
 type DropPath = { Params: { drop: string } };
 type ItemPath = { Params: { drop: string; sku: string }; Body: z.infer<typeof adjustmentBody> };
 
-/** A merchant's sales: stock edits, orders, export, refunds. */
+/** A merchant's sales: stock edits, orders, export. */
 export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
   const { ledger, lanes, clock } = deps;
-  const { orders } = deps.settlement;
   const onRequest = guards.requireMerchant;
 
   app.post<ItemPath>(
@@ -90,28 +88,6 @@ export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards)
       };
     },
   );
-
-  app.post<{ Params: { order: string } }>(
-    '/v1/orders/:order/refund',
-    { schema: schemas.refund, onRequest },
-    async (request) => {
-      const { merchantId, params } = request;
-      const place = parseOrderId(params.order);
-      const drop = place && (await ledger.drops.getOwned(merchantId, place.drop));
-      const view = drop && (await orders.read(params.order));
-      if (!view) throw new Problem('unknown_order');
-      const result = await orders.refund(view.id).catch((error: unknown) => {
-        // Decided and under way: it is carried on with, and the order tells when it is done.
-        deps.log.warn({ err: error, order: view.id }, 'a refund goes on in the background');
-        throw new Problem('outcome_unknown', { order: view.id });
-      });
-      if (result.kind === 'unknown') throw new Problem('unknown_order');
-      if (result.kind === 'refused') {
-        throw new Problem('order_not_paid', { state: result.order.state });
-      }
-      return orderJson({ ...view, ...result.order });
-    },
-  );
 }
 
 function soldOrder(order: LedgerOrder, drop: Drop) {
@@ -161,13 +137,5 @@ const schemas = {
       200: { description: 'A page of orders', schema: soldOrdersBody },
     },
     problems: ['unknown_drop'],
-  }),
-  refund: schemaOf({
-    ...merchant,
-    summary: 'Refund a paid order',
-    body: nothing,
-    description: 'In full and once, however often it is asked for; the units are on sale again.',
-    answers: { 200: { description: 'The order, refunded', schema: orderBody } },
-    problems: ['unknown_order', 'order_not_paid', 'outcome_unknown'],
   }),
 };

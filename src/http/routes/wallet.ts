@@ -1,17 +1,15 @@
-import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { EntryPlace } from '../../ledger/entries.ts';
 import type { AppDeps } from '../deps.ts';
-import { type Guards, requireKey } from '../guards.ts';
+import type { Guards } from '../guards.ts';
 import { passwordProblem, paymentPassword } from '../payment-password.ts';
-import { invalid, Problem } from '../problems.ts';
+import { invalid } from '../problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
-import { currency, iso, limit, minorUnits } from '../schemas/fields.ts';
+import { currency, iso, limit } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
 import { statementBody, statementFile } from '../statements.ts';
 
-const topUpMax = 1_000_000_000;
 const limitDefault = 50;
 
 const walletQuery = z.strictObject({
@@ -28,7 +26,6 @@ const passwordBody = z.strictObject({
   password: paymentPassword,
   current: paymentPassword.optional().describe('The one that is set, when one is'),
 });
-const topUpBody = z.strictObject({ amount: z.int().min(1).max(topUpMax), currency });
 
 /** The wallet that every buyer has by being one. */
 export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
@@ -96,25 +93,6 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
       }
     },
   );
-
-  app.post<{ Body: z.infer<typeof topUpBody> }>(
-    '/v1/wallet/topups',
-    { schema: schemas.topUp, onRequest },
-    async (request, reply) => {
-      const key = requireKey(request);
-      if (!deps.settings.demo) throw new Problem('topups_closed');
-      const { amount, currency } = request.body;
-      const result = await accounts.topUp({
-        buyer: request.buyer,
-        currency,
-        amount,
-        reference: topUpReference(request.buyer, key),
-      });
-      if (result.kind === 'reused') throw new Problem('idempotency_key_reused');
-      reply.code(201);
-      return { currency, amount: result.balance };
-    },
-  );
 }
 
 /** A cursor carries the balance at its place: counting it anew would read all that is newer. */
@@ -125,11 +103,6 @@ function cursorOf({ id, balance }: EntryPlace): string {
 function placeOf(cursor: string): EntryPlace {
   const [id, balance] = cursor.split('.').map(Number);
   return { id: id as number, balance: balance as number };
-}
-
-/** One key of one buyer is one top-up; the digest keeps other people's text out of references. */
-export function topUpReference(buyer: string, key: string): string {
-  return `topup_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
 }
 
 const schemas = {
@@ -159,20 +132,5 @@ const schemas = {
     body: passwordBody,
     answers: { 204: { description: 'It is set' } },
     problems: ['payment_password_wrong', 'payment_password_locked', 'overloaded'],
-  }),
-  topUp: schemaOf({
-    tag: 'Buyers',
-    who: 'buyer',
-    summary: 'Add money to the wallet',
-    description: 'In demo mode only.',
-    body: topUpBody,
-    idempotent: true,
-    answers: {
-      201: {
-        description: 'The balance now',
-        schema: z.strictObject({ currency: z.string(), amount: minorUnits }),
-      },
-    },
-    problems: ['topups_closed', 'idempotency_key_reused'],
   }),
 };

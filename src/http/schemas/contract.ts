@@ -4,7 +4,7 @@ import { type ProblemCode, problems, problemType } from '../problems.ts';
 
 /** What a route takes and answers, in one place: validation, types, serialisers and OpenAPI. */
 export type Contract = {
-  tag: 'Public' | 'Buyers' | 'Merchants' | 'Demo' | 'Operations';
+  tag: 'Public' | 'Buyers' | 'Merchants' | 'Providers' | 'Demo' | 'Operations';
   summary: string;
   description?: string;
   who?: 'buyer' | 'merchant';
@@ -193,6 +193,7 @@ export const problemSchema = {
     requestId: { type: 'string' },
     retryAfterMs: { type: 'integer' },
     triesLeft: { type: 'integer' },
+    refundable: { type: 'integer' },
     lines: { type: 'integer' },
     imported: { type: 'integer' },
     already: { type: 'integer' },

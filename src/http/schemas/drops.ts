@@ -120,6 +120,9 @@ export const cardBody = z.strictObject({
   availability,
   appointment: shownWindowBody,
   passwordAbove: shownPasswordAbove,
+  paymentMethods: z
+    .array(z.strictObject({ method: z.string(), scenes: z.array(z.string()) }))
+    .describe("How this drop can be paid, and each method's ways for a client"),
   popularity: z
     .strictObject({ unitsTaken: count })
     .describe('Units held or sold so far, rounded down to two digits'),

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { orderAmountMax } from '../../domain/money.ts';
 import { paymentMethods } from '../../domain/order.ts';
-import { count, instant, minorUnits, orderState, sku } from './fields.ts';
+import { paymentPassword } from '../payment-password.ts';
+import { count, currency, instant, minorUnits, orderState, sku } from './fields.ts';
 
 export const paymentMethod = z.enum(paymentMethods);
 
@@ -21,13 +23,22 @@ export const boughtBody = z.strictObject({
   expiresAt: instant,
 });
 
+/** What the buyer's client does to pay. */
+export const clientAction = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('redirect'), url: z.string() }),
+  z.strictObject({ kind: z.literal('qr'), text: z.string() }),
+  z.strictObject({ kind: z.literal('sdk'), parameters: z.record(z.string(), z.string()) }),
+]);
+
 export const paymentBody = z.strictObject({
   order: z.string(),
   method: z.string(),
   state: z
     .enum(['waiting', 'started', 'unknown', 'declined', 'captured', 'refunded'])
-    .describe('`waiting` until the engine has asked the provider, which it does by itself'),
+    .describe('`waiting` until somebody has begun it: the engine does so where the buyer need not'),
   reason: z.string().optional(),
+  payableUntil: instant.optional().describe('A payment begun elsewhere is closed then'),
+  action: clientAction.optional().describe("What the buyer's client does now"),
 });
 
 export const orderBody = z.strictObject({
@@ -48,9 +59,74 @@ export const orderBody = z.strictObject({
   payment: z
     .strictObject({ provider: z.string(), state: z.string(), reason: z.string().optional() })
     .optional(),
+  amountRefunded: minorUnits.optional().describe('What of the payment was given back by now'),
+  awaits: z
+    .enum(['payment', 'password'])
+    .optional()
+    .describe("It is the buyer's turn: POST /v1/orders/:order/payment begins the payment"),
 });
 
-export const paymentStartBody = z.strictObject({ method: paymentMethod }).optional();
+/** How a buyer would like to pay. */
+const wishFields = {
+  scene: z
+    .string()
+    .regex(/^[a-z0-9_]{1,32}$/)
+    .optional()
+    .describe("One of the method's `scenes`; its first when absent"),
+  openid: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,128}$/)
+    .optional()
+    .describe('The buyer as WeChat knows them, for the scene jsapi'),
+  returnUrl: z
+    .url({ protocol: /^https?$/ })
+    .max(256)
+    .optional()
+    .describe("Where the provider's page sends the buyer afterwards; it proves nothing"),
+};
+
+export const paymentStartBody = z
+  .strictObject({
+    method: paymentMethod,
+    ...wishFields,
+    password: paymentPassword.optional().describe('For the wallet, above an amount: six digits'),
+  })
+  .optional();
+
+export const topUpBody = z.strictObject({
+  amount: z.int().min(1).max(1_000_000_000),
+  currency,
+  method: paymentMethod.optional().describe('How it is paid; absent only in demo mode'),
+  ...wishFields,
+});
+
+/** A top-up that is paid elsewhere. */
+export const topUpStateBody = z.strictObject({
+  id: z.string(),
+  state: z.enum(['open', 'credited']),
+  amount: minorUnits,
+  currency: z.string(),
+  action: clientAction.optional().describe("What the buyer's client does now"),
+});
+
+/** A refund of all, when the body is absent or names no amount, or of a part. */
+export const refundBody = z
+  .strictObject({
+    amount: z.int().min(1).max(orderAmountMax).optional().describe('All that is left when absent'),
+    reason: z.string().max(80).default(''),
+  })
+  .optional();
+
+export const refundedBody = orderBody.extend({
+  refund: z
+    .strictObject({
+      id: z.string(),
+      amount: minorUnits,
+      state: z.enum(['asked', 'pending', 'done', 'failed']),
+    })
+    .optional()
+    .describe('The part that was asked for'),
+});
 
 export const walletEntry = z.strictObject({
   id: z.int(),
