@@ -22,7 +22,8 @@ export async function openProviders({
   const opened: PaymentProvider[] = [wallet];
   if (stripe) {
     const { openStripe } = await import('./payments/stripe/stripe.ts');
-    opened.push(openStripe({ ...stripe, returnUrl: publicUrl }));
+    const warn = (message: string) => log.warn({ provider: 'stripe' }, message);
+    opened.push(openStripe({ ...stripe, returnUrl: publicUrl, warn }));
   }
   if (alipay) {
     const { openAlipay } = await import('./payments/alipay/alipay.ts');

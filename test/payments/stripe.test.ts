@@ -133,13 +133,16 @@ describe('beginning a payment', () => {
     expect((await only(stripe.start([charge]))).kind).toBe('pending');
   });
 
-  test('an amount below what Stripe charges is declined', async () => {
+  test('an amount below what Stripe charges is declined, and the operator told why', async () => {
+    const told: string[] = [];
+    const telling = openAtSimulator(simulator, { warn: (message) => told.push(message) });
     const charge = newCharge({ amount: 49, currency: 'USD' });
-    expect(await only(stripe.start([charge]))).toEqual({
+    expect(await only(telling.start([charge]))).toEqual({
       reference: charge.reference,
       kind: 'declined',
       reason: 'declined',
     });
+    expect(told).toEqual([expect.stringContaining('amount_too_small')]);
   });
 
   test.each([

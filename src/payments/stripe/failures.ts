@@ -16,7 +16,19 @@ export type Failure =
  * What an error of Stripe's library says about the request. Throws it on when it says nothing about
  * this request but that none can be made, which somebody has to put right.
  */
-export function failureOf(error: unknown): Failure {
+export type FailureOf = (error: unknown) => Failure;
+
+/** Tells the operator of what Stripe refuses and of what it fails to answer. */
+export function openFailures(warn: (message: string) => void): FailureOf {
+  return (error) => {
+    const failure = failureOf(error);
+    if (failure === 'refused') warn(`Stripe refuses: ${wordsOf(error)}`);
+    if (failure === 'unknown') warn(`Stripe does not answer: ${wordsOf(error)}`);
+    return failure;
+  };
+}
+
+function failureOf(error: unknown): Failure {
   const { errors } = Stripe;
   if (error instanceof errors.StripeAuthenticationError) {
     throw new Error(

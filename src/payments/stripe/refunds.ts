@@ -1,7 +1,7 @@
 import type { Stripe } from 'stripe';
 import type { PaymentProvider, Refund, RefundOutcome } from '../provider.ts';
 import { sideBySide } from './client.ts';
-import { failureOf, isReplay, wordsOf } from './failures.ts';
+import { type FailureOf, isReplay, wordsOf } from './failures.ts';
 import { metadataKey } from './references.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -15,9 +15,11 @@ const pagesMax = 10;
  */
 export function openRefunds({
   client,
+  failureOf,
   intentOf,
 }: {
   client: Stripe;
+  failureOf: FailureOf;
   intentOf: Sessions['intentOf'];
 }): PaymentProvider['refund'] {
   async function refundOne(wanted: Refund): Promise<RefundOutcome> {

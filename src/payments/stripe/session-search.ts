@@ -1,6 +1,6 @@
 import type { Stripe } from 'stripe';
 import type { PaymentRef } from '../provider.ts';
-import { failureOf } from './failures.ts';
+import type { FailureOf } from './failures.ts';
 import { createWithinMs } from './session-requests.ts';
 
 /** How much later than its payment began a session may have been made; earlier by clocks alone. */
@@ -22,19 +22,19 @@ export type Found = { id: string } | 'absent' | 'unknown';
  * beginnings are listed, once for all of the batch that began at about the same time.
  */
 export async function findSessions(
-  client: Stripe,
+  stripe: { client: Stripe; failureOf: FailureOf },
   payments: readonly PaymentRef[],
 ): Promise<Map<string, Found>> {
   const found = new Map<string, Found>();
   for (const window of [near, whole]) {
     const missing = payments.filter(({ reference }) => typeof found.get(reference) !== 'object');
-    for (const group of groupsOf(missing, window)) await search(client, group, { window, found });
+    for (const group of groupsOf(missing, window)) await search(stripe, group, { window, found });
   }
   return found;
 }
 
 async function search(
-  client: Stripe,
+  { client, failureOf }: { client: Stripe; failureOf: FailureOf },
   group: readonly PaymentRef[],
   { window, found }: { window: Window; found: Map<string, Found> },
 ): Promise<void> {

@@ -3,7 +3,7 @@ import type { Clock } from '../../domain/clock.ts';
 import type { Charge, Outcome, PaymentProvider, PaymentRef } from '../provider.ts';
 import { sideBySide } from './client.ts';
 import { fromStripe, takesCurrency } from './currencies.ts';
-import { failureOf, isReplay } from './failures.ts';
+import { type FailureOf, isReplay } from './failures.ts';
 import { createWithinMs, sealRequest, sessionRequest } from './session-requests.ts';
 import { findSessions } from './session-search.ts';
 
@@ -20,10 +20,11 @@ export type Sessions = Pick<PaymentProvider, 'start' | 'lookUp' | 'close'> & {
 /** Payments as Checkout Sessions: one for each reference, which is its idempotency key. */
 export function openSessions(options: {
   client: Stripe;
+  failureOf: FailureOf;
   returnUrl: string;
   clock: Clock;
 }): Sessions {
-  const { client, returnUrl, clock } = options;
+  const { client, failureOf, returnUrl, clock } = options;
   const { sessions } = client.checkout;
 
   async function start(charges: readonly Charge[]): Promise<Outcome[]> {
@@ -72,7 +73,7 @@ export function openSessions(options: {
 
   async function lookUp(payments: readonly PaymentRef[]): Promise<Outcome[]> {
     const found = await findSessions(
-      client,
+      options,
       payments.filter(({ providerReference }) => providerReference === undefined),
     );
     return await sideBySide(payments, async (payment) => {
@@ -147,7 +148,7 @@ export function openSessions(options: {
     const { reference, providerReference } = payment;
     const found = providerReference
       ? { id: providerReference }
-      : (await findSessions(client, [payment])).get(reference);
+      : (await findSessions(options, [payment])).get(reference);
     if (found === 'absent') return 'none';
     if (found === undefined || found === 'unknown') return 'unknown';
     try {

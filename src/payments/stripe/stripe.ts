@@ -1,9 +1,11 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { PaymentProvider } from '../provider.ts';
+import { seldom } from '../seldom.ts';
 import { openBill } from './bill.ts';
 import { openClient } from './client.ts';
 import { takesCurrency } from './currencies.ts';
 import { answerEvent, openEvents } from './events.ts';
+import { openFailures } from './failures.ts';
 import { openRefunds } from './refunds.ts';
 import { refuseWish } from './session-requests.ts';
 import { openSessions } from './sessions.ts';
@@ -18,6 +20,8 @@ export type StripeOptions = {
   returnUrl: string;
   timeoutMs?: number;
   clock?: Clock;
+  /** Told what Stripe refuses or fails to answer, at most once a second. */
+  warn?: (message: string) => void;
 };
 
 const timeoutMs = 10_000;
@@ -30,7 +34,9 @@ const timeoutMs = 10_000;
 export function openStripe(options: StripeOptions): PaymentProvider {
   const { secretKey, webhookSecret, returnUrl, clock = systemClock } = options;
   const client = openClient({ timeoutMs, ...options });
-  const { start, lookUp, close, intentOf } = openSessions({ client, returnUrl, clock });
+  const failureOf = openFailures(seldom(options.warn ?? (() => {}), clock));
+  const sessions = openSessions({ client, failureOf, returnUrl, clock });
+  const { start, lookUp, close, intentOf } = sessions;
   return {
     name: 'stripe',
     startedBy: 'buyer',
@@ -38,7 +44,7 @@ export function openStripe(options: StripeOptions): PaymentProvider {
     scenes: [],
     refuseWish,
     ...{ start, lookUp, close },
-    refund: openRefunds({ client, intentOf }),
+    refund: openRefunds({ client, failureOf, intentOf }),
     readNotification: openEvents({ secretKey, webhookSecret, clock }),
     answerNotification: answerEvent,
     bill: openBill(client),

@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { PaymentProvider } from '../provider.ts';
+import { seldom } from '../seldom.ts';
 import { bill } from './bill.ts';
 import { openCertificates } from './certificates.ts';
 import { openClient } from './client.ts';
@@ -71,17 +72,4 @@ export function openWechatPay(options: WechatPayOptions): PaymentProvider {
 /** WeChat Pay takes one at a time; the exchange bounds how many are under way. */
 async function each<In, Out>(items: readonly In[], call: (item: In) => Promise<Out>) {
   return await Promise.all(items.map(call));
-}
-
-/** At most a message a second, so that an outage does not fill the log. */
-function seldom(warn: (message: string) => void, clock: Clock): (message: string) => void {
-  let [lastAt, kept] = [Number.NEGATIVE_INFINITY, 0];
-  return (message) => {
-    if (Math.abs(clock.now() - lastAt) < 1_000) {
-      kept += 1;
-      return;
-    }
-    warn(kept === 0 ? message : `${message} (and ${kept} more since)`);
-    [lastAt, kept] = [clock.now(), 0];
-  };
 }
