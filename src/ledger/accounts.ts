@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { assertWhole } from '../domain/money.ts';
 import type { Database, Query } from './database.ts';
@@ -6,7 +7,13 @@ import { openEntries } from './entries.ts';
 export type AccountKind = 'buyer' | 'merchant' | 'funding';
 
 /** Whose account: a buyer's wallet, a merchant's takings, or where top-ups come from. */
-export type AccountRef = { kind: AccountKind; owner: string; currency: string };
+export type AccountRef = {
+  kind: AccountKind;
+  owner: string;
+  currency: string;
+  /** The row of a merchant's account that is meant; left out, any is as good as another. */
+  slot?: number;
+};
 
 export type Account = AccountRef & { id: number; balance: number };
 
@@ -46,19 +53,33 @@ export type Accounts = ReturnType<typeof openAccounts>;
 /** The owner of the account from which gifts come; its balance is what was ever given, negated. */
 const fundingOwner = 'topups';
 
+/** Rows of a merchant's account: workers at once, of all processes, that need not wait for each other. */
+const merchantSlots = 16;
+
 /** Accounts and the double-entry transfers between them. All balances together are zero. */
-export function openAccounts(database: Database, clock: Clock = systemClock) {
+export function openAccounts(
+  database: Database,
+  clock: Clock = systemClock,
+  { slots = merchantSlots }: { slots?: number } = {},
+) {
+  let lastSlot = randomInt(slots);
+
   /**
    * Locks the accounts of a transaction, opening with balance 0 those that are missing, and gives
-   * them by `accountKey`. One call per transaction: it takes them in the one order that everybody
-   * takes them in, which is what keeps two workers from waiting for each other.
+   * them by `accountKey`; of a merchant's account one slot, the next one each time. One call per
+   * transaction: it takes them in the one order that everybody takes them in, which is what keeps
+   * two workers from waiting for each other.
    */
   async function lock(query: Query, refs: readonly AccountRef[]): Promise<Map<string, Account>> {
-    const wanted = [...new Map(refs.map((ref) => [accountKey(ref), ref])).values()];
+    lastSlot = (lastSlot + 1) % slots;
+    const each = refs.map((ref) => ({ slot: ref.kind === 'merchant' ? lastSlot : 0, ...ref }));
+    const wanted = [
+      ...new Map(each.map((ref) => [`${ref.slot}:${accountKey(ref)}`, ref])).values(),
+    ];
     const json = JSON.stringify(wanted);
     let rows = await query<Account>(lockSql, [json]);
     if (rows.length < wanted.length) {
-      await query(openSql, [json, clock.now()]);
+      await query(openSql, [json, clock.now(), slots - 1]);
       rows = await query<Account>(lockSql, [json]);
     }
     return new Map(rows.map((row) => [accountKey(row), row]));
@@ -144,18 +165,19 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
   /** An account's balance in minor units; 0 for one that was never used. */
   async function balance(ref: AccountRef): Promise<number> {
     const [row] = await database.query<{ balance: number }>(
-      'select balance from accounts where kind = $1 and owner = $2 and currency = $3',
+      `select coalesce(sum(balance), 0)::bigint as balance from accounts
+       where kind = $1 and owner = $2 and currency = $3`,
       [ref.kind, ref.owner, ref.currency],
     );
     return row?.balance ?? 0;
   }
 
-  /** Every account of an owner, such as a buyer's wallets by currency. */
-  async function ofOwner(ref: Omit<AccountRef, 'currency'>): Promise<Account[]> {
+  /** A buyer's accounts, one for each currency. */
+  async function ofBuyer(buyer: string): Promise<Account[]> {
     return await database.query<Account>(
       `select id, kind, owner, currency, balance from accounts
-       where kind = $1 and owner = $2 order by currency`,
-      [ref.kind, ref.owner],
+       where kind = 'buyer' and owner = $1 order by currency`,
+      [buyer],
     );
   }
 
@@ -183,7 +205,7 @@ export function openAccounts(database: Database, clock: Clock = systemClock) {
     topUp,
     topUpAll,
     balance,
-    ofOwner,
+    ofBuyer,
     statements,
     trialBalance,
     ...openEntries(database),
@@ -206,16 +228,19 @@ export function accountKey(ref: AccountRef): string {
 // The hot accounts come last, so that they are held for the shortest time.
 const lockSql = `
   select a.id, a.kind, a.owner, a.currency, a.balance
-  from json_to_recordset($1::json) as r(kind text, owner text, currency text)
+  from json_to_recordset($1::json) as r(kind text, owner text, currency text, slot smallint)
   join accounts a on a.kind = r.kind and a.owner = r.owner and a.currency = r.currency
+    and a.slot = r.slot
   order by a.kind = 'funding', a.kind = 'merchant', a.id
   for update of a`;
 
+/** All slots of a merchant's account at once, so that a sale waits for one opening and not for many. */
 const openSql = `
-  insert into accounts (kind, owner, currency, created_at)
-  select kind, owner, currency, $2
-  from json_to_recordset($1::json) as r(kind text, owner text, currency text)
-  order by 1, 2, 3
+  insert into accounts (kind, owner, currency, slot, created_at)
+  select distinct kind, owner, currency, s.slot, $2::bigint
+  from json_to_recordset($1::json) as r(kind text, owner text, currency text),
+    generate_series(0, case when kind = 'merchant' then $3 else 0 end) as s(slot)
+  order by 1, 2, 3, 4
   on conflict do nothing`;
 
 const postSql = `

@@ -22,6 +22,9 @@ export type Statement = {
   entries: AsyncGenerator<Entry>;
 };
 
+/** Only a buyer's account is one row, whose transfers all had to wait for its lock. */
+export type BuyerRef = AccountRef & { kind: 'buyer' };
+
 type Row = Omit<Entry, 'balance'>;
 
 const pageSize = 1_000;
@@ -37,7 +40,7 @@ export function openEntries(database: Database) {
    * `before` is taken at its word.
    */
   async function entries(
-    ref: AccountRef,
+    ref: BuyerRef,
     options: { before?: EntryPlace | undefined; limit: number },
   ): Promise<{ rows: Entry[]; next?: EntryPlace }> {
     const { before, limit } = options;
@@ -56,7 +59,7 @@ export function openEntries(database: Database) {
   }
 
   /** All that an account has seen until now; what moves meanwhile is not in it. */
-  async function statement(ref: AccountRef): Promise<Statement> {
+  async function statement(ref: BuyerRef): Promise<Statement> {
     const [end] = await database.query<{ balance: number; last: number | null }>(endSql, [
       ...[ref.kind, ref.owner, ref.currency],
     ]);
@@ -65,7 +68,7 @@ export function openEntries(database: Database) {
   }
 
   async function* upTo(
-    ref: AccountRef,
+    ref: BuyerRef,
     end: { balance: number; last: number },
   ): AsyncGenerator<Entry> {
     let [after, balance] = [0, 0];

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type Account, type AccountRef, accountKey } from '../../src/ledger/accounts.ts';
+import type { BuyerRef } from '../../src/ledger/entries.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 
 const currency = 'CNY';
 
 onEachLedger((ledger) => {
-  const buyerRef = (): AccountRef => ({ kind: 'buyer', owner: randomUUID(), currency });
+  const buyerRef = (): BuyerRef => ({ kind: 'buyer', owner: randomUUID(), currency });
 
   /** Posts one transfer between two owners' accounts. */
   async function pay(debit: AccountRef, credit: AccountRef, amount: number, reference: string) {
@@ -91,7 +92,7 @@ onEachLedger((ledger) => {
       ],
     );
     expect(second.next).toBeUndefined();
-    expect(await ledger().accounts.ofOwner(buyer)).toMatchObject([{ currency, balance: 75 }]);
+    expect(await ledger().accounts.ofBuyer(buyer.owner)).toMatchObject([{ currency, balance: 75 }]);
   });
 
   it('a balance that does not come from transfers is found', async () => {

@@ -171,6 +171,24 @@ onEachLedger((ledger) => {
       await expectBooksBalance();
     });
 
+    it('waits for no other of the same merchant, and both are in the balance', async () => {
+      if (ledger().database.kind === 'pglite') return; // of one connection, nobody waits there
+      const merchantId = randomUUID();
+      const [first, second] = [await buyerWith(1), await buyerWith(1)];
+      const { database } = ledger();
+      const charges = [first, second].map((buyer) => chargeOf({ buyer, merchantId }));
+      await wallet().start([chargeOf({ buyer: await buyerWith(1), merchantId })]); // opens it
+      // The second is charged whole while the first has not ended.
+      await database.transaction(async (query) => {
+        await wallet().startWithin?.(query, charges.slice(0, 1));
+        expect(await wallet().start(charges.slice(1))).toMatchObject([{ kind: 'captured' }]);
+      });
+      expect(await balance(merchantId, 'merchant')).toBe(3 * price);
+      await wallet().refund(charges.map((charge) => refundOf(charge)));
+      expect(await balance(merchantId, 'merchant')).toBe(price);
+      await expectBooksBalance();
+    });
+
     it('of nothing is captured and moves nothing', async () => {
       const charge = chargeOf({ buyer: await buyerWith(0), amount: 0 });
       expect(await wallet().start([charge])).toMatchObject([{ kind: 'captured', amount: 0 }]);

@@ -39,7 +39,7 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
       const { query, buyer } = request;
       reply.header('cache-control', 'no-store');
       const [owned, { set, lockedUntil }] = await Promise.all([
-        accounts.ofOwner({ kind: 'buyer', owner: buyer }),
+        accounts.ofBuyer(buyer),
         passwords.state(buyer),
       ]);
       const shown = query.currency ?? owned[0]?.currency;

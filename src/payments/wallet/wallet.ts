@@ -242,7 +242,7 @@ async function find(
 
 async function ownersOf(query: Query, references: readonly string[]): Promise<AccountRef[]> {
   return await query<AccountRef>(
-    `select distinct a.kind, a.owner, a.currency from wallet_charges w
+    `select distinct a.kind, a.owner, a.currency, a.slot from wallet_charges w
      join accounts a on a.id in (w.buyer_account, w.merchant_account)
      where w.reference = any($1::text[])`,
     [references],
