@@ -1,6 +1,6 @@
 import { Stripe } from 'stripe';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { BillLine, PaymentProvider, PaymentRef } from '../../src/payments/provider.ts';
+import type { BillLine, Charge, PaymentProvider, PaymentRef } from '../../src/payments/provider.ts';
 import { createWithinMs, endOf } from '../../src/payments/stripe/session-requests.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 import { movedClock, newCharge, newRefund, only, openAtSimulator } from './stripe-shop.ts';
@@ -35,6 +35,10 @@ async function paid(change: Parameters<typeof newCharge>[0] = {}) {
 /** As of a payment whose first answer was lost. */
 function withoutId({ reference, startedAt }: PaymentRef): PaymentRef {
   return { reference, startedAt };
+}
+
+function withoutProviderId(charge: Charge): Charge {
+  return { ...charge, providerReference: undefined };
 }
 
 async function chargesOf(reference: string) {
@@ -155,6 +159,18 @@ describe('beginning a payment', () => {
       reason: 'closed',
     });
     expect(await chargesOf(charge.reference)).toEqual([]);
+  });
+
+  test('a payment begun in time is gone on with later, as long as it may be paid', async () => {
+    const charge = await begun();
+    const clock = movedClock();
+    clock.offsetMs = createWithinMs + 1_000;
+    const late = openAtSimulator(simulator, { clock });
+    expect(await only(late.start([withoutProviderId(charge)]))).toMatchObject({
+      kind: 'pending',
+      providerReference: charge.providerReference,
+    });
+    expect(await simulator.pay(charge.reference)).toBe('captured');
   });
 
   test('the end of a session follows from the charge alone and suits Stripe however late', () => {

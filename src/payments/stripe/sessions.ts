@@ -35,8 +35,12 @@ export function openSessions(options: {
     const { reference, currency, startedAt, expiresAt } = charge;
     if (!takesCurrency(currency)) return { reference, kind: 'declined', reason: 'declined' };
     const now = clock.now();
-    // Too late to begin: by then Stripe could refuse the session, or forget its key.
-    if (now >= Math.min(expiresAt, startedAt + createWithinMs)) return await settle(charge);
+    if (now >= expiresAt) return await settle(charge);
+    // Too late to begin: Stripe could refuse the session by now, or have forgotten its key.
+    if (now >= startedAt + createWithinMs) {
+      const known = await find(charge);
+      return known.kind === 'none' ? await seal(charge) : known;
+    }
     try {
       const session = await sessions.create(sessionRequest(charge, returnUrl), {
         idempotencyKey: reference,
