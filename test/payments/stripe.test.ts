@@ -416,7 +416,8 @@ describe('what Stripe takes', () => {
   );
 
   test('an address to go back to must be one of the web', () => {
-    expect(stripe.refuseWish?.({ returnUrl: 'https://shop.example/back' })).toBeUndefined();
+    const returnUrl = 'https://shop.example/back';
+    expect(stripe.refuseWish?.({ returnUrl, scene: '' })).toBeUndefined();
     for (const returnUrl of [
       'shop.example',
       'javascript:alert(1)',

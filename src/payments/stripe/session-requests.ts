@@ -84,10 +84,7 @@ export function sealRequest(
   };
 }
 
-export function refuseWish({ returnUrl, scene }: ClientWish) {
-  if (scene !== undefined) {
-    return { field: 'scene' as const, reason: 'Stripe has no scenes: leave it out' };
-  }
+export function refuseWish({ returnUrl }: ClientWish) {
   if (returnUrl === undefined) return undefined;
   const isWeb = /^https?:$/.test(URL.parse(returnUrl)?.protocol ?? '');
   if (isWeb && returnUrl.length <= urlMax) return undefined;
