@@ -8,6 +8,7 @@ import { measureAppointments, measureMemory, measureReserve } from './reserve.ts
 import { measureDrops, measureProcesses } from './scale.ts';
 import { measureSettle } from './settle.ts';
 import { measureSoldOut } from './sold-out.ts';
+import { measureWallet } from './wallet.ts';
 
 /** What a part measures with: a Redis of the run's own, empty when it begins. */
 export type Stage = { redis: BenchRedis; rounds: number };
@@ -51,6 +52,11 @@ export const parts: Part[] = [
     name: 'settle',
     what: 'orders settled a second ÷ jobs of an empty BullMQ worker',
     measure: ({ redis, rounds }) => measureSettle(redis, rounds),
+  },
+  {
+    name: 'wallet',
+    what: 'wallets charged a second for one merchant ÷ a transaction for each charge',
+    measure: ({ rounds }) => measureWallet(rounds),
   },
   {
     name: 'overload',
