@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { paymentPasswordPattern } from '../domain/payment-password.ts';
-import type { PasswordCheck, WalletPasswords } from '../ledger/wallet-passwords.ts';
+import type { PasswordCheck } from '../ledger/wallet-passwords.ts';
 import { Problem, type ProblemCode } from './problems.ts';
 import { iso } from './schemas/fields.ts';
 
@@ -18,24 +18,6 @@ export const passwordProblems: ProblemCode[] = [
   'payment_password_not_set',
   'overloaded',
 ];
-
-/**
- * Ends a request unless `password` is the buyer's payment password.
- * @throws Problem that says why; the password is in none
- */
-export async function requirePassword(
-  passwords: Pick<WalletPasswords, 'check' | 'state'>,
-  buyer: string,
-  password: string | undefined,
-): Promise<void> {
-  if (password !== undefined) {
-    const checked = await passwords.check(buyer, password);
-    if (checked.kind !== 'right') throw passwordProblem(checked);
-    return;
-  }
-  const { set } = await passwords.state(buyer);
-  throw new Problem(set ? 'payment_password_needed' : 'payment_password_not_set');
-}
 
 /** The refusal that a check other than a right one comes to. */
 export function passwordProblem(checked: Exclude<PasswordCheck, { kind: 'right' }>): Problem {

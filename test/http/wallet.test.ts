@@ -1,16 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { requirePassword } from '../../src/http/payment-password.ts';
-import type { Problem } from '../../src/http/problems.ts';
+import type { Drop } from '../../src/domain/drop.ts';
 import { cardBody, dropBody } from '../../src/http/schemas/drops.ts';
 import { walletBody } from '../../src/http/schemas/orders.ts';
 import { statementBody } from '../../src/http/statements.ts';
 import { accountKey } from '../../src/ledger/accounts.ts';
+import { anItem } from '../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
+import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let engine: TestEngine;
 beforeAll(async () => {
-  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), settling: false });
+  engine = await startTestEngine({ redisUrl: sharedRedisUrl() });
 });
 afterAll(() => engine?.stop());
 
@@ -28,6 +29,37 @@ async function put(buyer: string, payload: object) {
 async function wallet(buyer: string) {
   const answer = await engine.app.inject({ url: '/v1/wallet', headers: engine.buyer(buyer) });
   return walletBody.parse(answer.json());
+}
+
+/** A drop whose one item costs 100, and that asks for the password above an amount. */
+async function dropAbove(passwordAbove: number): Promise<Drop> {
+  const { id } = await engine.merchant();
+  return await engine.publish(id, { passwordAbove, items: [anItem({ unitAmount: 100 })] });
+}
+
+async function reserved(buyer: string, drop: Drop): Promise<string> {
+  const answer = await engine.app.inject({
+    method: 'POST',
+    url: `/v1/drops/${drop.id}/orders`,
+    headers: { ...engine.buyer(buyer), 'idempotency-key': 'k' },
+    payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+  });
+  expect(answer.statusCode, answer.body).toBe(202);
+  return answer.json().id;
+}
+
+async function pay(buyer: string, order: string, password?: string) {
+  return await engine.app.inject({
+    method: 'POST',
+    url: `/v1/orders/${order}/payment`,
+    headers: engine.buyer(buyer),
+    payload: { method: 'wallet', ...(password === undefined ? {} : { password }) },
+  });
+}
+
+async function stateOf(buyer: string, order: string): Promise<string> {
+  const url = `/v1/orders/${order}`;
+  return (await engine.app.inject({ url, headers: engine.buyer(buyer) })).json().state;
 }
 
 const reasonsOf = (answer: Answer) => answer.json().errors;
@@ -92,30 +124,56 @@ describe('the payment password', () => {
     note(await put('shy', { password: '730285', current: '730286' }));
     note(await put('shy', { password: '7302840' }));
     note(await put('shy', { password: '730284', odd: '730284' }));
-    const { passwords } = engine.ledger;
-    const failing = { ...passwords, check: () => Promise.reject(new Error('away')) };
-    await requirePassword(failing, 'shy', '730284').catch((error) => seen.push(String(error)));
+    const order = await reserved('shy', await dropAbove(50));
+    note(await pay('shy', order, '730285'));
+    note(await pay('shy', order, '73028'));
+    const { query } = engine.ledger.database;
+    await query("update wallet_passwords set hash = 'damaged' where buyer = 'shy'");
+    const failed = await pay('shy', order, '730284');
+    expect(failed.statusCode, failed.body).toBe(500);
+    note(failed);
     for (const password of ['73028', '730285', '730286']) {
       expect([...seen, ...engine.logged].join('\n')).not.toContain(password);
     }
   });
+});
 
-  test('is asked for by name: needed, wrong or not set at all', async () => {
-    await put('payer', { password: '280193' });
-    const { passwords } = engine.ledger;
-    const told = async (buyer: string, password?: string) =>
-      await requirePassword(passwords, buyer, password).then(
-        () => 'through',
-        ({ code, members }: Problem) => ({ code, members }),
-      );
-    expect(await told('payer', '280193')).toBe('through');
-    expect(await told('payer')).toMatchObject({ code: 'payment_password_needed' });
-    expect(await told('payer', '280194')).toEqual({
-      code: 'payment_password_wrong',
-      members: { triesLeft: 4 },
-    });
-    expect(await told('stranger')).toMatchObject({ code: 'payment_password_not_set' });
-    expect(await told('stranger', '280193')).toMatchObject({ code: 'payment_password_not_set' });
+describe('an order above what its drop lets through without the password', () => {
+  test('waits for it, and is paid with the right one and no other', async () => {
+    await engine.fund('careful', 100);
+    const [above, upTo] = [await dropAbove(99), await dropAbove(100)];
+    const order = await reserved('careful', above);
+    const unset = await pay('careful', order, '280193');
+    expect(unset.json()).toMatchObject({ code: 'payment_password_not_set', status: 409 });
+    await put('careful', { password: '280193' });
+    const bare = await pay('careful', order);
+    expect(bare.json()).toMatchObject({ code: 'payment_password_needed', status: 403 });
+    const wrong = await pay('careful', order, '280194');
+    expect(wrong.json()).toMatchObject({ code: 'payment_password_wrong', triesLeft: 4 });
+    expect(await engine.ledger.payments.ofOrders([order])).toEqual([]);
+    const right = await pay('careful', order, '280193');
+    expect(right.statusCode, right.body).toBe(200);
+    await eventually(async () => (await stateOf('careful', order)) === 'paid');
+    // One that is not above it is charged by itself.
+    await engine.fund('careful', 100);
+    const free = await reserved('careful', upTo);
+    await eventually(async () => (await stateOf('careful', free)) === 'paid');
+    expect((await wallet('careful')).balances).toEqual([{ currency: 'CNY', amount: 0 }]);
+  });
+
+  test('of a thief with the token is guessed at five times, and the money stays', async () => {
+    await engine.fund('robbed', 100);
+    await put('robbed', { password: '280193' });
+    const order = await reserved('robbed', await dropAbove(0));
+    const guesses = await Promise.all(
+      Array.from({ length: 40 }, (_, n) => pay('robbed', order, `${500_100 + 7 * n}`)),
+    );
+    const codes = guesses.map((answer) => answer.json().code);
+    expect(codes.filter((code) => code === 'payment_password_wrong')).toHaveLength(5);
+    expect(codes.filter((code) => code === 'payment_password_locked')).toHaveLength(35);
+    expect((await pay('robbed', order, '280193')).statusCode).toBe(403);
+    expect(await stateOf('robbed', order)).toBe('reserved');
+    expect((await wallet('robbed')).balances).toEqual([{ currency: 'CNY', amount: 100 }]);
   });
 });
 
