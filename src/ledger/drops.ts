@@ -13,7 +13,8 @@ export type Drops = ReturnType<typeof openDrops>;
 
 const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
   ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
-  decision, password_above as "passwordAbove", appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
+  decision, password_above as "passwordAbove",
+  appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
   lanes_version as "lanesVersion", created_at as "createdAt"`;
 
 /** A drop with what only the ledger knows of it. */
