@@ -10,7 +10,7 @@ const breachesShownMax = 1_000;
 
 /**
  * Judges a sale that has settled, from what its clients saw and what the engine's routes and the
- * wallet's own book say. It takes no part in the load and trusts no figure of it.
+ * providers' own books say. It takes no part in the load and trusts no figure of it.
  */
 export async function auditSale(options: {
   head: BookHead;

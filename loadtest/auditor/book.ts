@@ -10,6 +10,8 @@ export type BookLine =
   | { kind: 'refused_after_ack'; at: number; buyer: string; key: string; code: string }
   /** No answer, or outcome_unknown: an order may exist. `order` when the answer named one. */
   | { kind: 'unknown'; at: number; buyer: string; key: string; order?: string }
+  /** A part of a paid order's price that its merchant gave back, under a key that stands for one refund. */
+  | { kind: 'gave_back'; at: number; buyer: string; order: string; key: string; amount: number }
   /** What a later look at the order showed. */
   | { kind: 'seen'; at: number; buyer: string; order: string; state: string };
 

@@ -14,6 +14,8 @@ export type Clients = {
   seen: Map<string, Set<string>>;
   /** Buyers who had no answer to a Buy, and so may have an order that they do not know of. */
   unsure: Set<string>;
+  /** What merchants gave back of orders that stayed paid, by order id. */
+  gaveBack: Map<string, number>;
   lines: number;
   breaches: Breach[];
 };
@@ -32,8 +34,16 @@ export async function readLines(
   lines: AsyncIterable<BookLine> | Iterable<BookLine>,
 ): Promise<Clients> {
   const clients: Clients = {
-    ...{ acknowledged: new Map(), seen: new Map(), unsure: new Set(), lines: 0, breaches: [] },
+    ...{
+      acknowledged: new Map(),
+      seen: new Map(),
+      unsure: new Set(),
+      gaveBack: new Map(),
+      lines: 0,
+      breaches: [],
+    },
   };
+  const parts = new Set<string>();
   const keys = new Map<string, { body: string; order: string; firsts: number }>();
   for await (const line of lines) {
     clients.lines += 1;
@@ -44,6 +54,7 @@ export async function readLines(
   function read(line: BookLine): void {
     if (line.kind === 'unknown') clients.unsure.add(line.buyer);
     else if (line.kind === 'seen') see(line.order, line.state);
+    else if (line.kind === 'gave_back') giveBack(line);
     else if (line.kind === 'ack') acknowledge(line);
     else {
       const first = keys.get(`${line.buyer} ${line.key}`);
@@ -58,6 +69,13 @@ export async function readLines(
     const states = clients.seen.get(order);
     if (states) states.add(state);
     else clients.seen.set(order, new Set([state]));
+  }
+
+  function giveBack({ order, key, amount }: Extract<BookLine, { kind: 'gave_back' }>): void {
+    const part = `${order} ${key}`;
+    if (parts.has(part)) return;
+    parts.add(part);
+    clients.gaveBack.set(order, (clients.gaveBack.get(order) ?? 0) + amount);
   }
 
   function acknowledge(line: Extract<BookLine, { kind: 'ack' }>): void {

@@ -1,4 +1,5 @@
 import type { BookHead } from './book.ts';
+import { capturedOf, readCharges } from './charges.ts';
 import type { Clients } from './clients.ts';
 import type { Listed } from './listed.ts';
 import { type Judged, openPoint, orderPattern } from './points.ts';
@@ -24,20 +25,36 @@ export async function judgeMoney(options: {
     figures[kind === 'capture' ? 'captured' : 'refunded'] += amount;
     figures.movements += 1;
   }
+  const charged = await readCharges(sources.charges?.(head.drop) ?? [], listed.orders.keys());
+  for (const [order, { captured, refunded }] of charged.orders) {
+    kept.set(order, (kept.get(order) ?? 0) + captured - refunded);
+  }
   const ordersOf = new Map<string, string>();
   for (const [id, { buyer, state, quantity }] of listed.orders) {
     ordersOf.set(buyer, id);
-    const due = state === 'paid' ? head.unitAmount * quantity : 0;
+    const price = head.unitAmount * quantity;
+    const due = state === 'paid' ? price - (clients.gaveBack.get(id) ?? 0) : 0;
     const amount = kept.get(id) ?? 0;
     kept.delete(id);
     if (amount !== due) add(`${buyer} was charged ${amount} for ${id}, due is ${due}`, id);
+    const back = charged.orders.get(id);
+    if (back && back.refunded > back.captured) {
+      add(`${id} was given back ${back.refunded} of ${back.captured}`, id);
+    }
   }
   for (const [owner, amount] of kept) {
     if (amount === 0) continue;
     const order = orderPattern.test(owner) ? owner : ordersOf.get(owner);
     add(`${owner} was charged ${amount} for what is in no list`, order);
   }
-  return { figures, breaches };
+  for (const { reference, ...charge } of charged.strays) {
+    const captured = capturedOf({ reference, ...charge });
+    if (captured > 0) add(`${reference} was charged ${captured} for what is in no list`);
+  }
+  const { charges, ...sums } = charged.figures;
+  figures.captured += sums.captured;
+  figures.refunded += sums.refunded;
+  return { figures: { ...figures, charges }, breaches };
 }
 
 /**

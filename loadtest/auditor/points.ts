@@ -12,7 +12,7 @@ export const titles: Record<Point['point'], { promise: number; title: string }> 
   C: {
     promise: 4,
     title:
-      "captured less refunded is the price of a paid order and else nothing, in the wallet's own book",
+      "captured less refunded is the price of a paid order and else nothing, in the providers' own books",
   },
   D: {
     promise: 7,

@@ -10,6 +10,17 @@ export type Sources = {
   audit(drop: string): Promise<AuditReport>;
   /** The wallet's own book. */
   movements(buyers: string[]): Promise<Movement[]>;
+  /** What the books of other providers have for the drop; absent where only wallets pay. */
+  charges?(drop: string): AsyncIterable<ProviderCharge>;
+};
+
+/** A payment as its provider has it. It names no order: `reference` is what the engine told. */
+export type ProviderCharge = {
+  reference: string;
+  amount: number;
+  /** How often money was taken. */
+  captures: number;
+  refunds: { amount: number }[];
 };
 
 /** Money that left a buyer's wallet (`capture`) or came back; `reference` is the payment's. */
