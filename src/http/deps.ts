@@ -11,6 +11,7 @@ import type { Notices } from '../settlement/notices.ts';
 import type { OrderDesk } from '../settlement/orders.ts';
 import type { Pay } from '../settlement/paying.ts';
 import type { Publishing } from '../settlement/publishing.ts';
+import type { RefundDesk } from '../settlement/refund-desk.ts';
 import type { Report } from '../settlement/report.ts';
 import type { TopUpDesk } from '../settlement/topups.ts';
 import type { TokenRules } from './auth/buyers.ts';
@@ -52,6 +53,7 @@ export type AppDeps = {
     /** Undefined when there is no such drop. */
     audit: Audit;
     report(drop: string): Promise<Report | undefined>;
+    refunds: RefundDesk;
     pay: Pay;
     topUps: Pick<TopUpDesk, 'start' | 'find'>;
     notices: Notices;

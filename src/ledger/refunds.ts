@@ -45,15 +45,17 @@ export function openRefunds(database: Database, clock: Clock) {
   /**
    * Decides that captured payments are given back whole: what of them is not on its way back yet. From
    * here on it will happen, whoever carries it out, and no confirm may count on the money. Asking
-   * again changes nothing.
+   * again changes nothing; with `again`, what a provider refused for good is asked for once more.
    */
-  async function askRefund(references: readonly string[]): Promise<void> {
+  async function askRefund(
+    references: readonly string[],
+    { again = false, reason = '' }: { again?: boolean; reason?: string } = {},
+  ): Promise<void> {
     if (references.length === 0) return;
     await database.transaction(async (query) => {
       const asked = await query<{ reference: string }>(askAllSql, [references, clock.now()]);
-      if (asked.length > 0) {
-        await query(askRestSql, [asked.map((payment) => payment.reference), clock.now()]);
-      }
+      const fresh = again ? references : asked.map((payment) => payment.reference);
+      if (fresh.length > 0) await query(askRestSql, [fresh, clock.now(), reason]);
     });
   }
 
@@ -131,12 +133,17 @@ export function openRefunds(database: Database, clock: Clock) {
     );
   }
 
-  /** Payments to be given back whole, decided before an instant and not finished: carried on with. */
+  /**
+   * Payments to be given back whole, decided before an instant and not finished: carried on with. Not
+   * those that a provider refused for good: somebody has to ask again.
+   */
   async function refundsAsked(options: { before: number; limit: number }): Promise<Payment[]> {
     return await database.query<Payment>(
       `select ${paymentColumns} from payments p
        where p.refund_asked_at < $1 and p.refund_asked_at is not null
          and p.refund_finished_at is null
+         and (p.amount_refunded >= p.amount_captured or exists (
+           select from refunds r where r.payment = p.reference and r.state in ('asked', 'pending')))
        order by p.refund_asked_at, p.reference limit $2`,
       [options.before, options.limit],
     );
@@ -168,7 +175,7 @@ const askAllSql = `
 
 const askRestSql = `
   insert into refunds (reference, payment, number, amount, reason, state, asked_at)
-  select p.reference || 'r' || n, p.reference, n, rest, '', 'asked', $2
+  select p.reference || 'r' || n, p.reference, n, rest, $3, 'asked', $2
   from payments p, lateral (
     select coalesce(max(number), 0) + 1 as n,
       p.amount_captured - coalesce(sum(amount) filter (where state <> 'failed'), 0)::bigint as rest

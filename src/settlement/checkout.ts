@@ -22,9 +22,11 @@ export type Started =
   | { kind: 'unknown' };
 
 /** What is kept of a begun payment, so that asking again gives the same answer. */
-type Kept = { scene: string; action: ClientAction };
+type Kept = { scene: string; action: ClientAction; at: number };
 
 const lookFirstMs = 3_000;
+/** What a client is told to do is told again for so long; some of it is good for five minutes only. */
+const actionFreshMs = 120_000;
 
 /** Begins, shows again and closes payments that buyers make with a provider elsewhere. */
 export function openCheckout(options: { payments: Payments; providers: Providers; log: Log }) {
@@ -48,16 +50,18 @@ export function openCheckout(options: { payments: Payments; providers: Providers
     return { provider, scene };
   }
 
-  /** What a begun payment's client was told to do, if it was told and in this scene. */
-  function actionOf(payment: Payment, scene: string): ClientAction | undefined {
-    const kept = payment.action === null ? undefined : (JSON.parse(payment.action) as Kept);
-    return kept?.scene === scene ? kept.action : undefined;
+  /** What a begun payment's client was told to do lately, if it was told and in this scene. */
+  function actionOf(payment: Payment, scene: string, now: number): ClientAction | undefined {
+    const kept = keptOf(payment);
+    if (kept?.scene !== scene || now - kept.at > actionFreshMs) return undefined;
+    return kept.action;
   }
 
   /** Whether an open payment is what the buyer asks for, so that it is gone on with. */
   function isSame(payment: Payment, { method, scene }: { method: string; scene: string }): boolean {
     if (payment.provider !== method) return false;
-    return payment.action === null || actionOf(payment, scene) !== undefined;
+    const kept = keptOf(payment);
+    return !kept || kept.scene === scene;
   }
 
   /** Closes an open payment, so that another may be begun in its place. */
@@ -92,7 +96,7 @@ export function openCheckout(options: { payments: Payments; providers: Providers
       const [outcome] = await provider.start([charge]);
       if (outcome?.kind === 'pending' && outcome.action) {
         const { action, providerReference } = outcome;
-        const kept: Kept = { scene, action };
+        const kept: Kept = { scene, action, at: now };
         const known = { reference, providerReference, action: JSON.stringify(kept) };
         await payments.record([{ ...known, state: 'started' }]);
         return { kind: 'waiting', action };
@@ -114,6 +118,10 @@ export function openCheckout(options: { payments: Payments; providers: Providers
   }
 
   return { choose, actionOf, isSame, end, start };
+}
+
+function keptOf({ action }: Payment): Kept | undefined {
+  return action === null ? undefined : (JSON.parse(action) as Kept);
 }
 
 export type Checkout = ReturnType<typeof openCheckout>;

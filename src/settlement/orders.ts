@@ -2,14 +2,11 @@ import { gather } from '../domain/gather.ts';
 import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import type { Drops } from '../ledger/drops.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
-import type { Refund } from '../ledger/refunds.ts';
-import { isKept, isOpen, type Settled } from './cases.ts';
+import type { Payments } from '../ledger/payments.ts';
+import { isOpen, type Settled } from './cases.ts';
 import type { Checkout } from './checkout.ts';
 import type { Log } from './log.ts';
-import type { Refunds } from './refunds.ts';
 import type { Terms } from './terms.ts';
 import { engineStarts, type Providers } from './who-starts.ts';
 
@@ -49,32 +46,12 @@ export type OrderDesk = {
   cancel(
     id: string,
   ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
-  /**
-   * Gives the money of a paid order back and then its units; `refused` when it is not paid. Once
-   * decided it goes on whatever dies. Rejects when the provider has not answered yet.
-   */
-  refund(
-    id: string,
-  ): Promise<{ kind: 'refunded' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
-  /** Gives a part of the money of a paid order back, once per key; with the last part go the units. */
-  refundPart(
-    id: string,
-    part: { amount: number; key: string; reason: string },
-  ): Promise<PartRefunded>;
 };
-
-export type PartRefunded =
-  | { kind: 'asked'; refund: Refund; order: Order }
-  | { kind: 'exceeds'; refundable: number }
-  | { kind: 'refused'; order: Order }
-  | { kind: 'reused' | 'unknown' };
 
 export function openOrderDesk(options: {
   lanes: Lanes;
-  drops: Drops;
   orders: Orders;
   payments: Payments;
-  refunds: Refunds;
   checkout: Checkout;
   providers: Providers;
   settleOne(id: string): Promise<Settled>;
@@ -82,7 +59,7 @@ export function openOrderDesk(options: {
   redisNow(): Promise<number>;
   log: Log;
 }): OrderDesk {
-  const { lanes, drops, orders, payments, refunds, checkout, providers, log } = options;
+  const { lanes, orders, payments, checkout, providers, log } = options;
   const { settleOne, termsOf, redisNow } = options;
 
   /**
@@ -161,49 +138,8 @@ export function openOrderDesk(options: {
       if (!answer || answer.status === 'unknown') return { kind: 'unknown' };
       return { kind: answer.status, order: answer.order };
     },
-
-    async refund(id) {
-      const place = parseOrderId(id);
-      const order = place && (await find(place));
-      if (!place || !order) return { kind: 'unknown' };
-      if (order.state === 'refunded') return { kind: 'already', order };
-      if (order.state !== 'paid') return { kind: 'refused', order };
-      // The lane is about to change: the relay has to look after it, however old the drop is.
-      await drops.revive(place.drop);
-      const captured = (await payments.ofOrders([id])).filter(wasCaptured);
-      if (captured.length === 0) throw new Error(`bug: ${id} is paid and nothing was captured`);
-      const done = await refunds.giveBack(captured);
-      const now = await find(place);
-      if (!now || captured.some(({ reference }) => !done.has(reference))) {
-        throw new Error(`the refund of ${id} goes on in the background`);
-      }
-      return { kind: 'refunded', order: now };
-    },
-
-    async refundPart(id, { amount, key, reason }) {
-      const place = parseOrderId(id);
-      const order = place && (await find(place));
-      if (!place || !order) return { kind: 'unknown' };
-      const captured = (await payments.ofOrders([id])).filter(wasCaptured);
-      const payment = captured.find(isKept) ?? captured[0];
-      if (!payment || (order.state !== 'paid' && order.state !== 'refunded')) {
-        return { kind: 'refused', order };
-      }
-      await drops.revive(place.drop);
-      const asked = await payments.askPart({ payment: payment.reference, amount, key, reason });
-      if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
-      const [latest = payment] = await payments.find([payment.reference]);
-      // With the last part, all of the order has gone back.
-      if (latest.refundAskedAt === null) await refunds.returnAsked([latest]);
-      else await refunds.giveBack([latest]);
-      const made = await payments.refundsOf([payment.reference]);
-      const refund = made.find(({ reference }) => reference === asked.refund.reference);
-      return { kind: 'asked', refund: refund ?? asked.refund, order: (await find(place)) ?? order };
-    },
   };
 }
-
-const wasCaptured = ({ state }: Payment) => state === 'captured' || state === 'refunded';
 
 /** Only what an order is: the ledger's rows carry more. */
 function bare(order: Order): Order {

@@ -132,7 +132,7 @@ export function openPaying(options: {
       await settleOne(order.id);
       return await latest(order);
     }
-    const action = checkout.actionOf(payment, scene);
+    const action = checkout.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', payment, action };
     const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
     const started = await checkout.start(provider, { payment, charge, scene, now });

@@ -17,6 +17,7 @@ import { openOrderDesk } from './orders.ts';
 import { openPaying } from './paying.ts';
 import { countPayments } from './payment-counts.ts';
 import { openPublishing } from './publishing.ts';
+import { openRefundDesk } from './refund-desk.ts';
 import { openRefunds } from './refunds.ts';
 import { openReport } from './report.ts';
 import { openSettle } from './settle.ts';
@@ -101,9 +102,10 @@ export function openSettlement(options: SettlementOptions) {
     publishing,
     appointments: openAppointmentDesk({ lanes, appointments: ledger.appointments }),
     orders: openOrderDesk({
-      ...{ lanes, drops, orders, payments, refunds, checkout, providers },
+      ...{ lanes, orders, payments, checkout, providers },
       ...{ settleOne, termsOf, redisNow, log },
     }),
+    refunds: openRefundDesk({ lanes, drops, payments, refunds }),
     pay: openPaying({
       ...{ lanes, payments, accounts: ledger.accounts, passwords: ledger.passwords },
       ...{ checkout, settleOne, termsOf, redisNow },

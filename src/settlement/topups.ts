@@ -63,7 +63,7 @@ export function openTopUpDesk(options: {
       if (!begun || !isOpen(begun) || begun.provider !== provider.name) return { kind: 'unknown' };
       payment = begun;
     }
-    const action = checkout.actionOf(payment, scene);
+    const action = checkout.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', topUp, action };
     const charge = {
       ...{ ...refOf(payment), orderId: topUp.id, buyer, merchantId: '', amount, currency, title },

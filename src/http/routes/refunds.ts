@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { parseOrderId } from '../../domain/ids.ts';
-import type { OrderDesk, OrderView } from '../../settlement/orders.ts';
+import type { Refunding } from '../../settlement/refund-desk.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Guards, requireKey } from '../guards.ts';
 import { Problem } from '../problems.ts';
@@ -13,60 +13,49 @@ import { orderJson } from '../views.ts';
 /** A merchant gives the money of an order back, or a part of it. */
 export function refundRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
   const { ledger } = deps;
-  const { orders } = deps.settlement;
+  const { orders, refunds } = deps.settlement;
 
   app.post<{ Params: { order: string }; Body: z.output<typeof refundBody> }>(
     '/v1/orders/:order/refund',
     { schema, onRequest: guards.requireMerchant },
-    async (request, reply) => {
+    async (request, reply): Promise<z.infer<typeof refundedBody>> => {
       const { merchantId, params, body } = request;
       const place = parseOrderId(params.order);
       const drop = place && (await ledger.drops.getOwned(merchantId, place.drop));
-      const view = drop && (await orders.read(params.order));
+      if (!drop) throw new Problem('unknown_order');
+      const { amount, reason = '' } = body ?? {};
+      const result =
+        amount === undefined
+          ? await refunds.refund(params.order, reason)
+          : await refunds.refundPart(params.order, {
+              ...{ amount, reason, key: partKey(merchantId, requireKey(request)) },
+            });
+      if (result.kind !== 'asked') throw refusalOf(result);
+      const view = await orders.read(params.order);
       if (!view) throw new Problem('unknown_order');
-      if (body?.amount !== undefined) {
-        const key = requireKey(request);
-        const part = { amount: body.amount, key: partKey(merchantId, key), reason: body.reason };
-        return await refundPart(view, part, reply);
-      }
-      const result = await orders.refund(view.id).catch((error: unknown) => {
-        // Decided and under way: it is carried on with, and the order tells when it is done.
-        deps.log.warn({ err: error, order: view.id }, 'a refund goes on in the background');
-        throw new Problem('outcome_unknown', { order: view.id });
-      });
-      if (result.kind === 'unknown') throw new Problem('unknown_order');
-      if (result.kind === 'refused') {
-        throw new Problem('order_not_paid', { state: result.order.state });
-      }
-      return orderJson({ ...view, ...result.order });
+      // Decided and under way: it is carried on with, and the order tells when it is done.
+      reply.code(result.isDone ? 200 : 202);
+      const { refund, order } = result;
+      return {
+        ...orderJson({ ...view, ...order }),
+        ...(refund
+          ? { refund: { id: refund.reference, amount: refund.amount, state: refund.state } }
+          : {}),
+      };
     },
   );
+}
 
-  async function refundPart(
-    view: OrderView,
-    part: Parameters<OrderDesk['refundPart']>[1],
-    reply: FastifyReply,
-  ): Promise<z.infer<typeof refundedBody>> {
-    const result = await orders.refundPart(view.id, part);
-    switch (result.kind) {
-      case 'unknown':
-        throw new Problem('unknown_order');
-      case 'refused':
-        throw new Problem('order_not_paid', { state: result.order.state });
-      case 'exceeds':
-        throw new Problem('refund_exceeds', { refundable: result.refundable });
-      case 'reused':
-        throw new Problem('idempotency_key_reused');
-      case 'asked': {
-        const { reference, amount, state } = result.refund;
-        if (state !== 'done') reply.code(202);
-        const now = (await orders.read(view.id)) ?? view;
-        return {
-          ...orderJson({ ...now, ...result.order }),
-          refund: { id: reference, amount, state },
-        };
-      }
-    }
+function refusalOf(result: Exclude<Refunding, { kind: 'asked' }>): Problem {
+  switch (result.kind) {
+    case 'unknown':
+      return new Problem('unknown_order');
+    case 'refused':
+      return new Problem('order_not_paid', { state: result.order.state });
+    case 'exceeds':
+      return new Problem('refund_exceeds', { refundable: result.refundable });
+    case 'reused':
+      return new Problem('idempotency_key_reused');
   }
 }
 

@@ -125,7 +125,7 @@ export const refundedBody = orderBody.extend({
       state: z.enum(['asked', 'pending', 'done', 'failed']),
     })
     .optional()
-    .describe('The part that was asked for'),
+    .describe('What was asked for: a part, or what was left; the last of several'),
 });
 
 export const walletEntry = z.strictObject({
