@@ -45,6 +45,8 @@ export type DropMoney = {
   transferred: number;
   /** What of `captured` went through the wallet, less what of it was refunded. */
   walletPayments: number;
+  /** What merchants gave back of orders that stay paid. */
+  parts: number;
   /** Captured for orders that are reserved still: about to be confirmed. */
   reservedCaptured: number;
   /** In the wallet's book for payments begun lately whose outcome we have not recorded. */
@@ -120,7 +122,8 @@ export function openAudit(database: Database) {
 
   /**
    * Orders whose payments do not come to their state: a paid order has its amount captured exactly
-   * once and kept; any other has nothing kept. Payments without an order are told with state ''.
+   * once and kept, less what its merchant gave back in parts; any other has nothing kept. Payments
+   * without an order are told with state ''.
    */
   async function mismatches(drop: string): Promise<MoneyMismatch[]> {
     return await database.query<MoneyMismatch>(
@@ -133,8 +136,10 @@ export function openAudit(database: Database) {
            sum(amount_refunded)::bigint as refunded,
            count(*) filter (where state = 'captured') as captures
          from payments where drop_id = $1 group by order_id) p on p.order_id = o.id
+       left join (${partsSql}) g on g.order_id = o.id
        where case when o.state = 'paid'
-           then p.captures is distinct from 1 or p.captured - p.refunded <> o.amount
+           then p.captures is distinct from 1
+             or p.captured - p.refunded <> o.amount - coalesce(g.parts, 0)
          when o.state = 'reserved' then coalesce(p.refunded, 0) <> 0
          else coalesce(p.captured - p.refunded, 0) <> 0 end
        order by 1 limit ${rowsMax}`,
@@ -151,6 +156,7 @@ export function openAudit(database: Database) {
        from payments p left join wallet_charges w on w.reference = p.reference
        where p.drop_id = $1 and p.provider = 'wallet' and not case p.state
          when 'captured' then w.state is not distinct from 'captured' and w.amount = p.amount_captured
+             and w.amount_refunded = p.amount_refunded
          when 'refunded' then w.state is not distinct from 'refunded' and w.amount = p.amount_refunded
          when 'declined' then coalesce(w.state, 'closed') in ('declined', 'closed')
          else true end
@@ -243,20 +249,30 @@ function parseLine(id: string, line: string): OrderLine {
   };
 }
 
+// By the refunds themselves: what is added up in the payments is held against it.
+const partsSql = `
+  select p.order_id, sum(r.amount)::bigint as parts
+  from payments p join refunds r on r.payment = p.reference and r.state = 'done' and r.key is not null
+  where p.drop_id = $1 and p.state = 'captured' and p.refund_asked_at is null
+  group by p.order_id`;
+
 // Charges and transfers are found by what they name, not by our payments: so that one which no
 // payment knows of is counted, too.
 const moneySql = `
-  select p.*, w."walletKept", t.transferred, r."reservedCaptured", u."walletUnrecorded" from
+  select p.*, w."walletKept", t.transferred, g.parts, r."reservedCaptured", u."walletUnrecorded" from
     (select coalesce(sum(amount_captured), 0)::bigint as captured,
        coalesce(sum(amount_refunded), 0)::bigint as refunded,
        coalesce(sum(amount_captured - amount_refunded) filter (where provider = 'wallet'), 0)::bigint
          as "walletPayments"
      from payments where drop_id = $1) p,
-    (select coalesce(sum(amount), 0)::bigint as "walletKept" from wallet_charges
+    (select coalesce(sum(amount - amount_refunded), 0)::bigint as "walletKept" from wallet_charges
      where state = 'captured' and starts_with(order_id, $2)) w,
     (select coalesce(sum(case kind when 'capture' then amount else -amount end), 0)::bigint
        as transferred
      from transfers where kind in ('capture', 'refund') and starts_with(reference, $3)) t,
+    (select coalesce(sum(g.parts), 0)::bigint as parts
+     from (${partsSql}) g join orders o on o.id = g.order_id
+     where o.state = 'paid') g,
     (select coalesce(sum(p.amount_captured - p.amount_refunded), 0)::bigint as "reservedCaptured"
      from orders o join payments p on p.order_id = o.id
      where o.drop_id = $1 and o.state = 'reserved') r,

@@ -87,6 +87,27 @@ test('a second capture of an order is found', async () => {
   expect(report.checks[2]?.findings.join()).toContain(orderId);
 });
 
+test('parts that a merchant gave back leave the audit clean, and one that no refund explains is found', async () => {
+  const { drop, ids } = await aSoldDrop();
+  const [id = '', other = ''] = ids;
+  for (const [amount, key] of [
+    [500, 'a'],
+    [700, 'b'],
+    [500, 'a'],
+  ] as const) {
+    const asked = await stage.desk.orders.refundPart(id, { amount, key, reason: '' });
+    expect(asked).toMatchObject({ kind: 'asked', refund: { state: 'done', amount } });
+  }
+  const report = await audited(drop);
+  expect([broken(report), report.clean]).toEqual([[], true]);
+  expect(report.checks[2]?.figures).toMatchObject({ parts: 1_200, kept: 8 * price - 1_200 });
+  const { database } = stage.ledger;
+  await database.query('update payments set amount_refunded = 500 where order_id = $1', [other]);
+  const found = await audited(drop);
+  expect(broken(found)).toEqual([4]);
+  expect(found.checks[2]?.findings.join()).toContain(other);
+});
+
 test('a capture that none of our payments knows of is found', async () => {
   const { drop, ids, all } = await aSoldDrop();
   const [orderId = '', buyer = ''] = [ids[0], all[0]];

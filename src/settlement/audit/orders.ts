@@ -90,8 +90,9 @@ export async function checkMoney(
     findings.push(`${reference}: ${states.ledger} by us, ${states.wallet} by the wallet`);
   }
   const kept = money.captured - money.refunded;
-  if (underWay === 0 && kept - money.reservedCaptured !== amountPaid) {
-    findings.push(`${kept} is captured and kept, ${amountPaid} is paid by the lanes`);
+  const due = amountPaid - money.parts;
+  if (underWay === 0 && kept - money.reservedCaptured !== due) {
+    findings.push(`${kept} is captured and kept, ${due} is due by what the lanes have as paid`);
   }
   if (money.walletKept !== money.transferred) {
     lasting.push(`the wallet's book keeps ${money.walletKept}, its transfers ${money.transferred}`);
@@ -99,9 +100,9 @@ export async function checkMoney(
   if (money.walletKept - money.walletUnrecorded !== money.walletPayments) {
     findings.push(`the wallet keeps ${money.walletKept}, our payments say ${money.walletPayments}`);
   }
-  const { captured, refunded, walletKept, transferred } = money;
+  const { captured, refunded, parts, walletKept, transferred } = money;
   const figures = {
-    ...{ paid, amountPaid, captured, refunded, kept, walletKept, transferred },
+    ...{ paid, amountPaid, captured, refunded, parts, kept, walletKept, transferred },
     ...{ trialBalance: trial.sum, underWay, amountUnderWay },
   };
   return { promise: 4, title: 'One order, one capture', figures, findings, lasting };
