@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { paymentReference } from '../../src/ledger/payments.ts';
+import { onEachLedger } from '../support/ledgers.ts';
+import { createDrop, orderOf } from './samples.ts';
+
+onEachLedger((ledger) => {
+  const provider = 'stripe';
+
+  /** A payment that a buyer began elsewhere, asked about first at `lookAt`. */
+  async function begun(lookAt: number, payableUntil = lookAt + 600_000) {
+    const { id: orderId, drop, amount } = orderOf(await createDrop(ledger()));
+    const start = { orderId, drop, provider, amount, currency: 'CNY', payableUntil, lookAt };
+    await ledger().payments.begin([start]);
+    return { orderId, reference: paymentReference(orderId, 1, provider), amount };
+  }
+
+  async function find(reference: string) {
+    const [payment] = await ledger().payments.find([reference]);
+    if (!payment) throw new Error(`there is no ${reference}`);
+    return payment;
+  }
+
+  function notice(payment: string, id: string) {
+    return { provider, id, payment, about: 'paid', sentAt: Date.now() };
+  }
+
+  describe('a look', () => {
+    it('is taken when it is due and by one of many, and the next one stands already', async () => {
+      const { orderId, reference } = await begun(Date.now() - 1);
+      const later = await begun(Date.now() + 60_000);
+      const turns = Array.from({ length: 5 }, () => ledger().payments.takeLooks(100));
+      const taken = (await Promise.all(turns)).flat();
+      expect(taken.filter((id) => id === orderId)).toHaveLength(1);
+      expect(taken).not.toContain(later.orderId);
+      expect((await find(reference)).lookAt).toBeGreaterThan(Date.now() + 1_000);
+    });
+
+    it('comes when the time to pay is over, however seldom looks have become', async () => {
+      const until = Date.now() + 1_000;
+      const { reference } = await begun(Date.now() - 1, until);
+      await ledger().payments.takeLooks(100);
+      expect((await find(reference)).lookAt).toBe(until);
+    });
+
+    it('that a message asks for is made also when the last one of a closed payment is long over', async () => {
+      const { orderId, reference } = await begun(Date.now() - 1);
+      await ledger().payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      const { database, notifications, payments } = ledger();
+      await database.query('update payments set looks = 9, look_at = null where reference = $1', [
+        reference,
+      ]);
+      expect(await notifications.take(notice(reference, `late ${reference}`))).toBe('new');
+      expect(await payments.takeLooks(100)).toContain(orderId);
+      // Whoever settles the order asks about a closed payment only while it is watched.
+      expect((await find(reference)).lookAt).not.toBeNull();
+    });
+  });
+
+  describe('a message', () => {
+    it('is new once, repeated ever after, and makes the look due at once', async () => {
+      const { orderId, reference, amount } = await begun(Date.now() + 60_000);
+      const { notifications, payments } = ledger();
+      const told = { ...notice(reference, `n ${reference}`), amount, currency: 'CNY' };
+      const verdicts = await Promise.all(
+        Array.from({ length: 20 }, () => notifications.take(told)),
+      );
+      expect(verdicts.filter((verdict) => verdict === 'new')).toHaveLength(1);
+      expect(verdicts.filter((verdict) => verdict === 'repeated')).toHaveLength(19);
+      expect(await payments.takeLooks(100)).toContain(orderId);
+    });
+
+    it('that does not fit its payment changes nothing', async () => {
+      const { reference, amount } = await begun(Date.now() + 60_000);
+      const { notifications } = ledger();
+      const before = await find(reference);
+      const told = notice(reference, `wrong ${reference}`);
+      const take = (change: object) => notifications.take({ ...told, ...change });
+      expect(await take({ amount: amount + 1 })).toBe('other_amount');
+      expect(await take({ currency: 'USD' })).toBe('other_currency');
+      expect(await take({ provider: 'alipay' })).toBe('unknown_order');
+      expect(await take({ payment: 'fd00' })).toBe('unknown_order');
+      expect(await find(reference)).toEqual(before);
+      expect(await take({})).toBe('new');
+    });
+  });
+});
