@@ -24,13 +24,19 @@ export type Started =
 /** What is kept of a begun payment, so that asking again gives the same answer. */
 type Kept = { scene: string; action: ClientAction; at: number };
 
-const lookFirstMs = 3_000;
+const lookFirstMsDefault = 3_000;
 /** What a client is told to do is told again for so long; some of it is good for five minutes only. */
 const actionFreshMs = 120_000;
 
 /** Begins, shows again and closes payments that buyers make with a provider elsewhere. */
-export function openCheckout(options: { payments: Payments; providers: Providers; log: Log }) {
-  const { payments, providers, log } = options;
+export function openCheckout(options: {
+  payments: Payments;
+  providers: Providers;
+  log: Log;
+  /** How soon after its beginning a payment is first asked about, ms. */
+  lookFirstMs?: number;
+}) {
+  const { payments, providers, log, lookFirstMs = lookFirstMsDefault } = options;
 
   function choose(
     { method, wish }: Choice,
@@ -117,7 +123,12 @@ export function openCheckout(options: { payments: Payments; providers: Providers
     }
   }
 
-  return { choose, actionOf, isSame, end, start };
+  return {
+    ...{ choose, actionOf, isSame, end, start },
+    /** When the provider is first asked about a payment: at the latest when it is to be closed. */
+    firstLook: ({ now, until }: { now: number; until: number }) =>
+      Math.min(now + lookFirstMs, until),
+  };
 }
 
 function keptOf({ action }: Payment): Kept | undefined {
@@ -125,6 +136,3 @@ function keptOf({ action }: Payment): Kept | undefined {
 }
 
 export type Checkout = ReturnType<typeof openCheckout>;
-
-/** When the provider is first asked about a payment that begins now. */
-export const firstLook = (now: number) => now + lookFirstMs;

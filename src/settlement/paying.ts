@@ -7,7 +7,7 @@ import type { PasswordCheck, WalletPasswords } from '../ledger/wallet-passwords.
 import type { ClientAction, PaymentProvider } from '../payments/provider.ts';
 import { isKept, isOpen, type Settled } from './cases.ts';
 import { chargeOf } from './charging.ts';
-import { type Checkout, type Choice, firstLook, type Refusal } from './checkout.ts';
+import type { Checkout, Choice, Refusal } from './checkout.ts';
 import type { Terms } from './terms.ts';
 import { needsPassword, payableUntil } from './who-starts.ts';
 
@@ -90,7 +90,7 @@ export function openPaying(options: {
         ...{ orderId: id, drop: order.drop, provider: provider.name, amount: order.amount },
         ...{ currency: terms.currency, attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
         ...(provider.startedBy === 'buyer' ? { payableUntil: until } : {}),
-        lookAt: firstLook(now),
+        lookAt: checkout.firstLook({ now, until }),
       },
     ]);
     // Another tab was faster, and perhaps chose otherwise: asked again, this one sees it.

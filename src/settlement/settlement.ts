@@ -36,6 +36,7 @@ export type Patience = {
   redriveEveryMs?: number;
   redriveStaleMs?: number;
   looksEveryMs?: number;
+  lookFirstMs?: number;
 };
 
 export type SettlementOptions = {
@@ -80,7 +81,10 @@ export function openSettlement(options: SettlementOptions) {
   });
   // What buyers settle from a request: those of one moment share their statements.
   const { add: settleOne } = gather<string, Settled>({ run: settle, ...settleLimits });
-  const checkout = openCheckout({ payments, providers, log });
+  const { lookFirstMs } = options.patience ?? {};
+  const checkout = openCheckout({
+    ...{ payments, providers, log, ...(lookFirstMs === undefined ? {} : { lookFirstMs }) },
+  });
   const topUps = openTopUpDesk({
     ...{ topUps: ledger.topUps, payments, accounts: ledger.accounts, checkout, providers },
     ...{ counts, clock, log },

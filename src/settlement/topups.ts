@@ -5,7 +5,7 @@ import type { TopUpOrder, TopUps } from '../ledger/topups.ts';
 import type { ClientAction } from '../payments/provider.ts';
 import { isOpen } from './cases.ts';
 import { factsOf, refOf } from './charging.ts';
-import { type Checkout, type Choice, firstLook, type Refusal } from './checkout.ts';
+import type { Checkout, Choice, Refusal } from './checkout.ts';
 import type { Log } from './log.ts';
 import type { PaymentCounts } from './payment-counts.ts';
 import type { Providers } from './who-starts.ts';
@@ -57,7 +57,7 @@ export function openTopUpDesk(options: {
         {
           ...{ orderId: topUp.id, drop: '', provider: provider.name, amount, currency },
           ...{ attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
-          ...{ payableUntil: until, lookAt: firstLook(now) },
+          ...{ payableUntil: until, lookAt: checkout.firstLook({ now, until }) },
         },
       ]);
       if (!begun || !isOpen(begun) || begun.provider !== provider.name) return { kind: 'unknown' };

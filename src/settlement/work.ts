@@ -35,8 +35,14 @@ export function openSettlementWork(
 ) {
   const { redisUrl, redis, namespace, lanes, ledger, providers, log, onStep } = options;
   const { publishing, refunds, settle, settleTopUps, termsOf, watch } = shared;
-  const { claimIdleMs, redriveEveryMs, redriveStaleMs, looksEveryMs, ...locks } =
-    options.patience ?? {};
+  const {
+    claimIdleMs,
+    redriveEveryMs,
+    redriveStaleMs,
+    looksEveryMs,
+    lookFirstMs: _,
+    ...locks
+  } = options.patience ?? {};
   const { drops, orders, payments } = ledger;
   const steps = onStep ? { onStep } : {};
   const counts = watchWork(options.metrics);

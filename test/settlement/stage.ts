@@ -24,6 +24,7 @@ export const hurry: Required<Patience> = {
   redriveEveryMs: 50,
   redriveStaleMs: 100,
   looksEveryMs: 20,
+  lookFirstMs: 100,
 };
 
 /** The wallet without what only a provider can whose book is in the ledger. */
