@@ -66,9 +66,9 @@ export function openCharging(options: {
   function deedOf(one: SeenCase, payment: Payment): Asked[] {
     const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
     if (!isOpen(payment)) {
-      // Closed, and perhaps not for good: its provider is asked for a while yet.
-      const isWatched = payment.state === 'declined' && payment.lookAt !== null;
-      return isWatched ? [{ one, payment, deed: 'lookUp' }] : [];
+      // Closed, and perhaps not for good: whoever settles its order asks the provider once more.
+      const mayReturn = payment.state === 'declined' && byBuyer;
+      return mayReturn ? [{ one, payment, deed: 'lookUp' }] : [];
     }
     const { isHeld, now, order } = one.seen;
     const mayPay = isHeld && now < (payment.payableUntil ?? order.expiresAt);

@@ -115,6 +115,7 @@ export function openSettlement(options: SettlementOptions) {
       ...{ checkout, settleOne, termsOf, redisNow },
     }),
     topUps,
+    settle,
     notices: openNotices({ notifications: ledger.notifications, providers, counts, clock, log }),
     /** Whether a method of payment is offered in a currency. */
     takes: (method: string, currency: string) => providers.get(method)?.takes(currency) ?? false,

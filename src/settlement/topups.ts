@@ -91,7 +91,7 @@ export function openTopUpDesk(options: {
     const provider = providers.get(name);
     if (!provider) return;
     const now = clock.now();
-    const unsettled = group.filter(({ state, lookAt }) => state !== 'captured' && lookAt !== null);
+    const unsettled = group.filter(({ state }) => state !== 'captured' && state !== 'refunded');
     const isOver = (payment: Payment) => isOpen(payment) && now >= (payment.payableUntil ?? now);
     const byReference = new Map(unsettled.map((payment) => [payment.reference, payment]));
     const [over, waiting] = [unsettled.filter(isOver), unsettled.filter((one) => !isOver(one))];

@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Drop } from '../../src/domain/drop.ts';
+import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
+import { anItem } from '../support/drops.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+import { openStage, type Stage } from './stage.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage({ redisUrl: sharedRedisUrl() });
+});
+afterAll(() => stage.close());
+
+const price = anItem().unitAmount;
+let names = 0;
+
+/** A provider at which a buyer pays by hand: its book is a map from references to what it tells. */
+function aCashier() {
+  const book = new Map<string, Outcome>();
+  const given: { reference: string; amount: number }[] = [];
+  const tell = (reference: string): Outcome => book.get(reference) ?? { reference, kind: 'none' };
+  const provider: PaymentProvider = {
+    name: 'wallet',
+    startedBy: 'buyer',
+    takes: () => true,
+    scenes: ['page'],
+    async start(charges) {
+      return charges.map(({ reference }) => {
+        const pending: Outcome = {
+          ...{ reference, kind: 'pending', action: { kind: 'redirect', url: 'https://pay.test' } },
+        };
+        book.set(reference, book.get(reference) ?? pending);
+        return tell(reference);
+      });
+    },
+    lookUp: async (payments) => payments.map(({ reference }) => tell(reference)),
+    async close(payments) {
+      return payments.map(({ reference }) => {
+        const known = tell(reference);
+        if (known.kind === 'captured') return known;
+        const closed: Outcome = { reference, kind: 'declined', reason: 'closed' };
+        book.set(reference, closed);
+        return closed;
+      });
+    },
+    async refund(refunds) {
+      return refunds.map(({ refundReference, amount }) => {
+        const isNew = !given.some(({ reference }) => reference === refundReference);
+        if (isNew) given.push({ reference: refundReference, amount });
+        return { refundReference, kind: 'refunded', amount };
+      });
+    },
+  };
+  const pay = (reference: string, amount = price, currency = 'CNY') =>
+    book.set(reference, { reference, kind: 'captured', amount, currency });
+  return { provider, book, given, pay };
+}
+
+async function aSale(overrides: Partial<Drop> = {}) {
+  const cashier = aCashier();
+  const desk = stage.settlement({ provider: cashier.provider });
+  const drop = await stage.publish(overrides);
+  const buyer = `payer-${++names}`;
+  const [id = ''] = await stage.reserve(drop, [buyer], { fund: 0 });
+  const begin = async (scene = 'page') => {
+    const begun = await desk.pay(id, { method: 'wallet', wish: { scene } });
+    return begun.kind === 'begun' ? begun.payment.reference : begun.kind;
+  };
+  const settle = async () => (await desk.settle([id]))[0];
+  const payments = () => stage.ledger.payments.ofOrders([id]);
+  return { ...cashier, desk, drop, id, begin, settle, payments };
+}
+
+test('an order whose buyer is to pay waits: nothing is begun without them', async () => {
+  const { settle, payments, desk, id } = await aSale();
+  expect(await settle()).toEqual({ kind: 'waiting' });
+  expect(await payments()).toEqual([]);
+  expect(await desk.orders.peek(id)).toMatchObject({ state: 'reserved', awaits: 'payment' });
+});
+
+test('a payment begun twice is one payment', async () => {
+  const { begin, payments } = await aSale();
+  const references = await Promise.all([begin(), begin(), begin()]);
+  expect(new Set([...references, await begin()]).size).toBe(1);
+  expect(await payments()).toHaveLength(1);
+});
+
+test('a closed payment is asked about whenever its order is settled, its last look included', async () => {
+  const { begin, settle, payments, pay, given, desk, id } = await aSale({ lateCapture: 'refund' });
+  const reference = await begin();
+  await desk.orders.cancel(id);
+  expect((await payments())[0]).toMatchObject({ state: 'declined', reason: 'closed' });
+  pay(reference);
+  await stage.ledger.payments.endLooks([reference]);
+  expect(await settle()).toEqual({ kind: 'released' });
+  expect(await settle()).toEqual({ kind: 'released' });
+  expect(given).toEqual([{ reference: `${reference}r1`, amount: price }]);
+});
+
+test('of two captures for one order the first is kept and the other given back, once', async () => {
+  const { begin, settle, payments, pay, given, provider, book } = await aSale();
+  const first = await begin();
+  book.set(first, { reference: first, kind: 'declined', reason: 'closed' });
+  expect(await settle()).toEqual({ kind: 'waiting' });
+  const second = await begin();
+  expect(second).not.toBe(first);
+  pay(second);
+  expect(await settle()).toEqual({ kind: 'paid' });
+  pay(first);
+  for (let times = 1; times <= 3; times += 1) expect(await settle()).toEqual({ kind: 'paid' });
+  expect(provider.name).toBe('wallet');
+  expect(given).toHaveLength(1);
+  const states = (await payments()).map(({ state }) => state).sort();
+  expect(states).toEqual(['captured', 'refunded']);
+});
+
+test.each([
+  ['amount', price - 1, 'CNY', price - 1],
+  ['currency', price, 'USD', 0],
+])('a capture of another %s pays for nothing', async (_, amount, currency, back) => {
+  const { begin, settle, pay, given, id } = await aSale();
+  pay(await begin(), amount, currency);
+  await settle();
+  expect(await stage.inLane(id)).toMatchObject({ state: 'reserved' });
+  expect(given.map((refund) => refund.amount)).toEqual(back === 0 ? [] : [back]);
+});
