@@ -31,7 +31,8 @@ export async function startEngine(options: {
 }): Promise<EngineProcess> {
   const { data, port, args = [], env = {}, stop } = options;
   const child = spawn(process.execPath, [main, '--data', data, '--port', String(port), ...args], {
-    env: { ...process.env, FLASHDROP_DEMO: 'on', ...env },
+    // Buyers of a load test pay from the wallet: simulated providers would only take its cores.
+    env: { ...process.env, FLASHDROP_DEMO: 'on', FLASHDROP_SIMULATORS: 'off', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
     // A group of its own: Ctrl-C goes to the terminal's whole group, and who started it ends it.
     detached: true,

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Protocol, ProviderName } from './protocol.ts';
 import { type ServedSimulator, serveSimulator } from './server.ts';
@@ -7,7 +8,7 @@ const usage = `node simulators/main.ts PROVIDER|all [--port N] [--seed N]
   Serves stripe, alipay or wechat_pay on loopback, or all of them on ports that follow each other,
   and prints a line of JSON for each: {provider, url, seed, settings}. The settings are environment
   variables with which an engine talks to it. Started with an IPC channel it sends the same as
-  messages, and ends when the channel does.`;
+  messages, then {serving: true}, and ends when the channel does.`;
 
 /** Loaded only when asked for: each brings its own keys and libraries. */
 async function loadProtocol(provider: ProviderName): Promise<Protocol> {
@@ -35,7 +36,10 @@ async function main(): Promise<number> {
     process.stderr.write(`${usage}\n`);
     return 2;
   }
-  const { asked, port, seed } = options;
+  const { port, seed } = options;
+  const asked = options.asked.filter((name) =>
+    existsSync(new URL(files[name][0], import.meta.url)),
+  );
   const served: ServedSimulator[] = [];
   for (const [nth, provider] of asked.entries()) {
     const simulator = await serveSimulator(await loadProtocol(provider), {
@@ -47,6 +51,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${JSON.stringify(told)}\n`);
     process.send?.(told);
   }
+  process.send?.({ serving: true });
   await toldToStop();
   // Whatever was left open must not keep it alive.
   setTimeout(() => process.exit(), stopMsMax).unref();

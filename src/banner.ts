@@ -14,11 +14,19 @@ export type Demo = {
 export function banner(engine: {
   address: string;
   processes: number;
+  methods: readonly string[];
+  /** Providers that take no money, and where their pages are. */
+  simulators: readonly { provider: string; url: string }[];
   demo: Demo | undefined;
 }): string {
-  const { address, processes, demo } = engine;
+  const { address, processes, demo, methods, simulators } = engine;
   const lines = [`flashdrop serves at ${address}`, `  docs          ${address}/docs`];
   if (processes > 1) lines.push(`  processes     ${processes} on this port, and one that settles`);
+  lines.push(`  pay with      ${methods.join(', ')}`);
+  if (simulators.length > 0) {
+    const told = simulators.map(({ provider, url }) => `${provider} ${url}`);
+    lines.push(`  simulated     ${told.join(', ')}`);
+  }
   if (demo) {
     lines.push(
       `  demo drop     ${address}/v1/drops/${demo.drop}`,

@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { helpText, readFlags } from './config/flags.ts';
-import { type PaymentSettings, readPayments } from './config/payments.ts';
+import { offeredOf, type PaymentSettings, readPayments } from './config/payments.ts';
 import {
   type Environment,
   matching,
   oneOf,
   onOff,
+  type SettingsReader,
   secret,
   settingsReader,
   someOf,
@@ -55,6 +56,8 @@ export type Config = {
   redisSearch: Environment;
   tokens: TokenRules;
   payments: PaymentSettings;
+  /** Whether payment providers are simulated, for a demo. */
+  simulators: boolean;
   allowUnsafeRedis: ReadonlySet<UnsafeRedis>;
 };
 
@@ -113,6 +116,7 @@ export function readCommand(args: string[], env: Environment): Command {
       '--fresh empties the embedded Redis and ledger; unset REDIS_URL and DATABASE_URL',
     );
   }
+  const payments = readPayments(settings);
   const config: Config = {
     role,
     host,
@@ -131,13 +135,47 @@ export function readCommand(args: string[], env: Environment): Command {
     folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,
     redisSearch: searchOf(env),
     tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
-    payments: readPayments(settings),
+    payments,
+    simulators: readSimulators(settings, { role, demo, embedded, payments }),
     allowUnsafeRedis:
       read('FLASHDROP_ALLOW_UNSAFE_REDIS', someOf('eviction', 'no-aof', 'everysec')) ?? new Set(),
   };
   read('FLASHDROP_REDIS_SERVER', matching('the path of a redis-server', /^[^\0]+$/));
   problems.push(...settings.unknown(), ...flags.problems);
   return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
+}
+
+/** Simulated providers take no money, so they never stand beside, or in place of, real ones. */
+function readSimulators(
+  { read, problems }: SettingsReader,
+  {
+    role,
+    demo,
+    embedded,
+    payments,
+  }: Pick<Config, 'role' | 'demo' | 'payments'> & { embedded: boolean },
+): boolean {
+  const asked = read('FLASHDROP_SIMULATORS', onOff);
+  const configured = offeredOf(payments);
+  if (asked && !demo) {
+    problems.push(
+      'FLASHDROP_SIMULATORS is on outside demo mode, where buyers would pay nothing: ' +
+        'configure a payment provider, or set FLASHDROP_DEMO=on',
+    );
+  }
+  if (asked && configured.length > 0) {
+    problems.push(
+      `FLASHDROP_SIMULATORS is on and ${configured.join(', ')} is configured: ` +
+        'set FLASHDROP_SIMULATORS=off, or unset the settings of the provider',
+    );
+  }
+  if (asked && role !== 'all') {
+    problems.push(
+      `FLASHDROP_SIMULATORS is on and FLASHDROP_ROLE is "${role}": simulated providers are known ` +
+        'to the process alone that starts them, so its role must be all',
+    );
+  }
+  return asked ?? (demo && embedded && configured.length === 0);
 }
 
 /** What finding and calling a redis-server or docker takes, and none of the secrets. */
@@ -160,7 +198,7 @@ function isLoopback(host: string): boolean {
 
 /** Whose tokens count as a buyer's: a secret or a JWKS, never both, and one of them outside demo. */
 function readTokenRules(
-  { read, problems }: ReturnType<typeof settingsReader>,
+  { read, problems }: SettingsReader,
   { demo, hasFolder }: { demo: boolean; hasFolder: boolean },
 ): TokenRules {
   const key = read('FLASHDROP_JWT_SECRET', secret);

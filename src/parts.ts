@@ -28,11 +28,12 @@ export async function openParts(stores: {
   const { namespace } = config;
   const metrics = openMetrics();
   const lanes = openLanes(redis, namespace);
+  const providers = await openProviders({ config, ledger, log: stores.log });
   const settlement = openSettlement({
     ...{ redisUrl: stores.redisUrl, redis, namespace, lanes, ledger, log: stores.log, metrics },
-    providers: await openProviders({ config, ledger, log: stores.log }),
+    providers,
   });
-  return { ...stores, metrics, lanes, settlement };
+  return { ...stores, metrics, lanes, providers, settlement };
 }
 
 /** All of http and the intake behind it, without a port. `figures` is the page of /metrics. */

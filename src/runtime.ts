@@ -2,7 +2,9 @@ import type { ApiOpening } from './api-process.ts';
 import type { Demo } from './banner.ts';
 import type { Config } from './config.ts';
 import { openDemo } from './demo.ts';
+import { simulateProviders } from './demo-providers.ts';
 import type { DataFolder } from './embedded/folder.ts';
+import type { SimulatedProvider } from './embedded/simulators.ts';
 import { openSigner, type TokenRules } from './http/auth/buyers.ts';
 import { canSharePort, listen } from './http/server.ts';
 import { shareDatabase } from './ledger/shared-database.ts';
@@ -19,6 +21,10 @@ export type Engine = {
   /** How many processes serve there. */
   processes: number;
   demo: Demo | undefined;
+  /** Names of the ways to pay. */
+  methods: string[];
+  /** Those of them that take no money. */
+  simulators: SimulatedProvider[];
   /** Quiet, drain, close. */
   stop(): Promise<void>;
 };
@@ -44,13 +50,16 @@ export async function startEngine(start: Start): Promise<Engine> {
 }
 
 async function compose(start: Start, releasers: Releasers): Promise<Engine> {
-  const { config, folder } = start;
-  const { apiProcesses: processes } = config;
+  const { folder } = start;
+  const { apiProcesses: processes } = start.config;
   const log = processes > 1 ? start.log.child({ process: 'primary' }) : start.log;
-  const redisUrl = await openRedisUrl({ config, folder, log }, releasers);
+  const simulated = simulateProviders({ config: start.config, log }, releasers);
+  simulated.catch(() => {}); // It is waited for below, if the start comes that far.
+  const redisUrl = await openRedisUrl({ ...start, log }, releasers);
   const redis = await openHot(redisUrl, log, releasers);
-  await assertSafe(redis, redisUrl, { config, log });
-  const ledger = await openLedgerOf({ config, folder, log }, releasers);
+  await assertSafe(redis, redisUrl, { ...start, log });
+  const ledger = await openLedgerOf({ ...start, log }, releasers);
+  const { config, simulators } = await simulated;
   const parts = await openParts({ config, redisUrl, redis, ledger, log });
   const { settlement, lanes } = parts;
   const tokens = tokenRules(config, folder);
@@ -69,7 +78,8 @@ async function compose(start: Start, releasers: Releasers): Promise<Engine> {
           sign: openSigner(tokens),
         })
       : undefined;
-  return { address, processes, demo, stop: releasers.run };
+  const methods = [...parts.providers.keys()];
+  return { address, processes, demo, methods, simulators, stop: releasers.run };
 }
 
 async function serveAlone(parts: Parts, tokens: TokenRules, releasers: Releasers): Promise<string> {

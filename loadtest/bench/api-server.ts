@@ -30,6 +30,7 @@ const engine = await startEngine({
       audience: 'flashdrop',
     },
     payments: { publicUrl: '' },
+    simulators: false,
     allowUnsafeRedis: new Set(),
   },
   folder: undefined,

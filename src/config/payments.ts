@@ -30,6 +30,12 @@ export function readPayments(settings: SettingsReader): PaymentSettings {
   return { publicUrl: publicUrl?.replace(/\/+$/, '') ?? '', stripe, alipay, wechatPay };
 }
 
+/** The providers beside the wallet that are configured, by the names that buyers know them by. */
+export function offeredOf({ stripe, alipay, wechatPay }: PaymentSettings): string[] {
+  const all = { stripe, alipay, wechat_pay: wechatPay };
+  return Object.entries(all).flatMap(([name, settings]) => (settings ? [name] : []));
+}
+
 /** Where a provider sends its notifications. */
 export function notifyUrl({ publicUrl }: Pick<PaymentSettings, 'publicUrl'>, provider: string) {
   return `${publicUrl}/v1/payments/${provider}/notifications`;

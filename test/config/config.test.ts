@@ -67,6 +67,38 @@ describe('demo mode', () => {
   });
 });
 
+describe('simulated payment providers', () => {
+  const stripe = {
+    FLASHDROP_PUBLIC_URL: 'https://shop.example',
+    FLASHDROP_STRIPE_SECRET_KEY: 'sk_test_1',
+    FLASHDROP_STRIPE_WEBHOOK_SECRET: 'whsec_1',
+  };
+
+  test('are there in a demo with everything embedded and no provider configured, else asked for', () => {
+    expect(accepted([], {}).simulators).toBe(true);
+    expect(accepted([], { FLASHDROP_SIMULATORS: 'off' }).simulators).toBe(false);
+    expect(accepted([], stripe).simulators).toBe(false);
+    expect(accepted([], production).simulators).toBe(false);
+    const demo = { ...production, FLASHDROP_DEMO: 'on' };
+    expect(accepted([], demo).simulators).toBe(false);
+    expect(accepted([], { ...demo, FLASHDROP_SIMULATORS: 'on' }).simulators).toBe(true);
+  });
+
+  test('are refused where orders are real, beside a real provider, and to a role of its own', () => {
+    const on = { FLASHDROP_SIMULATORS: 'on' };
+    expect(problems([], { ...production, ...on })).toEqual([
+      expect.stringMatching(/^FLASHDROP_SIMULATORS is on outside demo mode.*FLASHDROP_DEMO=on/),
+    ]);
+    expect(problems([], { ...stripe, ...on })).toEqual([
+      expect.stringMatching(/^FLASHDROP_SIMULATORS is on and stripe is configured.*=off/),
+    ]);
+    const role = { ...production, FLASHDROP_DEMO: 'on', FLASHDROP_ROLE: 'worker', ...on };
+    expect(problems([], role)).toEqual([
+      expect.stringMatching(/^FLASHDROP_SIMULATORS is on and FLASHDROP_ROLE is "worker"/),
+    ]);
+  });
+});
+
 describe('wrong settings', () => {
   test('are reported all at once, each with its name, its value and what is allowed', () => {
     const found = problems(['--fresh', '--role', 'boss'], {

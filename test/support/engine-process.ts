@@ -29,7 +29,7 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
   const folder = data === undefined ? [] : ['--data', data];
   const program = startProgram(entry, {
     args: entry === 'src/main.ts' ? [...folder, '--port', String(port), ...args] : args,
-    env: { FLASHDROP_DEMO: 'on', ...env },
+    env: { FLASHDROP_DEMO: 'on', FLASHDROP_SIMULATORS: 'off', ...env },
   });
   const address = await untilServing(program);
   return {

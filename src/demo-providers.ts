@@ -1,0 +1,46 @@
+import { type PaymentSettings, readPayments } from './config/payments.ts';
+import { settingsReader } from './config/settings.ts';
+import type { Config } from './config.ts';
+import { freePort } from './embedded/redis-process.ts';
+import { type SimulatedProvider, startSimulators } from './embedded/simulators.ts';
+import type { Logger } from './log.ts';
+import type { Releasers } from './releasers.ts';
+
+/** The config that is in force, and the providers that are simulated. */
+export type Simulated = { config: Config; simulators: SimulatedProvider[] };
+
+/**
+ * Starts the demo's payment providers beside whatever else starts, and resolves with a config that
+ * has them. Without the demo's simulators it is the config as it was.
+ */
+export async function simulateProviders(
+  { config, log }: { config: Config; log: Logger },
+  releasers: Releasers,
+): Promise<Simulated> {
+  if (!config.simulators) return { config, simulators: [] };
+  const children = startSimulators({ log });
+  releasers.add('the simulated payment providers', children.stop);
+  // Providers are told where to send notifications before anything listens there, so "any free
+  // port" is settled now.
+  const port = config.port === 0 ? await freePort() : config.port;
+  const publicUrl = `http://${reachable(config.host)}:${port}`;
+  const simulators = await children.serving();
+  const payments = readSimulated(simulators, publicUrl);
+  return { config: { ...config, port, payments }, simulators };
+}
+
+function readSimulated(simulators: SimulatedProvider[], publicUrl: string): PaymentSettings {
+  const env = Object.assign({}, ...simulators.map(({ settings }) => settings));
+  const reader = settingsReader({ ...env, FLASHDROP_PUBLIC_URL: publicUrl });
+  const payments = readPayments(reader);
+  const problems = [...reader.problems, ...reader.unknown()];
+  if (problems.length > 0) throw new Error(`bug: a simulator's settings: ${problems.join('; ')}`);
+  return payments;
+}
+
+/** Where a neighbour on this machine finds what listens on a host. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
