@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Protocol, ProviderName } from './protocol.ts';
 import { type ServedSimulator, serveSimulator } from './server.ts';
@@ -10,21 +9,13 @@ const usage = `node simulators/main.ts PROVIDER|all [--port N] [--seed N]
   variables with which an engine talks to it. Started with an IPC channel it sends the same as
   messages, then {serving: true}, and ends when the channel does.`;
 
-/** Loaded only when asked for: each brings its own keys and libraries. */
-async function loadProtocol(provider: ProviderName): Promise<Protocol> {
-  const [file, factory] = files[provider];
-  const module = (await import(file)) as Record<string, () => Protocol>;
-  const open = module[factory];
-  if (!open) throw new Error(`bug: ${file} has no ${factory}`);
-  return open();
-}
-
-const files: Record<ProviderName, [file: string, factory: string]> = {
-  stripe: ['./stripe.ts', 'openStripeProtocol'],
-  alipay: ['./alipay.ts', 'openAlipayProtocol'],
-  wechat_pay: ['./wechat-pay.ts', 'openWechatPayProtocol'],
+/** Loaded only when asked for: each makes keys of its own, which takes a while. */
+const protocols: Record<ProviderName, () => Promise<Protocol>> = {
+  stripe: async () => (await import('./stripe.ts')).openStripeProtocol(),
+  alipay: async () => (await import('./alipay.ts')).openAlipayProtocol(),
+  wechat_pay: async () => (await import('./wechat-pay.ts')).openWechatPayProtocol(),
 };
-const names = Object.keys(files) as ProviderName[];
+const names = Object.keys(protocols) as ProviderName[];
 
 const stopMsMax = 2_000;
 
@@ -36,13 +27,10 @@ async function main(): Promise<number> {
     process.stderr.write(`${usage}\n`);
     return 2;
   }
-  const { port, seed } = options;
-  const asked = options.asked.filter((name) =>
-    existsSync(new URL(files[name][0], import.meta.url)),
-  );
+  const { asked, port, seed } = options;
   const served: ServedSimulator[] = [];
   for (const [nth, provider] of asked.entries()) {
-    const simulator = await serveSimulator(await loadProtocol(provider), {
+    const simulator = await serveSimulator(await protocols[provider](), {
       port: port === 0 ? 0 : port + nth,
       seed,
     });
