@@ -1,6 +1,5 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Database } from './database.ts';
-import { lookDelays } from './payment-looks.ts';
 
 /** What a provider told us of a payment. */
 export type Notice = {
@@ -39,7 +38,6 @@ export function openNotifications(database: Database, clock: Clock = systemClock
   return { take };
 }
 
-// The last look of a closed payment leaves none behind it; one that a message asks for must be made.
 const takeSql = `
   with known as (
     select reference, case
@@ -52,7 +50,7 @@ const takeSql = `
     on conflict (provider, id) do update set repeats = n.repeats + 1
     returning repeats),
   looked as (
-    update payments set look_at = $8, looks = least(looks, ${lookDelays.endedLooks - 1})
+    update payments set look_at = $8
     where reference in (select reference from known where refusal is null))
   select coalesce(refusal, case when (select repeats from taken) = 0 then 'new' else 'repeated' end)
     as verdict

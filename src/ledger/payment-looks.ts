@@ -12,9 +12,8 @@ export const lookDelays = {
   openMostMs: 30_000,
   closingFirstMs: 500,
   capturedMs: 5_000,
-  endedFirstMs: 60_000,
-  endedFactor: 6,
-  endedLooks: 5,
+  /** After its end, not after the look before: looks that messages ask for use none of these up. */
+  endedMs: [1, 2, 8, 44, 4 * 60, 26 * 60].map((minutes) => minutes * 60_000),
 } as const;
 
 /** When providers are asked about payments that buyers make with them. */
@@ -49,8 +48,9 @@ export function openPaymentLooks(database: Database, clock: Clock) {
   return { takeLooks, endLooks, nextLook };
 }
 
-const { openFirstMs, openMostMs, closingFirstMs, capturedMs } = lookDelays;
-const { endedFirstMs, endedFactor, endedLooks } = lookDelays;
+const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs } = lookDelays;
+/** A look that comes within this is the one being taken: clocks differ. */
+const leastMs = 5_000;
 
 const takeSql = `
   with due as (
@@ -58,8 +58,8 @@ const takeSql = `
     order by look_at limit $2 for update skip locked)
   update payments p set looks = looks + 1, look_at = case
     when state in ('captured', 'refunded') then $1 + ${capturedMs}
-    when state = 'declined' then case when looks < ${endedLooks}
-      then $1 + (${endedFirstMs} * ${endedFactor}::float8 ^ looks)::bigint end
+    when state = 'declined' then (select min(declined_at + ms)
+      from unnest(array[${endedMs.join()}]::bigint[]) as ms where declined_at + ms > $1 + ${leastMs})
     when payable_until > $1 then least(
       $1 + least(${openMostMs}, ${openFirstMs} * 2::float8 ^ least(looks, 10))::bigint, payable_until)
     else $1 + least(${openMostMs}, ${closingFirstMs} * 2::float8 ^ least(looks, 10))::bigint end

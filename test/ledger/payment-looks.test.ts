@@ -5,6 +5,7 @@ import { createDrop, orderOf } from './samples.ts';
 
 onEachLedger((ledger) => {
   const provider = 'stripe';
+  const dayMs = 86_400_000;
 
   /** A payment that a buyer began elsewhere, asked about first at `lookAt`. */
   async function begun(lookAt: number, payableUntil = lookAt + 600_000) {
@@ -46,13 +47,46 @@ onEachLedger((ledger) => {
       const { orderId, reference } = await begun(Date.now() - 1);
       await ledger().payments.record([{ reference, state: 'declined', lookAt: 1 }]);
       const { database, notifications, payments } = ledger();
-      await database.query('update payments set looks = 9, look_at = null where reference = $1', [
-        reference,
-      ]);
+      await database.query(
+        `update payments set declined_at = declined_at - ${2 * dayMs}, look_at = null
+         where reference = $1`,
+        [reference],
+      );
       expect(await notifications.take(notice(reference, `late ${reference}`))).toBe('new');
       expect(await payments.takeLooks(100)).toContain(orderId);
-      // Whoever settles the order asks about a closed payment only while it is watched.
-      expect((await find(reference)).lookAt).not.toBeNull();
+      expect((await find(reference)).lookAt).toBeNull();
+    });
+
+    it('at a closed payment comes on its day, however many messages asked for others before', async () => {
+      const { reference } = await begun(Date.now() - 1);
+      await ledger().payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      const { notifications, payments } = ledger();
+      const declinedAt = (await find(reference)).declinedAt ?? 0;
+      for (let nth = 0; nth < 10; nth += 1) {
+        await notifications.take(notice(reference, 'the same again'));
+        await payments.takeLooks(100);
+      }
+      expect((await find(reference)).lookAt).toBe(declinedAt + 60_000);
+    });
+
+    it('at a closed payment is the last one a day and more after its end', async () => {
+      const { reference } = await begun(Date.now() - 1);
+      const { database, payments } = ledger();
+      await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      const looks: number[] = [];
+      for (let at: number | null = 1; at !== null && looks.length < 20; ) {
+        await payments.takeLooks(100);
+        const { lookAt, declinedAt } = await find(reference);
+        if (lookAt !== null) looks.push(Math.round((lookAt - (declinedAt ?? 0)) / 60_000));
+        at = lookAt;
+        // Time passes: the end lies as far back as this look says.
+        await database.query(
+          `update payments set look_at = 1, declined_at = $2::bigint - ($3::bigint - declined_at)
+           where reference = $1 and look_at is not null`,
+          [reference, Date.now(), lookAt],
+        );
+      }
+      expect(looks).toEqual([1, 2, 8, 44, 240, 1_560]);
     });
   });
 
