@@ -30,6 +30,7 @@ export function openBook(options: {
 
   function end(charge: BookedCharge, how: 'closed' | 'declined'): void {
     charge.state = how;
+    charge.endedAt = now();
     running.delete(charge.reference);
     tell(how, charge);
   }
@@ -62,6 +63,7 @@ export function openBook(options: {
         state: 'open',
         createdAt: now(),
         capturedAt: undefined,
+        endedAt: undefined,
         captures: 0,
         refunds: [],
       };

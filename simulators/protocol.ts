@@ -22,6 +22,8 @@ export type BookedCharge = {
   notifyUrl: string;
   createdAt: number;
   capturedAt: number | undefined;
+  /** When it was closed or declined. */
+  endedAt: number | undefined;
   /** How often money was taken: more than once is a breach of the provider's own. */
   captures: number;
   refunds: BookedRefund[];

@@ -13,7 +13,7 @@ export async function openProviders({
   ledger,
   log,
 }: {
-  config: Config;
+  config: Pick<Config, 'payments'>;
   ledger: Ledger;
   log: Logger;
 }): Promise<Providers> {

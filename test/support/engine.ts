@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { readPayments } from '../../src/config/payments.ts';
+import { settingsReader } from '../../src/config/settings.ts';
 import { systemClock } from '../../src/domain/clock.ts';
 import type { Drop } from '../../src/domain/drop.ts';
+import { freePort } from '../../src/embedded/redis-process.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { openSigner, type TokenRules } from '../../src/http/auth/buyers.ts';
 import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
@@ -15,6 +18,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openMetrics } from '../../src/metrics.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
+import { openProviders } from '../../src/providers.ts';
 import { openSettlement, type Patience, type Settlement } from '../../src/settlement/settlement.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from './drops.ts';
@@ -63,6 +67,8 @@ export type TestEngineOptions = {
   namespace?: string;
   /** Stands before the wallet, or in its place. */
   provider?(wallet: PaymentProvider): PaymentProvider;
+  /** Settings of other providers, read as the program reads them; they reach the engine once it serves. */
+  payments?: Record<string, string>;
   /** Stands before the lanes. */
   lanes?(lanes: Lanes): Lanes;
   limits?: IntakeLimits;
@@ -88,9 +94,17 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const opened = openLanes(redis, namespace);
   const lanes = options.lanes?.(opened) ?? opened;
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
+  const publicPort = options.payments ? await freePort() : 0;
+  const others = options.payments
+    ? await openProviders({
+        config: { payments: paymentsOf(options.payments, publicPort) },
+        ledger,
+        log,
+      })
+    : [];
   const settlement = openSettlement({
     ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
-    providers: new Map([[wallet.name, options.provider?.(wallet) ?? wallet]]),
+    providers: new Map([...others, [wallet.name, options.provider?.(wallet) ?? wallet]]),
     ...(options.patience ? { patience: options.patience } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
   });
@@ -113,7 +127,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
 
   return {
     ...{ app, ledger, settlement, deps, namespace, logged },
-    async serve(port = 0) {
+    async serve(port = publicPort) {
       server = await listen(app, { host: '127.0.0.1', port });
       return server.address;
     },
@@ -143,4 +157,12 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
       redis.disconnect();
     },
   };
+}
+
+function paymentsOf(given: Record<string, string>, port: number) {
+  const publicUrl = `http://127.0.0.1:${port}`;
+  const settings = settingsReader({ ...given, FLASHDROP_PUBLIC_URL: publicUrl });
+  const payments = readPayments(settings);
+  if (settings.problems.length > 0) throw new Error(settings.problems.join('; '));
+  return payments;
 }

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { request } from 'undici';
 import { expect } from 'vitest';
 import { auditSale } from '../../loadtest/auditor/auditor.ts';
+import type { BookLine } from '../../loadtest/auditor/book.ts';
+import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
 import { type Attempt, type Book, linesOf, runCrowd } from '../../loadtest/crowd.ts';
 import { openMerchant } from '../../loadtest/merchant.ts';
 import type { DropAction } from '../../src/domain/drop.ts';
@@ -24,6 +26,8 @@ export type SaleOptions = {
   perBuyer?: number;
   holdMs?: number;
   lateCapture?: 'retake' | 'refund';
+  /** Above it a wallet pays only with its password. */
+  passwordAbove?: number;
 };
 
 /** What the audit counted of a drop in which nothing moves any more. */
@@ -47,9 +51,12 @@ export type Sale = Awaited<ReturnType<typeof openSale>>;
 export async function openSale(
   engine: { address: string; merchantKey: string },
   { units, perBuyer = 1, ...rules }: SaleOptions,
+  /** What the books of other providers have for this sale. */
+  charges?: () => AsyncIterable<ProviderCharge>,
 ) {
   const merchant = openMerchant(engine);
   const book: Book = new Map();
+  const parts: BookLine[] = [];
   const crowds: { prefix: string; count: number }[] = [];
   const now = Date.now();
   const created = await call('POST', '/v1/drops', {
@@ -118,9 +125,9 @@ export async function openSale(
   /** One Buy, entered in the book; without an answer its status is 0. */
   async function press(
     { buyer, token }: Buyer,
-    { key = `key-of-${buyer}`, quantity = 1 } = {},
+    { key = `key-of-${buyer}`, quantity = 1, method = 'wallet' } = {},
   ): Promise<Answer> {
-    const body = { sku, quantity, payment: { method: 'wallet' } };
+    const body = { sku, quantity, payment: { method } };
     const again = (book.get(buyer) ?? []).some((one) => one.status === 202 && one.key === key);
     const answer = await call('POST', `/v1/drops/${drop}/orders`, { token, key, body }).catch(
       (error: Error): Answer => {
@@ -141,10 +148,10 @@ export async function openSale(
       const findings = audit.checks.flatMap((check) => check.findings);
       if (!audit.clean) throw new Error(`the audit is not clean: ${findings.join('; ')}`);
       const figures = Object.assign({}, ...audit.checks.map((check) => check.figures));
-      const { amountPaid, kept, walletKept, transferred, underWay } = figures;
-      expect({ kept, walletKept, transferred, underWay }).toEqual({
-        ...{ kept: amountPaid, walletKept: amountPaid, transferred: amountPaid, underWay: 0 },
-      });
+      const { amountPaid, kept, walletKept, transferred, underWay, parts } = figures;
+      expect({ kept, underWay }).toEqual({ kept: amountPaid - parts, underWay: 0 });
+      if (!charges)
+        expect({ walletKept, transferred }).toEqual({ walletKept: kept, transferred: kept });
       return figures as Outcome;
     }, within);
   }
@@ -174,7 +181,9 @@ export async function openSale(
     async judged(): Promise<Outcome> {
       const outcome = await settled();
       const head = { drop, sku, units: outcome.allotment, unitAmount: price, perBuyer, crowds };
-      const verdict = await auditSale({ head, lines: linesOf(book), sources: merchant });
+      const lines = [...linesOf(book), ...parts];
+      const sources = charges ? { ...merchant, charges } : merchant;
+      const verdict = await auditSale({ head, lines, sources });
       expect(verdict.breaches).toEqual([]);
       return outcome;
     },
@@ -201,6 +210,16 @@ export async function openSale(
     cancel: ({ token }: Buyer, id: unknown) => call('POST', `/v1/orders/${id}/cancel`, { token }),
 
     refund: (id: unknown) => call('POST', `/v1/orders/${id}/refund`, { token: engine.merchantKey }),
+
+    /** A part of the money of an order; the sale's book has those that were taken on. */
+    async refundPart(id: string, amount: number, key: string): Promise<Answer> {
+      const body = { amount, reason: 'a test' };
+      const path = `/v1/orders/${id}/refund`;
+      const answer = await call('POST', path, { token: engine.merchantKey, key, body });
+      const taken = answer.status === 200 || answer.status === 202;
+      if (taken) parts.push({ kind: 'gave_back', at: 0, buyer: '', order: id, key, amount });
+      return answer;
+    },
 
     adjust(delta: number, key: string): Promise<Answer> {
       const path = `/v1/drops/${drop}/items/${sku}/adjustments`;

@@ -1,0 +1,117 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { price } from '../support/sale.ts';
+import { type Opened, openShop, providerNames, type Shop, type ShopSale } from '../support/shop.ts';
+
+let shop: Shop;
+beforeAll(async () => {
+  shop = await openShop();
+});
+afterEach(() => shop?.calm());
+afterAll(() => shop?.stop());
+
+describe.each(providerNames)('money that %s took', (name) => {
+  const provider = () => shop.simulators[name];
+  const amountsBack = async ({ reference }: Opened) => {
+    return (await provider().charge(reference))?.refunds.map(({ amount }) => amount);
+  };
+  /** The refund of this amount, asked for again until the provider has made it. */
+  const isDone = (sale: ShopSale, { id }: Opened, [amount, key]: [number, string]) =>
+    eventually(async () => {
+      const { status, json } = await sale.refundPart(id, amount, key);
+      return status === 200 && (json.refund as { state: string }).state === 'done';
+    });
+
+  async function paid() {
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    await provider().pay(order.reference);
+    await sale.reaches(order, 'paid');
+    return { sale, order };
+  }
+
+  test('is given back whole and once, however often it is asked for, and the unit is on sale again', async () => {
+    const { sale, order } = await paid();
+    const answers = await Promise.all([1, 2, 3, 4].map(() => sale.refund(order.id)));
+    for (const { status } of answers) expect([200, 202]).toContain(status);
+    await sale.reaches(order, 'refunded');
+    expect(await sale.refund(order.id)).toMatchObject({
+      ...{ status: 200, json: { state: 'refunded' } },
+    });
+    expect(await amountsBack(order)).toEqual([price]);
+    const other = await sale.opens(name);
+    await provider().pay(other.reference);
+    await sale.reaches(other, 'paid');
+    expect(await sale.judged()).toMatchObject({
+      ...{ sold: 1, orders: 2, captured: 2 * price, refunded: price },
+    });
+  });
+
+  test('is given back in parts, each once per key, and never more than was taken', async () => {
+    const { sale, order } = await paid();
+    const [first, second] = [50_000, 30_001];
+    const taps = await Promise.all([1, 2, 3].map(() => sale.refundPart(order.id, first, 'a')));
+    const ids = taps.map(({ json }) => (json.refund as { id: string }).id);
+    expect(new Set(ids).size).toBe(1);
+    expect(await sale.refundPart(order.id, first + 1, 'a')).toMatchObject({
+      ...{ status: 422, code: 'idempotency_key_reused' },
+    });
+    await isDone(sale, order, [second, 'b']);
+    const rest = price - first - second;
+    expect(await sale.refundPart(order.id, rest + 1, 'c')).toMatchObject({
+      ...{ code: 'refund_exceeds', json: { refundable: rest } },
+    });
+    await eventually(async () => (await amountsBack(order))?.length === 2);
+    expect(await amountsBack(order)).toEqual([first, second]);
+    await eventually(async () => {
+      return (await sale.order(order.buyer, order.id)).amountRefunded === first + second;
+    });
+    expect(await sale.judged()).toMatchObject({ sold: 1, paid: 1, refunded: first + second });
+    expect(await sale.figures()).toMatchObject({ available: 0, sold: 1 });
+  });
+
+  test('is all back with its last part, and then its unit is on sale again', async () => {
+    const { sale, order } = await paid();
+    await isDone(sale, order, [100_000, 'a']);
+    expect(await sale.order(order.buyer, order.id)).toMatchObject({ state: 'paid' });
+    await isDone(sale, order, [price - 100_000, 'b']);
+    await sale.reaches(order, 'refunded');
+    expect(await sale.refundPart(order.id, 1, 'c')).toMatchObject({ code: 'refund_exceeds' });
+    expect(await amountsBack(order)).toEqual([100_000, price - 100_000]);
+    expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
+  });
+
+  test.each([
+    ['does it and answers 500', { fail: 1 }],
+    ['answers 500 and does nothing', { refuse: 1 }],
+  ])('is asked back of a provider that %s, and comes back once', async (_, mischief) => {
+    const { sale, order } = await paid();
+    await provider().mischief(mischief);
+    const asked = await sale.refundPart(order.id, 40_000, 'a');
+    expect(asked).toMatchObject({ status: 202, json: { refund: { amount: 40_000 } } });
+    expect((asked.json.refund as { state: string }).state).not.toBe('done');
+    expect((await sale.refund(order.id)).status).toBe(202);
+    await shop.calm();
+    await sale.reaches(order, 'refunded');
+    expect(await amountsBack(order)).toEqual([40_000, price - 40_000]);
+    expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
+  });
+
+  test('is asked back of a provider that never answers, and comes back once', async () => {
+    const { sale, order } = await paid();
+    await provider().mischief({ hang: 1 });
+    let answered = 0;
+    const asked = sale.refund(order.id).then(({ status }) => {
+      answered = status;
+    });
+    // Stripe is asked what it knows before it is told to give back, so there nothing is done yet.
+    const isStuck = async () => answered > 0 || (await amountsBack(order))?.length === 1;
+    await eventually(isStuck, { withinMs: 15_000 });
+    await shop.calm();
+    await asked;
+    expect([200, 202]).toContain(answered);
+    await sale.reaches(order, 'refunded');
+    expect(await amountsBack(order)).toEqual([price]);
+    expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
+  }, 40_000);
+});

@@ -1,0 +1,155 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { paymentReference } from '../../src/ledger/payments.ts';
+import { eventually } from '../support/eventually.ts';
+import { price } from '../support/sale.ts';
+import { openShop, providerNames, type Shop, visit } from '../support/shop.ts';
+
+let shop: Shop;
+beforeAll(async () => {
+  shop = await openShop();
+});
+afterEach(() => shop?.calm());
+afterAll(() => shop?.stop());
+
+/** Another provider than this one. */
+const anotherThan = { stripe: 'alipay', alipay: 'wechat_pay', wechat_pay: 'stripe' } as const;
+
+describe.each(providerNames)('an order paid through %s', (name) => {
+  const provider = () => shop.simulators[name];
+  const chargeOf = async (reference: string) => {
+    const charge = await provider().charge(reference);
+    if (!charge) throw new Error(`the provider has no ${reference}`);
+    return charge;
+  };
+
+  test('waits for its buyer, and is paid once the provider has the money', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    const stands = async () => (await sale.begins(order.buyer, order.id)).json;
+    await eventually(async () => (await stands()).state === 'started');
+    expect(await stands()).toMatchObject({ order: order.id, method: name });
+    expect(await sale.order(order.buyer, order.id)).toMatchObject({
+      ...{ state: 'reserved', awaits: 'payment' },
+    });
+    expect(await provider().pay(order.reference)).toBe('captured');
+    await sale.reaches(order, 'paid');
+    expect(await stands()).toMatchObject({ method: name, state: 'captured' });
+    expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, captured: price });
+  });
+
+  test('that the provider declines is released within its hold, and the unit is on sale again', async () => {
+    const sale = await shop.sale({ units: 1, holdMs: 3_000 });
+    const order = await sale.opens(name);
+    expect(await provider().decline(order.reference)).toBe('closed');
+    const { reason, reasonText } = await sale.reaches(order, 'released');
+    // Alipay has one word for a trade that was declined and one that ran out: its buyer has the hold.
+    expect(reason).toBe(name === 'alipay' ? 'expired' : 'declined');
+    expect(reasonText).toMatch(/./);
+    const other = await sale.opens(name);
+    await provider().pay(other.reference);
+    await sale.reaches(other, 'paid');
+    expect(await sale.judged()).toMatchObject({ sold: 1, orders: 2, captured: price });
+  });
+
+  test('that is abandoned is closed at the provider before its unit is on sale again', async () => {
+    const sale = await shop.sale({ units: 1, holdMs: 2_000 });
+    const order = await sale.opens(name);
+    const { releasedAt, reason } = await sale.reaches(order, 'released');
+    expect(reason).toBe('expired');
+    const { state, endedAt, captures } = await chargeOf(order.reference);
+    expect({ state, captures }).toEqual({ state: 'closed', captures: 0 });
+    expect(endedAt).toBeLessThan(Date.parse(releasedAt as string));
+    expect(await provider().pay(order.reference)).toBe('refused');
+    expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, captured: 0 });
+  });
+
+  test('that its buyer cancels is closed at the provider, and the unit is on sale again', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    expect(await sale.cancel(order.buyer, order.id)).toMatchObject({
+      ...{ status: 200, json: { state: 'released', reason: 'cancelled' } },
+    });
+    expect(await chargeOf(order.reference)).toMatchObject({ state: 'closed', captures: 0 });
+    expect(await sale.begins(order.buyer, order.id, { method: name })).toMatchObject({
+      ...{ status: 409, code: 'order_ended' },
+    });
+    expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, captured: 0 });
+  });
+
+  test('is not cancelled once it is paid, also when nobody was told of the payment yet', async () => {
+    await provider().mischief({ lose: 1 });
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    await provider().pay(order.reference);
+    for (const _ of [1, 2]) {
+      expect(await sale.cancel(order.buyer, order.id)).toMatchObject({
+        ...{ status: 409, code: 'order_paid' },
+      });
+    }
+    expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, captured: price });
+  });
+
+  test('is one payment for a double tap and for two tabs: each is told to do the same', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, id } = await sale.buys(name);
+    const taps = await Promise.all(
+      Array.from({ length: 8 }, () => sale.begins(buyer, id, { method: name })),
+    );
+    const later = await sale.begins(buyer, id, { method: name });
+    expect(later.status, later.body).toBe(200);
+    const told = taps.filter(({ status }) => status === 200).map(({ json }) => json.action);
+    // Whoever was overtaken by another may be told to ask again, and nothing else.
+    for (const tap of taps.filter(({ status }) => status !== 200)) {
+      expect(tap).toMatchObject({ status: 503, code: 'payment_unknown' });
+    }
+    for (const action of [...told, later.json.action]) await visit(action);
+    const reference = paymentReference(id, 1, name);
+    expect(await provider().pay(reference)).toBe('captured');
+    await sale.reaches({ buyer, id }, 'paid');
+    expect(await sale.judged()).toMatchObject({ sold: 1, captured: price });
+    const { charges } = await provider().book();
+    expect(charges.filter((charge) => charge.reference === paymentReference(id, 2, name))).toEqual(
+      [],
+    );
+  });
+
+  test('may be paid in another way instead: what was begun first is closed first', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    const [other, second] = [anotherThan[name], paymentReference(order.id, 2, name)];
+    const begun = await sale.begins(order.buyer, order.id, { method: other });
+    expect(begun).toMatchObject({ status: 200, json: { method: other, state: 'started' } });
+    expect(await chargeOf(order.reference)).toMatchObject({ state: 'closed' });
+    await visit(begun.json.action);
+    expect(await shop.simulators[other].pay(second)).toBe('captured');
+    await sale.reaches(order, 'paid');
+    expect(await provider().pay(order.reference)).toBe('refused');
+    expect(await sale.judged()).toMatchObject({ sold: 1, captured: price, refunded: 0 });
+    expect(await sale.order(order.buyer, order.id)).toMatchObject({
+      ...{ state: 'paid', payment: { provider: other, state: 'captured' } },
+    });
+  });
+
+  test('and captured in two ways keeps one capture and gives the other back, once', async () => {
+    await provider().mischief({ captureAfterClose: 1 });
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    const [other, second] = [anotherThan[name], paymentReference(order.id, 2, name)];
+    const begun = await sale.begins(order.buyer, order.id, { method: other });
+    await visit(begun.json.action);
+    expect(await shop.simulators[other].pay(second)).toBe('captured');
+    expect(await provider().pay(order.reference)).toBe('captured');
+    const charges = await eventually(async () => {
+      const both = [
+        await provider().charge(order.reference),
+        await shop.simulators[other].charge(second),
+      ];
+      return both.some((charge) => charge && charge.refunds.length > 0) ? both : undefined;
+    });
+    await sale.reaches(order, 'paid');
+    expect(charges.map((charge) => charge?.captures)).toEqual([1, 1]);
+    const outcome = await sale.judged();
+    expect(outcome).toMatchObject({ sold: 1, paid: 1, captured: 2 * price, refunded: price });
+    expect(charges.flatMap((charge) => charge?.refunds ?? [])).toHaveLength(1);
+  });
+});
