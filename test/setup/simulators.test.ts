@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { BookedCharge } from '../../simulators/protocol.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Program, startProgram } from '../support/program.ts';
+import { openControl } from '../support/simulators.ts';
 
 let parent: string;
 beforeAll(() => {
@@ -19,7 +21,10 @@ async function startDemo(...args: string[]): Promise<Demo> {
   const engine = startProgram('src/main.ts', { args: ['--data', data, '--port', '0', ...args] });
   const died = engine.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
   died.catch(() => {}); // Later on its end is what the test asks for.
-  onTestFinished(() => engine.kill('SIGKILL'));
+  onTestFinished(async () => {
+    engine.kill('SIGTERM');
+    await engine.ended;
+  });
   const told = () => engine.printed().out;
   const address = await Promise.race([
     eventually(() => /serves at (http\S+)/.exec(told())?.[1], { withinMs: 60_000 }),
@@ -36,6 +41,46 @@ const isServing = (url: string) =>
     () => false,
   );
 
+/** A buyer of the demo orders, pays at the provider, and the engine hears of it. */
+async function expectPaidAt(
+  provider: string,
+  method: string,
+  { engine, address }: Pick<Demo, 'engine' | 'address'>,
+): Promise<void> {
+  const drop = /demo drop .*\/(drop_\w+)/.exec(engine.printed().out)?.[1];
+  const minted = await fetch(`${address}/demo/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ sub: `payer-${method}` }),
+  });
+  const { token } = (await minted.json()) as { token: string };
+  const call = async (path: string, body?: object) => {
+    const response = await fetch(`${address}${path}`, {
+      ...(body && { method: 'POST', body: JSON.stringify(body) }),
+      headers: {
+        authorization: `Bearer ${token}`,
+        'idempotency-key': method,
+        ...(body && { 'content-type': 'application/json' }),
+      },
+    });
+    const text = await response.text();
+    expect({ ok: response.ok, text }).toMatchObject({ ok: true });
+    return JSON.parse(text);
+  };
+  const control = openControl(provider);
+  const bought = { sku: 'mi2-16gb', quantity: 1, payment: { method } };
+  const { id } = await call(`/v1/drops/${drop}/orders`, bought);
+  const { action } = await call(`/v1/orders/${id}/payment`, { method });
+  // The buyer goes where they are sent; Alipay knows of the payment only from then on.
+  if (action.kind === 'redirect') expect((await fetch(action.url)).status).toBe(200);
+  const [charge] = (await control<{ charges: BookedCharge[] }>('GET', 'book')).charges;
+  expect(charge).toMatchObject({ state: 'open', amount: 199_900, currency: 'CNY' });
+  await control('POST', `charges/${charge?.reference}/pay`);
+  await eventually(async () => (await call(`/v1/orders/${id}`)).state === 'paid');
+  // The message found the engine though its port was any free one.
+  await eventually(async () => (await control<{ taken: number }>('GET', 'book')).taken >= 1);
+}
+
 describe('the demo', { timeout: 90_000 }, () => {
   test('leaves no simulator behind when it is killed', async () => {
     const { engine, providers } = await startDemo('--api-processes', '1');
@@ -47,10 +92,10 @@ describe('the demo', { timeout: 90_000 }, () => {
   });
 
   test('offers every way to pay, at simulators that end with it', async () => {
-    const { engine, providers } = await startDemo();
+    const { engine, address, providers } = await startDemo();
     expect(engine.printed().out).toContain('pay with      wallet, stripe, alipay, wechat_pay\n');
     expect([...providers.keys()]).toEqual(['stripe', 'alipay', 'wechat_pay']);
-    for (const url of providers.values()) expect(await isServing(url)).toBe(true);
+    for (const [method, url] of providers) await expectPaidAt(url, method, { engine, address });
     engine.kill('SIGTERM');
     expect(await engine.ended).toMatchObject({ code: 0, err: '' });
     for (const url of providers.values()) expect(await isServing(url)).toBe(false);
