@@ -172,4 +172,6 @@ export type PaymentProvider = {
   answerNotification?(verdict: 'taken' | 'refused' | 'unavailable'): NotificationAnswer;
   /** The provider's own book between two instants (ms), in both directions of money. */
   bill?(window: { from: number; until: number }): AsyncIterable<BillLine>;
+  /** The instant up to which there is a bill by now (ms); everything up to now when absent. */
+  billedUntil?(now: number): number;
 };

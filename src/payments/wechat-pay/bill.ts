@@ -6,6 +6,8 @@ import { beijingMs, type Merchant } from './merchant.ts';
 
 const dayMs = 24 * 3_600_000;
 const lineBytesMax = 64 * 1024;
+/** A day's bill is there by this time of the next morning. */
+const madeByMs = 10 * 3_600_000;
 
 /**
  * The movements between two instants, from the bills of the days they fall into. A day's bill is
@@ -96,6 +98,12 @@ async function* linesOf(
   }
   rest += decoder.decode();
   if (rest !== '') yield rest.trimEnd();
+}
+
+/** The end of the last day whose bill is made by now. */
+export function billedUntil(now: number): number {
+  const today = dayOf(now);
+  return now - today >= madeByMs ? today : today - dayMs;
 }
 
 /** The beginning of an instant's day in Beijing. */

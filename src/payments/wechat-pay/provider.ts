@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { PaymentProvider } from '../provider.ts';
 import { seldom } from '../seldom.ts';
-import { bill } from './bill.ts';
+import { bill, billedUntil } from './bill.ts';
 import { openCertificates } from './certificates.ts';
 import { openClient } from './client.ts';
 import { openExchange } from './exchange.ts';
@@ -66,6 +66,7 @@ export function openWechatPay(options: WechatPayOptions): PaymentProvider {
     readNotification: (raw) => readNotification(raw, { merchant, certificates, apiKey }),
     answerNotification,
     bill: (window) => bill({ merchant, exchange }, window),
+    billedUntil,
   };
 }
 
