@@ -48,6 +48,10 @@ export type Config = {
   logLevel: string;
   /** How long a stopping process serves on with /readyz at 503, so that balancers look away. */
   quietMs: number;
+  /** How often a worker compares the books; 0 for never. */
+  reconcileMinutes: number;
+  /** Who runs the engine is known by it; the data folder's own when absent. */
+  operatorKey: string | undefined;
   redis: { kind: 'embedded' } | { kind: 'url'; url: string };
   ledger: { kind: 'embedded' } | { kind: 'url'; url: string };
   /** Where the embedded parts and the demo's secrets live; undefined when nothing needs it. */
@@ -130,6 +134,8 @@ export function readCommand(args: string[], env: Environment): Command {
       read('FLASHDROP_LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent')) ??
       (demo ? 'warn' : 'info'),
     quietMs: read('FLASHDROP_QUIET_MS', wholeNumber(0, 60_000)) ?? 0,
+    reconcileMinutes: read('FLASHDROP_RECONCILE_MINUTES', wholeNumber(0, 1_440)) ?? 10,
+    operatorKey: read('FLASHDROP_OPERATOR_KEY', secret),
     redis: redisUrl ? { kind: 'url', url: redisUrl } : { kind: 'embedded' },
     ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
     folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,

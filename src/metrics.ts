@@ -62,6 +62,26 @@ export function openMetrics() {
     });
   }
 
+  /** Figures by one label, read from their owner at each look. */
+  function gaugesBy(options: {
+    name: string;
+    help: string;
+    label: string;
+    read(): Promise<[value: string, figure: number][]>;
+  }): void {
+    new Gauge({
+      name: prefix + options.name,
+      help: options.help,
+      labelNames: [options.label],
+      registers: [registry],
+      async collect() {
+        for (const [value, figure] of await options.read()) {
+          this.set({ [options.label]: value }, figure);
+        }
+      },
+    });
+  }
+
   /** Durations in seconds, sorted into buckets that end at `bounds`; by a label where one is named. */
   function durations(options: { name: string; help: string; bounds: number[]; label?: string }) {
     const { bounds, label } = options;
@@ -106,5 +126,5 @@ export function openMetrics() {
     };
   }
 
-  return { registry, counts, countsBy, gauge, durations, text: () => registry.metrics() };
+  return { registry, counts, countsBy, gauge, gaugesBy, durations, text: () => registry.metrics() };
 }

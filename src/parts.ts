@@ -32,6 +32,7 @@ export async function openParts(stores: {
   const settlement = openSettlement({
     ...{ redisUrl: stores.redisUrl, redis, namespace, lanes, ledger, log: stores.log, metrics },
     providers,
+    ...(config.reconcileMinutes > 0 ? { reconcileEveryMs: config.reconcileMinutes * 60_000 } : {}),
   });
   return { ...stores, metrics, lanes, providers, settlement };
 }
@@ -39,7 +40,15 @@ export async function openParts(stores: {
 /** All of http and the intake behind it, without a port. `figures` is the page of /metrics. */
 export async function openApp(
   parts: Parts,
-  { tokens, figures }: { tokens: TokenRules; figures?: () => Promise<string> },
+  {
+    tokens,
+    operatorKey,
+    figures,
+  }: {
+    tokens: TokenRules;
+    operatorKey?: string | undefined;
+    figures?: () => Promise<string>;
+  },
   releasers: Releasers,
 ): Promise<FastifyInstance> {
   const { config, redis, ledger, log, metrics, lanes, settlement } = parts;
@@ -52,7 +61,8 @@ export async function openApp(
   catalog.start();
   releasers.add('catalog', catalog.stop);
   return await buildApp({
-    ...{ log, intake, catalog, lanes, ledger, tokens, settlement, clock: systemClock },
+    ...{ log, intake, catalog, lanes, ledger, tokens, operatorKey, settlement },
+    clock: systemClock,
     metrics: figures ? { ...metrics, text: figures } : metrics,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
     settings: { demo: config.demo, buying: config.role !== 'worker' },

@@ -18,6 +18,8 @@ const engine = await startEngine({
     demo: false,
     logLevel: 'warn',
     quietMs: 0,
+    reconcileMinutes: 0,
+    operatorKey: undefined,
     redis: { kind: 'url', url: redisUrl },
     ledger: { kind: 'embedded' },
     folder: undefined,

@@ -14,6 +14,8 @@ export type BuyerUnits = { item: number; buyer: string; units: number };
 export type Records = {
   orders(ref: LaneRef): AsyncGenerator<Order[]>;
   buyers(ref: LaneRef): AsyncGenerator<BuyerUnits[]>;
+  /** How many orders it has. */
+  count(ref: LaneRef): Promise<number>;
 };
 
 const pageFields = 1_000;
@@ -31,6 +33,8 @@ export function openRecords(redis: Redis, namespace: string): Records {
   }
 
   return {
+    count: (ref) => redis.hlen(laneKey(namespace, ref, 'orders')),
+
     async *orders(ref) {
       for await (const page of pages(ref, 'orders')) {
         const found: Order[] = [];

@@ -11,8 +11,10 @@ import { type Orders, openOrders } from './orders.ts';
 import { openPayments, type Payments } from './payments.ts';
 import { openPglite } from './pglite.ts';
 import { openPostgres } from './postgres.ts';
+import { openReconciliations, type Reconciliations } from './reconciliations.ts';
 import { openTopUps, type TopUps } from './topups.ts';
 import { openWalletPasswords, type WalletPasswords } from './wallet-passwords.ts';
+import { openWindows, type Windows } from './windows.ts';
 
 export type Ledger = {
   database: Database;
@@ -26,6 +28,8 @@ export type Ledger = {
   accounts: Accounts;
   passwords: WalletPasswords;
   audit: Audit;
+  reconciliations: Reconciliations;
+  windows: Windows;
   close(): Promise<void>;
 };
 
@@ -69,6 +73,8 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     accounts: openAccounts(database, clock),
     passwords: openWalletPasswords(database, { clock }),
     audit: openAudit(database),
+    reconciliations: openReconciliations(database, clock),
+    windows: openWindows(database),
     close: database.close,
   };
 }

@@ -1,5 +1,9 @@
+import type { Reconciliations } from '../ledger/reconciliations.ts';
 import type { Metrics } from '../metrics.ts';
 import type { SettleQueue } from './queue.ts';
+import { differenceKinds } from './reconciliation/differences.ts';
+import type { ReconciliationReport } from './reconciliation/report.ts';
+import type { RunOutcome } from './reconciliation/schedule.ts';
 import type { RedriveCount } from './redrive.ts';
 import type { Relay, RelayCount } from './relay.ts';
 import type { OnCount } from './tally.ts';
@@ -29,6 +33,12 @@ export function watchWork(metrics: Metrics | undefined) {
     help: 'Lanes found behind what the ledger had read of them; their drops stop selling',
     label: 'action',
   });
+  const reconciled = metrics?.counts({
+    name: 'reconcile_runs_total',
+    help: 'Comparisons of the books on schedule by outcome: clean, repaired, alarm, failed',
+    label: 'outcome',
+  });
+  const onReconcile = (outcome: RunOutcome) => reconciled?.add(outcome);
   const onRelay: OnCount<RelayCount> = (what, by) => relayed?.add(what, by);
   const onWorker: OnCount<WorkerCount> = (outcome, by) => settled?.add(outcome, by);
   const onRedrive: OnCount<RedriveCount> = (what, by) => redriven?.add(what, by);
@@ -49,7 +59,32 @@ export function watchWork(metrics: Metrics | undefined) {
     }
   }
 
-  return { onRelay, onWorker, onRedrive, onLost: () => lost?.add('frozen'), read };
+  return { onRelay, onWorker, onRedrive, onReconcile, onLost: () => lost?.add('frozen'), read };
+}
+
+/** What the ledger has of the last comparison of the books, whoever made it. */
+export function watchReconciliation(
+  metrics: Metrics | undefined,
+  reconciliations: Reconciliations,
+): void {
+  metrics?.gaugesBy({
+    name: 'reconcile_differences',
+    help: 'Alarms of the last comparison of the books by kind; -1 while the ledger does not answer',
+    label: 'kind',
+    async read() {
+      const last = await soon(reconciliations.last());
+      const { alarms = {} } = (last?.report ?? {}) as Partial<ReconciliationReport>;
+      return differenceKinds.map((kind) => [kind, last ? (alarms[kind] ?? 0) : -1]);
+    },
+  });
+  metrics?.gauge({
+    name: 'reconcile_last_seconds',
+    help: 'Seconds since the last comparison of the books ended; -1 before the first',
+    async read() {
+      const endedAt = (await soon(reconciliations.last()))?.endedAt;
+      return endedAt === undefined ? -1 : Math.max(0, Date.now() - endedAt) / 1_000;
+    },
+  });
 }
 
 /** The queue's connection waits for Redis as long as it takes; who looks at metrics does not. */

@@ -4,7 +4,7 @@ import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
 import type { Log } from './log.ts';
-import { isBehind } from './reconcile.ts';
+import { isBehind } from './lost-lanes.ts';
 
 export type Acted =
   | { kind: 'done'; drop: Drop }

@@ -17,6 +17,7 @@ import { openOrderDesk } from './orders.ts';
 import { openPaying } from './paying.ts';
 import { countPayments } from './payment-counts.ts';
 import { openPublishing } from './publishing.ts';
+import { openReconciliation } from './reconciliation/reconciliation.ts';
 import { openRefundDesk } from './refund-desk.ts';
 import { openRefunds } from './refunds.ts';
 import { openReport } from './report.ts';
@@ -37,6 +38,8 @@ export type Patience = {
   redriveStaleMs?: number;
   looksEveryMs?: number;
   lookFirstMs?: number;
+  /** How long a difference between the books may be news on its way. */
+  differenceGraceMs?: number;
 };
 
 export type SettlementOptions = {
@@ -51,6 +54,8 @@ export type SettlementOptions = {
   clock?: Clock;
   metrics?: Metrics;
   patience?: Patience;
+  /** How often a worker compares the books; never when absent. */
+  reconcileEveryMs?: number;
   onStep?: OnStep;
 };
 
@@ -89,6 +94,12 @@ export function openSettlement(options: SettlementOptions) {
     ...{ topUps: ledger.topUps, payments, accounts: ledger.accounts, checkout, providers },
     ...{ counts, clock, log },
   });
+  const records = openRecords(redis, namespace);
+  const { differenceGraceMs: graceMs } = options.patience ?? {};
+  const reconcile = openReconciliation({
+    ...{ lanes, records, ledger, providers, refunds, settle, settleTopUps: topUps.settle },
+    ...{ clock, log, ...(graceMs === undefined ? {} : { graceMs }) },
+  });
   const watch = openWatch({ drops, log });
   const publishing = openPublishing({
     ...{ ledgerDrops: drops, orders, lanes, clock, log },
@@ -124,12 +135,13 @@ export function openSettlement(options: SettlementOptions) {
       const offered = [...providers.values()].filter((provider) => provider.takes(currency));
       return offered.map(({ name, scenes }) => ({ method: name, scenes: [...scenes] }));
     },
-    audit: openAudit({ lanes, orders, ledger, records: openRecords(redis, namespace) }),
+    audit: openAudit({ lanes, orders, ledger, records }),
+    reconcile,
     report: openReport({ lanes, drops, orders, ledgerAudit }),
     /** Resolves when the parts run; they wait out a Redis or a ledger that is away. */
     async start(): Promise<void> {
       work ??= openSettlementWork(options, {
-        ...{ publishing, refunds, settle, settleTopUps: topUps.settle, termsOf, watch },
+        ...{ publishing, refunds, settle, settleTopUps: topUps.settle, termsOf, watch, reconcile },
       });
       await work.start();
     },

@@ -3,11 +3,13 @@ import { systemClock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
 import { connectQueue, endQueue } from '../inventory/connection.ts';
 import { openSweeper } from '../inventory/sweeper.ts';
-import { watchWork } from './figures.ts';
+import { watchReconciliation, watchWork } from './figures.ts';
 import { openLooks } from './looks.ts';
+import { isBehind } from './lost-lanes.ts';
 import type { Publishing } from './publishing.ts';
 import { openSettleQueue } from './queue.ts';
-import { isBehind } from './reconcile.ts';
+import type { Reconcile } from './reconciliation/reconciliation.ts';
+import { openSchedule } from './reconciliation/schedule.ts';
 import { openRedrive } from './redrive.ts';
 import type { Refunds } from './refunds.ts';
 import { openRelay } from './relay.ts';
@@ -31,19 +33,15 @@ export function openSettlementWork(
     settleTopUps(ids: readonly string[]): Promise<void>;
     watch: Watch;
     termsOf(drop: string): Promise<Terms | undefined>;
+    reconcile: Reconcile;
   },
 ) {
   const { redisUrl, redis, namespace, lanes, ledger, providers, log, onStep } = options;
-  const { publishing, refunds, settle, settleTopUps, termsOf, watch } = shared;
-  const {
-    claimIdleMs,
-    redriveEveryMs,
-    redriveStaleMs,
-    looksEveryMs,
-    lookFirstMs: _,
-    ...locks
-  } = options.patience ?? {};
-  const { drops, orders, payments } = ledger;
+  const { publishing, refunds, settle, settleTopUps, termsOf, watch, reconcile } = shared;
+  const { claimIdleMs, redriveEveryMs, redriveStaleMs, looksEveryMs, ...rest } =
+    options.patience ?? {};
+  const { lookFirstMs: _, differenceGraceMs: __, ...locks } = rest;
+  const { drops, orders, payments, reconciliations } = ledger;
   const steps = onStep ? { onStep } : {};
   const counts = watchWork(options.metrics);
   const queueRedis = connectQueue(redisUrl);
@@ -85,9 +83,18 @@ export function openSettlementWork(
     ...(looksEveryMs === undefined ? {} : { everyMs: looksEveryMs }),
   });
   counts.read({ relay, queue });
+  watchReconciliation(options.metrics, reconciliations);
+  const { reconcileEveryMs } = options;
+  const schedule =
+    reconcileEveryMs === undefined
+      ? undefined
+      : openSchedule({
+          ...{ reconcile, reconciliations, everyMs: reconcileEveryMs, log },
+          onRun: counts.onReconcile,
+        });
 
   return {
-    ...{ relay, queue, worker, redrive, looks, settle },
+    ...{ relay, queue, worker, redrive, looks, schedule, settle },
     async start(): Promise<void> {
       await watch.start();
       relay.start();
@@ -95,6 +102,7 @@ export function openSettlementWork(
       sweeper.start();
       redrive.start();
       looks.start();
+      schedule?.start();
     },
     async stop(): Promise<void> {
       const workerStopped = worker.stop();
@@ -102,7 +110,8 @@ export function openSettlementWork(
       const letGo = () => endQueue(queueRedis);
       if (queueRedis.status !== 'ready') letGo();
       const late = setTimeout(letGo, drainMsMax);
-      await Promise.all([redrive.stop(), looks.stop(), sweeper.stop(), workerStopped]);
+      const beside = [redrive.stop(), looks.stop(), sweeper.stop(), schedule?.stop()];
+      await Promise.all([...beside, workerStopped]);
       await relay.stop();
       await watch.stop();
       await queue.close();

@@ -25,6 +25,7 @@ export const hurry: Required<Patience> = {
   redriveStaleMs: 100,
   looksEveryMs: 20,
   lookFirstMs: 100,
+  differenceGraceMs: 50,
 };
 
 /** The wallet without what only a provider can whose book is in the ledger. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { compareIds } from '../reconcile.ts';
+import { compareIds } from '../lost-lanes.ts';
 import { checkEnds, checkMoney, checkOrders } from './orders.ts';
 import { type Reading, type ReadingSource, readDrop } from './reading.ts';
 import { checkLimits, checkStock, sumUp } from './stock.ts';
