@@ -19,6 +19,7 @@ export type ApiOpening = {
   config: Config;
   redisUrl: string;
   tokens: TokenRules;
+  operatorKey: string | undefined;
   ledgerConnectionsMax: number;
 };
 
@@ -49,14 +50,15 @@ await channel.ended;
 process.exit();
 
 async function open({ name, ...opening }: ApiOpening): Promise<Api> {
-  const { config, redisUrl, tokens } = opening;
+  const { config, redisUrl, tokens, operatorKey } = opening;
   const log = createLog(config.logLevel).child({ process: name });
   const releasers = openReleasers(log);
   const redis = await openHot(redisUrl, log, releasers);
   const ledger = openLedgerOf(opening, log);
   releasers.add('ledger', ledger.close);
   const parts = await openParts({ config, redisUrl, redis, ledger, log });
-  const app = await openApp(parts, { tokens, figures: () => channel.ask('page') }, releasers);
+  const figures = (): Promise<string> => channel.ask('page');
+  const app = await openApp(parts, { tokens, operatorKey, figures }, releasers);
   return { log, releasers, parts, app };
 }
 

@@ -11,6 +11,7 @@ const secretPaths = [
   'token',
   'apiKey',
   'merchantKey',
+  'operatorKey',
   'buyerToken',
   'redisUrl',
   'databaseUrl',

@@ -62,45 +62,47 @@ async function compose(start: Start, releasers: Releasers): Promise<Engine> {
   const { config, simulators } = await simulated;
   const parts = await openParts({ config, redisUrl, redis, ledger, log });
   const { settlement, lanes } = parts;
-  const tokens = tokenRules(config, folder);
+  const keys = {
+    tokens: tokenRules(config, folder),
+    operatorKey: config.operatorKey ?? folder?.secrets.operatorKey,
+  };
 
   if (config.role !== 'api') {
     releasers.add('the settling of orders', settlement.stop);
     await settlement.start();
   }
   const serve = processes > 1 ? serveWithCrew : serveAlone;
-  const address = await serve(parts, tokens, releasers);
+  const address = await serve(parts, keys, releasers);
   const demo =
     config.demo && folder
       ? await openDemo({
           ...{ ledger, lanes, publishing: settlement.publishing },
           merchantKey: folder.secrets.merchantKey,
-          sign: openSigner(tokens),
+          sign: openSigner(keys.tokens),
         })
       : undefined;
   const methods = [...parts.providers.keys()];
   return { address, processes, demo, methods, simulators, stop: releasers.run };
 }
 
-async function serveAlone(parts: Parts, tokens: TokenRules, releasers: Releasers): Promise<string> {
+/** What callers are recognised by. */
+type Keys = { tokens: TokenRules; operatorKey: string | undefined };
+
+async function serveAlone(parts: Parts, keys: Keys, releasers: Releasers): Promise<string> {
   const { host, port, quietMs } = parts.config;
-  const app = await openApp(parts, { tokens }, releasers);
+  const app = await openApp(parts, keys, releasers);
   const server = await listen(app, { host, port, reusePort: canSharePort });
   releasers.add('http', () => server.stop({ quietMs }));
   return server.address;
 }
 
 /** This process keeps the stores and settles; others, which share the port, serve. */
-async function serveWithCrew(
-  parts: Parts,
-  tokens: TokenRules,
-  releasers: Releasers,
-): Promise<string> {
+async function serveWithCrew(parts: Parts, keys: Keys, releasers: Releasers): Promise<string> {
   const { config, redisUrl, ledger, metrics, log } = parts;
   const { host, port, quietMs, apiProcesses: count } = config;
   const figures = openFigures();
   const opening: Omit<ApiOpening, 'name'> = {
-    ...{ config, redisUrl, tokens },
+    ...{ config, redisUrl, ...keys },
     ledgerConnectionsMax: Math.max(2, Math.ceil(sharedConnections / count)),
   };
   const crew = await startCrew({

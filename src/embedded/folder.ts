@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -18,7 +19,12 @@ import { takeLock } from './lock.ts';
 import { endOrphan } from './orphan.ts';
 
 /** Made once for a data folder and kept, so that a restart honours the tokens it gave out. */
-export type Secrets = { jwtSecret: string; redisPassword: string; merchantKey: string };
+export type Secrets = {
+  jwtSecret: string;
+  redisPassword: string;
+  merchantKey: string;
+  operatorKey: string;
+};
 
 export type DataFolder = {
   path: string;
@@ -51,7 +57,7 @@ export async function openFolder(options: { path: string; fresh: boolean }): Pro
       for (const name of ownNames) rmSync(join(path, name), { recursive: true, force: true });
     }
     mkdirSync(redis, { recursive: true, mode: 0o700 });
-    const secrets = readSecrets(path) ?? makeSecrets(path);
+    const secrets = completed(path, readSecrets(path)) ?? makeSecrets(path);
     const ledger = join(path, 'ledger');
     return { path, redis, ledger, secrets, announce: lock.announce, close: lock.release };
   } catch (error) {
@@ -95,16 +101,21 @@ const reasons: Record<string, string | undefined> = {
   ENOSPC: 'no space left',
 };
 
+/** Folders of earlier programs have fewer secrets. */
+type KeptSecrets = Omit<Secrets, 'operatorKey'> & Partial<Secrets>;
+
 /** The secrets of a data folder, if it has any. */
-export function readSecrets(folder: string): Secrets | undefined {
+export function readSecrets(folder: string): KeptSecrets | undefined {
   const path = join(folder, 'secrets.json');
   if (!existsSync(path)) return undefined;
   try {
-    const { jwtSecret, redisPassword, merchantKey } = JSON.parse(readFileSync(path, 'utf8'));
-    for (const value of [jwtSecret, redisPassword, merchantKey]) {
+    const { jwtSecret, redisPassword, merchantKey, operatorKey } = JSON.parse(
+      readFileSync(path, 'utf8'),
+    );
+    for (const value of [jwtSecret, redisPassword, merchantKey, operatorKey ?? jwtSecret]) {
       if (typeof value !== 'string' || value.length < 32) throw new Error('a secret is missing');
     }
-    return { jwtSecret, redisPassword, merchantKey };
+    return { jwtSecret, redisPassword, merchantKey, ...(operatorKey ? { operatorKey } : {}) };
   } catch (error) {
     throw new StartError(
       `${path} cannot be read (${(error as Error).message}): restore it, or delete it, ` +
@@ -113,12 +124,14 @@ export function readSecrets(folder: string): Secrets | undefined {
   }
 }
 
+const secret = () => randomBytes(32).toString('base64url');
+
 function makeSecrets(folder: string): Secrets {
-  const secret = () => randomBytes(32).toString('base64url');
   const secrets = {
     jwtSecret: secret(),
     redisPassword: secret(),
     merchantKey: `fdk_${newId('').slice(1)}_${secret()}`, // The form of an API key in the ledger.
+    operatorKey: secret(),
   };
   // Exclusive and fsynced: tokens are handed out on the strength of this file.
   writeFileSync(join(folder, 'secrets.json'), `${JSON.stringify(secrets, null, 2)}\n`, {
@@ -126,5 +139,17 @@ function makeSecrets(folder: string): Secrets {
     flag: 'wx',
     flush: true,
   });
+  return secrets;
+}
+
+/** Adds what a folder of an earlier program lacks: beside the file first, which is then replaced whole. */
+function completed(folder: string, kept: KeptSecrets | undefined): Secrets | undefined {
+  if (!kept) return undefined;
+  const { operatorKey } = kept;
+  if (operatorKey) return { ...kept, operatorKey };
+  const secrets = { ...kept, operatorKey: secret() };
+  const draft = join(folder, 'secrets.json.new');
+  writeFileSync(draft, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600, flush: true });
+  renameSync(draft, join(folder, 'secrets.json'));
   return secrets;
 }

@@ -18,6 +18,7 @@ import { notificationRoute } from './routes/notifications.ts';
 import { opsRoutes } from './routes/ops.ts';
 import { orderRoutes } from './routes/orders.ts';
 import { publicRoutes } from './routes/public.ts';
+import { reconciliationRoute } from './routes/reconciliations.ts';
 import { refundRoute } from './routes/refunds.ts';
 import { salesRoutes } from './routes/sales.ts';
 import { topUpRoutes } from './routes/topups.ts';
@@ -100,6 +101,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const guards = openGuards({
     buyers: openBuyers(deps.tokens, deps.clock.now),
     merchants: openMerchantKeys({ verify: deps.ledger.merchants.verify }),
+    operatorKey: deps.operatorKey,
   });
   const streams = openStreams({ streamsMax: settings.streamsMax ?? 10_000 });
   app.addHook('preClose', async () => streams.close());
@@ -118,6 +120,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   // Routes come after the documentation has begun to listen for them.
   await app.register(async (routes) => {
     opsRoutes(routes, deps);
+    if (deps.operatorKey !== undefined) reconciliationRoute(routes, deps, guards);
     if (settings.buying === false) return;
     // In a scope of its own, since it reads bodies in a way of its own.
     await routes.register(async (own) => buyRoute(own, deps, guards, outcomes));

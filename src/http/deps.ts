@@ -11,6 +11,7 @@ import type { Notices } from '../settlement/notices.ts';
 import type { OrderDesk } from '../settlement/orders.ts';
 import type { Pay } from '../settlement/paying.ts';
 import type { Publishing } from '../settlement/publishing.ts';
+import type { Reconcile } from '../settlement/reconciliation/reconciliation.ts';
 import type { RefundDesk } from '../settlement/refund-desk.ts';
 import type { Report } from '../settlement/report.ts';
 import type { TopUpDesk } from '../settlement/topups.ts';
@@ -52,6 +53,7 @@ export type AppDeps = {
     publishing: Pick<Publishing, 'act'>;
     /** Undefined when there is no such drop. */
     audit: Audit;
+    reconcile: Reconcile;
     report(drop: string): Promise<Report | undefined>;
     refunds: RefundDesk;
     pay: Pay;
@@ -60,6 +62,8 @@ export type AppDeps = {
     methods(currency: string): { method: string; scenes: string[] }[];
   };
   tokens: TokenRules;
+  /** Whoever has it runs the engine; without one there are no routes for operators. */
+  operatorKey?: string | undefined;
   /** Each resolves when the part answers and rejects when it does not. */
   health: { redis(): Promise<unknown>; ledger(): Promise<unknown> };
   settings: AppSettings;

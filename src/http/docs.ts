@@ -18,6 +18,11 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
       components: {
         securitySchemes: {
           buyer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          operator: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'The key of who runs the engine, FLASHDROP_OPERATOR_KEY',
+          },
           merchant: { type: 'http', scheme: 'bearer', description: 'An API key, fdk_…' },
         },
       },

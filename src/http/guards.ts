@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Buyers } from './auth/buyers.ts';
 import type { MerchantKeys } from './auth/merchants.ts';
+import { isOperator } from './auth/operator.ts';
 import { type KeyReading, readIdempotencyKey } from './idempotency.ts';
 import { invalid, Problem, sendProblem } from './problems.ts';
 
@@ -16,7 +17,15 @@ declare module 'fastify' {
 export type Guards = ReturnType<typeof openGuards>;
 
 /** The checks that run before a body is read: who is asking. */
-export function openGuards({ buyers, merchants }: { buyers: Buyers; merchants: MerchantKeys }) {
+export function openGuards({
+  buyers,
+  merchants,
+  operatorKey,
+}: {
+  buyers: Buyers;
+  merchants: MerchantKeys;
+  operatorKey?: string | undefined;
+}) {
   // Not async: on the hot path the buyer is known at once, and a promise would cost a turn.
   function requireBuyer(
     request: FastifyRequest,
@@ -44,7 +53,11 @@ export function openGuards({ buyers, merchants }: { buyers: Buyers; merchants: M
     request.merchantId = merchantId;
   }
 
-  return { requireBuyer, requireMerchant };
+  async function requireOperator({ headers }: FastifyRequest): Promise<void> {
+    if (!isOperator(headers.authorization, operatorKey)) throw new Problem('unauthorized');
+  }
+
+  return { requireBuyer, requireMerchant, requireOperator };
 }
 
 /**

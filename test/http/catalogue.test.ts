@@ -13,6 +13,7 @@ beforeAll(async () => {
   engine = await startTestEngine({
     redisUrl: sharedRedisUrl(),
     settings: { demo: true },
+    operatorKey: 'an operator’s key of the tests, long enough',
   });
 });
 afterAll(() => engine?.stop());
@@ -124,6 +125,7 @@ describe('the OpenAPI document', () => {
         'GET /v1/wallet/statement',
         'PUT /v1/wallet/password',
         'POST /v1/payments/{provider}/notifications',
+        'POST /v1/reconciliations',
         'POST /v1/wallet/topups',
         'POST /demo/tokens',
         'POST /demo/crowds',

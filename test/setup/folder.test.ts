@@ -50,6 +50,20 @@ describe('a data folder', () => {
     folder.close();
   });
 
+  test('of an earlier program gets the secrets that it lacks, once, and keeps the others', async () => {
+    const first = await openFolder({ path, fresh: false });
+    first.close();
+    const { operatorKey: _, ...earlier } = first.secrets;
+    writeFileSync(join(path, 'secrets.json'), JSON.stringify(earlier));
+    const second = await openFolder({ path, fresh: false });
+    second.close();
+    expect(second.secrets).toEqual({ ...earlier, operatorKey: expect.stringMatching(/^.{43}$/) });
+    expect(statSync(join(path, 'secrets.json')).mode & 0o777).toBe(0o600);
+    const third = await openFolder({ path, fresh: false });
+    third.close();
+    expect(third.secrets).toEqual(second.secrets);
+  });
+
   test('keeps its secrets over a restart, so that tokens stay valid', async () => {
     const first = await openFolder({ path, fresh: false });
     first.close();

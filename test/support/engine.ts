@@ -75,6 +75,7 @@ export type TestEngineOptions = {
   patience?: Patience;
   onStep?: OnStep;
   redisTimeoutMs?: number;
+  operatorKey?: string;
 };
 
 /**
@@ -111,6 +112,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
   const deps: AppDeps = {
     ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
+    operatorKey: options.operatorKey,
     intake: openIntake({
       ...{ lanes, catalog, limits: options.limits ?? patientLimits, takes: settlement.takes },
     }),

@@ -7,7 +7,7 @@ export type Contract = {
   tag: 'Public' | 'Buyers' | 'Merchants' | 'Providers' | 'Demo' | 'Operations';
   summary: string;
   description?: string;
-  who?: 'buyer' | 'merchant';
+  who?: 'buyer' | 'merchant' | 'operator';
   body?: z.ZodType;
   /** Types of a body that is read as it arrives, in place of one that is validated. */
   bodyTypes?: string[];
