@@ -1,0 +1,36 @@
+import { hash } from 'node:crypto';
+
+/**
+ * Choices from a seed. Each follows from the seed and from what it is about alone, and not from when
+ * or in which order it is asked for: so a run in parallel makes the same choices again.
+ */
+export type Draws = {
+  /** From 0 to below 1. */
+  share(...about: (string | number)[]): number;
+  /** A whole number from `least` to `most`. */
+  whole(range: { least: number; most: number }, ...about: (string | number)[]): number;
+  /** One of these, each as likely as its weight says. */
+  oneOf<T extends string>(weights: Record<T, number>, ...about: (string | number)[]): T;
+};
+
+export function openDraws(seed: number): Draws {
+  const share: Draws['share'] = (...about) => {
+    const digest = hash('sha256', [seed, ...about].join(' '), 'hex');
+    return Number.parseInt(digest.slice(0, 12), 16) / 2 ** 48;
+  };
+
+  return {
+    share,
+    whole: ({ least, most }, ...about) => least + Math.floor(share(...about) * (most - least + 1)),
+    oneOf(weights, ...about) {
+      const entries = Object.entries(weights) as [keyof typeof weights, number][];
+      const total = entries.reduce((sum, [, weight]) => sum + weight, 0);
+      let left = share(...about) * total;
+      for (const [name, weight] of entries) {
+        left -= weight;
+        if (left < 0) return name;
+      }
+      return entries.at(-1)?.[0] as keyof typeof weights;
+    },
+  };
+}
