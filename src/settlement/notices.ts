@@ -12,6 +12,8 @@ export type Notices = {
    * makes the worker ask the provider, which alone says how the payment stands.
    */
   take(provider: string, raw: RawNotification): Promise<NotificationAnswer | undefined>;
+  /** One was too large to be read. */
+  tooLarge(provider: string): void;
 };
 
 export function openNotices(options: {
@@ -24,6 +26,13 @@ export function openNotices(options: {
   const { notifications, providers, counts, clock, log } = options;
 
   return {
+    tooLarge(name) {
+      // Anybody can name a provider in an address: only those that send any are counted.
+      if (!providers.get(name)?.readNotification) return;
+      counts.notification(name, 'oversized');
+      log.warn({ provider: name, reason: 'oversized' }, 'a notification was refused');
+    },
+
     async take(name, raw) {
       const { readNotification, answerNotification } = providers.get(name) ?? {};
       if (!readNotification || !answerNotification) return undefined;

@@ -17,6 +17,11 @@ export async function notificationRoute(app: FastifyInstance, deps: AppDeps): Pr
       done(null, body);
     });
 
+    scope.addHook<{ Params: { provider: string } }>('onError', async (request, _reply, error) => {
+      const { code } = error as { code?: string };
+      if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') notices.tooLarge(request.params.provider);
+    });
+
     scope.post<{ Params: { provider: string } }>(
       '/v1/payments/:provider/notifications',
       { schema, bodyLimit: bodyBytesMax },
