@@ -28,6 +28,7 @@ export type SaleOptions = {
   lateCapture?: 'retake' | 'refund';
   /** Above it a wallet pays only with its password. */
   passwordAbove?: number;
+  currency?: string;
 };
 
 /** What the audit counted of a drop in which nothing moves any more. */

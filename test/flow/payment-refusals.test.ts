@@ -1,0 +1,201 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { paymentReference } from '../../src/ledger/payments.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Buyer, price, purse } from '../support/sale.ts';
+import { openShop, providerNames, type Shop, type ShopSale, visit } from '../support/shop.ts';
+
+let shop: Shop;
+beforeAll(async () => {
+  shop = await openShop({ patience: { lookFirstMs: 300 } });
+});
+afterEach(() => shop?.calm());
+afterAll(() => shop?.stop());
+
+const attemptsOf = (id: string) => shop.engine.ledger.payments.ofOrders([id]);
+
+async function choosePassword({ token }: Buyer, sale: ShopSale, password: string): Promise<void> {
+  const answer = await fetch(`${shop.address}/v1/wallet/password`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ password }),
+  });
+  expect(answer.ok, await answer.text()).toBe(true);
+  expect((await sale.wallet({ buyer: '', token })).balance).toBe(purse);
+}
+
+describe.each(providerNames)('a payment through %s', (name) => {
+  test("is not begun for another's order, which is like none", async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { id } = await sale.buys(name);
+    const stranger = await sale.one();
+    const none = `${id.slice(0, -22)}${'A'.repeat(22)}`;
+    for (const order of [id, none, 'ord_nothing']) {
+      for (const wish of [{ method: name }, undefined]) {
+        expect(await sale.begins(stranger, order, wish)).toMatchObject({
+          ...{ status: 404, code: 'unknown_order' },
+        });
+      }
+    }
+    expect(await attemptsOf(id)).toEqual([]);
+  });
+
+  test('is not begun for an order that is paid, released or refunded', async () => {
+    const sale = await shop.sale({ units: 2 });
+    const { buyer, id, reference } = await sale.opens(name);
+    await shop.simulators[name].pay(reference);
+    await sale.reaches({ buyer, id }, 'paid');
+    const again = () => sale.begins(buyer, id, { method: name });
+    expect(await again()).toMatchObject({ status: 409, code: 'order_paid' });
+    await sale.refund(id);
+    await sale.reaches({ buyer, id }, 'refunded');
+    expect(await again()).toMatchObject({
+      ...{ status: 409, code: 'order_ended', json: { state: 'refunded' } },
+    });
+    const other = await sale.buys(name);
+    expect((await sale.cancel(other.buyer, other.id)).status).toBe(200);
+    expect(await sale.begins(other.buyer, other.id, { method: name })).toMatchObject({
+      ...{ status: 409, code: 'order_ended', json: { state: 'released' } },
+    });
+    expect(await attemptsOf(other.id)).toEqual([]);
+    expect(await attemptsOf(id)).toHaveLength(1);
+    expect(await sale.judged()).toMatchObject({ captured: price, refunded: price });
+  });
+
+  test('is not begun with a wish that the provider cannot fulfil', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, id } = await sale.buys(name);
+    for (const wish of [{ scene: 'telepathy' }, { returnUrl: 'javascript:alert(1)' }, { pin: 1 }]) {
+      expect(await sale.begins(buyer, id, { method: name, ...wish })).toMatchObject({
+        ...{ status: 400, code: 'invalid_request' },
+      });
+    }
+    expect(await attemptsOf(id)).toEqual([]);
+  });
+
+  test('is not begun when the time to pay is over, though the hold is not', async () => {
+    const sale = await shop.sale({ units: 1, holdMs: 4_000 });
+    const { buyer, id } = await sale.buys(name);
+    const { expiresAt } = await sale.order(buyer, id);
+    await eventually(() => Date.now() > Date.parse(expiresAt as string) - 700);
+    expect(await sale.begins(buyer, id, { method: name })).toMatchObject({
+      ...{ status: 409, code: 'payment_time_over' },
+    });
+    expect(await attemptsOf(id)).toEqual([]);
+  });
+
+  test('that fills a wallet is credited once, however often it is told of and looked up', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, token } = await sale.one();
+    const body = { amount: 12_345, currency: 'CNY', method: name };
+    const ask = () => sale.call('POST', '/v1/wallet/topups', { token, key: 'fill', body });
+    const [first, second] = [await ask(), await ask()];
+    expect(first).toMatchObject({ status: 202, json: { state: 'open', amount: 12_345 } });
+    const { id, action } = first.json as { id: string; action: unknown };
+    expect(second.json).toMatchObject({ id, action });
+    expect(
+      await sale.call('POST', '/v1/wallet/topups', {
+        token,
+        key: 'fill',
+        body: { ...body, amount: 1 },
+      }),
+    ).toMatchObject({
+      ...{ status: 422, code: 'idempotency_key_reused' },
+    });
+    await visit(action);
+    const [reference, provider] = [paymentReference(id, 1, name), shop.simulators[name]];
+    expect((await sale.wallet({ buyer, token })).balance).toBe(purse);
+    await provider.pay(reference);
+    const isCredited = async () => {
+      const { json } = await sale.call('GET', `/v1/wallet/topups/${id}`, { token });
+      return json.state === 'credited';
+    };
+    await eventually(isCredited);
+    await provider.notify({ reference, kind: 'captured', times: 20, parallel: true });
+    const { topUps } = shop.engine.settlement;
+    await Promise.all(Array.from({ length: 5 }, () => topUps.settle([id])));
+    expect(await ask()).toMatchObject({ status: 202, json: { id, state: 'credited' } });
+    expect(await sale.wallet({ buyer, token })).toEqual({
+      ...{ balance: purse + 12_345, moves: ['topup', 'topup'] },
+    });
+    const stranger = await sale.one();
+    expect(await sale.call('GET', `/v1/wallet/topups/${id}`, stranger)).toMatchObject({
+      ...{ status: 404, code: 'unknown_topup' },
+    });
+  });
+
+  test('that fills a wallet is found on a schedule when its message is lost', async () => {
+    await shop.simulators[name].mischief({ lose: 1 });
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, token } = await sale.one();
+    const body = { amount: 700, currency: 'CNY', method: name };
+    const { json } = await sale.call('POST', '/v1/wallet/topups', { token, key: 'k', body });
+    await visit(json.action);
+    await shop.simulators[name].pay(paymentReference(json.id as string, 1, name));
+    await eventually(async () => (await sale.wallet({ buyer, token })).balance === purse + 700);
+  });
+});
+
+test('a method that is not offered in the currency of the drop is refused in Buy and in the payment', async () => {
+  const sale = await shop.sale({ units: 1, currency: 'USD' });
+  const buyer = await sale.one();
+  for (const method of ['alipay', 'wechat_pay']) {
+    expect(await sale.press(buyer, { method, key: method })).toMatchObject({
+      code: 'payment_method_not_offered',
+    });
+  }
+  expect(await sale.figures()).toMatchObject({ available: 1, held: 0 });
+  const { id } = await sale.buys('stripe', buyer);
+  for (const method of ['alipay', 'wechat_pay']) {
+    expect(await sale.begins(buyer, id, { method })).toMatchObject({
+      code: 'payment_method_not_offered',
+    });
+  }
+  expect(await sale.begins(buyer, id, { method: 'cash' })).toMatchObject({ status: 400 });
+  expect(await attemptsOf(id)).toEqual([]);
+});
+
+describe('a wallet above what its drop lets through without the password', () => {
+  test('is never charged by the engine: the order waits, and lapses', async () => {
+    const sale = await shop.sale({ units: 1, holdMs: 1_500, passwordAbove: price - 1 });
+    const { buyer, id } = await sale.buys('wallet');
+    await choosePassword(buyer, sale, '280193');
+    expect(await sale.order(buyer, id)).toMatchObject({ state: 'reserved', awaits: 'password' });
+    expect(await sale.reaches({ buyer, id }, 'released')).toMatchObject({ reason: 'expired' });
+    expect(await attemptsOf(id)).toEqual([]);
+    expect(await sale.wallet(buyer)).toEqual({ balance: purse, moves: ['topup'] });
+    expect(await sale.judged()).toMatchObject({ available: 1, captured: 0 });
+  });
+
+  test('pays at once with the right password, and with no other', async () => {
+    const sale = await shop.sale({ units: 1, passwordAbove: price - 1 });
+    const { buyer, id } = await sale.buys('wallet');
+    const pays = (password?: string) =>
+      sale.begins(buyer, id, { method: 'wallet', ...(password ? { password } : {}) });
+    expect(await pays('280193')).toMatchObject({ code: 'payment_password_not_set' });
+    await choosePassword(buyer, sale, '280193');
+    expect(await pays()).toMatchObject({ code: 'payment_password_needed' });
+    expect(await pays('280194')).toMatchObject({ code: 'payment_password_wrong' });
+    expect(await attemptsOf(id)).toEqual([]);
+    expect((await sale.wallet(buyer)).balance).toBe(purse);
+    expect(await pays('280193')).toMatchObject({ status: 200, json: { state: 'captured' } });
+    expect(await sale.order(buyer, id)).toMatchObject({ state: 'paid' });
+    expect(await pays('280193')).toMatchObject({ status: 409, code: 'order_paid' });
+    expect(await sale.judged()).toMatchObject({ sold: 1, captured: price });
+  });
+
+  test('that is locked pays with no password, and its buyer may pay in another way', async () => {
+    const sale = await shop.sale({ units: 1, passwordAbove: 0 });
+    const { buyer, id } = await sale.buys('wallet');
+    await choosePassword(buyer, sale, '280193');
+    const pays = (password: string) => sale.begins(buyer, id, { method: 'wallet', password });
+    for (const wrong of ['111111', '222222', '333333', '444444', '555555']) await pays(wrong);
+    expect(await pays('280193')).toMatchObject({ code: 'payment_password_locked' });
+    expect(await attemptsOf(id)).toEqual([]);
+    const begun = await sale.begins(buyer, id, { method: 'stripe' });
+    await visit(begun.json.action);
+    await shop.simulators.stripe.pay(paymentReference(id, 1, 'stripe'));
+    await sale.reaches({ buyer, id }, 'paid');
+    expect((await sale.wallet(buyer)).balance).toBe(purse);
+    expect(await sale.judged()).toMatchObject({ sold: 1, captured: price });
+  });
+});
