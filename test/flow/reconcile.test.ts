@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openLedger } from '../../src/ledger/ledger.ts';
+import { startTestEngine, type TestEngine } from '../support/engine.ts';
+import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
+import {
+  newDatabase,
+  postgresMissing,
+  startPostgres,
+  type TestPostgres,
+} from '../support/postgres.ts';
+import { runProgram } from '../support/program.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+
+const reconcile = (env: Record<string, string>, ...args: string[]) =>
+  runProgram('scripts/reconcile.ts', { args, env });
+
+describe('npm run reconcile with everything embedded', () => {
+  let parent: string;
+  let data: string;
+  let engine: EngineProcess;
+  beforeAll(async () => {
+    parent = mkdtempSync(join(tmpdir(), 'flashdrop-reconcile-'));
+    data = join(parent, 'data');
+    engine = await startEngineProcess({ data });
+  });
+  afterAll(async () => {
+    await engine?.kill('SIGTERM');
+    rmSync(parent, { recursive: true, force: true });
+  });
+
+  test('asks the engine that runs on the folder, under the folder’s key', async () => {
+    const { code, out } = await reconcile({ FLASHDROP_DATA: data }, '--hours', '1');
+    expect(out).toMatch(/^\d+ payments, \d+ orders, \d+ bill lines since /);
+    expect(out).toContain('clean: the books agree');
+    expect(code).toBe(0);
+  });
+
+  test('cannot tell without the key, without an engine, and without sense', async () => {
+    const FLASHDROP_OPERATOR_KEY = 'not the key of this engine, and long enough';
+    const strange = await reconcile({ FLASHDROP_DATA: data, FLASHDROP_OPERATOR_KEY });
+    expect(strange).toMatchObject({ code: 2, err: expect.stringContaining('401') });
+    const nobody = await reconcile({ FLASHDROP_DATA: data }, '--url', 'http://127.0.0.1:9');
+    expect(nobody).toMatchObject({ code: 2, err: expect.stringContaining('no engine answers') });
+    const senseless = await reconcile({ FLASHDROP_DATA: data }, '--hours', 'many');
+    expect(senseless).toMatchObject({ code: 2, err: expect.stringContaining('npm run reconcile') });
+  });
+});
+
+const missing = postgresMissing();
+
+describe.skipIf(missing !== undefined)('npm run reconcile beside the servers', () => {
+  let server: TestPostgres;
+  let engine: TestEngine;
+  let env: Record<string, string>;
+  const closes: (() => Promise<void>)[] = [];
+  beforeAll(async () => {
+    server = await startPostgres();
+    closes.push(server.stop);
+    const DATABASE_URL = await newDatabase(server.url);
+    const ledger = await openLedger({ databaseUrl: DATABASE_URL });
+    closes.push(ledger.close);
+    engine = await startTestEngine({ redisUrl: sharedRedisUrl(), ledger });
+    closes.push(engine.stop);
+    env = {
+      ...{ REDIS_URL: sharedRedisUrl(), DATABASE_URL, FLASHDROP_NAMESPACE: engine.namespace },
+      FLASHDROP_JWT_SECRET: 'a secret of the tests, long enough to be one',
+      FLASHDROP_JWT_ISSUER: 'https://id.test',
+    };
+  });
+  afterAll(async () => {
+    for (const close of closes.reverse()) await close();
+  });
+
+  test('works for itself, and ends with 1 when somebody has to look', async () => {
+    expect((await reconcile(env)).code).toBe(0);
+    const { id } = await engine.publish((await engine.merchant()).id);
+    const order = `ord_${id.slice('drop_'.length)}_0_${'A'.repeat(22)}`;
+    const { payments } = engine.ledger;
+    const start = { orderId: order, drop: id, provider: 'wallet', amount: 100, currency: 'CNY' };
+    const [begun] = await payments.begin([start]);
+    await payments.record([{ reference: begun?.reference ?? '', state: 'captured' }]);
+    const table = await reconcile(env);
+    expect(table.out).toMatch(
+      /ALARM {2,}capture_denied .*ledger: captured 100 CNY \| provider: never/i,
+    );
+    expect(table.code).toBe(1);
+    const { code, out } = await reconcile(env, '--json');
+    const kinds = (JSON.parse(out) as { alarms: object }).alarms;
+    expect([code, kinds]).toEqual([1, { capture_denied: 1, payment_without_order: 1 }]);
+  });
+});
