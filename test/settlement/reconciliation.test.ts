@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseOrderId } from '../../src/domain/ids.ts';
+import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { newCharge, newRefund } from '../payments/stripe-shop.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
@@ -25,6 +26,26 @@ test('a clean sale gives no difference', async () => {
   const report = await books.desk.reconcile();
   expect(report).toMatchObject({ outcome: 'clean', differences: [], notCompared: [] });
   expect(report.compared).toEqual({ payments: 3, orders: 3, billLines: 1, foreignBillLines: 0 });
+});
+
+test('what is settled between two looks was news on its way, and no difference', async () => {
+  const { id, reference } = await books.begin(await books.publish());
+  await books.simulator.pay(reference);
+  let looks = 0;
+  const late: PaymentProvider = {
+    ...books.stripe,
+    async lookUp(payments) {
+      const outcomes = await books.stripe.lookUp(payments);
+      // The ledger has been read: what it has now shows at the next look.
+      if (payments.some((payment) => payment.reference === reference) && looks++ === 0) {
+        await books.settle(id);
+      }
+      return outcomes;
+    },
+  };
+  const report = await books.engine([books.stage.wallet, late]).reconcile();
+  expect(looks).toBe(2);
+  expect(toldOf(report, id)).toEqual([]);
 });
 
 describe('money at the provider that we missed', () => {
