@@ -20,11 +20,21 @@ export const lookDelays = {
 export function openPaymentLooks(database: Database, clock: Clock) {
   /**
    * Takes payments whose look is due, giving each its next one at once: so another process does not
-   * take them too, and they come again should this one die. Gives their orders.
+   * take them too, and they come again should this one die. Gives orders by provider; leaves out what
+   * is with the `busy` ones.
    */
-  async function takeLooks(limit: number): Promise<string[]> {
-    const rows = await database.query<{ orderId: string }>(takeSql, [clock.now(), limit]);
-    return [...new Set(rows.map((row) => row.orderId))];
+  async function takeLooks(
+    limit: number,
+    busy: readonly string[] = [],
+  ): Promise<Map<string, string[]>> {
+    const params = [clock.now(), limit, busy];
+    const rows = await database.query<{ orderId: string; provider: string }>(takeSql, params);
+    const taken = new Map<string, Set<string>>();
+    for (const { provider, orderId } of rows) {
+      const orders = taken.get(provider) ?? new Set();
+      taken.set(provider, orders.add(orderId));
+    }
+    return new Map([...taken].map(([provider, orders]) => [provider, [...orders]]));
   }
 
   /** Nothing more is to be heard of these. */
@@ -54,7 +64,7 @@ const leastMs = 5_000;
 
 const takeSql = `
   with due as (
-    select reference from payments where look_at <= $1
+    select reference from payments where look_at <= $1 and provider <> all($3::text[])
     order by look_at limit $2 for update skip locked)
   update payments p set looks = looks + 1, look_at = case
     when state in ('captured', 'refunded') then $1 + ${capturedMs}
@@ -64,4 +74,4 @@ const takeSql = `
       $1 + least(${openMostMs}, ${openFirstMs} * 2::float8 ^ least(looks, 10))::bigint, payable_until)
     else $1 + least(${openMostMs}, ${closingFirstMs} * 2::float8 ^ least(looks, 10))::bigint end
   from due where p.reference = due.reference
-  returning p.order_id as "orderId"`;
+  returning p.order_id as "orderId", p.provider`;

@@ -40,28 +40,32 @@ export function openCharging(options: {
 
   return async function charge(cases) {
     const asked = cases.flatMap((one) => one.attempts.flatMap((payment) => deedOf(one, payment)));
-    const facts: PaymentFact[] = [];
-    for (const [name, group] of Map.groupBy(asked, ({ payment }) => payment.provider)) {
-      const provider = providers.get(name);
-      if (!provider) {
-        log.error({ provider: name, payments: group.length }, 'no such provider to charge through');
-        continue;
-      }
-      for (const [deed, some] of Map.groupBy(group, (each) => each.deed)) {
-        try {
-          const outcomes = await deeds[deed](provider, some);
-          const unknown = outcomes.filter(({ kind }) => kind === 'unknown').length;
-          if (unknown > 0) onUnknown?.(name, unknown);
-          facts.push(...factsIn(outcomes, some));
-        } catch (error) {
-          // Nothing is known of these: they stay open, and the next try begins with a look-up.
-          onUnknown?.(name, some.length);
-          log.warn({ err: error, provider: name }, 'a provider did not answer');
-        }
-      }
-    }
-    return facts;
+    // All at once: a provider that is slow must not keep the others waiting.
+    const groups = Map.groupBy(asked, ({ payment, deed }) => `${payment.provider} ${deed}`);
+    return (await Promise.all([...groups.values()].map(chargeAlike))).flat();
   };
+
+  /** What came of payments of one provider to which the same is done. */
+  async function chargeAlike(alike: Asked[]): Promise<PaymentFact[]> {
+    const [{ payment, deed }] = alike as [Asked];
+    const name = payment.provider;
+    const provider = providers.get(name);
+    if (!provider) {
+      log.error({ provider: name, payments: alike.length }, 'no such provider to charge through');
+      return [];
+    }
+    try {
+      const outcomes = await deeds[deed](provider, alike);
+      const unknown = outcomes.filter(({ kind }) => kind === 'unknown').length;
+      if (unknown > 0) onUnknown?.(name, unknown);
+      return factsIn(outcomes, alike);
+    } catch (error) {
+      // Nothing is known of these: they stay open, and the next try begins with a look-up.
+      onUnknown?.(name, alike.length);
+      log.warn({ err: error, provider: name }, 'a provider did not answer');
+      return [];
+    }
+  }
 
   function deedOf(one: SeenCase, payment: Payment): Asked[] {
     const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';

@@ -13,6 +13,7 @@ export type Looks = {
 };
 
 const batchMax = 200;
+/** For each provider. */
 const flightsMax = 4;
 
 /**
@@ -30,7 +31,8 @@ export function openLooks(options: {
 }): Looks {
   const { payments, settle, settleTopUps, log, everyMs = 250 } = options;
   const stopping = new AbortController();
-  const flights = new Set<Promise<void>>();
+  /** By provider. */
+  const flights = new Map<string, Set<Promise<void>>>();
   let loop: Promise<void> | undefined;
 
   async function look(ids: string[]): Promise<void> {
@@ -40,34 +42,39 @@ export function openLooks(options: {
   }
 
   async function turn(): Promise<number> {
-    const due = await payments.takeLooks(batchMax);
+    const due = [...new Set([...(await payments.takeLooks(batchMax)).values()].flat())];
     if (due.length > 0) await look(due);
     return due.length;
   }
 
-  /** A slow provider keeps one batch waiting, not the next ones. */
+  /** A provider that is slow keeps its own payments waiting, not those of the others. */
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       let taken = 0;
       try {
-        const due = await payments.takeLooks(batchMax);
-        taken = due.length;
-        if (taken > 0) fly(look(due));
-        if (flights.size >= flightsMax) await Promise.race(flights);
+        const due = await payments.takeLooks(batchMax, busy());
+        for (const [provider, ids] of due) {
+          taken += ids.length;
+          fly(provider, look(ids));
+        }
       } catch (error) {
         log.warn({ err: error }, 'payments cannot be looked up');
       }
       if (taken === batchMax) continue;
       await wait(everyMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
-    await Promise.all(flights);
+    await Promise.all([...flights.values()].flatMap((own) => [...own]));
   }
 
-  function fly(looking: Promise<void>): void {
+  const busy = () => [...flights].flatMap(([name, own]) => (own.size < flightsMax ? [] : [name]));
+
+  function fly(provider: string, looking: Promise<void>): void {
+    const own = flights.get(provider) ?? new Set();
+    flights.set(provider, own);
     const flight = looking
-      .catch((error: unknown) => log.warn({ err: error }, 'looked up in vain'))
-      .finally(() => flights.delete(flight));
-    flights.add(flight);
+      .catch((error: unknown) => log.warn({ err: error, provider }, 'looked up in vain'))
+      .finally(() => own.delete(flight));
+    own.add(flight);
   }
 
   return {

@@ -21,6 +21,10 @@ onEachLedger((ledger) => {
     return payment;
   }
 
+  async function takeLooks(busy: string[] = []) {
+    return [...(await ledger().payments.takeLooks(100, busy)).values()].flat();
+  }
+
   function notice(payment: string, id: string) {
     return { provider, id, payment, about: 'paid', sentAt: Date.now() };
   }
@@ -29,17 +33,23 @@ onEachLedger((ledger) => {
     it('is taken when it is due and by one of many, and the next one stands already', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       const later = await begun(Date.now() + 60_000);
-      const turns = Array.from({ length: 5 }, () => ledger().payments.takeLooks(100));
+      const turns = Array.from({ length: 5 }, () => takeLooks());
       const taken = (await Promise.all(turns)).flat();
       expect(taken.filter((id) => id === orderId)).toHaveLength(1);
       expect(taken).not.toContain(later.orderId);
       expect((await find(reference)).lookAt).toBeGreaterThan(Date.now() + 1_000);
     });
 
+    it('is left where it is while its provider has enough to answer', async () => {
+      const { orderId } = await begun(Date.now() - 1);
+      expect(await takeLooks([provider])).not.toContain(orderId);
+      expect(await takeLooks(['alipay'])).toContain(orderId);
+    });
+
     it('comes when the time to pay is over, however seldom looks have become', async () => {
       const until = Date.now() + 1_000;
       const { reference } = await begun(Date.now() - 1, until);
-      await ledger().payments.takeLooks(100);
+      await takeLooks();
       expect((await find(reference)).lookAt).toBe(until);
     });
 
@@ -53,7 +63,7 @@ onEachLedger((ledger) => {
         [reference],
       );
       expect(await notifications.take(notice(reference, `late ${reference}`))).toBe('new');
-      expect(await payments.takeLooks(100)).toContain(orderId);
+      expect(await takeLooks()).toContain(orderId);
       expect((await find(reference)).lookAt).toBeNull();
     });
 
@@ -64,7 +74,7 @@ onEachLedger((ledger) => {
       const declinedAt = (await find(reference)).declinedAt ?? 0;
       for (let nth = 0; nth < 10; nth += 1) {
         await notifications.take(notice(reference, 'the same again'));
-        await payments.takeLooks(100);
+        await takeLooks();
       }
       expect((await find(reference)).lookAt).toBe(declinedAt + 60_000);
     });
@@ -75,7 +85,7 @@ onEachLedger((ledger) => {
       await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
       const looks: number[] = [];
       for (let at: number | null = 1; at !== null && looks.length < 20; ) {
-        await payments.takeLooks(100);
+        await takeLooks();
         const { lookAt, declinedAt } = await find(reference);
         if (lookAt !== null) looks.push(Math.round((lookAt - (declinedAt ?? 0)) / 60_000));
         at = lookAt;
@@ -100,7 +110,7 @@ onEachLedger((ledger) => {
       );
       expect(verdicts.filter((verdict) => verdict === 'new')).toHaveLength(1);
       expect(verdicts.filter((verdict) => verdict === 'repeated')).toHaveLength(19);
-      expect(await payments.takeLooks(100)).toContain(orderId);
+      expect(await takeLooks()).toContain(orderId);
     });
 
     it('that does not fit its payment changes nothing', async () => {
