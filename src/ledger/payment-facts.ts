@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Database, Query } from './database.ts';
+import { nextEndedLook } from './payment-looks.ts';
 import { type Payment, type PaymentState, paymentStates } from './payments.ts';
 
 /** What became of a payment; `amount` is what was captured or refunded, in minor units. */
@@ -84,6 +85,7 @@ function layers<T extends { reference: string }>(rows: readonly T[]): T[][] {
 /** A later fact than what is known; the same or an earlier one moves nothing. */
 const moves = 'array_position($3::text[], f.state) > array_position($3::text[], p.state)';
 
+// A closed payment that is closed still has been looked at; a look that is due meanwhile stays due.
 const recordSql = `
   update payments p set
     state = case when ${moves}
@@ -93,7 +95,10 @@ const recordSql = `
     amount_captured = greatest(p.amount_captured, coalesce(f.captured, p.amount)),
     provider_reference = coalesce(f."providerReference", p.provider_reference),
     action = coalesce(f.action, p.action),
-    look_at = case when ${moves} then coalesce(f."lookAt", p.look_at) else p.look_at end,
+    look_at = case when ${moves} then coalesce(f."lookAt", p.look_at)
+      when f.state = 'declined' and p.state = 'declined' and p.look_at > $2
+        then ${nextEndedLook('p', '$2')}
+      else p.look_at end,
     looks = case when ${moves} then 0 else p.looks end,
     captured_at = case when f.state = 'captured' then coalesce(p.captured_at, $2)
       else p.captured_at end,

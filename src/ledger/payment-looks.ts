@@ -14,6 +14,8 @@ export const lookDelays = {
   capturedMs: 5_000,
   /** After its end, not after the look before: looks that messages ask for use none of these up. */
   endedMs: [1, 2, 8, 44, 4 * 60, 26 * 60].map((minutes) => minutes * 60_000),
+  /** After a look at a closed payment that got no answer; later a quarter of the time since its end. */
+  endedAgainMs: 15_000,
 } as const;
 
 /** When providers are asked about payments that buyers make with them. */
@@ -58,18 +60,26 @@ export function openPaymentLooks(database: Database, clock: Clock) {
   return { takeLooks, endLooks, nextLook };
 }
 
-const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs } = lookDelays;
+const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs, endedAgainMs } = lookDelays;
 /** A look that comes within this is the one being taken: clocks differ. */
 const leastMs = 5_000;
 
+/** In SQL: when a closed payment, of the table named, is asked about next, if it was answered for now. */
+export function nextEndedLook(table: string, now: string): string {
+  const at = `${table}.declined_at + ms`;
+  return `(select min(${at}) from unnest(array[${endedMs.join()}]::bigint[]) as ms
+    where ${at} > ${now}::bigint + ${leastMs})`;
+}
+
+// At a closed payment the next look comes soon, unless its provider answers: see recordSql.
 const takeSql = `
   with due as (
     select reference from payments where look_at <= $1 and provider <> all($3::text[])
     order by look_at limit $2 for update skip locked)
   update payments p set looks = looks + 1, look_at = case
     when state in ('captured', 'refunded') then $1 + ${capturedMs}
-    when state = 'declined' then (select min(declined_at + ms)
-      from unnest(array[${endedMs.join()}]::bigint[]) as ms where declined_at + ms > $1 + ${leastMs})
+    when state = 'declined' then
+      least($1 + greatest(${endedAgainMs}, ($1 - declined_at) / 4), ${nextEndedLook('p', '$1')})
     when payable_until > $1 then least(
       $1 + least(${openMostMs}, ${openFirstMs} * 2::float8 ^ least(looks, 10))::bigint, payable_until)
     else $1 + least(${openMostMs}, ${closingFirstMs} * 2::float8 ^ least(looks, 10))::bigint end

@@ -160,7 +160,10 @@ export function factsOf(
       if (!providerReference || providerReference === payment.providerReference) return [];
       return [{ reference, providerReference, state: 'started' }];
     }
-    case 'none':
-      return [];
+    case 'none': {
+      // Closed before the provider ever heard of it: so it is still.
+      const { state, reason } = payment;
+      return state === 'declined' ? [{ reference, state, reason }] : [];
+    }
   }
 }

@@ -56,7 +56,7 @@ onEachLedger((ledger) => {
     it('that a message asks for is made also when the last one of a closed payment is long over', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       await ledger().payments.record([{ reference, state: 'declined', lookAt: 1 }]);
-      const { database, notifications, payments } = ledger();
+      const { database, notifications } = ledger();
       await database.query(
         `update payments set declined_at = declined_at - ${2 * dayMs}, look_at = null
          where reference = $1`,
@@ -64,7 +64,6 @@ onEachLedger((ledger) => {
       );
       expect(await notifications.take(notice(reference, `late ${reference}`))).toBe('new');
       expect(await takeLooks()).toContain(orderId);
-      expect((await find(reference)).lookAt).toBeNull();
     });
 
     it('at a closed payment comes on its day, however many messages asked for others before', async () => {
@@ -75,8 +74,36 @@ onEachLedger((ledger) => {
       for (let nth = 0; nth < 10; nth += 1) {
         await notifications.take(notice(reference, 'the same again'));
         await takeLooks();
+        await payments.record([{ reference, state: 'declined' }]);
       }
       expect((await find(reference)).lookAt).toBe(declinedAt + 60_000);
+    });
+
+    it('at a closed payment that got no answer comes again soon, and never ends without one', async () => {
+      const { reference } = await begun(Date.now() - 1);
+      const { database, payments } = ledger();
+      await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      await takeLooks();
+      expect((await find(reference)).lookAt).toBeLessThan(Date.now() + 16_000);
+      await database.query(
+        `update payments set declined_at = declined_at - ${2 * dayMs}, look_at = 1
+         where reference = $1`,
+        [reference],
+      );
+      await takeLooks();
+      expect((await find(reference)).lookAt).toBeGreaterThan(Date.now() + dayMs / 4);
+      await payments.record([{ reference, state: 'declined' }]);
+      expect((await find(reference)).lookAt).toBeNull();
+    });
+
+    it('that falls due while a closed payment is answered for stays due', async () => {
+      const { orderId, reference } = await begun(Date.now() - 1);
+      const { notifications, payments } = ledger();
+      await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      await takeLooks();
+      await notifications.take(notice(reference, `between ${reference}`));
+      await payments.record([{ reference, state: 'declined' }]);
+      expect(await takeLooks()).toContain(orderId);
     });
 
     it('at a closed payment is the last one a day and more after its end', async () => {
@@ -86,6 +113,7 @@ onEachLedger((ledger) => {
       const looks: number[] = [];
       for (let at: number | null = 1; at !== null && looks.length < 20; ) {
         await takeLooks();
+        await payments.record([{ reference, state: 'declined' }]);
         const { lookAt, declinedAt } = await find(reference);
         if (lookAt !== null) looks.push(Math.round((lookAt - (declinedAt ?? 0)) / 60_000));
         at = lookAt;
@@ -103,7 +131,7 @@ onEachLedger((ledger) => {
   describe('a message', () => {
     it('is new once, repeated ever after, and makes the look due at once', async () => {
       const { orderId, reference, amount } = await begun(Date.now() + 60_000);
-      const { notifications, payments } = ledger();
+      const { notifications } = ledger();
       const told = { ...notice(reference, `n ${reference}`), amount, currency: 'CNY' };
       const verdicts = await Promise.all(
         Array.from({ length: 20 }, () => notifications.take(told)),

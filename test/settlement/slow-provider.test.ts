@@ -6,9 +6,9 @@ import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { newCase, type SeenCase } from '../../src/settlement/cases.ts';
 import { openCharging } from '../../src/settlement/charging.ts';
 import { openLooks } from '../../src/settlement/looks.ts';
-import { openTestLedger } from '../support/test-ledger.ts';
 import { aDrop, anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
+import { openTestLedger } from '../support/test-ledger.ts';
 import { gate } from './stage.ts';
 
 const log = pino({ level: 'silent' });
@@ -18,7 +18,16 @@ const { unitAmount: amount } = anItem();
 function aProvider(name: string, lookUp: PaymentProvider['lookUp']): PaymentProvider {
   const never = () => Promise.reject(new Error(`bug: ${name} is only looked at`));
   const takes = () => true;
-  return { name, startedBy: 'buyer', takes, scenes: [], start: never, lookUp, close: never, refund: never };
+  return {
+    name,
+    startedBy: 'buyer',
+    takes,
+    scenes: [],
+    start: never,
+    lookUp,
+    close: never,
+    refund: never,
+  };
 }
 
 const captured: PaymentProvider['lookUp'] = async (payments) => {
@@ -76,7 +85,9 @@ test('payments at a provider that hangs keep none at another from being looked u
     },
   });
   const begin = async (provider: string) => {
-    const { attempts: [payment] } = aCase(provider) as SeenCase & { attempts: [Payment] };
+    const {
+      attempts: [payment],
+    } = aCase(provider) as SeenCase & { attempts: [Payment] };
     orderOf.set(payment.orderId, provider);
     const { lookAt, payableUntil, ...start } = payment;
     const times = { lookAt: lookAt ?? 0, payableUntil: payableUntil ?? 0 };
@@ -87,7 +98,7 @@ test('payments at a provider that hangs keep none at another from being looked u
   // More batches than it may keep in hand.
   for (let nth = 0; nth < 8; nth += 1) {
     await begin('hanging');
-    const id = await begin("quick");
+    const id = await begin('quick');
     await eventually(() => settled.includes(id));
   }
   expect(settled.every((id) => orderOf.get(id) === 'quick')).toBe(true);
