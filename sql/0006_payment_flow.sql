@@ -30,6 +30,9 @@ create table refunds (
   provider_reference text,
   asked_at bigint not null,
   done_at bigint,
+  -- When the provider is asked again, ms, and how often it was: some take hours to say.
+  try_at bigint not null default 0,
+  tries integer not null default 0,
   unique (payment, number),
   unique (payment, key)
 );

@@ -134,34 +134,36 @@ export function openRefunds(database: Database, clock: Clock) {
   }
 
   /**
-   * Payments to be given back whole, decided before an instant and not finished: carried on with. Not
-   * those that a provider refused for good: somebody has to ask again.
+   * Payments whose money is back and whose units may not be: given back whole, decided before an
+   * instant, and not finished.
    */
-  async function refundsAsked(options: { before: number; limit: number }): Promise<Payment[]> {
+  async function refundsReturned(options: { before: number; limit: number }): Promise<Payment[]> {
     return await database.query<Payment>(
       `select ${paymentColumns} from payments p
        where p.refund_asked_at < $1 and p.refund_asked_at is not null
-         and p.refund_finished_at is null
-         and (p.amount_refunded >= p.amount_captured or exists (
-           select from refunds r where r.payment = p.reference and r.state in ('asked', 'pending')))
+         and p.refund_finished_at is null and p.amount_refunded >= p.amount_captured
        order by p.refund_asked_at, p.reference limit $2`,
       [options.before, options.limit],
     );
   }
 
-  /** Payments with parts that were asked for before an instant and have not come back. */
-  async function partsAsked(options: { before: number; limit: number }): Promise<Payment[]> {
+  /**
+   * Takes payments with refunds that were asked for before an instant and have not come back, each
+   * more and more seldom: a provider may take hours. One that it refused for good is not among them.
+   */
+  async function takeRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
+    const params = [options.before, options.limit, clock.now()];
+    const taken = await database.query<{ payment: string }>(takeSql, params);
+    if (taken.length === 0) return [];
     return await database.query<Payment>(
-      `select ${paymentColumns} from payments p where p.refund_asked_at is null and p.reference in (
-         select payment from refunds where state in ('asked', 'pending') and asked_at < $1
-         order by asked_at, reference limit $2)
+      `select ${paymentColumns} from payments p where p.reference = any($1::text[])
        order by p.reference`,
-      [options.before, options.limit],
+      [[...new Set(taken.map(({ payment }) => payment))]],
     );
   }
 
   return {
-    ...{ askRefund, askPart, recordRefunds, finishRefund, refundsAsked, partsAsked },
+    ...{ askRefund, askPart, recordRefunds, finishRefund, refundsReturned, takeRefunds },
     refundsOf: (references: readonly string[]) => ofPayments(references),
   };
 }
@@ -181,6 +183,17 @@ const askRestSql = `
       p.amount_captured - coalesce(sum(amount) filter (where state <> 'failed'), 0)::bigint as rest
     from refunds where payment = p.reference) r
   where p.reference = any($1::text[]) and rest > 0`;
+
+const tryFirstMs = 2_000;
+const tryMostMs = 600_000;
+
+const takeSql = `
+  update refunds set tries = tries + 1,
+    try_at = $3 + least(${tryMostMs}, ${tryFirstMs} * 2::float8 ^ least(tries, 20))::bigint
+  where reference in (select reference from refunds
+      where state in ('asked', 'pending') and asked_at < $1 and try_at <= $3
+      order by asked_at, reference limit $2 for update skip locked)
+  returning payment`;
 
 const lockSql = `
   select reference from payments

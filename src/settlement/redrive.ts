@@ -157,10 +157,10 @@ export function openRedrive(options: RedriveOptions): Redrive {
    */
   async function finishRefunds(): Promise<void> {
     const before = options.clock.now() - staleMs;
-    const asked = await payments.refundsAsked({ before, limit: batchMax });
-    const done = await refunds.giveBack(asked);
-    await payments.finishRefund([...done]);
-    await refunds.returnAsked(await payments.partsAsked({ before, limit: batchMax }));
+    const asked = await payments.takeRefunds({ before, limit: batchMax });
+    await refunds.returnAsked(asked);
+    const returned = await payments.refundsReturned({ before, limit: batchMax });
+    await payments.finishRefund([...(await refunds.giveBack(returned))]);
   }
 
   /** Ends the watch over drops from which nothing can come any more. */

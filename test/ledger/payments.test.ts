@@ -143,19 +143,28 @@ onEachLedger((ledger) => {
     });
   });
 
-  it('a refund that was decided is found until it is finished', async () => {
+  it('a refund that was decided is asked about, ever more seldom, until its money is back', async () => {
     const reference = await begun(await createDrop(ledger()));
-    const asked = async () =>
-      (await payments().refundsAsked({ before: Number.MAX_SAFE_INTEGER, limit: 1_000 })).some(
-        (payment) => payment.reference === reference,
-      );
+    const all = { before: Number.MAX_SAFE_INTEGER, limit: 1_000 };
+    const taken = async () =>
+      (await payments().takeRefunds(all)).some((payment) => payment.reference === reference);
+    const returned = async () =>
+      (await payments().refundsReturned(all)).some((payment) => payment.reference === reference);
     await payments().askRefund([reference]);
-    expect(await asked()).toBe(false); // nothing was captured
+    expect(await taken()).toBe(false); // nothing was captured
     await payments().record([{ reference, state: 'captured' }]);
     await payments().askRefund([reference]);
-    expect(await asked()).toBe(true);
+    expect([await taken(), await taken(), await returned()]).toEqual([true, false, false]);
+    const due = 'update refunds set try_at = 0 where payment = $1 returning tries';
+    for (let tries = 1; tries <= 3; tries += 1) {
+      expect(await ledger().database.query(due, [reference])).toEqual([{ tries }]);
+      expect(await taken()).toBe(true);
+    }
+    await payments().recordRefunds([{ reference: `${reference}r1`, state: 'done' }]);
+    await ledger().database.query(due, [reference]);
+    expect([await taken(), await returned()]).toEqual([false, true]);
     await payments().finishRefund([reference]);
-    expect(await asked()).toBe(false);
+    expect(await returned()).toBe(false);
   });
 
   it('money that an ended order left behind is found', async () => {
