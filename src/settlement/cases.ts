@@ -56,6 +56,15 @@ export const isKept = (payment: Payment) => {
   return payment.state === 'captured' && payment.refundAskedAt === null;
 };
 
+/**
+ * Money first captured first: it is what sold the order, and what parts were given back of. What came
+ * to light later, of whichever attempt, is a payment too many.
+ */
+export function inOrderOfCapture(kept: readonly Payment[]): Payment[] {
+  const at = ({ capturedAt }: Payment) => capturedAt ?? Number.MAX_SAFE_INTEGER;
+  return kept.toSorted((a, b) => at(a) - at(b));
+}
+
 /** Visits the cases lane by lane, all lanes at once. */
 export async function eachLane<T extends Case>(
   cases: readonly T[],

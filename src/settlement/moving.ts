@@ -2,7 +2,15 @@ import type { ReleaseReason } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Confirmed, Released } from '../inventory/replies.ts';
 import type { Payment, Payments } from '../ledger/payments.ts';
-import { digestOf, eachLane, isKept, isOpen, type SeenCase, type Settled } from './cases.ts';
+import {
+  digestOf,
+  eachLane,
+  inOrderOfCapture,
+  isKept,
+  isOpen,
+  type SeenCase,
+  type Settled,
+} from './cases.ts';
 import type { Log } from './log.ts';
 import type { PaymentCount } from './payment-counts.ts';
 import type { Refunds } from './refunds.ts';
@@ -60,7 +68,7 @@ export function openMoving(options: {
     const going = attempts.filter(
       (payment) => payment.refundAskedAt !== null && payment.state === 'captured',
     );
-    const kept = attempts.filter(isKept);
+    const kept = inOrderOfCapture(attempts.filter(isKept));
     const fitting = kept.filter((payment) => payment.amountCaptured === payment.amount);
     for (const payment of kept) {
       if (fitting.includes(payment)) continue;

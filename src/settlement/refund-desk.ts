@@ -4,7 +4,7 @@ import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payment, Payments } from '../ledger/payments.ts';
 import type { Refund } from '../ledger/refunds.ts';
-import { isKept } from './cases.ts';
+import { inOrderOfCapture, isKept } from './cases.ts';
 import type { Refunds } from './refunds.ts';
 
 export type Refunding =
@@ -74,7 +74,7 @@ export function openRefundDesk(options: {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
-      const payment = captured.find(isKept) ?? (captured[0] as Payment);
+      const payment = inOrderOfCapture(captured.filter(isKept))[0] ?? (captured[0] as Payment);
       const asked = await payments.askPart({ payment: payment.reference, amount, key, reason });
       if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
       const [latest = payment] = await payments.find([payment.reference]);

@@ -109,9 +109,30 @@ test('of two captures for one order the first is kept and the other given back, 
   pay(first);
   for (let times = 1; times <= 3; times += 1) expect(await settle()).toEqual({ kind: 'paid' });
   expect(provider.name).toBe('wallet');
-  expect(given).toHaveLength(1);
+  expect(given).toEqual([{ reference: `${first}r1`, amount: price }]);
   const states = (await payments()).map(({ state }) => state).sort();
   expect(states).toEqual(['captured', 'refunded']);
+});
+
+test('a part that was given back of a paid order stays so when an earlier payment turns out captured', async () => {
+  const { begin, settle, payments, pay, given, book, desk, id } = await aSale();
+  const first = await begin();
+  book.set(first, { reference: first, kind: 'declined', reason: 'closed' });
+  await settle();
+  const second = await begin();
+  pay(second);
+  expect(await settle()).toEqual({ kind: 'paid' });
+  await desk.refunds.refundPart(id, { amount: 700, key: 'k', reason: '' });
+  pay(first);
+  expect(await settle()).toEqual({ kind: 'paid' });
+  expect(given).toEqual([
+    { reference: `${second}r1`, amount: 700 },
+    { reference: `${first}r1`, amount: price },
+  ]);
+  const kept = (await payments()).reduce((sum, one) => {
+    return sum + one.amountCaptured - one.amountRefunded;
+  }, 0);
+  expect(kept).toBe(price - 700);
 });
 
 test.each([
