@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openMerchant } from '../merchant.ts';
@@ -52,10 +53,11 @@ export async function runMayhem(options: MayhemOptions): Promise<MayhemResult> {
   let ledger: Ledger | undefined;
   try {
     ledger = await openWitness(stage.databaseUrl);
-    const merchant = openMerchant(stage);
+    const { address, merchant: store } = stage;
+    const merchant = openMerchant({ address, merchantKey: store.apiKey });
     const call = openWire(stage.address);
     const book = newBook();
-    const drops = await openDrops({ stage, plan, holdMs: options.holdMs });
+    const drops = await openDrops({ stage, plan, ledger, seed, holdMs: options.holdMs });
     const shop: Shop = {
       ...{ call, book, tokens: await tokensOf(stage, plan) },
       drops: [drops[0].id, drops[1].id],
@@ -68,7 +70,7 @@ export async function runMayhem(options: MayhemOptions): Promise<MayhemResult> {
         await wait(buyer.comesAt * lastsMs);
         const paid = await live(shop, buyer);
         if (!paid) return;
-        const { merchantKey } = stage;
+        const merchantKey = store.apiKey;
         await giveBack({ call, book, merchantKey }, { order: paid, price, refund: buyer.refund });
       }),
     );
@@ -133,28 +135,40 @@ async function killWorkers(options: {
   }
 }
 
+type OpenedDrop = { id: string; allotment: number };
+
+/**
+ * Two drops whose ids the seed says, since orders' ids follow from them and from orders' ids what the
+ * providers know payments by: so that the same payments meet the same misbehaviour again.
+ */
 async function openDrops(options: {
   stage: Stage;
   plan: Plan;
+  ledger: Ledger;
+  seed: number;
   holdMs: number;
-}): Promise<[{ id: string; allotment: number }, { id: string; allotment: number }]> {
-  const { stage, plan, holdMs } = options;
+}): Promise<[OpenedDrop, OpenedDrop]> {
+  const { stage, plan, ledger, seed, holdMs } = options;
+  const { id: merchantId, apiKey: token } = stage.merchant;
   const call = openWire(stage.address);
-  const token = stage.merchantKey;
   const now = Date.now();
 
-  async function open(nth: number, lateCapture: 'retake' | 'refund') {
+  async function open(nth: number, lateCapture: 'retake' | 'refund'): Promise<OpenedDrop> {
     const allotment = Math.ceil(unitsWanted(plan, nth) * (1 + spare)) + 2;
-    const body = {
-      ...{ title: `Mayhem, ${lateCapture}`, currency: 'CNY', holdMs, lateCapture },
-      startsAt: new Date(now - 1_000).toISOString(),
-      endsAt: new Date(now + 3_600_000).toISOString(),
+    const id = `drop_${hash('sha256', `${seed} ${nth}`, 'hex').slice(0, 12)}`;
+    await ledger.drops.create({
+      ...{ id, merchantId, title: `Mayhem, ${lateCapture}`, currency: 'CNY', holdMs, lateCapture },
+      ...{
+        startsAt: now - 1_000,
+        endsAt: now + 3_600_000,
+        lanes: 1,
+        version: 0,
+        decision: 'draft',
+      },
       items: [{ sku, title: 'A phone', unitAmount: price, allotment, perBuyer: 1 }],
-    };
-    const created = await call('POST', '/v1/drops', { token, body });
-    const id = created.json.id as string;
+    });
     const published = await call('POST', `/v1/drops/${id}/publish`, { token });
-    if (published.status !== 200) throw new Error(`no drop: ${created.text} ${published.text}`);
+    if (published.status !== 200) throw new Error(`no drop: ${published.text}`);
     return { id, allotment };
   }
 

@@ -13,7 +13,7 @@ import { type Simulated, simulated, startSimulated } from './simulators.ts';
 /** Everything that a run is made of, each a real process: stores, providers, api and workers. */
 export type Stage = {
   address: string;
-  merchantKey: string;
+  merchant: { id: string; apiKey: string };
   databaseUrl: string;
   simulators: Simulated[];
   /** Where the processes of the engine log. */
@@ -65,7 +65,7 @@ export async function openStage(options: { seed: number; workers: number }): Pro
 
     return {
       ...{ address: api.address, databaseUrl: postgres.url, simulators, logs, stop },
-      merchantKey: await newMerchant(postgres.url),
+      merchant: await newMerchant(postgres.url),
       async kill(nth) {
         await workers[nth]?.kill();
         await startWorker(nth);
@@ -80,10 +80,11 @@ export async function openStage(options: { seed: number; workers: number }): Pro
   }
 }
 
-async function newMerchant(databaseUrl: string): Promise<string> {
+async function newMerchant(databaseUrl: string): Promise<Stage['merchant']> {
   const ledger = await openLedger({ databaseUrl });
   try {
-    return (await ledger.merchants.create({ name: 'Mayhem store' })).apiKey;
+    const { merchant, apiKey } = await ledger.merchants.create({ name: 'Mayhem store' });
+    return { id: merchant.id, apiKey };
   } finally {
     await ledger.close();
   }
