@@ -143,6 +143,8 @@ export function openOrders(database: Database) {
     return await database.query<LedgerOrder>(
       `select ${columns} from drops d join orders o on o.drop_id = d.id and o.state = 'paid'
        where d.decision = 'cancelled' and d.version > 0 and d.retired_at is null
+         and exists (select from payments p where p.order_id = o.id
+           and p.state = 'captured' and p.refund_asked_at is null)
        order by o.drop_id, o.reserved_at, o.id limit $1`,
       [limit],
     );

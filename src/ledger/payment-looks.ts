@@ -71,12 +71,14 @@ export function nextEndedLook(table: string, now: string): string {
     where ${at} > ${now}::bigint + ${leastMs})`;
 }
 
+// Money that goes back is driven on by takeRefunds: a look that a message asked for is its last.
 // At a closed payment the next look comes soon, unless its provider answers: see recordSql.
 const takeSql = `
   with due as (
     select reference from payments where look_at <= $1 and provider <> all($3::text[])
     order by look_at limit $2 for update skip locked)
   update payments p set looks = looks + 1, look_at = case
+    when refund_asked_at is not null then null
     when state in ('captured', 'refunded') then $1 + ${capturedMs}
     when state = 'declined' then
       least($1 + greatest(${endedAgainMs}, ($1 - declined_at) / 4), ${nextEndedLook('p', '$1')})
