@@ -29,12 +29,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
   beforeAll(async () => {
     sale = await shop.sale({ units: 2, perBuyer: 2 });
     order = await sale.opens(name);
-    // Its own first settling is over: from here on only a message could move it.
-    await eventually(async () => {
-      const { waiting, active } = await shop.engine.settlement.work().queue.counts();
-      const isKnown = await shop.engine.ledger.orders.get(order.id);
-      return isKnown !== undefined && waiting + active === 0;
-    });
+    await shop.rests(order.id);
   });
 
   /** All that a message could move: the payment, what was told of it, the order, the units. */

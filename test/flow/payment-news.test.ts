@@ -132,6 +132,7 @@ describe('a provider whose notifications are lost', () => {
     await provider.mischief({ lose: 1 });
     const sale = await hasty.sale({ units: 1 });
     const order = await sale.opens(name);
+    await hasty.rests(order.id);
     await provider.pay(order.reference);
     await sale.reaches(order, 'paid');
     expect(await provider.book()).toMatchObject({ sent: 0, taken: 0 });

@@ -18,6 +18,8 @@ export type Shop = {
   address: string;
   simulators: Record<ProviderName, SimulatedProvider>;
   sale(options: SaleOptions): Promise<ShopSale>;
+  /** Waits until the job that every order has is over: from then on only messages and looks move it. */
+  rests(id: string): Promise<void>;
   /** No mischief any more. */
   calm(): Promise<void>;
   /** The count of a provider's notifications that came to this. */
@@ -109,6 +111,12 @@ export async function openShop(options: { patience?: Patience } = {}): Promise<S
 
   return {
     ...{ engine, address, simulators, sale },
+    async rests(id) {
+      await eventually(async () => {
+        const { waiting, active } = await engine.settlement.work().queue.counts();
+        return waiting + active === 0 && (await engine.ledger.orders.get(id)) !== undefined;
+      });
+    },
     async calm() {
       await Promise.all(all.map(({ mischief }) => mischief(none)));
     },
