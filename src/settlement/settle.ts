@@ -61,7 +61,7 @@ export function openSettle(options: SettleOptions): Settle {
     await onStep?.('charged');
     const recorded = await payments.record(facts);
     const results = new Map(recorded.map((result) => [result.reference, result]));
-    for (const one of seen) noteResults(one, results);
+    await readAgain(seen.filter((one) => noteResults(one, results)));
     await onStep?.('recorded');
     await moving.giveBack(await moving.move(seen));
     await moving.endLooks(seen);
@@ -69,12 +69,28 @@ export function openSettle(options: SettleOptions): Settle {
     return ids.map((id) => cases.get(id)?.settled ?? { kind: 'later', why: 'bug: left undecided' });
   };
 
-  function noteResults({ attempts }: SeenCase, results: Map<string, PaymentResult>): void {
+  /** True when a payment that the buyer began turned out captured. */
+  function noteResults({ attempts }: SeenCase, results: Map<string, PaymentResult>): boolean {
+    let isPaid = false;
     for (const payment of attempts) {
       const result = results.get(payment.reference);
       Object.assign(payment, result);
-      if (result?.moved) count(payment);
+      if (!result?.moved) continue;
+      count(payment);
+      const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
+      isPaid ||= byBuyer && payment.state === 'captured';
     }
+    return isPaid;
+  }
+
+  /**
+   * Another payment of the order may have turned out captured at the same time, in other hands: whoever
+   * reads both, now that both are written, gives one back.
+   */
+  async function readAgain(cases: SeenCase[]): Promise<void> {
+    const found = await payments.ofOrders(cases.map((one) => one.id));
+    const byOrder = Map.groupBy(found, (payment) => payment.orderId);
+    for (const one of cases) one.attempts = byOrder.get(one.id) ?? one.attempts;
   }
 
   function count({ provider, state }: Payment): void {

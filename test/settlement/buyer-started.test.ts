@@ -3,7 +3,7 @@ import type { Drop } from '../../src/domain/drop.ts';
 import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { anItem } from '../support/drops.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
-import { openStage, type Stage } from './stage.ts';
+import { gate, openStage, type Stage } from './stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -133,6 +133,30 @@ test('a part that was given back of a paid order stays so when an earlier paymen
     return sum + one.amountCaptured - one.amountRefunded;
   }, 0);
   expect(kept).toBe(price - 700);
+});
+
+test('of two captures that come to light at the same moment, in two hands, one is given back', async () => {
+  const { begin, settle, payments, pay, given, provider, book, id } = await aSale();
+  const first = await begin();
+  const closed = { reference: first, kind: 'declined', reason: 'closed' } as const;
+  book.set(first, closed);
+  await settle();
+  const second = await begin();
+  const asked = gate();
+  const slow = stage.settlement({
+    provider,
+    onStep: (step) => (step === 'charged' ? asked.wait() : undefined),
+  });
+  pay(first);
+  const answer = slow.settle([id]);
+  await asked.reached;
+  book.set(first, closed);
+  pay(second);
+  expect(await settle()).toEqual({ kind: 'paid' });
+  asked.open();
+  expect(await answer).toEqual([{ kind: 'paid' }]);
+  expect(given).toEqual([{ reference: `${first}r1`, amount: price }]);
+  expect((await payments()).map(({ state }) => state)).toEqual(['refunded', 'captured']);
 });
 
 test.each([
