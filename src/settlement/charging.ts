@@ -23,7 +23,9 @@ type Deed =
   /** Begun before by somebody: it is charged only when the provider has never heard of it. */
   | 'resume'
   | 'lookUp'
-  | 'close';
+  | 'close'
+  /** Closed before: looked up, and closed again where it can be paid after all. */
+  | 'watch';
 
 type Asked = { one: SeenCase; payment: Payment; deed: Deed };
 
@@ -72,7 +74,7 @@ export function openCharging(options: {
     if (!isOpen(payment)) {
       // Closed, and perhaps not for good: whoever settles its order asks the provider once more.
       const mayReturn = payment.state === 'declined' && byBuyer;
-      return mayReturn ? [{ one, payment, deed: 'lookUp' }] : [];
+      return mayReturn ? [{ one, payment, deed: 'watch' }] : [];
     }
     const { isHeld, now, order } = one.seen;
     const mayPay = isHeld && now < (payment.payableUntil ?? order.expiresAt);
@@ -98,6 +100,13 @@ const deeds: Record<Deed, (provider: PaymentProvider, asked: Asked[]) => Promise
   start: (provider, asked) => provider.start(asked.map(chargeIn)),
   lookUp: (provider, asked) => provider.lookUp(asked.map(refIn)),
   close: (provider, asked) => provider.close(asked.map(refIn)),
+  async watch(provider, asked) {
+    const known = await provider.lookUp(asked.map(refIn));
+    const payable = new Set(known.flatMap((o) => (o.kind === 'pending' ? [o.reference] : [])));
+    const toClose = asked.filter(({ payment }) => payable.has(payment.reference));
+    const closed = toClose.length === 0 ? [] : await provider.close(toClose.map(refIn));
+    return [...known.filter(({ reference }) => !payable.has(reference)), ...closed];
+  },
   async resume(provider, asked) {
     const known = await provider.lookUp(asked.map(refIn));
     const unheard = new Set(known.flatMap((o) => (o.kind === 'none' ? [o.reference] : [])));

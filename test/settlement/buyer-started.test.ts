@@ -97,6 +97,17 @@ test('a closed payment is asked about whenever its order is settled, its last lo
   expect(given).toEqual([{ reference: `${reference}r1`, amount: price }]);
 });
 
+test('a closed payment that can be paid after all is closed again', async () => {
+  const { begin, settle, book, desk, id } = await aSale();
+  const reference = await begin();
+  const payable = book.get(reference);
+  await desk.orders.cancel(id);
+  // As at Alipay, where there is nothing to close before the buyer has opened the page.
+  if (payable) book.set(reference, payable);
+  expect(await settle()).toEqual({ kind: 'released' });
+  expect(book.get(reference)).toMatchObject({ kind: 'declined', reason: 'closed' });
+});
+
 test('of two captures for one order the first is kept and the other given back, once', async () => {
   const { begin, settle, payments, pay, given, provider, book } = await aSale();
   const first = await begin();
