@@ -192,6 +192,12 @@ export const problems = {
     title: 'Too many payments were begun for this order',
     detail: 'None is begun any more; the units go back on sale when the hold ends.',
   },
+  topups_open: {
+    status: 409,
+    title: 'Too many top-ups were begun',
+    detail:
+      'Pay one that is open, or wait: each is closed half an hour after its beginning, and then another may be begun.',
+  },
   insufficient_funds: {
     status: 409,
     title: 'The wallet holds less than the price',

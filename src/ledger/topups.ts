@@ -38,19 +38,25 @@ export function openTopUps(database: Database, clock: Clock = systemClock) {
   return {
     find,
 
-    /** One for each key of a buyer; `reused` when the key stands for another. */
+    /**
+     * One for each key of a buyer; `reused` when the key stands for another, `too_many` when `openMax`
+     * have been made since an instant and are not credited.
+     */
     async create(
       wanted: Pick<TopUpOrder, 'buyer' | 'amount' | 'currency'> & { key: string },
-    ): Promise<{ kind: 'done'; topUp: TopUpOrder } | { kind: 'reused' }> {
+      { openMax, since }: { openMax: number; since: number },
+    ): Promise<{ kind: 'done'; topUp: TopUpOrder } | { kind: 'reused' | 'too_many' }> {
       const { buyer, amount, currency, key } = wanted;
       const id = topUpId(buyer, key);
       await database.query(
-        `insert into topups (id, buyer, amount, currency, created_at) values ($1, $2, $3, $4, $5)
+        `insert into topups (id, buyer, amount, currency, created_at)
+         select $1, $2, $3, $4, $5 where $6 > (select count(*) from topups
+           where buyer = $2 and created_at > $7 and credited_at is null)
          on conflict do nothing`,
-        [id, buyer, amount, currency, clock.now()],
+        [id, buyer, amount, currency, clock.now(), openMax, since],
       );
       const [topUp] = await find([id]);
-      if (!topUp) throw new Error(`bug: ${id} was neither made nor found`);
+      if (!topUp) return { kind: 'too_many' };
       const same = topUp.amount === amount && topUp.currency === currency;
       return same ? { kind: 'done', topUp } : { kind: 'reused' };
     },

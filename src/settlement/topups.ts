@@ -13,9 +13,12 @@ import type { Providers } from './who-starts.ts';
 export type TopUpStarted =
   | { kind: 'begun'; topUp: TopUpOrder; action?: ClientAction | undefined }
   | Refusal
-  | { kind: 'reused' | 'refused' | 'unknown' | 'too_late' };
+  | { kind: 'reused' | 'refused' | 'unknown' | 'too_late' | 'too_many' };
 
 const payableMs = 30 * 60_000;
+/** Each is asked about until its end: of a provider's patience one buyer gets no more than this. */
+const openMax = 10;
+const attemptsMax = 20;
 const title = 'Wallet top-up';
 
 /** Money that a buyer pays to another provider and finds in the wallet, once. */
@@ -40,19 +43,22 @@ export function openTopUpDesk(options: {
     if ('refusal' in chosen) return chosen.refusal;
     const { provider, scene } = chosen;
     if (provider.startedBy === 'engine') return { kind: 'not_offered' };
-    const created = await topUps.create(wanted);
-    if (created.kind === 'reused') return created;
+    const now = clock.now();
+    const created = await topUps.create(wanted, { openMax, since: now - payableMs });
+    if (created.kind !== 'done') return created;
     const { topUp } = created;
     if (topUp.creditedAt !== null) return { kind: 'begun', topUp };
-    const now = clock.now();
     const until = topUp.createdAt + payableMs;
     if (now >= until) return { kind: 'too_late' };
     const attempts = await payments.ofOrders([topUp.id]);
+    // Paid, and about to be credited: nobody is to pay for it again.
+    if (attempts.some(isCaptured)) return await credited(topUp);
     const open = attempts.find(isOpen);
     let payment =
       open && checkout.isSame(open, { method: provider.name, scene }) ? open : undefined;
     if (open && !payment && (await checkout.end(open, now)) !== 'ended') return { kind: 'unknown' };
     if (!payment) {
+      if (attempts.length >= attemptsMax) return { kind: 'too_many' };
       const [begun] = await payments.begin([
         {
           ...{ orderId: topUp.id, drop: '', provider: provider.name, amount, currency },
@@ -72,6 +78,10 @@ export function openTopUpDesk(options: {
     const started = await checkout.start(provider, { payment, charge, scene, now });
     if (started.kind === 'waiting') return { kind: 'begun', topUp, action: started.action };
     if (started.kind !== 'captured') return started;
+    return await credited(topUp);
+  }
+
+  async function credited(topUp: TopUpOrder): Promise<TopUpStarted> {
     await settle([topUp.id]);
     return { kind: 'begun', topUp: (await topUps.find([topUp.id]))[0] ?? topUp };
   }
@@ -111,19 +121,23 @@ export function openTopUpDesk(options: {
 
   /** A reference is credited once; what was captured twice for one top-up is the buyer's all the same. */
   async function credit(ids: readonly string[], attempts: Payment[]): Promise<void> {
-    const captured = attempts.filter(({ state }) => state === 'captured');
+    const captured = attempts.filter(isCaptured);
     if (captured.length === 0) return;
+    const [fitting, others] = [captured.filter(isOurs), captured.filter((one) => !isOurs(one))];
+    for (const { reference } of others) {
+      log.error({ reference }, 'a top-up was paid in another currency: somebody has to look');
+    }
     const found = new Map((await topUps.find(ids)).map((topUp) => [topUp.id, topUp]));
     await accounts.topUpAll(
-      captured.flatMap(({ orderId, provider, reference, amountCaptured, currency }) => {
+      fitting.flatMap(({ orderId, provider, reference, amountCaptured, currency }) => {
         const topUp = found.get(orderId);
-        if (!topUp || amountCaptured === 0) return [];
+        if (!topUp) return [];
         return [
           { buyer: topUp.buyer, currency, amount: amountCaptured, reference, from: provider },
         ];
       }),
     );
-    await topUps.markCredited(captured.map(({ orderId }) => orderId));
+    await topUps.markCredited(fitting.map(({ orderId }) => orderId));
     await payments.endLooks(captured.map(({ reference }) => reference));
   }
 
@@ -137,5 +151,9 @@ export function openTopUpDesk(options: {
     },
   };
 }
+
+const isCaptured = ({ state }: Payment) => state === 'captured';
+/** Of money in another currency nothing was captured: see factsOf. */
+const isOurs = ({ amountCaptured }: Payment) => amountCaptured > 0;
 
 export type TopUpDesk = ReturnType<typeof openTopUpDesk>;

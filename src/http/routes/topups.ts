@@ -82,6 +82,7 @@ const refusals = {
   refused: 'payment_refused',
   unknown: 'payment_unknown',
   too_late: 'payment_time_over',
+  too_many: 'topups_open',
 } as const;
 
 function stateOf(
@@ -124,6 +125,7 @@ const schemas = {
       'payment_refused',
       'payment_time_over',
       'payment_unknown',
+      'topups_open',
     ],
   }),
   read: schemaOf({
