@@ -104,8 +104,11 @@ export function openCheckout(options: {
         const { action, providerReference } = outcome;
         const kept: Kept = { scene, action, at: now };
         const known = { reference, providerReference, action: JSON.stringify(kept) };
-        await payments.record([{ ...known, state: 'started' }]);
-        return { kind: 'waiting', action };
+        const [result] = await payments.record([{ ...known, state: 'started' }]);
+        if (result?.state !== 'declined') return { kind: 'waiting', action };
+        // Somebody closed it before the provider had heard of it: what is there now is closed too.
+        await end({ ...payment, ...result }, now);
+        return { kind: 'unknown' };
       }
       if (!outcome || outcome.kind === 'none' || outcome.kind === 'pending') {
         return { kind: 'unknown' };

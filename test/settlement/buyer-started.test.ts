@@ -180,3 +180,28 @@ test.each([
   expect(await stage.inLane(id)).toMatchObject({ state: 'reserved' });
   expect(given.map((refund) => refund.amount)).toEqual(back === 0 ? [] : [back]);
 });
+
+test('a payment that was closed while it was being begun is nothing that its buyer can pay', async () => {
+  const cashier = aCashier();
+  const begun = gate();
+  const desk = stage.settlement({
+    provider: {
+      ...cashier.provider,
+      // Opened at the provider, and the answer is on its way back.
+      async start(charges) {
+        await begun.wait();
+        for (const { reference } of charges) cashier.book.delete(reference);
+        return await cashier.provider.start(charges);
+      },
+    },
+  });
+  const [id = ''] = await stage.reserve(await stage.publish(), [`payer-${++names}`], { fund: 0 });
+  const paying = desk.pay(id, { method: 'wallet', wish: {} });
+  await begun.reached;
+  expect((await desk.orders.cancel(id)).kind).toBe('released');
+  begun.open();
+  expect(await paying).toEqual({ kind: 'unknown' });
+  const [payment] = await stage.ledger.payments.ofOrders([id]);
+  expect(payment).toMatchObject({ state: 'declined', reason: 'closed' });
+  expect(cashier.book.get(payment?.reference ?? '')).toMatchObject({ kind: 'declined' });
+});
