@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { openNotifications } from '../../src/ledger/notifications.ts';
 import { paymentReference } from '../../src/ledger/payments.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { createDrop, orderOf } from './samples.ts';
@@ -51,6 +52,15 @@ onEachLedger((ledger) => {
       const { reference } = await begun(Date.now() - 1, until);
       await takeLooks();
       expect((await find(reference)).lookAt).toBe(until);
+    });
+
+    it('that is due is not put off by messages, nor by those of a clock that is ahead', async () => {
+      const dueAt = Date.now() - 1_000;
+      const { reference } = await begun(dueAt);
+      const ahead = openNotifications(ledger().database, { now: () => Date.now() + 3_600_000 });
+      await ledger().notifications.take(notice(reference, `here ${reference}`));
+      await ahead.take(notice(reference, `ahead ${reference}`));
+      expect((await find(reference)).lookAt).toBe(dueAt);
     });
 
     it('that a message asks for is made also when the last one of a closed payment is long over', async () => {
