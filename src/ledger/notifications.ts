@@ -38,6 +38,7 @@ export function openNotifications(database: Database, clock: Clock = systemClock
   return { take };
 }
 
+// Due whatever the clocks say.
 const takeSql = `
   with known as (
     select reference, case
@@ -50,7 +51,7 @@ const takeSql = `
     on conflict (provider, id) do update set repeats = n.repeats + 1
     returning repeats),
   looked as (
-    update payments set look_at = least(look_at, $8)
+    update payments set look_at = 0
     where reference in (select reference from known where refusal is null))
   select coalesce(refusal, case when (select repeats from taken) = 0 then 'new' else 'repeated' end)
     as verdict

@@ -1,4 +1,3 @@
-import type { Clock } from '../domain/clock.ts';
 import type { Database } from './database.ts';
 
 /**
@@ -19,17 +18,19 @@ export const lookDelays = {
 } as const;
 
 /** When providers are asked about payments that buyers make with them. */
-export function openPaymentLooks(database: Database, clock: Clock) {
+export function openPaymentLooks(database: Database) {
   /**
    * Takes payments whose look is due, giving each its next one at once: so another process does not
    * take them too, and they come again should this one die. Gives orders by provider; leaves out what
-   * is with the `busy` ones.
+   * is with the `busy` ones. `now` is Redis' clock, which the end of the time to pay is judged by.
    */
-  async function takeLooks(
-    limit: number,
-    busy: readonly string[] = [],
-  ): Promise<Map<string, string[]>> {
-    const params = [clock.now(), limit, busy];
+  async function takeLooks(due: {
+    now: number;
+    limit: number;
+    busy?: readonly string[];
+  }): Promise<Map<string, string[]>> {
+    const { now, limit, busy = [] } = due;
+    const params = [now, limit, busy];
     const rows = await database.query<{ orderId: string; provider: string }>(takeSql, params);
     const taken = new Map<string, Set<string>>();
     for (const { provider, orderId } of rows) {
@@ -49,15 +50,7 @@ export function openPaymentLooks(database: Database, clock: Clock) {
     );
   }
 
-  /** When the next look is due, ms; undefined when none is. */
-  async function nextLook(): Promise<number | undefined> {
-    const [row] = await database.query<{ at: number | null }>(
-      'select min(look_at) as at from payments where look_at is not null',
-    );
-    return row?.at ?? undefined;
-  }
-
-  return { takeLooks, endLooks, nextLook };
+  return { takeLooks, endLooks };
 }
 
 const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs, endedAgainMs } = lookDelays;

@@ -158,7 +158,7 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
   return {
     ...{ begin, beginCharged, find, ofOrders, stray },
     ...openPaymentFacts(database, clock),
-    ...openPaymentLooks(database, clock),
+    ...openPaymentLooks(database),
     ...openRefunds(database, clock),
   };
 }

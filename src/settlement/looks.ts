@@ -25,11 +25,13 @@ export function openLooks(options: {
   payments: Payments;
   settle: Settle;
   settleTopUps(ids: readonly string[]): Promise<void>;
+  /** Redis' clock, in ms. */
+  redisNow(): Promise<number>;
   log: Log;
   /** How often the ledger is asked what is due, ms. */
   everyMs?: number;
 }): Looks {
-  const { payments, settle, settleTopUps, log, everyMs = 250 } = options;
+  const { payments, settle, settleTopUps, redisNow, log, everyMs = 250 } = options;
   const stopping = new AbortController();
   /** By provider. */
   const flights = new Map<string, Set<Promise<void>>>();
@@ -41,8 +43,12 @@ export function openLooks(options: {
     if (orders.length < ids.length) await settleTopUps(ids.filter(isTopUpId));
   }
 
+  async function take(busy: string[]) {
+    return await payments.takeLooks({ now: await redisNow(), limit: batchMax, busy });
+  }
+
   async function turn(): Promise<number> {
-    const due = [...new Set([...(await payments.takeLooks(batchMax)).values()].flat())];
+    const due = [...new Set([...(await take([])).values()].flat())];
     if (due.length > 0) await look(due);
     return due.length;
   }
@@ -52,7 +58,7 @@ export function openLooks(options: {
     while (!stopping.signal.aborted) {
       let taken = 0;
       try {
-        const due = await payments.takeLooks(batchMax, busy());
+        const due = await take(busy());
         for (const [provider, ids] of due) {
           taken += ids.length;
           fly(provider, look(ids));

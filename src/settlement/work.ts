@@ -79,7 +79,7 @@ export function openSettlementWork(
     ...(redriveStaleMs === undefined ? {} : { staleMs: redriveStaleMs }),
   });
   const looks = openLooks({
-    ...{ payments, settle, settleTopUps, log },
+    ...{ payments, settle, settleTopUps, redisNow: () => redisTime(redis), log },
     ...(looksEveryMs === undefined ? {} : { everyMs: looksEveryMs }),
   });
   counts.read({ relay, queue });

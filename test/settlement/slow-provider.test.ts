@@ -78,6 +78,7 @@ test('payments at a provider that hangs keep none at another from being looked u
   const orderOf = new Map<string, string>();
   const looks = openLooks({
     ...{ payments: ledger.payments, log, everyMs: 10, settleTopUps: async () => {} },
+    redisNow: async () => Date.now(),
     async settle(ids) {
       if (ids.some((id) => orderOf.get(id) === 'hanging')) await hanging.wait();
       settled.push(...ids);
