@@ -1,7 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Accounts } from '../ledger/accounts.ts';
 import type { Payment, Payments } from '../ledger/payments.ts';
-import type { TopUpOrder, TopUps } from '../ledger/topups.ts';
+import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/topups.ts';
 import type { ClientAction } from '../payments/provider.ts';
 import { isOpen } from './cases.ts';
 import { factsOf, refOf } from './charging.ts';
@@ -146,7 +146,8 @@ export function openTopUpDesk(options: {
     settle,
     /** A buyer's own top-up. */
     async find(buyer: string, id: string): Promise<TopUpOrder | undefined> {
-      const [topUp] = await topUps.find([id]);
+      // An address is anybody's text, of which SQL does not take all.
+      const [topUp] = isTopUpId(id) ? await topUps.find([id]) : [];
       return topUp?.buyer === buyer ? topUp : undefined;
     },
   };

@@ -376,6 +376,28 @@ test('outside demo mode nobody mints tokens or tops up', async () => {
   }
 });
 
+test.for(['\u0000', 'scratched\nand dented', '\u009b'])(
+  'a reason of a refund that holds %j is refused, not handed on to a provider',
+  async (reason) => {
+    const drop = await engine.publish(store.id, { items: [anItem({ allotment: 1 })] });
+    await engine.fund('reasoned');
+    const id = (await buy(drop, 'reasoned')).json().id;
+    await untilPaid(id, 'reasoned');
+    const answer = await ask('POST', `/v1/orders/${id}/refund`, {
+      ...{ as: store, payload: { amount: 1, reason } },
+      ...keyed('k'),
+    });
+    expect(answer.statusCode, answer.body).toBe(400);
+    expect(answer.json().errors[0].field).toBe('reason');
+  },
+);
+
+test.for(['%00', 'top_%00', 'x'])('a top-up that cannot be, %s, is an unknown one', async (id) => {
+  const answer = await ask('GET', `/v1/wallet/topups/${id}`, { as: engine.buyer('ann') });
+  expect(answer.statusCode, answer.body).toBe(404);
+  expect(answer.json().code).toBe('unknown_topup');
+});
+
 describe('addresses', () => {
   test('that do not exist are 404, wrong methods 405 with what is allowed', async () => {
     expect((await ask('GET', '/nowhere')).json()).toMatchObject({ status: 404, code: 'not_found' });

@@ -3,13 +3,16 @@ import { isCurrency } from '../../domain/money.ts';
 import { orderStates } from '../../domain/order.ts';
 import { decodeCursor } from '../../ledger/cursor.ts';
 
+/** For `regex`: what neither SQL, nor a provider, nor a terminal should get to see. */
+export const noControls = [/^[^\p{Cc}\p{Cs}]*$/u, 'must not hold control characters'] as const;
+
 /** Text that people read: no control characters, no half of a surrogate pair, no blank ends. */
 export function plainText(lengthMax: number) {
   return z
     .string()
     .min(1)
     .max(lengthMax)
-    .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'must not hold control characters')
+    .regex(...noControls)
     .regex(/^\S(?:.*\S)?$|^$/su, 'must not begin or end with a blank');
 }
 

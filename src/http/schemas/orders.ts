@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { orderAmountMax } from '../../domain/money.ts';
 import { paymentMethods } from '../../domain/order.ts';
 import { paymentPassword } from '../payment-password.ts';
-import { count, currency, instant, minorUnits, orderState, sku } from './fields.ts';
+import { count, currency, instant, minorUnits, noControls, orderState, sku } from './fields.ts';
 
 export const paymentMethod = z.enum(paymentMethods);
 
@@ -113,7 +113,11 @@ export const topUpStateBody = z.strictObject({
 export const refundBody = z
   .strictObject({
     amount: z.int().min(1).max(orderAmountMax).optional().describe('All that is left when absent'),
-    reason: z.string().max(80).default(''),
+    reason: z
+      .string()
+      .max(80)
+      .regex(...noControls)
+      .default(''),
   })
   .optional();
 
