@@ -22,8 +22,8 @@ export type Notifications = ReturnType<typeof openNotifications>;
 /** Providers' messages, each kept once. */
 export function openNotifications(database: Database, clock: Clock = systemClock) {
   /**
-   * Takes a message about one of our payments and makes the payment's look due, now or since before;
-   * both in one statement, so that what was answered for is not forgotten. One that does not fit its payment
+   * Takes a message about one of our payments and makes the payment's look due now; both in one
+   * statement, so that what was answered for is not forgotten. One that does not fit its payment
    * changes nothing.
    */
   async function take(notice: Notice): Promise<NoticeTaken> {

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
+import { openPayments } from '../../src/ledger/payments.ts';
 import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { anItem } from '../support/drops.ts';
+import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 import { gate, openStage, type Stage } from './stage.ts';
 
@@ -204,4 +206,22 @@ test('a payment that was closed while it was being begun is nothing that its buy
   const [payment] = await stage.ledger.payments.ofOrders([id]);
   expect(payment).toMatchObject({ state: 'declined', reason: 'closed' });
   expect(cashier.book.get(payment?.reference ?? '')).toMatchObject({ kind: 'declined' });
+});
+
+test('a payment is closed before its hold ends, though the clock of the worker is an hour behind', async () => {
+  const cashier = aCashier();
+  const behind = { now: () => Date.now() - 3_600_000 };
+  const ledger = {
+    ...stage.ledger,
+    payments: openPayments(stage.ledger.database, behind),
+  };
+  const desk = stage.settlement({ provider: cashier.provider, ledger });
+  await desk.start();
+  const drop = await stage.publish({ holdMs: 3_000, lateCapture: 'refund' });
+  const [id = ''] = await stage.reserve(drop, [`payer-${++names}`], { fund: 0 });
+  expect(await desk.pay(id, { method: 'wallet', wish: {} })).toMatchObject({ kind: 'begun' });
+  const [{ reference = '' } = {}] = await stage.ledger.payments.ofOrders([id]);
+  await eventually(() => cashier.book.get(reference)?.kind === 'declined');
+  expect(await stage.inLane(id)).toMatchObject({ state: 'reserved' });
+  await desk.stop();
 });
