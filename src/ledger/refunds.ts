@@ -98,6 +98,18 @@ export function openRefunds(database: Database, clock: Clock) {
     });
   }
 
+  /** Which of these payments a part was asked of under a key. */
+  async function partAskedOf(
+    references: readonly string[],
+    key: string,
+  ): Promise<string | undefined> {
+    const [row] = await database.query<{ payment: string }>(
+      'select payment from refunds where payment = any($1::text[]) and key = $2',
+      [references, key],
+    );
+    return row?.payment;
+  }
+
   /** Refunds of these payments, each payment's in their order. */
   async function ofPayments(
     references: readonly string[],
@@ -163,7 +175,15 @@ export function openRefunds(database: Database, clock: Clock) {
   }
 
   return {
-    ...{ askRefund, askPart, recordRefunds, finishRefund, refundsReturned, takeRefunds },
+    ...{
+      askRefund,
+      askPart,
+      partAskedOf,
+      recordRefunds,
+      finishRefund,
+      refundsReturned,
+      takeRefunds,
+    },
     refundsOf: (references: readonly string[]) => ofPayments(references),
   };
 }

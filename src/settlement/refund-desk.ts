@@ -74,7 +74,12 @@ export function openRefundDesk(options: {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
-      const payment = inOrderOfCapture(captured.filter(isKept))[0] ?? (captured[0] as Payment);
+      const references = captured.map(({ reference }) => reference);
+      const askedOf = await payments.partAskedOf(references, key);
+      const payment =
+        captured.find(({ reference }) => reference === askedOf) ??
+        inOrderOfCapture(captured.filter(isKept))[0] ??
+        (captured[0] as Payment);
       const asked = await payments.askPart({ payment: payment.reference, amount, key, reason });
       if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
       const [latest = payment] = await payments.find([payment.reference]);

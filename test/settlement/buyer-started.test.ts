@@ -225,3 +225,23 @@ test('a payment is closed before its hold ends, though the clock of the worker i
   expect(await stage.inLane(id)).toMatchObject({ state: 'reserved' });
   await desk.stop();
 });
+
+test('a part of a refund asked for again is the same one, though the order had another capture', async () => {
+  const { begin, settle, pay, book, given, desk, id } = await aSale();
+  const first = await begin();
+  book.set(first, { reference: first, kind: 'declined', reason: 'closed' });
+  await settle();
+  const second = await begin();
+  pay(second);
+  expect(await settle()).toEqual({ kind: 'paid' });
+  pay(first);
+  await settle();
+  expect(given).toEqual([{ reference: `${first}r1`, amount: price }]);
+  const rest = { amount: price, key: 'k', reason: '' };
+  for (let times = 1; times <= 2; times += 1) {
+    const asked = await desk.refunds.refundPart(id, rest);
+    expect(asked).toMatchObject({ kind: 'asked', refund: { reference: `${second}r1` } });
+  }
+  expect(given).toHaveLength(2);
+  expect(await stage.inLane(id)).toMatchObject({ state: 'refunded' });
+});
