@@ -72,7 +72,12 @@ describe('a malformed body is 400 with the field and the reason', () => {
     ['null', withQuantity('null'), 'quantity', 'must be a whole number'],
     ['no sku', good.replace('"sku":"phone",', ''), 'sku', 'is required'],
     ['no method', good.replace('"method":"wallet"', ''), 'payment.method', 'is required'],
-    ['an unknown method', good.replace('wallet', 'gold'), 'payment.method', 'must be wallet'],
+    [
+      'an unknown method',
+      good.replace('wallet', 'gold'),
+      'payment.method',
+      'must be wallet, stripe, alipay or wechat_pay',
+    ],
     ['an unknown field', good.replace('{', '{"price":1,'), 'price', 'is not known here'],
     ['__proto__', good.replace('{', '{"__proto__":{"x":1},'), '__proto__', 'is not known here'],
     ['constructor', good.replace('{', '{"constructor":1,'), 'constructor', 'is not known here'],

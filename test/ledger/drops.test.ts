@@ -94,6 +94,13 @@ onEachLedger((ledger) => {
       expect(await ledger().drops.retire(drop.id)).toBe(false); // an order is reserved
       await ledger().orders.upsert([{ order: { ...order, state: 'paid', version: 2 }, at: 2 }]);
       expect(await ledger().drops.retire(drop.id)).toBe(false); // a refund is due
+      const { amount } = order;
+      const [payment] = await ledger().payments.begin([
+        { orderId: order.id, drop: drop.id, provider: 'wallet', amount, currency: 'CNY' },
+      ]);
+      await ledger().payments.record([
+        { reference: payment?.reference ?? '', state: 'captured', amount },
+      ]);
       expect(await ledger().orders.toRefund(1_000)).toContainEqual(
         expect.objectContaining({ id: order.id }),
       );

@@ -63,7 +63,7 @@ function reasonOf(issue: RawIssue): string {
     case 'invalid_type':
       return `must be ${kinds[issue.expected] ?? issue.expected}`;
     case 'invalid_value':
-      return `must be ${issue.values.map(String).join(' or ')}`;
+      return `must be ${listed(issue.values.map(String))}`;
     case 'too_small':
       return bound(issue.origin, 'at least', Number(issue.minimum));
     case 'too_big':
@@ -81,4 +81,8 @@ function bound(origin: string, words: string, limit: number): string {
   if (origin === 'array') return `must hold ${words} ${limit}`;
   if (origin === 'string') return `must have ${words} ${limit} characters`;
   return `must be ${words} ${limit}`;
+}
+
+function listed(words: string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
