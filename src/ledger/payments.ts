@@ -136,9 +136,9 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
 
   /**
    * Payments at odds with an order that was released without them: open or captured. Each has to
-   * be closed, taken late, or refunded; the sweeper drives them again. A refund that is decided is
-   * driven on by itself: see takeRefunds. Looks at orders released from `since` on (from the first
-   * when absent) and before `before`.
+   * be closed, taken late, or refunded; the sweeper drives them again. Those with a look ahead are
+   * driven on by that, and refunds that are decided by takeRefunds. Of orders released from `since` on
+   * (from the first when absent) and before `before`.
    */
   async function stray(options: {
     since?: number;
@@ -148,6 +148,7 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     return await database.query<Payment>(
       `select ${paymentColumns} from orders o join payments p on p.order_id = o.id
        where o.state = 'released' and o.released_at >= $1 and o.released_at < $2
+         and p.look_at is null
          and (p.state in ('started', 'unknown')
            or p.state = 'captured' and p.refund_asked_at is null)
        order by o.released_at, o.id, p.attempt limit $3`,

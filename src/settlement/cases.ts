@@ -11,7 +11,7 @@ export type Settled =
   | { kind: 'paid' | 'released' | 'refunded' }
   /** The hold has ended and nothing was charged: the sweeper of holds gives the units back. */
   | { kind: 'lapsed' }
-  /** It is the buyer's turn to pay, or the provider's to tell: the look-ups go on by themselves. */
+  /** For the buyer, or for a provider: look-ups and refunds that are decided go on by themselves. */
   | { kind: 'waiting' }
   /** Not known yet, or not all the way: to be settled again. */
   | { kind: 'later'; why: string }

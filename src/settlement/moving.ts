@@ -134,8 +134,9 @@ export function openMoving(options: {
     const done = await refunds.giveBack(wanted.map(({ payment }) => payment));
     for (const { one, payment, ends } of wanted) {
       if (!done.has(payment.reference)) {
-        one.settled = { kind: 'later', why: 'the refund is not finished' };
-      } else if (ends && one.settled?.kind !== 'later') {
+        // It is carried on with by itself, in its own time: the sweeper sees to it.
+        one.settled = { kind: 'waiting' };
+      } else if (ends && one.settled?.kind !== 'waiting') {
         const wasPaid = one.settled?.kind === 'paid' || one.settled?.kind === 'refunded';
         one.settled = { kind: wasPaid ? 'refunded' : 'released' };
       }

@@ -186,6 +186,10 @@ onEachLedger((ledger) => {
         .map((payment) => payment.reference);
     expect((await of(0)).sort()).toEqual([open, captured].sort());
     expect(await of(2)).toEqual([]);
+    // One that is looked up on a schedule of its own is left to that.
+    const ahead = 'update payments set look_at = 1 where reference = $1';
+    await ledger().database.query(ahead, [open]);
+    expect(await of(0)).toEqual([captured]);
   });
 
   describe('the audit', () => {
