@@ -108,12 +108,12 @@ const bodiless = routes.filter(([method, path, , body]) => {
 });
 
 test.for(bodiless)(
-  '%s refuses a field that it would not heed, such as half a refund',
+  '%s refuses a field that it would not heed, such as a number of units',
   async ([, path, whose]) => {
     const owner = principals[`its ${whose}`];
-    const answer = await send(['POST', path, whose, { amount: 1 }], owner);
+    const answer = await send(['POST', path, whose, { units: 1 }], owner);
     expect(answer.statusCode, answer.body).toBe(400);
-    expect(answer.body).toContain('amount');
+    expect(answer.body).toContain('units');
   },
 );
 
