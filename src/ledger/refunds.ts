@@ -205,11 +205,13 @@ const askRestSql = `
   where p.reference = any($1::text[]) and rest > 0`;
 
 const tryFirstMs = 2_000;
-const tryMostMs = 600_000;
+/** Of one that got no answer, and of one that its provider has promised. */
+const tryMostMs = { asked: 60_000, pending: 600_000 };
 
 const takeSql = `
   update refunds set tries = tries + 1,
-    try_at = $3 + least(${tryMostMs}, ${tryFirstMs} * 2::float8 ^ least(tries, 20))::bigint
+    try_at = $3 + least(case state when 'pending' then ${tryMostMs.pending} else ${tryMostMs.asked} end,
+      ${tryFirstMs} * 2::float8 ^ least(tries, 20))::bigint
   where reference in (select reference from refunds
       where state in ('asked', 'pending') and asked_at < $1 and try_at <= $3
       order by asked_at, reference limit $2 for update skip locked)
