@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock } from '../domain/clock.ts';
 import { parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
@@ -10,6 +9,7 @@ import type { Log } from './log.ts';
 import type { Publishing } from './publishing.ts';
 import type { SettleQueue } from './queue.ts';
 import type { Refunds } from './refunds.ts';
+import { openRounds } from './rounds.ts';
 import type { Settle } from './settle.ts';
 import { type OnCount, openTally } from './tally.ts';
 import type { Terms } from './terms.ts';
@@ -76,8 +76,6 @@ export function openRedrive(options: RedriveOptions): Redrive {
   const { publishing, watch, log } = options;
   const { everyMs = 2_000, staleMs = 10_000, retireMs = 3_600_000 } = options;
   const tally = openTally(redriveCounts, options.onCount);
-  const stopping = new AbortController();
-  let loop: Promise<void> | undefined;
   let retireAt = 0;
   let strayAllAt = 0;
   let requeuedTo: LedgerOrder | undefined;
@@ -194,25 +192,11 @@ export function openRedrive(options: RedriveOptions): Redrive {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await turn().catch((error: unknown) => log.warn({ err: error }, 'the redrive'));
-      const napMs = everyMs * (0.75 + Math.random() / 2);
-      await wait(napMs, undefined, { signal: stopping.signal }).catch(() => {});
-    }
-  }
-
-  return {
-    start() {
-      loop ??= run();
-    },
-    async stop() {
-      stopping.abort();
-      await loop;
-    },
-    turn,
-    figures: tally.read,
-  };
+  const rounds = openRounds({
+    ...{ turn, napMs: everyMs },
+    onError: (error) => log.warn({ err: error }, 'the redrive'),
+  });
+  return { start: rounds.start, stop: rounds.stop, turn, figures: tally.read };
 }
 
 function placed(row: LedgerOrder) {

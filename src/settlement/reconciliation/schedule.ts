@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Reconciliations } from '../../ledger/reconciliations.ts';
 import type { Log } from '../log.ts';
+import { openRounds } from '../rounds.ts';
 import type { Reconcile } from './reconciliation.ts';
 import type { ReconciliationReport } from './report.ts';
 
@@ -28,19 +28,17 @@ export function openSchedule(options: {
 }): Schedule {
   const { reconcile, reconciliations, everyMs, log, onRun } = options;
   const holder = randomBytes(9).toString('base64url');
-  const stopping = new AbortController();
-  let loop: Promise<void> | undefined;
 
   async function turn(): Promise<boolean> {
     if (!(await reconciliations.take({ holder, everyMs, forMs: leaseMs }))) return false;
     const losing = new AbortController();
     const renewing = setInterval(() => void renew(losing), leaseMs / 3);
     try {
-      const signal = AbortSignal.any([stopping.signal, losing.signal]);
+      const signal = AbortSignal.any([rounds.signal, losing.signal]);
       const { outcome } = await reconcile({ signal });
       onRun?.(outcome);
     } catch (error) {
-      if (stopping.signal.aborted) return false;
+      if (rounds.signal.aborted) return false;
       onRun?.('failed');
       log.error({ err: error }, 'the books could not be compared');
     } finally {
@@ -56,22 +54,9 @@ export function openSchedule(options: {
     if (!isOurs) losing.abort(new Error('the turn has gone to another worker'));
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await turn().catch((error: unknown) => log.warn({ err: error }, 'the reconciliation'));
-      const napMs = Math.min(everyMs, lookMsMost) * (0.75 + Math.random() / 2);
-      await wait(napMs, undefined, { signal: stopping.signal }).catch(() => {});
-    }
-  }
-
-  return {
-    start() {
-      loop ??= run();
-    },
-    async stop() {
-      stopping.abort();
-      await loop;
-    },
-    turn,
-  };
+  const rounds = openRounds({
+    ...{ turn, napMs: Math.min(everyMs, lookMsMost) },
+    onError: (error) => log.warn({ err: error }, 'the reconciliation'),
+  });
+  return { start: rounds.start, stop: rounds.stop, turn };
 }
