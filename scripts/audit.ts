@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { type Config, processEnvironment, readCommand } from '../src/config.ts';
+import { type Config, processEnvironment, readCommand } from '../src/config/config.ts';
 import { isDropId } from '../src/domain/ids.ts';
 import { readSecrets } from '../src/embedded/folder.ts';
 import { readHolder } from '../src/embedded/lock.ts';

@@ -1,4 +1,4 @@
-import { processEnvironment, readCommand } from '../src/config.ts';
+import { processEnvironment, readCommand } from '../src/config/config.ts';
 import { openFolder } from '../src/embedded/folder.ts';
 import { LedgerError } from '../src/ledger/database.ts';
 import { type Ledger, openLedger } from '../src/ledger/ledger.ts';

@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util';
-import { type Config, processEnvironment, readCommand } from '../src/config.ts';
+import { type Config, processEnvironment, readCommand } from '../src/config/config.ts';
 import { readSecrets } from '../src/embedded/folder.ts';
 import { readHolder } from '../src/embedded/lock.ts';
+import { openProviders } from '../src/engine/providers.ts';
 import { connectHot } from '../src/inventory/connection.ts';
 import { openLanes } from '../src/inventory/lanes.ts';
 import { ledgerOn } from '../src/ledger/ledger.ts';
 import { openPostgres } from '../src/ledger/postgres.ts';
 import { createLog } from '../src/log.ts';
-import { openProviders } from '../src/providers.ts';
 import type { ReconciliationReport } from '../src/settlement/reconciliation/report.ts';
 import { openSettlement } from '../src/settlement/settlement.ts';
 

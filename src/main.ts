@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { banner } from './banner.ts';
-import { type Config, processEnvironment, readCommand } from './config.ts';
+import { type Config, processEnvironment, readCommand } from './config/config.ts';
 import { type DataFolder, openFolder } from './embedded/folder.ts';
+import { banner } from './engine/banner.ts';
 import { createLog } from './log.ts';
 import { assertPortFree, isPortTaken } from './processes/port.ts';
 import { StartError } from './start-error.ts';
@@ -45,7 +45,7 @@ async function run(config: Config): Promise<number> {
     // Found out before Redis and the ledger start, which takes a second or two.
     await assertPortFree(config);
     // Loaded only now, so that a refusal does not wait for the whole engine to load.
-    const { startEngine } = await import('./runtime.ts');
+    const { startEngine } = await import('./engine/engine.ts');
     const signalled = firstSignal();
     const engine = await startEngine({ config, folder, log });
     folder?.announce(engine.address);

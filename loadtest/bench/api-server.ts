@@ -1,7 +1,7 @@
+import { startEngine } from '../../src/engine/engine.ts';
 import { connectHot } from '../../src/inventory/connection.ts';
 import { callOrdersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { createLog } from '../../src/log.ts';
-import { startEngine } from '../../src/runtime.ts';
 import { benchDrop, benchReservations } from './drop.ts';
 import { serve } from './server.ts';
 

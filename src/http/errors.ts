@@ -7,7 +7,7 @@ import type {
   FastifyRequest,
   RouteOptions,
 } from 'fastify';
-import { QueueFull } from '../domain/gather.ts';
+import { QueueFull } from '../batching/batcher.ts';
 import { LedgerError } from '../ledger/database.ts';
 import type { Logger } from '../log.ts';
 import { KeySetError } from './auth/jwks.ts';

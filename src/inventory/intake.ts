@@ -1,5 +1,5 @@
+import { type Gather, gather, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
-import { type Gather, gather, QueueFull } from '../domain/gather.ts';
 import { type LaneRef, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Catalog, DropView } from './catalog.ts';

@@ -1,5 +1,5 @@
+import { type Gather, gather, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
-import { type Gather, gather, QueueFull } from '../domain/gather.ts';
 import { homeLane, type LaneRef } from '../domain/ids.ts';
 import { callBuyersMax, type Lanes } from '../inventory/lanes.ts';
 import type { Appointments, MadeAppointment } from '../ledger/appointments.ts';

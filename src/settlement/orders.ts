@@ -1,4 +1,4 @@
-import { gather } from '../domain/gather.ts';
+import { gather } from '../batching/batcher.ts';
 import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';

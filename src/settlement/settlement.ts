@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
+import { gather } from '../batching/batcher.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { gather } from '../domain/gather.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import { openRecords } from '../inventory/records.ts';
 import type { Ledger } from '../ledger/ledger.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { gather } from '../domain/gather.ts';
+import { gather } from '../batching/batcher.ts';
 import type { Settled } from './cases.ts';
 import type { Log } from './log.ts';
 import {

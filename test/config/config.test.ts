@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { type Config, readCommand } from '../../src/config/config.ts';
 import { nearest } from '../../src/config/spelling.ts';
-import { type Config, readCommand } from '../../src/config.ts';
 
 const servers = { REDIS_URL: 'redis://cache:6379', DATABASE_URL: 'postgres://db/flashdrop' };
 const secret = 'a-secret-of-at-least-thirty-two-bytes';

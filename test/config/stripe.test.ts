@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readCommand } from '../../src/config.ts';
+import { readCommand } from '../../src/config/config.ts';
 
 const given = {
   FLASHDROP_PUBLIC_URL: 'https://shop.example',

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { QueueFull } from '../../src/domain/gather.ts';
+import { QueueFull } from '../../src/batching/batcher.ts';
 import { openPasswordHashing } from '../../src/ledger/password-hash.ts';
 import {
   openWalletPasswords,

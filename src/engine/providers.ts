@@ -1,9 +1,9 @@
-import { notifyUrl } from './config/payments.ts';
-import type { Config } from './config.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Logger } from './log.ts';
-import type { PaymentProvider } from './payments/provider.ts';
-import { openWallet } from './payments/wallet/wallet.ts';
+import type { Config } from '../config/config.ts';
+import { notifyUrl } from '../config/payments.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import type { PaymentProvider } from '../payments/provider.ts';
+import { openWallet } from '../payments/wallet/wallet.ts';
 
 export type Providers = ReadonlyMap<string, PaymentProvider>;
 
@@ -21,16 +21,16 @@ export async function openProviders({
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const opened: PaymentProvider[] = [wallet];
   if (stripe) {
-    const { openStripe } = await import('./payments/stripe/stripe.ts');
+    const { openStripe } = await import('../payments/stripe/stripe.ts');
     const warn = (message: string) => log.warn({ provider: 'stripe' }, message);
     opened.push(openStripe({ ...stripe, returnUrl: publicUrl, warn }));
   }
   if (alipay) {
-    const { openAlipay } = await import('./payments/alipay/alipay.ts');
+    const { openAlipay } = await import('../payments/alipay/alipay.ts');
     opened.push(openAlipay({ ...alipay, notifyUrl: notifyUrl(config.payments, 'alipay') }));
   }
   if (wechatPay) {
-    const { openWechatPay } = await import('./payments/wechat-pay/provider.ts');
+    const { openWechatPay } = await import('../payments/wechat-pay/provider.ts');
     const address = notifyUrl(config.payments, 'wechat_pay');
     const warn = (message: string) => log.warn({ provider: 'wechat_pay' }, message);
     opened.push(openWechatPay({ ...wechatPay, notifyUrl: address, warn }));

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { freePort } from '../../src/embedded/redis-process.ts';
-import { type CrewOptions, startCrew } from '../../src/processes/crew.ts';
+import { type CrewOptions, startCrew } from '../../src/processes/cluster.ts';
 import { StartError } from '../../src/start-error.ts';
 
 const log = { warn: () => {} };
@@ -11,7 +11,7 @@ const log = { warn: () => {} };
 async function failure(how: string, options: Partial<CrewOptions> = {}): Promise<Error> {
   const started = startCrew({
     ...{ count: 3, host: '127.0.0.1', port: await freePort(), log },
-    file: new URL('./member.ts', import.meta.url),
+    file: new URL('./child.ts', import.meta.url),
     opening: (name) => (name === 'api-2' ? how : 'starts'),
     serve: () => ({ handlers: {}, close() {} }),
     ...options,

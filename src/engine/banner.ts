@@ -1,4 +1,4 @@
-import { orderId, orderRef } from './domain/ids.ts';
+import { orderId, orderRef } from '../domain/ids.ts';
 
 /** What demo mode can tell whoever started it: enough to buy at once. */
 export type Demo = {

@@ -1,9 +1,9 @@
-import { type PaymentSettings, readPayments } from './config/payments.ts';
-import { settingsReader } from './config/settings.ts';
-import type { Config } from './config.ts';
-import { freePort } from './embedded/redis-process.ts';
-import { type SimulatedProvider, startSimulators } from './embedded/simulators.ts';
-import type { Logger } from './log.ts';
+import type { Config } from '../config/config.ts';
+import { type PaymentSettings, readPayments } from '../config/payments.ts';
+import { settingsReader } from '../config/settings.ts';
+import { freePort } from '../embedded/redis-process.ts';
+import { type SimulatedProvider, startSimulators } from '../embedded/simulators.ts';
+import type { Logger } from '../log.ts';
 import type { Releasers } from './releasers.ts';
 
 /** The config that is in force, and the providers that are simulated. */

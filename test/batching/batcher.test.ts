@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Gather, gather, QueueFull } from '../../src/domain/gather.ts';
+import { type Gather, gather, QueueFull } from '../../src/batching/batcher.ts';
 import { testSeed } from '../support/seed.ts';
 
 type Flight = { batch: number[]; land(): void; crash(error: Error): void };

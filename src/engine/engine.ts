@@ -1,19 +1,19 @@
+import type { Config } from '../config/config.ts';
+import type { DataFolder } from '../embedded/folder.ts';
+import type { SimulatedProvider } from '../embedded/simulators.ts';
+import { openSigner, type TokenRules } from '../http/auth/buyers.ts';
+import { canSharePort, listen } from '../http/server.ts';
+import { shareDatabase } from '../ledger/shared-database.ts';
+import type { Logger } from '../log.ts';
+import { startCrew } from '../processes/cluster.ts';
+import { type Figure, openFigures } from '../processes/process-metrics.ts';
 import type { ApiOpening } from './api-process.ts';
 import type { Demo } from './banner.ts';
-import type { Config } from './config.ts';
+import { assertSafe, openHot, openLedgerOf, openRedisUrl } from './connections.ts';
 import { openDemo } from './demo.ts';
-import { simulateProviders } from './demo-providers.ts';
-import type { DataFolder } from './embedded/folder.ts';
-import type { SimulatedProvider } from './embedded/simulators.ts';
-import { openSigner, type TokenRules } from './http/auth/buyers.ts';
-import { canSharePort, listen } from './http/server.ts';
-import { shareDatabase } from './ledger/shared-database.ts';
-import type { Logger } from './log.ts';
-import { openApp, openParts, type Parts } from './parts.ts';
-import { startCrew } from './processes/crew.ts';
-import { type Figure, openFigures } from './processes/figures.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
-import { assertSafe, openHot, openLedgerOf, openRedisUrl } from './stores.ts';
+import { openApp, openParts, type Parts } from './services.ts';
+import { simulateProviders } from './simulated-providers.ts';
 
 export type Engine = {
   /** Where http is served. */

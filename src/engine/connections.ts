@@ -1,14 +1,14 @@
 import type { Redis } from 'ioredis';
-import type { Config } from './config.ts';
-import type { DataFolder } from './embedded/folder.ts';
-import { startEmbeddedRedis } from './embedded/redis.ts';
-import { connectHot } from './inventory/connection.ts';
-import { findWeaknesses } from './inventory/safety.ts';
-import { LedgerError } from './ledger/database.ts';
-import { type Ledger, openLedger } from './ledger/ledger.ts';
-import type { Logger } from './log.ts';
+import type { Config } from '../config/config.ts';
+import type { DataFolder } from '../embedded/folder.ts';
+import { startEmbeddedRedis } from '../embedded/redis.ts';
+import { connectHot } from '../inventory/connection.ts';
+import { findWeaknesses } from '../inventory/safety.ts';
+import { LedgerError } from '../ledger/database.ts';
+import { type Ledger, openLedger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import { StartError } from '../start-error.ts';
 import type { Releasers } from './releasers.ts';
-import { StartError } from './start-error.ts';
 
 type Start = { config: Config; folder: DataFolder | undefined; log: Logger };
 

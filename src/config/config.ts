@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { helpText, readFlags } from './config/flags.ts';
-import { offeredOf, type PaymentSettings, readPayments } from './config/payments.ts';
+import { helpText, readFlags } from './flags.ts';
+import { offeredOf, type PaymentSettings, readPayments } from './payments.ts';
 import {
   type Environment,
   matching,
@@ -13,7 +13,7 @@ import {
   someOf,
   url,
   wholeNumber,
-} from './config/settings.ts';
+} from './settings.ts';
 
 export type Role = 'api' | 'worker' | 'all';
 

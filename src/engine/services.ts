@@ -1,18 +1,18 @@
 import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
-import type { Config } from './config.ts';
-import { systemClock } from './domain/clock.ts';
-import { buildApp } from './http/app.ts';
-import type { TokenRules } from './http/auth/buyers.ts';
-import { openCatalog } from './inventory/catalog.ts';
-import { openIntake } from './inventory/intake.ts';
-import { openLanes } from './inventory/lanes.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Logger } from './log.ts';
-import { openMetrics } from './metrics.ts';
+import type { Config } from '../config/config.ts';
+import { systemClock } from '../domain/clock.ts';
+import { buildApp } from '../http/app.ts';
+import type { TokenRules } from '../http/auth/buyers.ts';
+import { openCatalog } from '../inventory/catalog.ts';
+import { openIntake } from '../inventory/intake.ts';
+import { openLanes } from '../inventory/lanes.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Logger } from '../log.ts';
+import { openMetrics } from '../metrics.ts';
+import { openSettlement } from '../settlement/settlement.ts';
 import { openProviders } from './providers.ts';
 import type { Releasers } from './releasers.ts';
-import { openSettlement } from './settlement/settlement.ts';
 
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 

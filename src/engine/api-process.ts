@@ -1,15 +1,15 @@
 import type { FastifyInstance } from 'fastify';
-import type { Config } from './config.ts';
-import type { TokenRules } from './http/auth/buyers.ts';
-import { listen, type Server } from './http/server.ts';
-import { type Ledger, ledgerOn } from './ledger/ledger.ts';
-import { openPostgres } from './ledger/postgres.ts';
-import { openSharedDatabase } from './ledger/shared-database.ts';
-import { createLog, type Logger } from './log.ts';
-import { openApp, openParts, type Parts } from './parts.ts';
-import { openChannel } from './processes/channel.ts';
+import type { Config } from '../config/config.ts';
+import type { TokenRules } from '../http/auth/buyers.ts';
+import { listen, type Server } from '../http/server.ts';
+import { type Ledger, ledgerOn } from '../ledger/ledger.ts';
+import { openPostgres } from '../ledger/postgres.ts';
+import { openSharedDatabase } from '../ledger/shared-database.ts';
+import { createLog, type Logger } from '../log.ts';
+import { openChannel } from '../processes/channel.ts';
+import { openHot } from './connections.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
-import { openHot } from './stores.ts';
+import { openApp, openParts, type Parts } from './services.ts';
 
 // The program of a process that serves http beside others on one port. The primary starts it and
 // tells it everything over their channel; it ends when the primary says so or is gone.

@@ -1,4 +1,4 @@
-import type { Logger } from './log.ts';
+import type { Logger } from '../log.ts';
 
 /** What was opened, to be closed in the reverse order, also when a start fails half-way. */
 export type Releasers = {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { dropState } from '../domain/drop.ts';
+import { newDropId } from '../domain/ids.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Publishing } from '../settlement/publishing.ts';
 import type { Demo } from './banner.ts';
-import { dropState } from './domain/drop.ts';
-import { newDropId } from './domain/ids.ts';
-import type { Lanes } from './inventory/lanes.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Publishing } from './settlement/publishing.ts';
 
 const title = 'Mi-2, the noon sale';
 const sku = 'mi2-16gb';
