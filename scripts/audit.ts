@@ -3,15 +3,15 @@ import { type Config, processEnvironment, readCommand } from '../src/config/conf
 import { isDropId } from '../src/domain/ids.ts';
 import { readSecrets } from '../src/embedded/folder.ts';
 import { readHolder } from '../src/embedded/lock.ts';
-import { connectHot } from '../src/inventory/connection.ts';
+import { openRecords } from '../src/inventory/lane-scan.ts';
 import { openLanes } from '../src/inventory/lanes.ts';
-import { openRecords } from '../src/inventory/records.ts';
-import { openAccounts } from '../src/ledger/accounts.ts';
-import { openAudit as openLedgerAudit } from '../src/ledger/audit.ts';
+import { connectHot } from '../src/inventory/redis-connections.ts';
+import { openAudit as openLedgerAudit } from '../src/ledger/checks/audit-queries.ts';
+import { openPostgres } from '../src/ledger/database/postgres.ts';
 import { openDrops } from '../src/ledger/drops.ts';
 import { openOrders } from '../src/ledger/orders.ts';
-import { openPayments } from '../src/ledger/payments.ts';
-import { openPostgres } from '../src/ledger/postgres.ts';
+import { openPayments } from '../src/ledger/payments/payments.ts';
+import { openAccounts } from '../src/ledger/wallet/accounts.ts';
 import { type AuditReport, openAudit } from '../src/settlement/audit/audit.ts';
 
 // The promises of one drop held against its lanes and the ledger. With REDIS_URL and DATABASE_URL

@@ -1,6 +1,6 @@
 import { processEnvironment, readCommand } from '../src/config/config.ts';
 import { openFolder } from '../src/embedded/folder.ts';
-import { LedgerError } from '../src/ledger/database.ts';
+import { LedgerError } from '../src/ledger/database/database.ts';
 import { type Ledger, openLedger } from '../src/ledger/ledger.ts';
 import { StartError } from '../src/start-error.ts';
 

@@ -3,10 +3,10 @@ import { type Config, processEnvironment, readCommand } from '../src/config/conf
 import { readSecrets } from '../src/embedded/folder.ts';
 import { readHolder } from '../src/embedded/lock.ts';
 import { openProviders } from '../src/engine/providers.ts';
-import { connectHot } from '../src/inventory/connection.ts';
 import { openLanes } from '../src/inventory/lanes.ts';
+import { connectHot } from '../src/inventory/redis-connections.ts';
+import { openPostgres } from '../src/ledger/database/postgres.ts';
 import { ledgerOn } from '../src/ledger/ledger.ts';
-import { openPostgres } from '../src/ledger/postgres.ts';
 import { createLog } from '../src/log.ts';
 import type { ReconciliationReport } from '../src/settlement/reconciliation/report.ts';
 import { openSettlement } from '../src/settlement/settlement.ts';

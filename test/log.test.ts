@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { connectHot } from '../src/inventory/connection.ts';
+import { connectHot } from '../src/inventory/redis-connections.ts';
 import { createLog } from '../src/log.ts';
 import { startRedis } from './support/redis.ts';
 

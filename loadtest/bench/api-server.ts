@@ -1,6 +1,6 @@
 import { startEngine } from '../../src/engine/engine.ts';
-import { connectHot } from '../../src/inventory/connection.ts';
 import { callOrdersMax, openLanes } from '../../src/inventory/lanes.ts';
+import { connectHot } from '../../src/inventory/redis-connections.ts';
 import { createLog } from '../../src/log.ts';
 import { benchDrop, benchReservations } from './drop.ts';
 import { serve } from './server.ts';

@@ -30,7 +30,7 @@ export async function openProviders({
     opened.push(openAlipay({ ...alipay, notifyUrl: notifyUrl(config.payments, 'alipay') }));
   }
   if (wechatPay) {
-    const { openWechatPay } = await import('../payments/wechat-pay/provider.ts');
+    const { openWechatPay } = await import('../payments/wechat-pay/wechat-pay.ts');
     const address = notifyUrl(config.payments, 'wechat_pay');
     const warn = (message: string) => log.warn({ provider: 'wechat_pay' }, message);
     opened.push(openWechatPay({ ...wechatPay, notifyUrl: address, warn }));

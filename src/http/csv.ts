@@ -1,7 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Drop } from '../domain/drop.ts';
-import type { Entry } from '../ledger/entries.ts';
 import type { LedgerOrder } from '../ledger/orders.ts';
+import type { Entry } from '../ledger/wallet/entries.ts';
 import { iso } from './schemas/fields.ts';
 
 const orderColumns = [

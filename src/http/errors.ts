@@ -8,7 +8,7 @@ import type {
   RouteOptions,
 } from 'fastify';
 import { QueueFull } from '../batching/batcher.ts';
-import { LedgerError } from '../ledger/database.ts';
+import { LedgerError } from '../ledger/database/database.ts';
 import type { Logger } from '../log.ts';
 import { KeySetError } from './auth/jwks.ts';
 import { isImporting } from './lists/importing.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { paymentPasswordPattern } from '../domain/payment-password.ts';
-import type { PasswordCheck } from '../ledger/wallet-passwords.ts';
+import type { PasswordCheck } from '../ledger/wallet/passwords.ts';
 import { Problem, type ProblemCode } from './problems.ts';
 import { iso } from './schemas/fields.ts';
 

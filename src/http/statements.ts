@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { Statement } from '../ledger/entries.ts';
+import type { Statement } from '../ledger/wallet/entries.ts';
 import { statementCsv } from './csv.ts';
 import { iso } from './schemas/fields.ts';
 import { walletEntry } from './schemas/orders.ts';

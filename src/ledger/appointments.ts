@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Database } from './database.ts';
+import type { Database } from './database/database.ts';
 
 export type AppointmentPlace = { drop: string; buyer: string };
 

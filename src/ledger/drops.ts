@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Drop, Item } from '../domain/drop.ts';
 import { isDropId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
-import type { Database, Query } from './database.ts';
+import type { Database, Query } from './database/database.ts';
 
 /** What of a drop may change after it was created. */
 export type DropChange = Partial<

@@ -1,20 +1,20 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { type Accounts, openAccounts } from './accounts.ts';
 import { type Appointments, openAppointments } from './appointments.ts';
-import { type Audit, openAudit } from './audit.ts';
-import type { Database } from './database.ts';
+import { type Audit, openAudit } from './checks/audit-queries.ts';
+import { openWindows, type Windows } from './checks/reconciliation-queries.ts';
+import { openReconciliations, type Reconciliations } from './checks/reconciliations.ts';
+import type { Database } from './database/database.ts';
+import { migrate } from './database/migrations.ts';
+import { openPglite } from './database/pglite.ts';
+import { openPostgres } from './database/postgres.ts';
 import { type Drops, openDrops } from './drops.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
-import { migrate } from './migrations.ts';
-import { type Notifications, openNotifications } from './notifications.ts';
 import { type Orders, openOrders } from './orders.ts';
-import { openPayments, type Payments } from './payments.ts';
-import { openPglite } from './pglite.ts';
-import { openPostgres } from './postgres.ts';
-import { openReconciliations, type Reconciliations } from './reconciliations.ts';
-import { openTopUps, type TopUps } from './topups.ts';
-import { openWalletPasswords, type WalletPasswords } from './wallet-passwords.ts';
-import { openWindows, type Windows } from './windows.ts';
+import { type Notifications, openNotifications } from './payments/notifications.ts';
+import { openPayments, type Payments } from './payments/payments.ts';
+import { type Accounts, openAccounts } from './wallet/accounts.ts';
+import { openWalletPasswords, type WalletPasswords } from './wallet/passwords.ts';
+import { openTopUps, type TopUps } from './wallet/topups.ts';
 
 export type Ledger = {
   database: Database;

@@ -1,7 +1,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { newId } from '../domain/ids.ts';
-import type { Database, Query } from './database.ts';
+import type { Database, Query } from './database/database.ts';
 
 export type Merchant = { id: string; name: string };
 

@@ -1,4 +1,4 @@
-import type { Query } from '../ledger/database.ts';
+import type { Query } from '../ledger/database/database.ts';
 
 /** What a payment is known by on both sides, and what a provider may need to find it again. */
 export type PaymentRef = {

@@ -1,4 +1,4 @@
-import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
 import type { Seen } from './cases.ts';
 import { chargeOf, factsOf } from './charging.ts';
 import type { Providers } from './who-starts.ts';

@@ -2,7 +2,7 @@ import type { LaneRef, OrderRef } from '../domain/ids.ts';
 import { parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import { byLane } from '../inventory/lanes.ts';
-import type { Payment } from '../ledger/payments.ts';
+import type { Payment } from '../ledger/payments/payments.ts';
 import type { Terms } from './terms.ts';
 
 /** What settling came to for one order. */

@@ -1,6 +1,6 @@
 import type { Order } from '../domain/order.ts';
-import type { PaymentFact } from '../ledger/payment-facts.ts';
-import type { Payment } from '../ledger/payments.ts';
+import type { Payment } from '../ledger/payments/payments.ts';
+import type { PaymentFact } from '../ledger/payments/results.ts';
 import type {
   Charge,
   ClientWish,

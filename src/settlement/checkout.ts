@@ -1,4 +1,4 @@
-import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
 import type { Charge, ClientAction, ClientWish, PaymentProvider } from '../payments/provider.ts';
 import { factsOf, refOf } from './charging.ts';
 import type { Log } from './log.ts';

@@ -1,4 +1,4 @@
-import type { Reconciliations } from '../ledger/reconciliations.ts';
+import type { Reconciliations } from '../ledger/checks/reconciliations.ts';
 import type { Metrics } from '../metrics.ts';
 import type { SettleQueue } from './queue.ts';
 import { differenceKinds } from './reconciliation/differences.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Payments } from '../ledger/payments.ts';
-import { isTopUpId } from '../ledger/topups.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import { isTopUpId } from '../ledger/wallet/topups.ts';
 import type { Log } from './log.ts';
 import type { Settle } from './settle.ts';
 

@@ -1,7 +1,7 @@
 import type { ReleaseReason } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Confirmed, Released } from '../inventory/replies.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
 import {
   digestOf,
   eachLane,

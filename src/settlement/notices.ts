@@ -1,5 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
-import type { Notifications } from '../ledger/notifications.ts';
+import type { Notifications } from '../ledger/payments/notifications.ts';
 import type { NotificationAnswer, PaymentProvider, RawNotification } from '../payments/provider.ts';
 import type { Log } from './log.ts';
 import type { PaymentCounts } from './payment-counts.ts';

@@ -3,7 +3,7 @@ import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
-import type { Payments } from '../ledger/payments.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
 import { isOpen, type Settled } from './cases.ts';
 import type { Checkout } from './checkout.ts';
 import type { Log } from './log.ts';

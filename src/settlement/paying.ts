@@ -1,9 +1,9 @@
 import { parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import type { Accounts } from '../ledger/accounts.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
-import type { PasswordCheck, WalletPasswords } from '../ledger/wallet-passwords.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Accounts } from '../ledger/wallet/accounts.ts';
+import type { PasswordCheck, WalletPasswords } from '../ledger/wallet/passwords.ts';
 import type { ClientAction, PaymentProvider } from '../payments/provider.ts';
 import { isKept, isOpen, type Settled } from './cases.ts';
 import { chargeOf } from './charging.ts';

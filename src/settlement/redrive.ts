@@ -4,7 +4,7 @@ import type { Order } from '../domain/order.ts';
 import { byLane, type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { LedgerOrder, Orders } from '../ledger/orders.ts';
-import type { Payments } from '../ledger/payments.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
 import type { Log } from './log.ts';
 import type { Publishing } from './publishing.ts';
 import type { SettleQueue } from './queue.ts';

@@ -2,8 +2,8 @@ import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
-import type { Refund } from '../ledger/refunds.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Refund } from '../ledger/payments/refunds.ts';
 import { inOrderOfCapture, isKept } from './cases.ts';
 import type { Refunds } from './refunds.ts';
 

@@ -1,7 +1,7 @@
 import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import { byLane, type Lanes } from '../inventory/lanes.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
-import type { Refund, RefundFact } from '../ledger/refunds.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Refund, RefundFact } from '../ledger/payments/refunds.ts';
 import type { RefundOutcome } from '../payments/provider.ts';
 import { isKept } from './cases.ts';
 import { refOf } from './charging.ts';

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { LaneRef } from '../domain/ids.ts';
-import { connectHot } from '../inventory/connection.ts';
+import { connectHot } from '../inventory/redis-connections.ts';
 import type { Orders } from '../ledger/orders.ts';
 import type { Log } from './log.ts';
 import { isReply, type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';

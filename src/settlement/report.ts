@@ -2,7 +2,7 @@ import { type DropState, dropState } from '../domain/drop.ts';
 import type { OrderState, ReleaseReason } from '../domain/order.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Figures } from '../inventory/replies.ts';
-import type { Audit, Pace } from '../ledger/audit.ts';
+import type { Audit, Pace } from '../ledger/checks/audit-queries.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
 

@@ -1,7 +1,7 @@
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import type { PaymentResult } from '../ledger/payment-facts.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { PaymentResult } from '../ledger/payments/results.ts';
 import type { AtOnce } from './at-once.ts';
 import {
   type Case,

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { gather } from '../batching/batcher.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
+import { openRecords } from '../inventory/lane-scan.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import { openRecords } from '../inventory/records.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../metrics.ts';
 import { openAppointmentDesk } from './appointments.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
-import type { Accounts } from '../ledger/accounts.ts';
-import type { Payment, Payments } from '../ledger/payments.ts';
-import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/topups.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Accounts } from '../ledger/wallet/accounts.ts';
+import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/wallet/topups.ts';
 import type { ClientAction } from '../payments/provider.ts';
 import { isOpen } from './cases.ts';
 import { factsOf, refOf } from './charging.ts';

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { systemClock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
-import { connectQueue, endQueue } from '../inventory/connection.ts';
-import { openSweeper } from '../inventory/sweeper.ts';
+import { openSweeper } from '../inventory/hold-sweeper.ts';
+import { connectQueue, endQueue } from '../inventory/redis-connections.ts';
 import { watchReconciliation, watchWork } from './figures.ts';
 import { openLooks } from './looks.ts';
 import { isBehind } from './lost-lanes.ts';

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { paymentReference } from '../../src/ledger/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/payments.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Buyer, price, purse } from '../support/sale.ts';
 import { openShop, providerNames, type Shop, type ShopSale, visit } from '../support/shop.ts';

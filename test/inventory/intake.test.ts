@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
 import { newId, orderId, orderRef } from '../../src/domain/ids.ts';
 import { type Catalog, openCatalog } from '../../src/inventory/catalog.ts';
-import { connectHot } from '../../src/inventory/connection.ts';
+import { openSweeper } from '../../src/inventory/hold-sweeper.ts';
 import {
   type Bought,
   type Buy,
@@ -12,7 +12,7 @@ import {
   openIntake,
 } from '../../src/inventory/intake.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
-import { openSweeper } from '../../src/inventory/sweeper.ts';
+import { connectHot } from '../../src/inventory/redis-connections.ts';
 import { aDrop, anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
 import { startProxy } from '../support/proxy.ts';

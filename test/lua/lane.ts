@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import type { Drop, Item } from '../../src/domain/drop.ts';
 import { type LaneRef, newDropId, orderRef } from '../../src/domain/ids.ts';
-import { connectHot } from '../../src/inventory/connection.ts';
 import type { Lanes, Reservation } from '../../src/inventory/lanes.ts';
+import { connectHot } from '../../src/inventory/redis-connections.ts';
 
 /** A connection as the hot path has it, once it can be used. */
 export async function openHot(url: string): Promise<Redis> {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connectHot } from '../../src/inventory/connection.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
+import { connectHot } from '../../src/inventory/redis-connections.ts';
 import { type ScriptName, scripts } from '../../src/inventory/scripts.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 import { testSeed } from '../support/seed.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Entry, EntryPlace } from '../../src/ledger/entries.ts';
-import type { PaymentFact } from '../../src/ledger/payment-facts.ts';
+import type { PaymentFact } from '../../src/ledger/payments/results.ts';
+import type { Entry, EntryPlace } from '../../src/ledger/wallet/entries.ts';
 import type { Charge, Outcome, Refund } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import { onEachLedger } from '../support/ledgers.ts';

@@ -4,8 +4,8 @@ import { type Identity, newIdentity } from '../../simulators/wechat-pay/certific
 import { beijingTime, seal, signedHeaders } from '../../simulators/wechat-pay/wire.ts';
 import { openCertificates } from '../../src/payments/wechat-pay/certificates.ts';
 import { openExchange } from '../../src/payments/wechat-pay/exchange.ts';
-import { openWechatPay } from '../../src/payments/wechat-pay/provider.ts';
 import { type Signed, signedOf } from '../../src/payments/wechat-pay/signing.ts';
+import { openWechatPay } from '../../src/payments/wechat-pay/wechat-pay.ts';
 import { serve } from './wechat-pay-stage.ts';
 
 const apiKey = 'a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb';

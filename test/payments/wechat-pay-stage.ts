@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { readPayments } from '../../src/config/payments.ts';
 import { settingsReader } from '../../src/config/settings.ts';
 import type { Charge, Notification, RawNotification, Refund } from '../../src/payments/provider.ts';
-import { openWechatPay, type WechatPayOptions } from '../../src/payments/wechat-pay/provider.ts';
+import { openWechatPay, type WechatPayOptions } from '../../src/payments/wechat-pay/wechat-pay.ts';
 import type { SimulatedProvider } from '../support/simulators.ts';
 
 /** The provider as the engine opens it from the simulator's settings. */

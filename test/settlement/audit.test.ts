@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
-import { paymentReference } from '../../src/ledger/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/payments.ts';
 import type { AuditReport } from '../../src/settlement/audit/audit.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
-import { openPayments } from '../../src/ledger/payments.ts';
+import { openPayments } from '../../src/ledger/payments/payments.ts';
 import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';

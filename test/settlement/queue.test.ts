@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/domain/clock.ts';
-import { connectQueue } from '../../src/inventory/connection.ts';
+import { connectQueue } from '../../src/inventory/redis-connections.ts';
 import { jobOrdersMax, openSettleQueue, readJob } from '../../src/settlement/queue.ts';
 import { openRedrive } from '../../src/settlement/redrive.ts';
 import { openTerms } from '../../src/settlement/terms.ts';

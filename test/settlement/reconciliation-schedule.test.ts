@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openReconciliations } from '../../src/ledger/checks/reconciliations.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
-import { openReconciliations } from '../../src/ledger/reconciliations.ts';
 import type { Reconcile } from '../../src/settlement/reconciliation/reconciliation.ts';
 import { openSchedule } from '../../src/settlement/reconciliation/schedule.ts';
 import { openTestLedger } from '../support/test-ledger.ts';

@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connectQueue } from '../../src/inventory/connection.ts';
+import { connectQueue } from '../../src/inventory/redis-connections.ts';
 import { openOrders } from '../../src/ledger/orders.ts';
 import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';

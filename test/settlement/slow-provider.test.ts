@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { orderId, orderRef } from '../../src/domain/ids.ts';
-import { type Payment, paymentReference } from '../../src/ledger/payments.ts';
+import { type Payment, paymentReference } from '../../src/ledger/payments/payments.ts';
 import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { newCase, type SeenCase } from '../../src/settlement/cases.ts';
 import { openCharging } from '../../src/settlement/charging.ts';

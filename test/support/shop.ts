@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
 import type { Mischief, ProviderName } from '../../simulators/protocol.ts';
-import { paymentReference } from '../../src/ledger/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/payments.ts';
 import type { ClientAction } from '../../src/payments/provider.ts';
 import type { Patience } from '../../src/settlement/settlement.ts';
 import { startTestEngine, type TestEngine } from './engine.ts';

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { TopUpOrder } from '../../ledger/topups.ts';
+import type { TopUpOrder } from '../../ledger/wallet/topups.ts';
 import type { ClientAction } from '../../payments/provider.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Guards, requireKey } from '../guards.ts';

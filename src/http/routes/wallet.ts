@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { EntryPlace } from '../../ledger/entries.ts';
+import type { EntryPlace } from '../../ledger/wallet/entries.ts';
 import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { passwordProblem, paymentPassword } from '../payment-password.ts';

@@ -11,7 +11,7 @@ import type {
 import { AlipaySettingsError, openGateway } from './gateway.ts';
 import { answerMessage, readMessage } from './notification.ts';
 import { actionOf, type Scene, scenes } from './order.ts';
-import { giveBack } from './refund.ts';
+import { giveBack } from './refunds.ts';
 import { closeTrade, lookUpTrade } from './trade.ts';
 import { amountMax } from './yuan.ts';
 

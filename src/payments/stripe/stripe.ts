@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import { seldom } from '../log-throttle.ts';
 import type { PaymentProvider } from '../provider.ts';
-import { seldom } from '../seldom.ts';
 import { openBill } from './bill.ts';
 import { openClient } from './client.ts';
 import { takesCurrency } from './currencies.ts';
-import { answerEvent, openEvents } from './events.ts';
 import { openFailures } from './failures.ts';
+import { answerEvent, openEvents } from './notification.ts';
 import { openRefunds } from './refunds.ts';
 import { refuseWish } from './session-requests.ts';
 import { openSessions } from './sessions.ts';

@@ -1,7 +1,12 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import { assertWhole } from '../../domain/money.ts';
-import { type Account, type AccountRef, type Accounts, accountKey } from '../../ledger/accounts.ts';
-import type { Database, Query } from '../../ledger/database.ts';
+import type { Database, Query } from '../../ledger/database/database.ts';
+import {
+  type Account,
+  type AccountRef,
+  type Accounts,
+  accountKey,
+} from '../../ledger/wallet/accounts.ts';
 import type {
   Charge,
   DeclineReason,

@@ -1,4 +1,4 @@
-import type { Audit as LedgerAudit, MoneyMismatch } from '../../ledger/audit.ts';
+import type { Audit as LedgerAudit, MoneyMismatch } from '../../ledger/checks/audit-queries.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Check } from './audit.ts';
 import type { Reading } from './reading.ts';

@@ -1,9 +1,9 @@
 import { parseOrderId } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
+import type { BuyerUnits, Records } from '../../inventory/lane-scan.ts';
 import { type Lanes, lanesOf } from '../../inventory/lanes.ts';
-import type { BuyerUnits, Records } from '../../inventory/records.ts';
 import type { Inspected } from '../../inventory/replies.ts';
-import type { Audit as LedgerAudit, OrderLine } from '../../ledger/audit.ts';
+import type { Audit as LedgerAudit, OrderLine } from '../../ledger/checks/audit-queries.ts';
 import type { StoredDrop } from '../../ledger/drops.ts';
 import type { Adjustment, Orders } from '../../ledger/orders.ts';
 

@@ -1,5 +1,5 @@
-import type { Payment, Payments } from '../../ledger/payments.ts';
-import type { WatchedRefund, Windows } from '../../ledger/windows.ts';
+import type { WatchedRefund, Windows } from '../../ledger/checks/reconciliation-queries.ts';
+import type { Payment, Payments } from '../../ledger/payments/payments.ts';
 import type { BillLine, PaymentProvider } from '../../payments/provider.ts';
 import type { Finding } from './differences.ts';
 

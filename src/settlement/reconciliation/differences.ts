@@ -1,4 +1,4 @@
-import type { PaymentFact } from '../../ledger/payment-facts.ts';
+import type { PaymentFact } from '../../ledger/payments/results.ts';
 
 /** What can differ between the books. Words that alarms and dashboards are made from. */
 export const differenceKinds = [

@@ -1,9 +1,9 @@
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
 import type { Order, OrderState } from '../../domain/order.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
-import type { Payment, Payments } from '../../ledger/payments.ts';
-import { isTopUpId } from '../../ledger/topups.ts';
-import type { Windows } from '../../ledger/windows.ts';
+import type { Windows } from '../../ledger/checks/reconciliation-queries.ts';
+import type { Payment, Payments } from '../../ledger/payments/payments.ts';
+import { isTopUpId } from '../../ledger/wallet/topups.ts';
 import { isKept } from '../cases.ts';
 import type { Finding, Says } from './differences.ts';
 import { ours } from './words.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../domain/clock.ts';
-import type { Payment, Payments } from '../../ledger/payments.ts';
-import { isTopUpId, type TopUps } from '../../ledger/topups.ts';
-import type { Windows } from '../../ledger/windows.ts';
+import type { Windows } from '../../ledger/checks/reconciliation-queries.ts';
+import type { Payment, Payments } from '../../ledger/payments/payments.ts';
+import { isTopUpId, type TopUps } from '../../ledger/wallet/topups.ts';
 import type { Outcome } from '../../payments/provider.ts';
 import { factsOf, refOf } from '../charging.ts';
 import type { Log } from '../log.ts';

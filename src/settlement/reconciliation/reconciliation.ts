@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock } from '../../domain/clock.ts';
+import type { Records } from '../../inventory/lane-scan.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
-import type { Records } from '../../inventory/records.ts';
+import type { Place, Places } from '../../ledger/checks/reconciliations.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import type { Place, Places } from '../../ledger/reconciliations.ts';
 import type { Log } from '../log.ts';
 import type { Refunds } from '../refunds.ts';
 import type { Settle } from '../settle.ts';

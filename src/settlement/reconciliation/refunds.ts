@@ -1,5 +1,5 @@
-import type { Payment } from '../../ledger/payments.ts';
-import type { WatchedRefund } from '../../ledger/windows.ts';
+import type { WatchedRefund } from '../../ledger/checks/reconciliation-queries.ts';
+import type { Payment } from '../../ledger/payments/payments.ts';
 import type { Outcome } from '../../payments/provider.ts';
 import type { Finding } from './differences.ts';
 import { subject, theirs } from './words.ts';

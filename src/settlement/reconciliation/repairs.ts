@@ -1,7 +1,7 @@
 import { parseOrderId } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
-import type { Payments } from '../../ledger/payments.ts';
-import { isTopUpId } from '../../ledger/topups.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
+import { isTopUpId } from '../../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
 import type { Refunds } from '../refunds.ts';
 import type { Settle } from '../settle.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Reconciliations } from '../../ledger/reconciliations.ts';
+import type { Reconciliations } from '../../ledger/checks/reconciliations.ts';
 import type { Log } from '../log.ts';
 import { openRounds } from '../rounds.ts';
 import type { Reconcile } from './reconciliation.ts';

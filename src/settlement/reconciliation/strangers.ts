@@ -1,9 +1,9 @@
 import type { Drop } from '../../domain/drop.ts';
 import type { LaneRef } from '../../domain/ids.ts';
+import type { Records } from '../../inventory/lane-scan.ts';
 import { type Lanes, lanesOf } from '../../inventory/lanes.ts';
-import type { Records } from '../../inventory/records.ts';
+import type { Windows } from '../../ledger/checks/reconciliation-queries.ts';
 import type { Orders } from '../../ledger/orders.ts';
-import type { Windows } from '../../ledger/windows.ts';
 import { compareIds } from '../lost-lanes.ts';
 
 /** How far the outboxes of drops had come at an instant: by drop and lane. */

@@ -1,4 +1,4 @@
-import type { Payment } from '../../ledger/payments.ts';
+import type { Payment } from '../../ledger/payments/payments.ts';
 import type { Outcome } from '../../payments/provider.ts';
 import { isOpen } from '../cases.ts';
 import type { Finding } from './differences.ts';

@@ -1,5 +1,5 @@
-import type { Clock } from '../domain/clock.ts';
-import type { Database, Query } from './database.ts';
+import type { Clock } from '../../domain/clock.ts';
+import type { Database, Query } from '../database/database.ts';
 import { type Payment, paymentColumns } from './payments.ts';
 
 export type RefundState = 'asked' | 'pending' | 'done' | 'failed';

@@ -1,6 +1,6 @@
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-import { QueueFull } from '../batching/batcher.ts';
+import { QueueFull } from '../../batching/batcher.ts';
 
 /** What one hash costs: 128 · r · 2^logN bytes of memory, and time in proportion to that times p. */
 export type HashCost = { logN: number; r: number; p: number };

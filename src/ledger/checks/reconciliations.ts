@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Database } from './database.ts';
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { Database } from '../database/database.ts';
 
 /** How far a comparison came: it goes on behind it the next time. Undefined: from the beginning. */
 export type Place = { at: number; id: string };

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Database, Query } from '../../src/ledger/database.ts';
-import { openPglite } from '../../src/ledger/pglite.ts';
+import type { Database, Query } from '../../../src/ledger/database/database.ts';
+import { openPglite } from '../../../src/ledger/database/pglite.ts';
 import {
   type AskDatabase,
   openSharedDatabase,
   shareDatabase,
-} from '../../src/ledger/shared-database.ts';
-import { eventually } from '../support/eventually.ts';
+} from '../../../src/ledger/database/shared-database.ts';
+import { eventually } from '../../support/eventually.ts';
 
 let database: Database;
 beforeAll(async () => {

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Database, LedgerError } from '../../src/ledger/database.ts';
-import { openLedger } from '../../src/ledger/ledger.ts';
-import { openPglite } from '../../src/ledger/pglite.ts';
-import { openPostgres } from '../../src/ledger/postgres.ts';
-import { eventually } from '../support/eventually.ts';
-import { onEachLedger } from '../support/ledgers.ts';
-import { postgresMissing, startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { type Database, LedgerError } from '../../../src/ledger/database/database.ts';
+import { openPglite } from '../../../src/ledger/database/pglite.ts';
+import { openPostgres } from '../../../src/ledger/database/postgres.ts';
+import { openLedger } from '../../../src/ledger/ledger.ts';
+import { eventually } from '../../support/eventually.ts';
+import { onEachLedger } from '../../support/ledgers.ts';
+import { postgresMissing, startPostgres, type TestPostgres } from '../../support/postgres.ts';
 
 onEachLedger((ledger) => {
   const database = (): Database => ledger().database;

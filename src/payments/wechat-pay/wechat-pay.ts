@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import { seldom } from '../log-throttle.ts';
 import type { PaymentProvider } from '../provider.ts';
-import { seldom } from '../seldom.ts';
 import { bill, billedUntil } from './bill.ts';
 import { openCertificates } from './certificates.ts';
 import { openClient } from './client.ts';

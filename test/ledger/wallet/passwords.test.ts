@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { QueueFull } from '../../src/batching/batcher.ts';
-import { openPasswordHashing } from '../../src/ledger/password-hash.ts';
+import { QueueFull } from '../../../src/batching/batcher.ts';
+import { openPasswordHashing } from '../../../src/ledger/wallet/password-hash.ts';
 import {
   openWalletPasswords,
   passwordLockMs,
   passwordTriesMax,
-} from '../../src/ledger/wallet-passwords.ts';
-import { onEachLedger } from '../support/ledgers.ts';
+} from '../../../src/ledger/wallet/passwords.ts';
+import { onEachLedger } from '../../support/ledgers.ts';
 
 const right = '280193';
 const wrong = '280194';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { openNotifications } from '../../src/ledger/notifications.ts';
-import { paymentReference } from '../../src/ledger/payments.ts';
-import { onEachLedger } from '../support/ledgers.ts';
-import { createDrop, orderOf } from './samples.ts';
+import { openNotifications } from '../../../src/ledger/payments/notifications.ts';
+import { paymentReference } from '../../../src/ledger/payments/payments.ts';
+import { onEachLedger } from '../../support/ledgers.ts';
+import { createDrop, orderOf } from '../samples.ts';
 
 onEachLedger((ledger) => {
   const provider = 'stripe';

@@ -1,5 +1,5 @@
-import type { OrderState, ReleaseReason } from '../domain/order.ts';
-import type { Database } from './database.ts';
+import type { OrderState, ReleaseReason } from '../../domain/order.ts';
+import type { Database } from '../database/database.ts';
 
 /** Units and money of one item of a drop, from its orders in the ledger. */
 export type ItemFigures = {

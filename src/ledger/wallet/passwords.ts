@@ -1,6 +1,6 @@
-import { type Clock, systemClock } from '../domain/clock.ts';
-import { isWeakPassword } from '../domain/payment-password.ts';
-import type { Database } from './database.ts';
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import { isWeakPassword } from '../../domain/payment-password.ts';
+import type { Database } from '../database/database.ts';
 import { openPasswordHashing, type PasswordHashing } from './password-hash.ts';
 
 /** Comparisons that may go wrong one after the other; the last of them locks the password. */

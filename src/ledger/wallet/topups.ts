@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Database } from './database.ts';
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { Database } from '../database/database.ts';
 
 /** Money that a buyer adds to the wallet through another provider. */
 export type TopUpOrder = {

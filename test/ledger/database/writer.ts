@@ -1,5 +1,5 @@
 /** Writes batches to an embedded ledger, and a line for each one committed, until it is killed. */
-import { openLedger } from '../../src/ledger/ledger.ts';
+import { openLedger } from '../../../src/ledger/ledger.ts';
 
 const ledger = await openLedger({ folder: process.argv[2] });
 await ledger.database.query('create table written (batch integer, n integer)');

@@ -1,7 +1,7 @@
-import type { OrderState } from '../domain/order.ts';
-import type { Database } from './database.ts';
+import type { OrderState } from '../../domain/order.ts';
+import type { Database } from '../database/database.ts';
+import type { Refund } from '../payments/refunds.ts';
 import type { Place } from './reconciliations.ts';
-import type { Refund } from './refunds.ts';
 
 export type Windows = ReturnType<typeof openWindows>;
 

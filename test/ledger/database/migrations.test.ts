@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Database } from '../../src/ledger/database.ts';
-import { migrate, readMigrations } from '../../src/ledger/migrations.ts';
-import { openPglite } from '../../src/ledger/pglite.ts';
-import { openPostgres } from '../../src/ledger/postgres.ts';
-import { onEachLedger } from '../support/ledgers.ts';
+import type { Database } from '../../../src/ledger/database/database.ts';
+import { migrate, readMigrations } from '../../../src/ledger/database/migrations.ts';
+import { openPglite } from '../../../src/ledger/database/pglite.ts';
+import { openPostgres } from '../../../src/ledger/database/postgres.ts';
+import { onEachLedger } from '../../support/ledgers.ts';
 
 const known = readMigrations();
 const next = {

@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Database } from './database.ts';
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { Database } from '../database/database.ts';
 
 /** What a provider told us of a payment. */
 export type Notice = {

@@ -1,7 +1,7 @@
-import type { Clock } from '../domain/clock.ts';
-import type { Database, Query } from './database.ts';
-import { nextEndedLook } from './payment-looks.ts';
+import type { Clock } from '../../domain/clock.ts';
+import type { Database, Query } from '../database/database.ts';
 import { type Payment, type PaymentState, paymentStates } from './payments.ts';
+import { nextEndedLook } from './polling.ts';
 
 /** What became of a payment; `amount` is what was captured or refunded, in minor units. */
 export type PaymentFact = {

@@ -9,7 +9,7 @@ const fileName = /^(\d{4})_[a-z_]+\.sql$/;
 const lockKey = 7_203_551; // any number, as long as every flashdrop uses the same
 
 /** The migrations of this program, in order. */
-export function readMigrations(folder = join(import.meta.dirname, '../../sql')): Migration[] {
+export function readMigrations(folder = join(import.meta.dirname, '../../../sql')): Migration[] {
   const names = readdirSync(folder).filter((name) => fileName.test(name));
   return names.sort().map((name, index) => {
     const number = Number(name.slice(0, 4));

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Drop } from '../../src/domain/drop.ts';
-import type { Order, OrderState } from '../../src/domain/order.ts';
-import type { PaymentFact } from '../../src/ledger/payment-facts.ts';
-import { openWallet } from '../../src/payments/wallet/wallet.ts';
-import { aCharge } from '../support/charges.ts';
-import { onEachLedger } from '../support/ledgers.ts';
-import { testSeed } from '../support/seed.ts';
-import { createDrop, orderOf } from './samples.ts';
+import type { Drop } from '../../../src/domain/drop.ts';
+import type { Order, OrderState } from '../../../src/domain/order.ts';
+import type { PaymentFact } from '../../../src/ledger/payments/results.ts';
+import { openWallet } from '../../../src/payments/wallet/wallet.ts';
+import { aCharge } from '../../support/charges.ts';
+import { onEachLedger } from '../../support/ledgers.ts';
+import { testSeed } from '../../support/seed.ts';
+import { createDrop, orderOf } from '../samples.ts';
 
 onEachLedger((ledger) => {
   const payments = () => ledger().payments;

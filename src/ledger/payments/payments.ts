@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
-import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Database, Query } from './database.ts';
-import { openPaymentFacts, type PaymentFact } from './payment-facts.ts';
-import { openPaymentLooks } from './payment-looks.ts';
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { Database, Query } from '../database/database.ts';
+import { openPaymentLooks } from './polling.ts';
 import { openRefunds } from './refunds.ts';
+import { openPaymentFacts, type PaymentFact } from './results.ts';
 
 /** Facts about a payment only add up, so a later state is never undone by a late message. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { type Clock, systemClock } from '../domain/clock.ts';
-import { assertWhole } from '../domain/money.ts';
-import type { Database, Query } from './database.ts';
+import { type Clock, systemClock } from '../../domain/clock.ts';
+import { assertWhole } from '../../domain/money.ts';
+import type { Database, Query } from '../database/database.ts';
 import { openEntries } from './entries.ts';
 
 export type AccountKind = 'buyer' | 'merchant' | 'funding';

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { seedPglite } from '../../src/ledger/pglite-template.ts';
+import { seedPglite } from '../../../src/ledger/database/pglite-template.ts';
 
 let root: string;
 let folders = 0;

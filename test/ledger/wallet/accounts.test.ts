@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { type Account, type AccountRef, accountKey } from '../../src/ledger/accounts.ts';
-import type { BuyerRef } from '../../src/ledger/entries.ts';
-import { onEachLedger } from '../support/ledgers.ts';
+import { type Account, type AccountRef, accountKey } from '../../../src/ledger/wallet/accounts.ts';
+import type { BuyerRef } from '../../../src/ledger/wallet/entries.ts';
+import { onEachLedger } from '../../support/ledgers.ts';
 
 const currency = 'CNY';
 

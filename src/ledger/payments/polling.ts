@@ -1,4 +1,4 @@
-import type { Database } from './database.ts';
+import type { Database } from '../database/database.ts';
 
 /**
  * How long after a look the next one comes, in ms. An open payment is asked about more and more
