@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type AuditReport, openAudit } from '../src/audit/audit.ts';
 import { type Config, processEnvironment, readCommand } from '../src/config/config.ts';
 import { isDropId } from '../src/domain/ids.ts';
 import { readSecrets } from '../src/embedded/folder.ts';
@@ -12,7 +13,6 @@ import { openDrops } from '../src/ledger/drops.ts';
 import { openOrders } from '../src/ledger/orders.ts';
 import { openPayments } from '../src/ledger/payments/payments.ts';
 import { openAccounts } from '../src/ledger/wallet/accounts.ts';
-import { type AuditReport, openAudit } from '../src/settlement/audit/audit.ts';
 
 // The promises of one drop held against its lanes and the ledger. With REDIS_URL and DATABASE_URL
 // it looks for itself; the embedded ledger belongs to the running engine, so there it asks that.

@@ -8,7 +8,7 @@ import { connectHot } from '../src/inventory/redis-connections.ts';
 import { openPostgres } from '../src/ledger/database/postgres.ts';
 import { ledgerOn } from '../src/ledger/ledger.ts';
 import { createLog } from '../src/log.ts';
-import type { ReconciliationReport } from '../src/settlement/reconciliation/report.ts';
+import type { ReconciliationReport } from '../src/reconciliation/report.ts';
 import { openSettlement } from '../src/settlement/settlement.ts';
 
 // The books of providers, ledger and lanes compared now. With REDIS_URL and DATABASE_URL it works

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { dropState } from '../domain/drop.ts';
 import { newDropId } from '../domain/ids.ts';
+import type { Publishing } from '../drops/publishing.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Publishing } from '../settlement/publishing.ts';
 import type { Demo } from './banner.ts';
 
 const title = 'Mi-2, the noon sale';

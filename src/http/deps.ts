@@ -1,20 +1,20 @@
+import type { Audit } from '../audit/audit.ts';
+import type { Notices } from '../checkout/notifications.ts';
+import type { OrderDesk } from '../checkout/orders.ts';
+import type { Pay } from '../checkout/pay.ts';
+import type { RefundDesk } from '../checkout/refunds.ts';
+import type { TopUpDesk } from '../checkout/topups.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { AppointmentDesk } from '../drops/appointments.ts';
+import type { Publishing } from '../drops/publishing.ts';
+import type { Report } from '../drops/report.ts';
 import type { Catalog } from '../inventory/catalog.ts';
 import type { Intake } from '../inventory/intake.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { AppointmentDesk } from '../settlement/appointments.ts';
-import type { Audit } from '../settlement/audit/audit.ts';
-import type { Notices } from '../settlement/notices.ts';
-import type { OrderDesk } from '../settlement/orders.ts';
-import type { Pay } from '../settlement/paying.ts';
-import type { Publishing } from '../settlement/publishing.ts';
-import type { Reconcile } from '../settlement/reconciliation/reconciliation.ts';
-import type { RefundDesk } from '../settlement/refund-desk.ts';
-import type { Report } from '../settlement/report.ts';
-import type { TopUpDesk } from '../settlement/topups.ts';
+import type { Reconcile } from '../reconciliation/reconciliation.ts';
 import type { TokenRules } from './auth/buyers.ts';
 
 export type AppSettings = {

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
+import type { AuditReport } from '../audit/audit.ts';
+import type { OrderView } from '../checkout/orders.ts';
 import { type AppointmentWindow, type Drop, dropState } from '../domain/drop.ts';
 import type { ReleaseReason } from '../domain/order.ts';
-import type { AuditReport } from '../settlement/audit/audit.ts';
-import type { OrderView } from '../settlement/orders.ts';
-import type { Report } from '../settlement/report.ts';
+import type { Report } from '../drops/report.ts';
 import type { dropBody } from './schemas/drops.ts';
 import { iso } from './schemas/fields.ts';
 import type { orderBody, paymentBody } from './schemas/orders.ts';

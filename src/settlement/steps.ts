@@ -1,6 +1,6 @@
-import type { RefundStep } from './refunds.ts';
-import type { RelayStep } from './relay.ts';
-import type { SettleStep } from './settle.ts';
+import type { RelayStep } from './relay/relay.ts';
+import type { RefundStep } from './settle/refunds.ts';
+import type { SettleStep } from './settle/settle.ts';
 
 /**
  * Told of each step between two stores as it is taken. Only tests listen: they end the process

@@ -1,5 +1,5 @@
+import type { ListPart } from '../../drops/appointments.ts';
 import { callBuyersMax } from '../../inventory/lanes.ts';
-import type { ListPart } from '../../settlement/appointments.ts';
 import type { LineReader } from './buyers.ts';
 import { lineBytesMax, readLines } from './lines.ts';
 

@@ -1,6 +1,6 @@
+import type { OrderView } from '../../checkout/orders.ts';
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
-import type { OrderView } from '../../settlement/orders.ts';
 import { orderJson } from '../views.ts';
 import type { Stream } from './streams.ts';
 import { openWatch, type Watched } from './watch.ts';

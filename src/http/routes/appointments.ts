@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { AppointmentWindow } from '../../domain/drop.ts';
+import type { Appointed } from '../../drops/appointments.ts';
 import type { DropView } from '../../inventory/catalog.ts';
-import type { Appointed } from '../../settlement/appointments.ts';
 import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { isOver } from '../live/drops.ts';

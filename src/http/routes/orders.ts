@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
+import type { OrderDesk, OrderView } from '../../checkout/orders.ts';
 import { parseOrderId } from '../../domain/ids.ts';
-import type { OrderDesk, OrderView } from '../../settlement/orders.ts';
 import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { isSettled, openOrderWatch } from '../live/orders.ts';

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
-import type { OrderView } from '../../settlement/orders.ts';
-import type { Paying } from '../../settlement/paying.ts';
+import type { OrderView } from '../../checkout/orders.ts';
+import type { Paying } from '../../checkout/pay.ts';
 import type { AppDeps } from '../deps.ts';
 import type { Guards } from '../guards.ts';
 import { passwordProblem, passwordProblems } from '../payment-password.ts';

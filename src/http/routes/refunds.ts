@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
+import type { Refunding } from '../../checkout/refunds.ts';
 import { parseOrderId } from '../../domain/ids.ts';
-import type { Refunding } from '../../settlement/refund-desk.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Guards, requireKey } from '../guards.ts';
 import { Problem } from '../problems.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { differenceKinds } from '../../settlement/reconciliation/differences.ts';
+import { differenceKinds } from '../../reconciliation/differences.ts';
 
 /** A quarter of a year: providers are not asked about more. */
 const sinceHoursMax = 2_160;

@@ -1,0 +1,125 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { compareIds } from '../drops/lost-lanes.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { checkEnds, checkMoney, checkOrders } from './orders.ts';
+import { type Reading, type ReadingSource, readDrop } from './reading.ts';
+import { checkLimits, checkStock, sumUp } from './stock.ts';
+
+/** One promise held against one reading. */
+export type Check = {
+  promise: number;
+  title: string;
+  figures: Record<string, number>;
+  /** What differs; motion can explain it, so it counts when it is still there later. */
+  findings: string[];
+  /** What was wrong at one instant: nothing explains it. */
+  lasting: string[];
+};
+
+export type AuditReport = {
+  drop: string;
+  /** Redis' clock at the last reading, ms since the epoch. */
+  at: number;
+  /** Every promise was checked and holds. */
+  clean: boolean;
+  /** False when things kept moving and some differences could be neither cleared nor proven. */
+  settled: boolean;
+  /** Outbox entries not relayed yet. */
+  backlog: number;
+  checks: {
+    promise: number;
+    title: string;
+    ok: boolean;
+    figures: Record<string, number>;
+    findings: string[];
+  }[];
+};
+
+export type Audit = (dropId: string) => Promise<AuditReport | undefined>;
+
+const readingsMax = 6;
+const pauseMs = 400;
+const findingsShownMax = 50;
+
+/**
+ * Holds promises 1, 3, 4, 5 and 7 against what lanes and ledger say, each in two ways. A difference
+ * is a breach when it is found again after the ledger has heard of everything that the reading
+ * before it had seen; before that it may just be news on its way.
+ */
+export function openAudit(
+  options: Omit<ReadingSource, 'ledgerAudit'> & {
+    ledger: Pick<Ledger, 'drops' | 'orders' | 'payments' | 'accounts' | 'audit'>;
+  },
+): Audit {
+  const { ledger } = options;
+
+  async function judge(reading: Reading): Promise<Check[]> {
+    const shape = { lanes: reading.drop.lanes, items: reading.drop.items.length };
+    const sums = {
+      lanes: sumUp(reading.records.values(), shape),
+      ledger: sumUp(reading.lines.values(), shape),
+    };
+    return [
+      checkStock(reading, sums),
+      checkOrders(reading),
+      await checkMoney(reading, ledger),
+      await checkEnds(reading, ledger.audit),
+      checkLimits(reading, sums),
+    ];
+  }
+
+  return async function audit(dropId) {
+    let before: { reading: Reading; checks: Check[] } | undefined;
+    for (let count = 1; ; count += 1) {
+      const drop = await ledger.drops.get(dropId);
+      if (!drop) return undefined;
+      const reading = await readDrop({ ...options, ledgerAudit: ledger.audit }, drop);
+      const checks = await judge(reading);
+      const proven = before !== undefined && hasHeard(reading, before.reading);
+      if (proven) for (const [i, check] of checks.entries()) keep(check, before?.checks[i]);
+      const open = checks.some((check) => check.findings.length > 0);
+      if (!open || proven || count === readingsMax) {
+        return reportOf(reading, checks, { settled: !open || proven });
+      }
+      before = { reading, checks };
+      await wait(pauseMs);
+    }
+  };
+}
+
+/** Whether the ledger had heard, when the later reading began, of all that the earlier one saw. */
+function hasHeard(later: Reading, earlier: Reading): boolean {
+  return earlier.lastEvents.every((last, lane) => {
+    return last === '0-0' || compareIds(later.positions[lane] ?? '0-0', last) >= 0;
+  });
+}
+
+/** Of what differs, only what differed in the same way before. */
+function keep(check: Check, before: Check | undefined): void {
+  const seen = new Set(before?.findings);
+  check.findings = check.findings.filter((finding) => seen.has(finding));
+}
+
+function reportOf(
+  reading: Reading,
+  checks: Check[],
+  { settled }: { settled: boolean },
+): AuditReport {
+  const judged = checks.map(({ promise, title, figures, findings, lasting }) => {
+    const breaches = settled ? [...lasting, ...findings] : lasting;
+    const inMotion: Record<string, number> = settled ? {} : { inMotion: findings.length };
+    return {
+      ...{ promise, title, ok: breaches.length === 0 },
+      figures: { ...figures, ...inMotion, breaches: breaches.length },
+      findings: breaches.slice(0, findingsShownMax),
+    };
+  });
+  return {
+    drop: reading.drop.id,
+    at: reading.now,
+    clean: settled && judged.every((check) => check.ok),
+    settled,
+    backlog: reading.backlog,
+    checks: judged,
+  };
+}

@@ -1,0 +1,77 @@
+import { parseOrderId } from '../domain/ids.ts';
+import type { Order } from '../domain/order.ts';
+import type { BuyerUnits, Records } from '../inventory/lane-scan.ts';
+import { type Lanes, lanesOf } from '../inventory/lanes.ts';
+import type { Inspected } from '../inventory/replies.ts';
+import type { Audit as LedgerAudit, OrderLine } from '../ledger/checks/audit-queries.ts';
+import type { StoredDrop } from '../ledger/drops.ts';
+import type { Adjustment, Orders } from '../ledger/orders.ts';
+
+/** All that lanes and ledger say of a drop, read once. Lists by lane stand in the lanes' order. */
+export type Reading = {
+  drop: StoredDrop;
+  lanes: Inspected[];
+  /** By order id. */
+  records: Map<string, Order>;
+  buyers: BuyerUnits[][];
+  lines: Map<string, OrderLine>;
+  adjustments: Adjustment[];
+  /** By the ledger; undefined for a drop that needs none. */
+  appointments: { count: number; uninvited: string[] } | undefined;
+  /** The ledger's place in each lane's outbox before the reading began; undefined: nothing read. */
+  positions: (string | undefined)[];
+  /** The last event of each lane after the reading was over. */
+  lastEvents: string[];
+  /** Entries of the outboxes that nobody had relayed then. */
+  backlog: number;
+  /** Redis' clock, ms since the epoch. */
+  now: number;
+};
+
+export type ReadingSource = {
+  lanes: Lanes;
+  records: Records;
+  orders: Orders;
+  ledgerAudit: LedgerAudit;
+};
+
+/**
+ * Reads a drop from both sides, the lanes' figures last. Nothing is held still for it: what moves
+ * while it is read shows as a difference once, and differences are judged by whether they persist.
+ */
+export async function readDrop(source: ReadingSource, drop: StoredDrop): Promise<Reading> {
+  const refs = lanesOf(drop);
+  const told = await source.orders.positions(drop.id);
+  const positions = refs.map(({ lane }) => told.find((place) => place.lane === lane)?.last);
+
+  const lines = new Map<string, OrderLine>();
+  for await (const page of source.ledgerAudit.lines(drop.id)) {
+    for (const line of page) lines.set(line.id, line);
+  }
+  const records = new Map<string, Order>();
+  const buyers: BuyerUnits[][] = [];
+  for (const ref of refs) {
+    for await (const page of source.records.orders(ref)) {
+      for (const order of page) records.set(order.id, order);
+    }
+    const counted = new Map<string, BuyerUnits>();
+    for await (const page of source.records.buyers(ref)) {
+      for (const units of page) counted.set(`${units.item}:${units.buyer}`, units);
+    }
+    buyers.push([...counted.values()]);
+  }
+  const adjustments = await source.orders.adjustments(drop.id);
+  const appointments = drop.appointment && (await source.ledgerAudit.appointments(drop.id));
+  const lanes = await Promise.all(refs.map(source.lanes.inspect));
+  return {
+    ...{ drop, lanes, records, buyers, lines, adjustments, appointments, positions },
+    lastEvents: lanes.map((lane) => (lane.status === 'done' ? lane.lastEvent : '0-0')),
+    backlog: lanes.reduce((sum, lane) => sum + (lane.status === 'done' ? lane.backlog : 0), 0),
+    now: Math.max(0, ...lanes.map((lane) => lane.now)),
+  };
+}
+
+/** The lane an order id names. */
+export function laneOf(id: string): number {
+  return parseOrderId(id)?.lane ?? -1;
+}

@@ -1,0 +1,138 @@
+import { laneShare } from '../inventory/lanes.ts';
+import type { Figures } from '../inventory/replies.ts';
+import type { Check } from './audit.ts';
+import { laneOf, type Reading } from './reading.ts';
+
+/** Units held and sold by lane and item, and by buyer and item, as a list of orders has them. */
+export type Sums = {
+  held: number[][];
+  sold: number[][];
+  byBuyer: Map<string, number>;
+};
+
+type Counted = {
+  id: string;
+  state: string;
+  item: number;
+  quantity: number;
+  buyer: string;
+};
+
+export function sumUp(orders: Iterable<Counted>, shape: { lanes: number; items: number }): Sums {
+  const grid = () =>
+    Array.from({ length: shape.lanes }, () => Array(shape.items).fill(0) as number[]);
+  const sums: Sums = { held: grid(), sold: grid(), byBuyer: new Map() };
+  for (const { id, state, item, quantity, buyer } of orders) {
+    if (state !== 'reserved' && state !== 'paid') continue;
+    const row = (state === 'reserved' ? sums.held : sums.sold)[laneOf(id)];
+    if (row) row[item] = (row[item] ?? 0) + quantity;
+    const name = `${item}:${buyer}`;
+    sums.byBuyer.set(name, (sums.byBuyer.get(name) ?? 0) + quantity);
+  }
+  return sums;
+}
+
+export type TwoSums = { lanes: Sums; ledger: Sums };
+
+/** Promise 1: the figures of each lane add up, and both kinds of records come to the same. */
+export function checkStock(reading: Reading, sums: TwoSums): Check {
+  const findings: string[] = [];
+  const lasting: string[] = [];
+  const total: Figures = { available: 0, held: 0, sold: 0, allotment: 0 };
+  const { drop } = reading;
+  for (const [lane, inspected] of reading.lanes.entries()) {
+    if (inspected.status === 'missing') {
+      if (drop.lanesVersion > 0) lasting.push(`lane ${lane} holds nothing`);
+      continue;
+    }
+    for (const [item, { sku, allotment: created }] of drop.items.entries()) {
+      const figures = inspected.items[item] ?? { available: 0, held: 0, sold: 0, allotment: 0 };
+      const { available, held, sold, allotment } = figures;
+      const where = `lane ${lane}, ${sku}`;
+      if (available + held + sold !== allotment) {
+        const sum = `${available} + ${held} + ${sold}`;
+        lasting.push(`${where}: available + held + sold is ${sum}, the allotment ${allotment}`);
+      }
+      if (Math.min(available, held, sold, allotment) < 0) lasting.push(`${where}: below zero`);
+      const expected =
+        laneShare(created, lane, drop.lanes) +
+        reading.adjustments
+          .filter((edit) => edit.lane === lane && edit.item === item)
+          .reduce((sum, edit) => sum + edit.delta, 0);
+      const told: [what: string, figure: number, other: number][] = [
+        ['allotment by the ledger', allotment, expected],
+        ['held by its records', held, sums.lanes.held[lane]?.[item] ?? 0],
+        ['sold by its records', sold, sums.lanes.sold[lane]?.[item] ?? 0],
+        ['held by the ledger', held, sums.ledger.held[lane]?.[item] ?? 0],
+        ['sold by the ledger', sold, sums.ledger.sold[lane]?.[item] ?? 0],
+      ];
+      for (const [what, figure, other] of told) {
+        if (figure !== other) findings.push(`${where}: ${what} is ${other}, its figure ${figure}`);
+      }
+      for (const name of Object.keys(total) as (keyof Figures)[]) total[name] += figures[name];
+    }
+  }
+  return { promise: 1, title: 'Never oversold', figures: total, findings, lasting };
+}
+
+/**
+ * Promise 7: nobody has more than the limit, what the lanes counted is what the orders say, and where
+ * appointments are needed only those have orders who have one.
+ */
+export function checkLimits(reading: Reading, sums: TwoSums): Check {
+  const findings: string[] = [];
+  const lasting: string[] = [];
+  const { drop } = reading;
+  let most = 0;
+  for (const [side, { byBuyer }] of Object.entries(sums)) {
+    for (const [name, units] of byBuyer) {
+      const perBuyer = drop.items[Number.parseInt(name, 10)]?.perBuyer ?? 0;
+      most = Math.max(most, units);
+      if (units > perBuyer) {
+        findings.push(`${name} has ${units} units by the ${side}, the limit is ${perBuyer}`);
+      }
+    }
+  }
+  const counted = new Map<string, number>();
+  for (const { item, buyer, units } of reading.buyers.flat()) {
+    const name = `${item}:${buyer}`;
+    counted.set(name, (counted.get(name) ?? 0) + units);
+  }
+  for (const [name, units] of sums.ledger.byBuyer) {
+    const inLanes = counted.get(name) ?? 0;
+    if (inLanes !== units)
+      findings.push(`${name}: ${inLanes} by the lanes, ${units} by the ledger`);
+  }
+  for (const [name, units] of counted) {
+    if (!sums.ledger.byBuyer.has(name)) {
+      findings.push(`${name}: ${units} by the lanes, none by the ledger`);
+    }
+  }
+  const appointments = checkAppointments(reading, { findings, lasting });
+  const figures = {
+    ...appointments,
+    buyers: sums.ledger.byBuyer.size,
+    buyersInLanes: counted.size,
+    mostUnits: most,
+  };
+  return { promise: 7, title: 'Buyer limits hold', figures, findings, lasting };
+}
+
+/**
+ * The ledger is written first: lanes may be behind it for as long as that takes, and no order comes
+ * before its buyer's appointment.
+ */
+function checkAppointments(
+  reading: Reading,
+  { findings, lasting }: Pick<Check, 'findings' | 'lasting'>,
+): Record<string, number> {
+  if (!reading.appointments) return {};
+  const { count, uninvited } = reading.appointments;
+  const inLanes = reading.lanes.reduce((sum, lane) => {
+    return sum + (lane.status === 'done' ? lane.appointments : 0);
+  }, 0);
+  if (inLanes < count)
+    findings.push(`${inLanes} appointments by the lanes, ${count} by the ledger`);
+  for (const id of uninvited) lasting.push(`${id}: its buyer has no appointment`);
+  return { appointments: count, appointmentsInLanes: inLanes };
+}

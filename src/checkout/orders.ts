@@ -1,0 +1,154 @@
+import { gather } from '../batching/batcher.ts';
+import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import type { Order } from '../domain/order.ts';
+import type { Terms } from '../drops/drop-terms.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { Orders, Receipt } from '../ledger/orders.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Log } from '../settlement/log.ts';
+import { isOpen, type Settled } from '../settlement/settle/batch.ts';
+import { engineStarts, type Providers } from '../settlement/settle/payment-rules.ts';
+import type { Checkout } from './attempts.ts';
+
+/** An order with what the ledger adds to its lane's record; times in ms since the epoch. */
+export type OrderView = Order & {
+  sku: string;
+  currency: string;
+  reservedAt?: number | undefined;
+  paidAt?: number | undefined;
+  releasedAt?: number | undefined;
+  refundedAt?: number | undefined;
+  payment?: { provider: string; state: string; reason?: string | undefined } | undefined;
+  /** What of the payment has been given back by now, in minor units; absent where nothing was. */
+  amountRefunded?: number | undefined;
+  /** What is waited for, when it is the buyer's turn. */
+  awaits?: 'payment' | 'password' | undefined;
+};
+
+/** Reads of the ledger that go together, and how many may wait for the one under way. */
+const receiptsLimits = { batchMax: 250, flightsMax: 1, queueMax: 10_000 };
+
+export type OrderDesk = {
+  /**
+   * The order as its lane has it now; as the ledger has it where no lane does.
+   * @throws QueueFull when too many wait for the ledger
+   */
+  read(id: string): Promise<OrderView | undefined>;
+  /**
+   * The same for those who ask again and again: a reserved order is told from its lane alone, without
+   * times and payment, so that a crowd that waits does not stand in the way of the settlement.
+   */
+  peek(id: string): Promise<OrderView | undefined>;
+  /**
+   * Gives the units of a reserved order back, having closed a payment that its buyer began; `refused`
+   * when it is paid.
+   */
+  cancel(
+    id: string,
+  ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
+};
+
+export function openOrderDesk(options: {
+  lanes: Lanes;
+  orders: Orders;
+  payments: Payments;
+  checkout: Checkout;
+  providers: Providers;
+  settleOne(id: string): Promise<Settled>;
+  termsOf(drop: string): Promise<Terms | undefined>;
+  redisNow(): Promise<number>;
+  log: Log;
+}): OrderDesk {
+  const { lanes, orders, payments, checkout, providers, log } = options;
+  const { settleOne, termsOf, redisNow } = options;
+
+  /**
+   * A sold-out crowd asks for its orders all at once, and each statement costs the ledger about the
+   * same: what is asked for while one is under way goes into the next.
+   */
+  const receipts = gather<string, Receipt | undefined>({
+    run: orders.receipts,
+    ...receiptsLimits,
+  });
+
+  async function find(place: OrderRef): Promise<Order | undefined> {
+    const [order] = await lanes.find(place, [place.digest]);
+    return order;
+  }
+
+  async function read(id: string): Promise<OrderView | undefined> {
+    const place = parseOrderId(id);
+    if (!place) return undefined;
+    const [held, recorded, terms] = await Promise.all([
+      find(place),
+      receipts.add(id),
+      termsOf(place.drop),
+    ]);
+    const order = held ?? recorded;
+    if (!order || !terms) return undefined;
+    const { reservedAt, paidAt, releasedAt, refundedAt } = recorded ?? {};
+    const view = viewOf(order, terms);
+    const times = { reservedAt, paidAt, releasedAt, refundedAt };
+    for (const name of Object.keys(times) as (keyof typeof times)[]) {
+      const at = times[name];
+      if (typeof at === 'number') view[name] = at;
+    }
+    if (recorded?.payment) view.payment = paymentView(recorded.payment);
+    if (recorded?.payment?.amountRefunded) view.amountRefunded = recorded.payment.amountRefunded;
+    return view;
+  }
+
+  function viewOf(order: Order, terms: Terms): OrderView {
+    const view = { ...bare(order), sku: terms.skus[order.item] ?? '', currency: terms.currency };
+    if (order.state !== 'reserved' || engineStarts({ order, terms }, providers)) return view;
+    const isWallet = providers.get(order.method)?.startedBy === 'engine';
+    return { ...view, awaits: isWallet ? 'password' : 'payment' };
+  }
+
+  /** Closes what the buyer could still pay; true when they have paid already. */
+  async function closeOpen(id: string): Promise<boolean> {
+    try {
+      const open = (await payments.ofOrders([id])).find(isOpen);
+      if (!open || providers.get(open.provider)?.startedBy !== 'buyer') return false;
+      if ((await checkout.end(open, await redisNow())) !== 'captured') return false;
+      return (await settleOne(id)).kind === 'paid';
+    } catch (error) {
+      // The units are given back all the same: money that still comes is returned.
+      log.warn({ err: error, order: id }, 'an order is cancelled and its payment not closed yet');
+      return false;
+    }
+  }
+
+  return {
+    read,
+
+    async peek(id) {
+      const place = parseOrderId(id);
+      if (!place) return undefined;
+      const [order, terms] = await Promise.all([find(place), termsOf(place.drop)]);
+      return order?.state === 'reserved' && terms ? viewOf(order, terms) : await read(id);
+    },
+
+    async cancel(id) {
+      const place = parseOrderId(id);
+      if (!place) return { kind: 'unknown' };
+      const { digest } = place;
+      if ((await find(place))?.state === 'reserved') await closeOpen(id);
+      const [answer] = await lanes.release(place, [{ digest, reason: 'cancelled' }]);
+      if (!answer || answer.status === 'unknown') return { kind: 'unknown' };
+      return { kind: answer.status, order: answer.order };
+    },
+  };
+}
+
+/** Only what an order is: the ledger's rows carry more. */
+function bare(order: Order): Order {
+  const { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason } =
+    order;
+  return { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason };
+}
+
+function paymentView(payment: NonNullable<Receipt['payment']>): NonNullable<OrderView['payment']> {
+  const { provider, state, reason } = payment;
+  return reason === '' ? { provider, state } : { provider, state, reason };
+}

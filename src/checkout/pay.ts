@@ -1,0 +1,156 @@
+import { parseOrderId } from '../domain/ids.ts';
+import type { Order } from '../domain/order.ts';
+import type { Terms } from '../drops/drop-terms.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Accounts } from '../ledger/wallet/accounts.ts';
+import type { PasswordCheck, WalletPasswords } from '../ledger/wallet/passwords.ts';
+import type { ClientAction, PaymentProvider } from '../payments/provider.ts';
+import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
+import { needsPassword, payableUntil } from '../settlement/settle/payment-rules.ts';
+import { chargeOf } from '../settlement/settle/provider-calls.ts';
+import type { Checkout, Choice, Refusal } from './attempts.ts';
+
+/** What a buyer's wish to pay came to. */
+export type Paying =
+  /** Begun, or already so: how the payment stands, and what the client does now. */
+  | { kind: 'begun'; payment: Payment; action?: ClientAction | undefined }
+  | Refusal
+  | { kind: 'unknown_order' }
+  /** The order is paid, or has ended without. */
+  | { kind: 'over'; state: Exclude<Order['state'], 'reserved'> }
+  /** The hold is about to end. */
+  | { kind: 'too_late' }
+  /** So many payments have been begun for this order. */
+  | { kind: 'too_many' }
+  | { kind: 'insufficient_funds' }
+  | { kind: 'password_needed' }
+  | { kind: 'password'; check: Exclude<PasswordCheck, { kind: 'right' }> }
+  /** The provider will not have it: another may. */
+  | { kind: 'refused' }
+  /** A provider did not answer: asking again goes on from here. */
+  | { kind: 'unknown' };
+
+export type Pay = (
+  id: string,
+  choice: Choice & { password?: string | undefined },
+) => Promise<Paying>;
+
+/** Payments that one order may have had. */
+const attemptsMax = 20;
+
+/**
+ * Begins the payment of a reserved order as its buyer wants it, or changes to another way: then what
+ * was begun before is closed first, so that an order is never payable in two ways at once.
+ */
+export function openPaying(options: {
+  lanes: Lanes;
+  payments: Payments;
+  accounts: Pick<Accounts, 'balance'>;
+  passwords: Pick<WalletPasswords, 'check'>;
+  checkout: Checkout;
+  settleOne(id: string): Promise<Settled>;
+  termsOf(drop: string): Promise<Terms | undefined>;
+  redisNow(): Promise<number>;
+}): Pay {
+  const { lanes, payments, accounts, passwords, checkout } = options;
+  const { settleOne, termsOf, redisNow } = options;
+
+  return async function pay(id, choice) {
+    const place = parseOrderId(id);
+    const [[order], terms] = place
+      ? await Promise.all([lanes.find(place, [place.digest]), termsOf(place.drop)])
+      : [[]];
+    if (!order || !terms) return { kind: 'unknown_order' };
+    if (order.state !== 'reserved') return { kind: 'over', state: order.state };
+    const chosen = checkout.choose(choice, terms.currency);
+    if ('refusal' in chosen) return chosen.refusal;
+    const { provider, scene } = chosen;
+    const now = await redisNow();
+    const attempts = await payments.ofOrders([id]);
+    if (attempts.some(isKept)) return await settled(order);
+    const until = provider.startedBy === 'buyer' ? payableUntil(order, terms) : order.expiresAt;
+    if (now >= until) return { kind: 'too_late' };
+    if (provider.startedBy === 'engine') {
+      const refusal = await fromWallet(order, terms, choice.password);
+      if (refusal) return refusal;
+    }
+
+    const open = attempts.find(isOpen);
+    if (open && !checkout.isSame(open, { method: provider.name, scene })) {
+      const ended = await checkout.end(open, now);
+      if (ended === 'captured') return await settled(order);
+      if (ended === 'unknown') return { kind: 'unknown' };
+    } else if (open) {
+      return await goOn(provider, { order, terms, payment: open, choice, scene, now });
+    }
+    if (attempts.length >= attemptsMax) return { kind: 'too_many' };
+    const [payment] = await payments.begin([
+      {
+        ...{ orderId: id, drop: order.drop, provider: provider.name, amount: order.amount },
+        ...{ currency: terms.currency, attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
+        ...(provider.startedBy === 'buyer' ? { payableUntil: until } : {}),
+        lookAt: checkout.firstLook({ now, until }),
+      },
+    ]);
+    // Another tab was faster, and perhaps chose otherwise: asked again, this one sees it.
+    if (!payment || !isOpen(payment) || payment.provider !== provider.name) {
+      return { kind: 'unknown' };
+    }
+    return await goOn(provider, { order, terms, payment, choice, scene, now });
+  };
+
+  /** What the wallet of the buyer would refuse, before anything is begun. */
+  async function fromWallet(
+    { buyer, amount }: Order,
+    terms: Terms,
+    password: string | undefined,
+  ): Promise<Paying | undefined> {
+    if (needsPassword({ amount }, terms)) {
+      if (password === undefined) return { kind: 'password_needed' };
+      const check = await passwords.check(buyer, password);
+      if (check.kind !== 'right') return { kind: 'password', check };
+    }
+    const { currency } = terms;
+    const balance = await accounts.balance({ kind: 'buyer', owner: buyer, currency });
+    return balance < amount ? { kind: 'insufficient_funds' } : undefined;
+  }
+
+  async function goOn(
+    provider: PaymentProvider,
+    wanted: {
+      order: Order;
+      terms: Terms;
+      payment: Payment;
+      choice: Choice;
+      scene: string;
+      now: number;
+    },
+  ): Promise<Paying> {
+    const { order, terms, payment, choice, scene, now } = wanted;
+    if (provider.startedBy === 'engine') {
+      await settleOne(order.id);
+      return await latest(order);
+    }
+    const action = checkout.actionOf(payment, scene, now);
+    if (action) return { kind: 'begun', payment, action };
+    const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
+    const started = await checkout.start(provider, { payment, charge, scene, now });
+    if (started.kind === 'waiting') return { kind: 'begun', payment, action: started.action };
+    return started.kind === 'captured' ? await settled(order) : started;
+  }
+
+  /** There is money: the order is brought to where it belongs. */
+  async function settled(order: Order): Promise<Paying> {
+    await settleOne(order.id);
+    const place = parseOrderId(order.id);
+    const [now] = place ? await lanes.find(place, [place.digest]) : [];
+    if (!now || now.state === 'reserved') return { kind: 'unknown' };
+    return { kind: 'over', state: now.state };
+  }
+
+  async function latest(order: Order): Promise<Paying> {
+    const payment = (await payments.ofOrders([order.id])).at(-1);
+    return payment ? { kind: 'begun', payment } : { kind: 'unknown' };
+  }
+}

@@ -1,0 +1,98 @@
+import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import type { Order } from '../domain/order.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { Drops } from '../ledger/drops.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Refund } from '../ledger/payments/refunds.ts';
+import { inOrderOfCapture, isKept } from '../settlement/settle/batch.ts';
+import type { Refunds } from '../settlement/settle/refunds.ts';
+
+export type Refunding =
+  /** Decided: it happens whatever dies. `isDone` once the money is with the buyer. */
+  | { kind: 'asked'; order: Order; refund: Refund | undefined; isDone: boolean }
+  /** The order is not paid. */
+  | { kind: 'refused'; order: Order }
+  /** More than `refundable` would be given back. */
+  | { kind: 'exceeds'; refundable: number }
+  /** The key stands for another refund. */
+  | { kind: 'reused' }
+  | { kind: 'unknown' };
+
+export type RefundPart = { amount: number; key: string; reason: string };
+
+export type RefundDesk = {
+  /**
+   * Gives back what is left of a paid order's money, and then its units. Asking again changes nothing,
+   * but that a refund which the provider had refused for good is asked for once more.
+   */
+  refund(id: string, reason: string): Promise<Refunding>;
+  /** Gives a part of it back, once per key; with the last part go the units. */
+  refundPart(id: string, part: RefundPart): Promise<Refunding>;
+};
+
+/** What a merchant gives back. */
+export function openRefundDesk(options: {
+  lanes: Lanes;
+  drops: Drops;
+  payments: Payments;
+  refunds: Refunds;
+}): RefundDesk {
+  const { lanes, drops, payments, refunds } = options;
+
+  async function find(place: OrderRef): Promise<Order | undefined> {
+    const [order] = await lanes.find(place, [place.digest]);
+    return order;
+  }
+
+  /** A paid order with what was captured for it; the lane is about to change, so it is watched again. */
+  async function open(id: string) {
+    const place = parseOrderId(id);
+    const order = place && (await find(place));
+    if (!place || !order) return { refusal: { kind: 'unknown' } as const };
+    const captured = (await payments.ofOrders([id])).filter(wasCaptured);
+    const wasPaid = order.state === 'paid' || order.state === 'refunded';
+    if (!wasPaid || captured.length === 0) return { refusal: { kind: 'refused', order } as const };
+    await drops.revive(place.drop);
+    return { place, order, captured };
+  }
+
+  return {
+    async refund(id, reason) {
+      const opened = await open(id);
+      if (opened.refusal) return opened.refusal;
+      const { place, order, captured } = opened;
+      const references = captured.map(({ reference }) => reference);
+      await payments.askRefund(references, { again: true, reason });
+      const done = await refunds.giveBack(captured);
+      const made = await payments.refundsOf(references);
+      const isDone = references.every((reference) => done.has(reference));
+      const refund = made.findLast(({ state }) => state !== 'failed') ?? made.at(-1);
+      return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
+    },
+
+    async refundPart(id, { amount, key, reason }) {
+      const opened = await open(id);
+      if (opened.refusal) return opened.refusal;
+      const { place, order, captured } = opened;
+      const references = captured.map(({ reference }) => reference);
+      const askedOf = await payments.partAskedOf(references, key);
+      const payment =
+        captured.find(({ reference }) => reference === askedOf) ??
+        inOrderOfCapture(captured.filter(isKept))[0] ??
+        (captured[0] as Payment);
+      const asked = await payments.askPart({ payment: payment.reference, amount, key, reason });
+      if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
+      const [latest = payment] = await payments.find([payment.reference]);
+      // With the last part, all of the order has gone back.
+      if (latest.refundAskedAt === null) await refunds.returnAsked([latest]);
+      else await refunds.giveBack([latest]);
+      const made = await payments.refundsOf([payment.reference]);
+      const refund =
+        made.find(({ reference }) => reference === asked.refund.reference) ?? asked.refund;
+      const isDone = refund.state === 'done';
+      return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
+    },
+  };
+}
+
+const wasCaptured = ({ state }: Payment) => state === 'captured' || state === 'refunded';

@@ -1,0 +1,160 @@
+import type { Clock } from '../domain/clock.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Accounts } from '../ledger/wallet/accounts.ts';
+import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/wallet/topups.ts';
+import type { ClientAction } from '../payments/provider.ts';
+import type { Log } from '../settlement/log.ts';
+import type { PaymentCounts } from '../settlement/metrics/payment-metrics.ts';
+import { isOpen } from '../settlement/settle/batch.ts';
+import type { Providers } from '../settlement/settle/payment-rules.ts';
+import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
+import type { Checkout, Choice, Refusal } from './attempts.ts';
+
+export type TopUpStarted =
+  | { kind: 'begun'; topUp: TopUpOrder; action?: ClientAction | undefined }
+  | Refusal
+  | { kind: 'reused' | 'refused' | 'unknown' | 'too_late' | 'too_many' };
+
+const payableMs = 30 * 60_000;
+/** Each is asked about until its end: of a provider's patience one buyer gets no more than this. */
+const openMax = 10;
+const attemptsMax = 20;
+const title = 'Wallet top-up';
+
+/** Money that a buyer pays to another provider and finds in the wallet, once. */
+export function openTopUpDesk(options: {
+  topUps: TopUps;
+  payments: Payments;
+  accounts: Pick<Accounts, 'topUpAll'>;
+  checkout: Checkout;
+  providers: Providers;
+  counts: PaymentCounts;
+  clock: Clock;
+  log: Log;
+}) {
+  const { topUps, payments, accounts, checkout, providers, counts, clock, log } = options;
+
+  /** One top-up for each key of a buyer; asking again tells how it stands. */
+  async function start(
+    wanted: Choice & { buyer: string; amount: number; currency: string; key: string },
+  ): Promise<TopUpStarted> {
+    const { buyer, amount, currency } = wanted;
+    const chosen = checkout.choose(wanted, currency);
+    if ('refusal' in chosen) return chosen.refusal;
+    const { provider, scene } = chosen;
+    if (provider.startedBy === 'engine') return { kind: 'not_offered' };
+    const now = clock.now();
+    const created = await topUps.create(wanted, { openMax, since: now - payableMs });
+    if (created.kind !== 'done') return created;
+    const { topUp } = created;
+    if (topUp.creditedAt !== null) return { kind: 'begun', topUp };
+    const until = topUp.createdAt + payableMs;
+    if (now >= until) return { kind: 'too_late' };
+    const attempts = await payments.ofOrders([topUp.id]);
+    // Paid, and about to be credited: nobody is to pay for it again.
+    if (attempts.some(isCaptured)) return await credited(topUp);
+    const open = attempts.find(isOpen);
+    let payment =
+      open && checkout.isSame(open, { method: provider.name, scene }) ? open : undefined;
+    if (open && !payment && (await checkout.end(open, now)) !== 'ended') return { kind: 'unknown' };
+    if (!payment) {
+      if (attempts.length >= attemptsMax) return { kind: 'too_many' };
+      const [begun] = await payments.begin([
+        {
+          ...{ orderId: topUp.id, drop: '', provider: provider.name, amount, currency },
+          ...{ attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
+          ...{ payableUntil: until, lookAt: checkout.firstLook({ now, until }) },
+        },
+      ]);
+      if (!begun || !isOpen(begun) || begun.provider !== provider.name) return { kind: 'unknown' };
+      payment = begun;
+    }
+    const action = checkout.actionOf(payment, scene, now);
+    if (action) return { kind: 'begun', topUp, action };
+    const charge = {
+      ...{ ...refOf(payment), orderId: topUp.id, buyer, merchantId: '', amount, currency, title },
+      ...{ expiresAt: until, wish: { ...wanted.wish, scene } },
+    };
+    const started = await checkout.start(provider, { payment, charge, scene, now });
+    if (started.kind === 'waiting') return { kind: 'begun', topUp, action: started.action };
+    if (started.kind !== 'captured') return started;
+    return await credited(topUp);
+  }
+
+  async function credited(topUp: TopUpOrder): Promise<TopUpStarted> {
+    await settle([topUp.id]);
+    return { kind: 'begun', topUp: (await topUps.find([topUp.id]))[0] ?? topUp };
+  }
+
+  /** Asks the providers how these stand, closes what has run out, and credits what was captured. */
+  async function settle(ids: readonly string[]): Promise<void> {
+    const attempts = await payments.ofOrders(ids);
+    for (const [name, group] of Map.groupBy(attempts, (payment) => payment.provider)) {
+      await ask(name, group).catch((error: unknown) => {
+        log.warn({ err: error, provider: name }, 'a provider did not answer about top-ups');
+      });
+    }
+    await credit(ids, await payments.ofOrders(ids));
+  }
+
+  async function ask(name: string, group: Payment[]): Promise<void> {
+    const provider = providers.get(name);
+    if (!provider) return;
+    const now = clock.now();
+    const unsettled = group.filter(({ state }) => state !== 'captured' && state !== 'refunded');
+    const isOver = (payment: Payment) => isOpen(payment) && now >= (payment.payableUntil ?? now);
+    const byReference = new Map(unsettled.map((payment) => [payment.reference, payment]));
+    const [over, waiting] = [unsettled.filter(isOver), unsettled.filter((one) => !isOver(one))];
+    const outcomes = [
+      ...(over.length > 0 ? await provider.close(over.map(refOf)) : []),
+      ...(waiting.length > 0 ? await provider.lookUp(waiting.map(refOf)) : []),
+    ];
+    const facts = outcomes.flatMap((outcome) => {
+      const payment = byReference.get(outcome.reference) as Payment;
+      return factsOf(outcome, { payment, now, byBuyer: true });
+    });
+    const recorded = await payments.record(facts);
+    for (const { state, moved } of recorded) {
+      if (moved && (state === 'captured' || state === 'declined')) counts.payment(name, state);
+    }
+  }
+
+  /** A reference is credited once; what was captured twice for one top-up is the buyer's all the same. */
+  async function credit(ids: readonly string[], attempts: Payment[]): Promise<void> {
+    const captured = attempts.filter(isCaptured);
+    if (captured.length === 0) return;
+    const [fitting, others] = [captured.filter(isOurs), captured.filter((one) => !isOurs(one))];
+    for (const { reference } of others) {
+      log.error({ reference }, 'a top-up was paid in another currency: somebody has to look');
+    }
+    const found = new Map((await topUps.find(ids)).map((topUp) => [topUp.id, topUp]));
+    await accounts.topUpAll(
+      fitting.flatMap(({ orderId, provider, reference, amountCaptured, currency }) => {
+        const topUp = found.get(orderId);
+        if (!topUp) return [];
+        return [
+          { buyer: topUp.buyer, currency, amount: amountCaptured, reference, from: provider },
+        ];
+      }),
+    );
+    await topUps.markCredited(fitting.map(({ orderId }) => orderId));
+    await payments.endLooks(captured.map(({ reference }) => reference));
+  }
+
+  return {
+    start,
+    settle,
+    /** A buyer's own top-up. */
+    async find(buyer: string, id: string): Promise<TopUpOrder | undefined> {
+      // An address is anybody's text, of which SQL does not take all.
+      const [topUp] = isTopUpId(id) ? await topUps.find([id]) : [];
+      return topUp?.buyer === buyer ? topUp : undefined;
+    },
+  };
+}
+
+const isCaptured = ({ state }: Payment) => state === 'captured';
+/** Of money in another currency nothing was captured: see factsOf. */
+const isOurs = ({ amountCaptured }: Payment) => amountCaptured > 0;
+
+export type TopUpDesk = ReturnType<typeof openTopUpDesk>;

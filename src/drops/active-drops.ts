@@ -1,0 +1,61 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { LaneRef } from '../domain/ids.ts';
+import { lanesOf } from '../inventory/lanes.ts';
+import type { Drops, StoredDrop } from '../ledger/drops.ts';
+import type { Log } from '../settlement/log.ts';
+
+/** Which drops the relay and the sweepers look after: ever published and not retired. */
+export type Watch = {
+  /** Reads the list once, so that it is there when this resolves; fails only by a log line. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  drops(): readonly StoredDrop[];
+  lanes(): readonly LaneRef[];
+  /** Reads the list at once instead of within a second: to be called after a publish. */
+  wake(): void;
+};
+
+const refreshMs = 1_000;
+
+/** A ledger that is away leaves the last list standing, so what is known goes on being served. */
+export function openWatch({ drops, log }: { drops: Drops; log: Log }): Watch {
+  let known: StoredDrop[] = [];
+  let lanes: LaneRef[] = [];
+  let nap = new AbortController();
+  let loop: Promise<void> | undefined;
+  let stopped = false;
+
+  async function refresh(): Promise<void> {
+    try {
+      known = await drops.active();
+      lanes = known.flatMap(lanesOf);
+    } catch (error) {
+      log.warn({ err: error }, 'the list of active drops cannot be read');
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped) {
+      await wait(refreshMs, undefined, { signal: nap.signal }).catch(() => {});
+      nap = new AbortController();
+      if (!stopped) await refresh();
+    }
+  }
+
+  return {
+    async start() {
+      stopped = false;
+      await refresh();
+      loop ??= run();
+    },
+    async stop() {
+      stopped = true;
+      nap.abort();
+      await loop;
+      loop = undefined;
+    },
+    drops: () => known,
+    lanes: () => lanes,
+    wake: () => nap.abort(),
+  };
+}

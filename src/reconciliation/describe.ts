@@ -1,0 +1,31 @@
+import type { Payment } from '../ledger/payments/payments.ts';
+import type { Outcome } from '../payments/provider.ts';
+import { isOpen } from '../settlement/settle/batch.ts';
+import type { Finding } from './differences.ts';
+
+export function subject(kind: Finding['kind'], { orderId, reference, provider }: Payment) {
+  return { kind, order: orderId, payment: reference, provider };
+}
+
+export function ours(payment: Payment): string {
+  const { state, amount, amountCaptured, amountRefunded, currency } = payment;
+  if (isOpen(payment) || state === 'declined') return `${state}, ${amount} ${currency}`;
+  const back = amountRefunded > 0 ? `, refunded ${amountRefunded}` : '';
+  return `${state} ${amountCaptured} ${currency}${back}`;
+}
+
+export function theirs(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'captured': {
+      const { amount, currency = '', refunded } = outcome;
+      const back = refunded ? `, refunded ${refunded}` : '';
+      return `captured ${amount} ${currency}`.trimEnd() + back;
+    }
+    case 'declined':
+      return `declined (${outcome.reason})`;
+    case 'none':
+      return 'never heard of it';
+    default:
+      return outcome.kind;
+  }
+}

@@ -1,0 +1,106 @@
+import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import type { Order, OrderState } from '../domain/order.ts';
+import { byLane, type Lanes } from '../inventory/lanes.ts';
+import type { Windows } from '../ledger/checks/reconciliation-queries.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import { isTopUpId } from '../ledger/wallet/topups.ts';
+import { isKept } from '../settlement/settle/batch.ts';
+import { ours } from './describe.ts';
+import type { Finding, Says } from './differences.ts';
+
+type Row = { state: OrderState; amount: number };
+
+/** Holds orders of the ledger against their lanes, and both against the money that is kept for them. */
+export function openOrderComparison(options: {
+  lanes: Lanes;
+  payments: Payments;
+  windows: Windows;
+}) {
+  const { lanes, payments, windows } = options;
+
+  return async function compare(ids: readonly string[]): Promise<Finding[]> {
+    const wanted = ids.filter((id) => !isTopUpId(id));
+    // The lanes last: money and ledger follow them, so what is behind is not taken for ahead.
+    const attempts = Map.groupBy(await payments.ofOrders(wanted), ({ orderId }) => orderId);
+    const rows = await windows.states(wanted);
+    const records = await find(wanted);
+    return wanted.flatMap((id) => {
+      return judge(id, {
+        row: rows.get(id),
+        record: records.get(id),
+        attempts: attempts.get(id) ?? [],
+      });
+    });
+  };
+
+  async function find(ids: readonly string[]): Promise<Map<string, Order>> {
+    const places = ids.flatMap((id) => parseOrderId(id) ?? []);
+    const found = new Map<string, Order>();
+    const visits = byLane<OrderRef>(places).map(async ({ ref, places: group }) => {
+      const orders = await lanes.find(
+        ref,
+        group.map(({ digest }) => digest),
+      );
+      for (const order of orders) if (order) found.set(order.id, order);
+    });
+    await Promise.all(visits);
+    return found;
+  }
+}
+
+function judge(
+  id: string,
+  known: { row: Row | undefined; record: Order | undefined; attempts: Payment[] },
+): Finding[] {
+  const { row, record, attempts } = known;
+  const [last] = attempts.slice(-1);
+  const about = { order: id, payment: last?.reference ?? '', provider: last?.provider ?? '' };
+  const says: Says = {
+    ledger: row ? `${row.state} for ${row.amount}` : 'no such order',
+    lane: record ? `${record.state} for ${record.amount}` : 'no such order',
+  };
+  if (!row && !record) {
+    const captured = attempts.filter(({ amountCaptured }) => amountCaptured > 0);
+    const money = captured.map(ours).join('; ');
+    if (captured.length === 0) return [];
+    return [{ kind: 'payment_without_order', ...about, says: { ...says, ledger: money } }];
+  }
+  const findings: Finding[] = [];
+  if (!record) findings.push({ kind: 'order_not_in_lane', ...about, says });
+  else if (!row) findings.push({ kind: 'order_not_in_ledger', ...about, says });
+  else if (record.state !== row.state || record.amount !== row.amount) {
+    findings.push({ kind: 'order_differs', ...about, says });
+  }
+  findings.push(...judgeMoney({ ...about, order: id }, { says, now: record ?? row, attempts }));
+  return findings;
+}
+
+/** A paid order keeps one capture of its amount, any other none; what is going back counts as neither. */
+function judgeMoney(
+  about: Pick<Finding, 'order' | 'payment' | 'provider'>,
+  { says, now, attempts }: { says: Says; now: Row | undefined; attempts: Payment[] },
+): Finding[] {
+  if (!now) return [];
+  const kept = attempts.filter(isKept);
+  const money = attempts.map((payment) => `${payment.reference} ${ours(payment)}`).join('; ');
+  const told = { ...says, ledger: `${says.ledger}; ${money || 'no payment'}` };
+  const finding = (kind: Finding['kind'], payment: Payment | undefined): Finding => {
+    const which = payment ? { payment: payment.reference, provider: payment.provider } : {};
+    return { kind, ...about, ...which, says: told };
+  };
+  const settle = { kind: 'settle' as const, order: about.order };
+  if (now.state !== 'paid') {
+    return kept.map((payment) => ({ ...finding('captured_not_sold', payment), repair: settle }));
+  }
+  if (kept.length > 1) return [{ ...finding('captured_twice', kept.at(-1)), repair: settle }];
+  const [owner] = kept;
+  if (owner) return owner.amountCaptured === now.amount ? [] : [finding('amount_differs', owner)];
+  // The lane lets the units go once the money is back.
+  if (attempts.some(({ state, refundAskedAt }) => state === 'captured' && refundAskedAt !== null)) {
+    return [];
+  }
+  const back = attempts.find(({ state }) => state === 'refunded');
+  if (!back) return [finding('paid_without_capture', undefined)];
+  const repair = { kind: 'refund' as const, payment: back.reference };
+  return [{ ...finding('refund_unfinished', back), repair }];
+}

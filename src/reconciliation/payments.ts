@@ -1,0 +1,112 @@
+import type { Clock } from '../domain/clock.ts';
+import type { Windows } from '../ledger/checks/reconciliation-queries.ts';
+import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
+import type { Outcome } from '../payments/provider.ts';
+import type { Log } from '../settlement/log.ts';
+import type { Providers } from '../settlement/settle/payment-rules.ts';
+import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
+import { ours, subject, theirs } from './describe.ts';
+import type { Finding } from './differences.ts';
+import { refundFindings } from './refunds.ts';
+
+/** What a comparison of payments came to. */
+export type PaymentsCompared = {
+  findings: Finding[];
+  /** What they were begun for: orders and top-ups. */
+  orders: string[];
+};
+
+type Captured = Outcome & { kind: 'captured' };
+
+/** Holds payments of the ledger against what their providers say of them now. */
+export function openPaymentComparison(options: {
+  payments: Payments;
+  windows: Windows;
+  topUps: TopUps;
+  providers: Providers;
+  clock: Clock;
+  log: Log;
+}) {
+  const { payments, windows, topUps, providers, clock, log } = options;
+
+  return async function compare(references: readonly string[]): Promise<PaymentsCompared> {
+    const found = await payments.find(references);
+    const refunds = Map.groupBy(await windows.refundsOf(references), ({ payment }) => payment);
+    // After the ledger: what moves meanwhile is ahead at the provider, and caught up with by a repair.
+    const outcomes = await lookUp(found);
+    const findings = found.flatMap((payment) => {
+      const outcome = outcomes.get(payment.reference);
+      const own = refunds.get(payment.reference) ?? [];
+      return [
+        ...(outcome ? captureFindings(payment, outcome) : [silence(payment)]),
+        ...refundFindings(payment, { refunds: own, outcome, now: clock.now() }),
+      ];
+    });
+    findings.push(...(await uncredited(found)));
+    return { findings, orders: [...new Set(found.map(({ orderId }) => orderId))] };
+  };
+
+  /** What the providers answer; nothing about a payment where there is no answer. */
+  async function lookUp(found: readonly Payment[]): Promise<Map<string, Outcome>> {
+    const groups = Map.groupBy(found, ({ provider }) => provider);
+    const answers = await Promise.all(
+      [...groups].map(async ([name, group]) => {
+        try {
+          return (await providers.get(name)?.lookUp(group.map(refOf))) ?? [];
+        } catch (error) {
+          log.warn({ err: error, provider: name }, 'a provider did not answer the reconciliation');
+          return [];
+        }
+      }),
+    );
+    const known = answers.flat().filter(({ kind }) => kind !== 'unknown');
+    return new Map(known.map((outcome) => [outcome.reference, outcome]));
+  }
+
+  function captureFindings(payment: Payment, outcome: Outcome): Finding[] {
+    const isCaptured = payment.state === 'captured' || payment.state === 'refunded';
+    if (outcome.kind !== 'captured') {
+      return isCaptured ? [finding('capture_denied', payment, outcome)] : [];
+    }
+    if ((outcome.currency ?? payment.currency) !== payment.currency) {
+      return [finding('currency_differs', payment, outcome)];
+    }
+    const expected = isCaptured ? payment.amountCaptured : payment.amount;
+    if (outcome.amount !== expected) return [finding('amount_differs', payment, outcome)];
+    return isCaptured ? [] : [missed(payment, outcome)];
+  }
+
+  function missed(payment: Payment, outcome: Captured): Finding {
+    const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
+    const [fact] = factsOf(outcome, { payment, now: clock.now(), byBuyer });
+    if (!fact) throw new Error('bug: a capture is a fact');
+    const repair = { kind: 'record' as const, fact, order: payment.orderId };
+    return { ...finding('capture_missed', payment, outcome), repair };
+  }
+
+  function silence(payment: Payment): Finding {
+    const isThere = providers.has(payment.provider);
+    const provider = isThere ? 'no answer' : 'not configured any more';
+    return { ...subject('provider_silent', payment), says: { ledger: ours(payment), provider } };
+  }
+
+  async function uncredited(found: readonly Payment[]): Promise<Finding[]> {
+    const paid = found.filter(({ state, orderId }) => state === 'captured' && isTopUpId(orderId));
+    const known = await topUps.find(paid.map(({ orderId }) => orderId));
+    const waiting = new Set(
+      known.filter(({ creditedAt }) => creditedAt === null).map(({ id }) => id),
+    );
+    return paid
+      .filter(({ orderId }) => waiting.has(orderId))
+      .map((payment) => ({
+        ...subject('topup_not_credited', payment),
+        says: { ledger: `${ours(payment)}, not in the wallet` },
+        repair: { kind: 'settle', order: payment.orderId },
+      }));
+  }
+}
+
+function finding(kind: Finding['kind'], payment: Payment, outcome: Outcome): Finding {
+  return { ...subject(kind, payment), says: { ledger: ours(payment), provider: theirs(outcome) } };
+}

@@ -1,0 +1,133 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Clock } from '../domain/clock.ts';
+import type { Records } from '../inventory/lane-scan.ts';
+import type { Lanes } from '../inventory/lanes.ts';
+import type { Place, Places } from '../ledger/checks/reconciliations.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../settlement/log.ts';
+import type { Providers } from '../settlement/settle/payment-rules.ts';
+import type { Refunds } from '../settlement/settle/refunds.ts';
+import type { Settle } from '../settlement/settle/settle.ts';
+import { openBillComparison } from './bills.ts';
+import { openLooking, type Suspects } from './comparing.ts';
+import { type Finding, keyOf } from './differences.ts';
+import { openOrderComparison } from './orders.ts';
+import { openPaymentComparison } from './payments.ts';
+import { openRepairs } from './repairs.ts';
+import { type ReconciliationReport, reportOf } from './report.ts';
+import { openStrangers } from './unrecorded-orders.ts';
+
+export type ReconciliationOptions = {
+  lanes: Lanes;
+  records: Records;
+  ledger: Ledger;
+  providers: Providers;
+  refunds: Refunds;
+  settle: Settle;
+  settleTopUps(ids: readonly string[]): Promise<void>;
+  clock: Clock;
+  log: Log;
+  /** A difference that is gone after so long was news on its way; ms. */
+  graceMs?: number;
+  /** The most payments, and the most orders, that one run goes through of the window. */
+  sliceMax?: number;
+};
+
+export type Reconcile = (asked?: {
+  sinceHours?: number | undefined;
+  signal?: AbortSignal;
+}) => Promise<ReconciliationReport>;
+
+export const sinceHoursUsual = 48;
+const alarmsLoggedMax = 50;
+
+/**
+ * Compares the books of the providers, the ledger and the lanes for a window of time, both ways, and
+ * everything that is open whatever its age. What differs at two looks is mended or told. Any number
+ * may do so at once.
+ */
+export function openReconciliation(options: ReconciliationOptions): Reconcile {
+  const { ledger, providers, clock, log, graceMs = 5_000, sliceMax = 20_000 } = options;
+  const { windows, reconciliations, payments, orders, drops, topUps } = ledger;
+  const repair = openRepairs({ ...options, payments, drops });
+  const strangers = openStrangers({ ...options, orders, windows });
+  const bills = openBillComparison({ payments, windows });
+  const looking = openLooking({
+    ...{ bills, strangers, providers },
+    comparePayments: openPaymentComparison({ payments, windows, topUps, providers, clock, log }),
+    compareOrders: openOrderComparison({ lanes: options.lanes, payments, windows }),
+  });
+
+  return async function reconcile({ sinceHours = sinceHoursUsual, signal } = {}) {
+    const startedAt = clock.now();
+    const since = startedAt - sinceHours * 3_600_000;
+    const slices = await sliceOf(since);
+    const first = await looking.first(
+      {
+        ...{ since, until: startedAt, drops: await drops.active() },
+        payments: [...(await windows.unfinished({ since, limit: sliceMax })), ...slices.payments],
+        ...{ orders: slices.orders, charges: slices.charges },
+      },
+      signal,
+    );
+    first.notCompared.push(...slices.left);
+    const { before, after } = await lookAgain(first.suspects, signal);
+    const endedAt = clock.now();
+    const report = reportOf({ startedAt, endedAt, since, first, before, after });
+    for (const difference of report.differences.filter(isAlarm).slice(0, alarmsLoggedMax)) {
+      log.error(difference, 'the books differ: see Reconciliation in docs/operations.md');
+    }
+    await reconciliations.keep({ endedAt, report, places: slices.places });
+    return report;
+  };
+
+  /** The second look, the repair of what is still there, and the look at what that came to. */
+  async function lookAgain(suspects: Suspects, signal: AbortSignal | undefined) {
+    const nothing: { before: Finding[]; after: Finding[] } = { before: [], after: [] };
+    if (suspects.findings.length === 0) return nothing;
+    await wait(graceMs, undefined, signal ? { signal } : {});
+    const seen = new Set(suspects.findings.map(keyOf));
+    const before = (await looking.again(suspects)).filter((finding) => seen.has(keyOf(finding)));
+    if (before.length === 0) return nothing;
+    if (!before.some((finding) => finding.repair)) return { before, after: before };
+    await repair(before);
+    return { before, after: await looking.again({ ...suspects, findings: before }) };
+  }
+
+  /** What of the window this run takes on; the next goes on behind it. */
+  async function sliceOf(since: number) {
+    const { places } = await reconciliations.last();
+    const [ofPayments, ofOrders, ofCharges] = await Promise.all([
+      turn(windows.payments, places.payments),
+      turn(windows.orders, places.orders),
+      turn(windows.walletCharges, places.charges),
+    ]);
+    const next: Places = {
+      ...{ payments: ofPayments.next, orders: ofOrders.next, charges: ofCharges.next },
+    };
+    const parts = { payments: ofPayments, orders: ofOrders, 'charges of the wallet': ofCharges };
+    const left = Object.entries(parts).flatMap(([what, { next: more }]) => {
+      const why = `there are more than ${sliceMax}: the next run goes on with those after them`;
+      return more ? [{ what: `some ${what} of the window`, why }] : [];
+    });
+    return {
+      ...{ payments: ofPayments.ids, orders: ofOrders.ids, charges: ofCharges.ids },
+      ...{ places: next, left },
+    };
+
+    async function turn(read: typeof windows.payments, after: Place | undefined) {
+      const found = await read({ since, after, limit: sliceMax });
+      const isFull = found.length === sliceMax;
+      // Behind the last of them it begins again, so that none waits longer than the rest takes.
+      if (!isFull && after && found.length < sliceMax) {
+        const limit = sliceMax - found.length;
+        const before = await read({ since, after: undefined, limit });
+        const ids = [...new Set([...found, ...before].map(({ id }) => id))];
+        return { ids, next: before.length === limit ? before.at(-1) : undefined };
+      }
+      return { ids: found.map(({ id }) => id), next: isFull ? found.at(-1) : undefined };
+    }
+  }
+}
+
+const isAlarm = ({ done }: { done: string }) => done === 'alarm';

@@ -1,0 +1,73 @@
+import type { WatchedRefund } from '../ledger/checks/reconciliation-queries.ts';
+import type { Payment } from '../ledger/payments/payments.ts';
+import type { Outcome } from '../payments/provider.ts';
+import { subject, theirs } from './describe.ts';
+import type { Finding } from './differences.ts';
+
+/** A refund that was asked for is taken up within seconds; after this it counts as stuck. */
+const askedMsMax = 10 * 60_000;
+/** Banks take days; after this somebody should ask them. */
+const pendingMsMax = 7 * 24 * 3_600_000;
+
+/** Holds what is given back of one payment against what its provider says was given back. */
+export function refundFindings(
+  payment: Payment,
+  known: { refunds: readonly WatchedRefund[]; outcome: Outcome | undefined; now: number },
+): Finding[] {
+  const { refunds, outcome, now } = known;
+  const failed = refunds.filter((refund) => isOpenFailure(refund, refunds));
+  return [
+    ...(outcome?.kind === 'captured' ? sumFindings(payment, refunds, outcome) : []),
+    ...refunds.flatMap((refund) => stuck(payment, refund, now)),
+    ...failed.map((refund): Finding => {
+      const ledger = `failed, ${refund.amount}: ${refund.note}`;
+      return { ...subject('refund_failed', payment), payment: refund.reference, says: { ledger } };
+    }),
+  ];
+}
+
+/** A provider that does not tell what was given back is not held against it. */
+function sumFindings(
+  payment: Payment,
+  refunds: readonly WatchedRefund[],
+  outcome: Outcome & { kind: 'captured' },
+): Finding[] {
+  const { refunded } = outcome;
+  if (refunded === undefined) return [];
+  const done = sumOf(refunds, 'done');
+  const underWay = sumOf(refunds, 'asked') + sumOf(refunds, 'pending');
+  const ledger = `refunded ${done}, under way ${underWay}`;
+  const says = { ledger, provider: theirs(outcome) };
+  if (refunded > done + underWay) return [{ ...subject('refunded_outside', payment), says }];
+  if (refunded < done) return [{ ...subject('refund_denied', payment), says }];
+  // It may be on its way to us, or to the buyer: the provider counts what is pending, too.
+  if (refunded === done) return [];
+  const repair = { kind: 'refund' as const, payment: payment.reference };
+  return [{ ...subject('refund_stuck', payment), says, repair, patient: true }];
+}
+
+function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] {
+  const { reference, state, amount, askedAt } = refund;
+  const ageMs = now - askedAt;
+  if ((state !== 'asked' && state !== 'pending') || ageMs < askedMsMax) return [];
+  const ledger = `${state}, ${amount}, since ${new Date(askedAt).toISOString()}`;
+  const mayWait = state === 'pending' && ageMs < pendingMsMax;
+  return [
+    {
+      ...{ ...subject('refund_stuck', payment), payment: reference, says: { ledger } },
+      repair: { kind: 'refund', payment: payment.reference },
+      ...(mayWait ? { patient: true } : {}),
+    },
+  ];
+}
+
+/** Until somebody has dealt with it, or has given the money back by another refund. */
+function isOpenFailure(refund: WatchedRefund, all: readonly WatchedRefund[]): boolean {
+  if (refund.state !== 'failed' || refund.dealtWithAt !== null) return false;
+  const later = all.filter(({ number, state }) => number > refund.number && state !== 'failed');
+  return later.reduce((sum, { amount }) => sum + amount, 0) < refund.amount;
+}
+
+function sumOf(refunds: readonly WatchedRefund[], state: WatchedRefund['state']): number {
+  return refunds.reduce((sum, one) => sum + (one.state === state ? one.amount : 0), 0);
+}

@@ -1,0 +1,55 @@
+import { parseOrderId } from '../domain/ids.ts';
+import type { Drops } from '../ledger/drops.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import { isTopUpId } from '../ledger/wallet/topups.ts';
+import type { Log } from '../settlement/log.ts';
+import type { Refunds } from '../settlement/settle/refunds.ts';
+import type { Settle } from '../settlement/settle/settle.ts';
+import type { Finding } from './differences.ts';
+
+/**
+ * Mends what can be mended, the way it is done every day: what a provider says is recorded, and the
+ * orders are settled. All of it may be done by several at once.
+ */
+export function openRepairs(options: {
+  payments: Payments;
+  drops: Drops;
+  refunds: Refunds;
+  settle: Settle;
+  settleTopUps(ids: readonly string[]): Promise<void>;
+  log: Log;
+}) {
+  const { payments, drops, refunds, settle, settleTopUps, log } = options;
+
+  return async function repair(findings: readonly Finding[]): Promise<void> {
+    const wanted = findings.flatMap(({ repair }) => repair ?? []);
+    const facts = wanted.flatMap((one) => (one.kind === 'record' ? [one.fact] : []));
+    const back = wanted.flatMap((one) => (one.kind === 'refund' ? [one.payment] : []));
+    const ids = new Set(wanted.flatMap((one) => (one.kind === 'refund' ? [] : [one.order])));
+    const orders = [...ids].filter((id) => !isTopUpId(id));
+    await attempt('record', () => payments.record(facts));
+    await attempt('settle', () => settleAll(orders));
+    await attempt('credit', () => settleTopUps([...ids].filter(isTopUpId)));
+    await attempt('refund', () => returnAll([...new Set(back)]));
+  };
+
+  /** One that fails must not keep the others: what is left is an alarm. */
+  async function attempt(what: string, work: () => Promise<unknown>): Promise<void> {
+    await work().catch((error: unknown) => log.error({ err: error, what }, 'a repair failed'));
+  }
+
+  async function settleAll(orders: readonly string[]): Promise<void> {
+    const placed = orders.flatMap((id) => parseOrderId(id)?.drop ?? []);
+    // The relay must be watching before the lanes have anything new to tell.
+    for (const drop of new Set(placed)) await drops.revive(drop);
+    if (orders.length > 0) await settle(orders);
+  }
+
+  /** Whole refunds take the units back with them, parts do not. */
+  async function returnAll(references: readonly string[]): Promise<void> {
+    const found = await payments.find(references);
+    const isWhole = found.filter(({ refundAskedAt }) => refundAskedAt !== null);
+    await refunds.giveBack(isWhole);
+    await refunds.returnAsked(found.filter(({ refundAskedAt }) => refundAskedAt === null));
+  }
+}

@@ -1,0 +1,78 @@
+import type { Drop } from '../domain/drop.ts';
+import type { LaneRef } from '../domain/ids.ts';
+import { compareIds } from '../drops/lost-lanes.ts';
+import type { Records } from '../inventory/lane-scan.ts';
+import { type Lanes, lanesOf } from '../inventory/lanes.ts';
+import type { Windows } from '../ledger/checks/reconciliation-queries.ts';
+import type { Orders } from '../ledger/orders.ts';
+
+/** How far the outboxes of drops had come at an instant: by drop and lane. */
+export type Marks = Map<string, { lane: number; last: string }[]>;
+
+const shownMax = 200;
+
+/** Looks for orders that lanes have and the ledger has not, and knows when the ledger must have them. */
+export function openStrangers(options: {
+  lanes: Lanes;
+  records: Records;
+  orders: Orders;
+  windows: Windows;
+}) {
+  const { lanes, records, orders, windows } = options;
+
+  /** Lanes are read whole only when they have more orders than the ledger. */
+  async function find(drops: readonly Drop[]): Promise<string[]> {
+    const found: string[] = [];
+    for (const drop of drops) {
+      const refs = lanesOf(drop);
+      const counts = await Promise.all(refs.map(records.count));
+      const inLanes = counts.reduce((sum, count) => sum + count, 0);
+      if (inLanes <= (await windows.orderCount(drop.id))) continue;
+      for (const ref of refs) {
+        found.push(...(await strangersIn(ref)));
+        if (found.length >= shownMax) return found.slice(0, shownMax);
+      }
+    }
+    return found;
+  }
+
+  async function strangersIn(ref: LaneRef): Promise<string[]> {
+    const found: string[] = [];
+    for await (const page of records.orders(ref)) {
+      const ids = page.map(({ id }) => id);
+      const known = await windows.states(ids);
+      found.push(...ids.filter((id) => !known.has(id)));
+      if (found.length >= shownMax) break;
+    }
+    return [...new Set(found)];
+  }
+
+  async function mark(drops: Iterable<string>): Promise<Marks> {
+    const marks: Marks = new Map();
+    for (const drop of drops) {
+      const known = await orders.positions(drop);
+      const inspected = await Promise.all(known.map(({ lane }) => lanes.inspect({ drop, lane })));
+      const told = known.map(({ lane }, index) => {
+        const seen = inspected[index];
+        return { lane, last: seen?.status === 'done' ? seen.lastEvent : '0-0' };
+      });
+      marks.set(drop, told);
+    }
+    return marks;
+  }
+
+  /** Drops of which the ledger has not heard yet what their lanes had told at the marks. */
+  async function unheard(marks: Marks): Promise<Set<string>> {
+    const behind = new Set<string>();
+    for (const [drop, told] of marks) {
+      const places = new Map((await orders.positions(drop)).map(({ lane, last }) => [lane, last]));
+      const isBehind = told.some(({ lane, last }) => {
+        return last !== '0-0' && compareIds(places.get(lane) ?? '0-0', last) < 0;
+      });
+      if (isBehind) behind.add(drop);
+    }
+    return behind;
+  }
+
+  return { find, mark, unheard };
+}

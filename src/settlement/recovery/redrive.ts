@@ -1,0 +1,206 @@
+import type { Clock } from '../../domain/clock.ts';
+import { parseOrderId } from '../../domain/ids.ts';
+import type { Order } from '../../domain/order.ts';
+import type { Watch } from '../../drops/active-drops.ts';
+import type { Terms } from '../../drops/drop-terms.ts';
+import type { Publishing } from '../../drops/publishing.ts';
+import { byLane, type Lanes, lanesOf } from '../../inventory/lanes.ts';
+import type { Drops, StoredDrop } from '../../ledger/drops.ts';
+import type { LedgerOrder, Orders } from '../../ledger/orders.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
+import { openRounds } from '../../scheduling/interval.ts';
+import type { Log } from '../log.ts';
+import { type OnCount, openTally } from '../metrics/counters.ts';
+import type { SettleQueue } from '../queue/settle-queue.ts';
+import { engineStarts, type Providers } from '../settle/payment-rules.ts';
+import type { Refunds } from '../settle/refunds.ts';
+import type { Settle } from '../settle/settle.ts';
+
+export type Redrive = {
+  start(): void;
+  /** Resolves when the turn in hand is over. */
+  stop(): Promise<void>;
+  /** One turn now; rejects with what went wrong first, having tried everything. */
+  turn(): Promise<void>;
+  figures(): Record<RedriveCount, number>;
+};
+
+/** What was found lying. A count that keeps growing means that something dies again and again. */
+export const redriveCounts = [
+  /** Orders asked to be settled again; those still queued are asked for in vain and harmlessly. */
+  'requeued',
+  'stray',
+  'refunds',
+  /** Orders whose end the ledger had not been told. */
+  'corrected',
+  'retired',
+] as const;
+export type RedriveCount = (typeof redriveCounts)[number];
+
+export type RedriveOptions = {
+  lanes: Lanes;
+  drops: Drops;
+  orders: Orders;
+  payments: Payments;
+  queue: SettleQueue;
+  settle: Settle;
+  refunds: Refunds;
+  publishing: Publishing;
+  watch: Watch;
+  providers: Providers;
+  termsOf(drop: string): Promise<Terms | undefined>;
+  redisNow(): Promise<number>;
+  /** The clock that refunds are stamped by. */
+  clock: Clock;
+  log: Log;
+  everyMs?: number;
+  /** Work lies this long before it counts as left behind by somebody who died. */
+  staleMs?: number;
+  /** A drop is watched this long after its end. */
+  retireMs?: number;
+  onCount?: OnCount<RedriveCount>;
+};
+
+const batchMax = 500;
+/** Orders released longer ago than this are gone over again only once in a while. */
+const strayRecentMs = 3_600_000;
+const strayAllEveryMs = 600_000;
+const retireEveryMs = 60_000;
+
+/**
+ * Drives on what the queue lost and what a crash left half-way, found in the ledger. Each turn takes
+ * a bounded part of each kind of work; all of it may be taken twice, or by two processes at once.
+ */
+export function openRedrive(options: RedriveOptions): Redrive {
+  const { lanes, drops, orders, payments, providers, queue, settle, refunds } = options;
+  const { publishing, watch, log } = options;
+  const { everyMs = 2_000, staleMs = 10_000, retireMs = 3_600_000 } = options;
+  const tally = openTally(redriveCounts, options.onCount);
+  let retireAt = 0;
+  let strayAllAt = 0;
+  let requeuedTo: LedgerOrder | undefined;
+
+  /** Orders that stay reserved: those a lane has ended are told to the ledger, the rest queued. */
+  async function requeue(now: number): Promise<void> {
+    // What was reserved before the oldest job that waits has none waiting; the rest has its turn ahead.
+    const queuedSince = (await queue.waitingSince()) ?? now;
+    const stuck = await orders.stuck({
+      reservedBefore: Math.min(now, queuedSince) - staleMs,
+      after: requeuedTo,
+      limit: batchMax,
+    });
+    // On from there the next time: orders that cannot be driven must not keep the others waiting.
+    requeuedTo = stuck.length < batchMax ? undefined : stuck.at(-1);
+    const ended: Order[] = [];
+    const waiting: string[] = [];
+    for (const { ref, places } of byLane(stuck.map(placed))) {
+      const terms = await options.termsOf(ref.drop);
+      const found = await lanes.find(
+        ref,
+        places.map((place) => place.digest),
+      );
+      for (const order of found) {
+        if (!order) continue;
+        if (order.state !== 'reserved') ended.push(order);
+        // The others wait for their buyers, and are looked up on their own.
+        else if (terms && engineStarts({ order, terms }, providers)) waiting.push(order.id);
+      }
+      const lost = places.filter((_, index) => !found[index]);
+      if (lost.length > 0) {
+        const example = lost[0]?.row.id;
+        log.error(
+          { ref, orders: lost.length, example },
+          'orders of the ledger are not in their lane',
+        );
+      }
+    }
+    // Each under its own id: one that waits for its next try stays as it is.
+    await queue.addApart(waiting);
+    tally.add('requeued', waiting.length);
+    await correct(ended, now);
+  }
+
+  /** The relay tells the ledger within a moment; what it has not told long after was lost. */
+  async function correct(ended: Order[], now: number): Promise<void> {
+    const untold = ended.filter((order) => order.expiresAt < now - staleMs);
+    await orders.upsert(untold.map((order) => ({ order, at: now })));
+    tally.add('corrected', untold.length);
+  }
+
+  /** Payments of orders that ended without them: closed, taken late, or given back. */
+  async function settleStray(now: number): Promise<void> {
+    const all = performance.now() >= strayAllAt;
+    const stray = await payments.stray({
+      since: all ? 0 : now - strayRecentMs,
+      before: now - staleMs,
+      limit: batchMax,
+    });
+    if (all && stray.length < batchMax) strayAllAt = performance.now() + strayAllEveryMs;
+    if (stray.length === 0) return;
+    for (const drop of new Set(stray.map((payment) => payment.drop))) await drops.revive(drop);
+    await settle([...new Set(stray.map((payment) => payment.orderId))]);
+    tally.add('stray', stray.length);
+  }
+
+  async function refundCancelled(): Promise<void> {
+    const paid = await orders.toRefund(batchMax);
+    const found = await payments.ofOrders(paid.map((order) => order.id));
+    const captured = found.filter(({ state }) => state === 'captured' || state === 'refunded');
+    tally.add('refunds', (await refunds.giveBack(captured)).size);
+  }
+
+  /**
+   * Refunds are gone over once more after a while and only then called finished, so that a late
+   * capture that took units at the same moment is found and undone.
+   */
+  async function finishRefunds(): Promise<void> {
+    const before = options.clock.now() - staleMs;
+    const asked = await payments.takeRefunds({ before, limit: batchMax });
+    await refunds.returnAsked(asked);
+    const returned = await payments.refundsReturned({ before, limit: batchMax });
+    await payments.finishRefund([...(await refunds.giveBack(returned))]);
+  }
+
+  /** Ends the watch over drops from which nothing can come any more. */
+  async function retire(now: number): Promise<void> {
+    if (performance.now() < retireAt) return;
+    retireAt = performance.now() + retireEveryMs;
+    for (const drop of watch.drops()) {
+      if (drop.endsAt + retireMs > now || !(await isQuiet(drop))) continue;
+      if (await drops.retire(drop.id)) tally.add('retired', 1);
+    }
+  }
+
+  async function isQuiet(drop: StoredDrop): Promise<boolean> {
+    if (drop.decision === 'cancelled' && (await orders.counts(drop.id)).paid > 0) return false;
+    const inspected = await Promise.all(lanesOf(drop).map(lanes.inspect));
+    return inspected.every((lane) => {
+      return lane.status === 'missing' || (lane.holds === 0 && lane.backlog === 0);
+    });
+  }
+
+  async function turn(): Promise<void> {
+    const now = await options.redisNow();
+    const outcomes = await Promise.allSettled([
+      publishing.sync(),
+      requeue(now),
+      settleStray(now),
+      refundCancelled(),
+      finishRefunds(),
+      retire(now),
+    ]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  const rounds = openRounds({
+    ...{ turn, napMs: everyMs },
+    onError: (error) => log.warn({ err: error }, 'the redrive'),
+  });
+  return { start: rounds.start, stop: rounds.stop, turn, figures: tally.read };
+}
+
+function placed(row: LedgerOrder) {
+  const place = parseOrderId(row.id);
+  if (!place) throw new Error(`bug: ${row.id} is not an order id`);
+  return { ...place, row };
+}

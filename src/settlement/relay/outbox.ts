@@ -1,0 +1,155 @@
+import type { Redis } from 'ioredis';
+import type { LaneRef } from '../../domain/ids.ts';
+import type { Order } from '../../domain/order.ts';
+import { laneKey } from '../../inventory/keys.ts';
+import { parseRecord } from '../../inventory/replies.ts';
+import type { Adjustment } from '../../ledger/orders.ts';
+
+/** What one script call did, as its lane's outbox tells it. */
+export type OutboxEntry = {
+  ref: LaneRef;
+  id: string;
+  /** Redis' clock during the call, milliseconds since the epoch. */
+  at: number;
+  orders: Order[];
+  adjustments: Adjustment[];
+};
+
+type RawEntry = [id: string, fields: string[] | null];
+
+export const relayGroup = 'relay';
+
+export type Outbox = ReturnType<typeof openOutbox>;
+
+/** The outboxes of lanes as one consumer of the relay's group reads them. */
+export function openOutbox(options: {
+  redis: Redis;
+  namespace: string;
+  consumer: string;
+  /** Told of an entry that cannot be read; it stays pending, so that it is not lost. */
+  onMalformed(entry: { ref: LaneRef; id: string; error: unknown }): void;
+}) {
+  const { redis, namespace, consumer, onMalformed } = options;
+  const keyOf = (ref: LaneRef) => laneKey(namespace, ref, 'outbox');
+
+  function parseAll(ref: LaneRef, raw: RawEntry[]): OutboxEntry[] {
+    const entries: OutboxEntry[] = [];
+    for (const [id, fields] of raw) {
+      try {
+        entries.push(parseEntry(ref, id, fields ?? []));
+      } catch (error) {
+        onMalformed({ ref, id, error });
+      }
+    }
+    return entries;
+  }
+
+  /** Makes sure that the group is there, reading from the very first entry. */
+  async function join(ref: LaneRef): Promise<void> {
+    try {
+      await redis.xgroup('CREATE', keyOf(ref), relayGroup, '0', 'MKSTREAM');
+    } catch (error) {
+      if (!isReply(error, 'BUSYGROUP')) throw error;
+    }
+  }
+
+  /** New entries of many lanes, at most `countMax` from each; waits up to `blockMs` for a first. */
+  async function read(
+    refs: readonly LaneRef[],
+    { countMax, blockMs }: { countMax: number; blockMs: number },
+  ): Promise<OutboxEntry[]> {
+    const keys = refs.map(keyOf);
+    const reply = (await redis.xreadgroup(
+      ...(['GROUP', relayGroup, consumer, 'COUNT', countMax, 'BLOCK', blockMs] as const),
+      'STREAMS',
+      ...keys,
+      ...keys.map(() => '>'),
+    )) as [key: string, entries: RawEntry[]][] | null;
+    if (!reply) return [];
+    const byKey = new Map(keys.map((key, index) => [key, refs[index] as LaneRef]));
+    return reply.flatMap(([key, raw]) => parseAll(byKey.get(key) as LaneRef, raw));
+  }
+
+  /** What this consumer was given before and has not acknowledged, from `after` on. */
+  async function readOwn(
+    ref: LaneRef,
+    { countMax, after }: { countMax: number; after: string },
+  ): Promise<{ entries: OutboxEntry[]; next: string | undefined }> {
+    const reply = (await redis.xreadgroup(
+      ...(['GROUP', relayGroup, consumer, 'COUNT', countMax, 'STREAMS'] as const),
+      keyOf(ref),
+      after,
+    )) as [key: string, entries: RawEntry[]][] | null;
+    const raw = reply?.[0]?.[1] ?? [];
+    return { entries: parseAll(ref, raw), next: raw.at(-1)?.[0] };
+  }
+
+  /** Takes over entries that a consumer has left unacknowledged for `idleMs`. */
+  async function claim(
+    ref: LaneRef,
+    { countMax, idleMs, from }: { countMax: number; idleMs: number; from: string },
+  ): Promise<{ entries: OutboxEntry[]; next: string | undefined }> {
+    const [next, raw] = (await redis.xautoclaim(
+      ...([keyOf(ref), relayGroup, consumer, idleMs, from, 'COUNT', countMax] as const),
+    )) as [string, RawEntry[]];
+    return { entries: parseAll(ref, raw), next: next === '0-0' ? undefined : next };
+  }
+
+  /** Acknowledges entries and takes them out of their streams, both or neither. */
+  async function ack(entries: readonly OutboxEntry[]): Promise<void> {
+    const ids = new Map<string, string[]>();
+    for (const { ref, id } of entries) {
+      const key = keyOf(ref);
+      const of = ids.get(key);
+      if (of) of.push(id);
+      else ids.set(key, [id]);
+    }
+    await Promise.all(
+      [...ids].map(([key, of]) =>
+        redis
+          .multi()
+          .xack(key, relayGroup, ...of)
+          .xdel(key, ...of)
+          .exec(),
+      ),
+    );
+  }
+
+  /** Entries that nobody has acknowledged, over all these lanes. */
+  async function backlog(refs: readonly LaneRef[]): Promise<number> {
+    const lengths = await Promise.all(refs.map((ref) => redis.xlen(keyOf(ref))));
+    return lengths.reduce((sum, length) => sum + length, 0);
+  }
+
+  return { join, read, readOwn, claim, ack, backlog };
+}
+
+/** Whether Redis refused with this word, such as NOGROUP. */
+export function isReply(error: unknown, word: string): boolean {
+  return error instanceof Error && error.message.startsWith(word);
+}
+
+/** `at`, then digest → record, or `adjust:<id>` → `item|delta|reason`: see lua/README.md. */
+export function parseEntry(ref: LaneRef, id: string, fields: string[]): OutboxEntry {
+  const entry: OutboxEntry = { ref, id, at: Number(fields[1]), orders: [], adjustments: [] };
+  if (fields.length > 0 && !(fields[0] === 'at' && entry.at > 0)) {
+    throw new Error('bug: an outbox entry must begin with its time');
+  }
+  for (let i = 2; i < fields.length; i += 2) {
+    const [name, value] = [fields[i] as string, fields[i + 1] as string];
+    if (name.startsWith('adjust:')) {
+      const [item, delta, ...reason] = value.split('|');
+      entry.adjustments.push({
+        ...ref,
+        id: name.slice('adjust:'.length),
+        item: Number(item),
+        delta: Number(delta),
+        reason: reason.join('|'),
+        at: entry.at,
+      });
+    } else {
+      entry.orders.push(parseRecord(ref, name, value));
+    }
+  }
+  return entry;
+}

@@ -1,0 +1,230 @@
+import { hostname } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { LaneRef } from '../../domain/ids.ts';
+import type { Watch } from '../../drops/active-drops.ts';
+import { connectHot } from '../../inventory/redis-connections.ts';
+import type { Orders } from '../../ledger/orders.ts';
+import type { Log } from '../log.ts';
+import { type OnCount, openTally } from '../metrics/counters.ts';
+import type { SettleQueue } from '../queue/settle-queue.ts';
+import { isReply, type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
+
+export type Relay = {
+  start(): void;
+  /** Finishes the batch in hand; what is not acknowledged stays for the next relay. */
+  stop(): Promise<void>;
+  /** Entries that wait to be relayed, over all active lanes. */
+  backlog(): Promise<number>;
+  figures(): Record<RelayCount, number>;
+};
+
+export const relayCounts = [
+  'entries',
+  'orders',
+  'batches',
+  /** Batches tried again because the ledger, the queue or Redis was away. */
+  'retries',
+  /** Entries taken over from a relay that died. */
+  'claimed',
+  /** Looks at an entry that cannot be read. */
+  'malformed',
+] as const;
+export type RelayCount = (typeof relayCounts)[number];
+
+export type RelayStep = 'relay recorded' | 'relay queued';
+
+export type RelayOptions = {
+  redisUrl: string;
+  namespace: string;
+  watch: Watch;
+  orders: Orders;
+  queue: SettleQueue;
+  log: Log;
+  /** Told of each lane before it is first read, and again after Redis was away. */
+  onJoin?(ref: LaneRef): Promise<void>;
+  /** Stays the same over a restart, so that what was in hand then is taken up at once. */
+  consumer?: string;
+  claimIdleMs?: number;
+  onCount?: OnCount<RelayCount>;
+  onStep?(step: RelayStep): void | Promise<void>;
+};
+
+/** Entries of one lane in a turn; an entry carries what one script call moved. */
+const laneEntriesMax = 64;
+const turnEntriesMax = 512;
+/** Orders written to the ledger in one statement, give or take one entry. */
+const batchOrdersMax = 2_000;
+const blockMs = 200;
+const commandTimeoutMs = 5_000;
+const retryFirstMs = 50;
+const retryMostMs = 5_000;
+
+/**
+ * Moves what the lanes did to the ledger and to the settlement queue. An entry is acknowledged
+ * when both have it; both take it again harmlessly, so dying anywhere repeats work and loses none,
+ * and a second relay beside this one only shares it.
+ */
+export function openRelay(options: RelayOptions): Relay {
+  const { watch, orders, queue, log, claimIdleMs = 5_000, onStep } = options;
+  const tally = openTally(relayCounts, options.onCount);
+  const redis = connectHot(options.redisUrl, { timeoutMs: commandTimeoutMs });
+  const outbox: Outbox = openOutbox({
+    redis,
+    namespace: options.namespace,
+    consumer: options.consumer ?? hostname(),
+    onMalformed({ ref, id, error }) {
+      tally.add('malformed');
+      log.error({ err: error, ref, id }, 'an outbox entry cannot be read and stays pending');
+    },
+  });
+  const joined = new Set<string>();
+  const stopping = new AbortController();
+  let claimAt = 0;
+  let failures = 0;
+  let loop: Promise<void> | undefined;
+
+  // A server that was away may come back without what it held: every lane is joined anew.
+  redis.on('close', () => joined.clear());
+  redis.on('error', (error) => log.warn({ err: error }, 'the connection of the relay'));
+
+  async function turn(): Promise<void> {
+    const refs = watch.lanes();
+    if (refs.length === 0) return pause(blockMs);
+    for (const ref of refs) await joinOnce(ref);
+    if (performance.now() >= claimAt) {
+      for (const ref of refs) await claimStale(ref);
+      claimAt = performance.now() + claimIdleMs;
+    }
+    const countMax = Math.max(1, Math.min(laneEntriesMax, Math.ceil(turnEntriesMax / refs.length)));
+    const entries = await outbox.read(refs, { countMax, blockMs });
+    for (const batch of portions(entries)) await deliver(batch);
+  }
+
+  async function joinOnce(ref: LaneRef): Promise<void> {
+    const name = `${ref.drop}:${ref.lane}`;
+    if (joined.has(name)) return;
+    await outbox.join(ref);
+    await options.onJoin?.(ref);
+    let after: string | undefined = '0';
+    while (after !== undefined && !stopping.signal.aborted) {
+      const own: Awaited<ReturnType<Outbox['readOwn']>> = await outbox.readOwn(ref, {
+        countMax: laneEntriesMax,
+        after,
+      });
+      await deliver(own.entries);
+      after = own.next;
+    }
+    joined.add(name);
+  }
+
+  async function claimStale(ref: LaneRef): Promise<void> {
+    let from: string | undefined = '0-0';
+    while (from !== undefined && !stopping.signal.aborted) {
+      const stale: Awaited<ReturnType<Outbox['claim']>> = await outbox.claim(ref, {
+        countMax: laneEntriesMax,
+        idleMs: claimIdleMs,
+        from,
+      });
+      tally.add('claimed', stale.entries.length);
+      await deliver(stale.entries);
+      from = stale.next;
+    }
+  }
+
+  /** Ledger, then queue, then the acknowledgement: kept at until all three are done. */
+  async function deliver(entries: readonly OutboxEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    for (let tries = 1; !stopping.signal.aborted; tries += 1) {
+      try {
+        await orders.upsert(
+          entries.flatMap(({ orders, at }) => orders.map((order) => ({ order, at }))),
+          {
+            adjustments: entries.flatMap((entry) => entry.adjustments),
+            positions: entries.map(({ ref, id }) => ({ ...ref, last: id })),
+          },
+        );
+        await onStep?.('relay recorded');
+        await queue.add(toSettle(entries));
+        await onStep?.('relay queued');
+        await outbox.ack(entries);
+        tally.add('batches');
+        tally.add('entries', entries.length);
+        for (const entry of entries) tally.add('orders', entry.orders.length);
+        return;
+      } catch (error) {
+        tally.add('retries');
+        log.warn(
+          { err: error, entries: entries.length, tries },
+          'a batch of the outbox is retried',
+        );
+        await pause(backOffMs(tries));
+      }
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      if (redis.status !== 'ready') {
+        await pause(retryFirstMs);
+        continue;
+      }
+      try {
+        await turn();
+        failures = 0;
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        joined.clear();
+        if (isReply(error, 'NOGROUP')) continue;
+        failures += 1;
+        log.warn({ err: error, failures }, 'the outbox cannot be read');
+        await pause(backOffMs(failures));
+      }
+    }
+  }
+
+  const pause = (ms: number) =>
+    wait(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
+
+  return {
+    start() {
+      loop ??= run();
+    },
+    async stop() {
+      stopping.abort();
+      await loop;
+      redis.disconnect();
+    },
+    backlog: () => outbox.backlog(watch.lanes()),
+    figures: tally.read,
+  };
+}
+
+function backOffMs(tries: number): number {
+  const most = Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(tries - 1, 20));
+  return most * (0.5 + Math.random() / 2);
+}
+
+/** Cuts what was read into batches that the ledger takes without a pause that others would feel. */
+function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
+  let batch: OutboxEntry[] = [];
+  let size = 0;
+  for (const entry of entries) {
+    batch.push(entry);
+    size += entry.orders.length;
+    if (size < batchOrdersMax) continue;
+    yield batch;
+    [batch, size] = [[], 0];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Orders a batch leaves reserved; those it has released already need no payment. */
+function toSettle(entries: readonly OutboxEntry[]): string[] {
+  const latest = new Map<string, { version: number; reserved: boolean }>();
+  for (const { id, version, state } of entries.flatMap((entry) => entry.orders)) {
+    if ((latest.get(id)?.version ?? 0) < version) {
+      latest.set(id, { version, reserved: state === 'reserved' });
+    }
+  }
+  return [...latest].flatMap(([id, { reserved }]) => (reserved ? [id] : []));
+}

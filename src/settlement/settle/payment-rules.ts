@@ -1,0 +1,35 @@
+import type { Order } from '../../domain/order.ts';
+import type { Terms } from '../../drops/drop-terms.ts';
+import type { PaymentProvider } from '../../payments/provider.ts';
+
+export type Providers = ReadonlyMap<string, PaymentProvider>;
+
+const closingMsMost = 10_000;
+const closingShare = 0.2;
+
+/**
+ * Whether the engine charges an order by itself. Otherwise the buyer begins the payment, with what
+ * only they have: a choice, a device, a payment password.
+ */
+export function engineStarts(
+  { order, terms }: { order: Order; terms: Terms },
+  providers: Providers,
+): boolean {
+  const provider = providers.get(order.method);
+  // A method that is offered no more waits for the buyer to choose another.
+  if (!provider || provider.startedBy === 'buyer') return false;
+  return !needsPassword(order, terms);
+}
+
+/** Whether a wallet pays for this order only with its password. */
+export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: Terms): boolean {
+  return terms.passwordAbove !== undefined && amount > terms.passwordAbove;
+}
+
+/**
+ * Until when a buyer may pay elsewhere: the hold less the time it takes to close the payment, so that
+ * nothing is captured once the units are on sale again.
+ */
+export function payableUntil(order: Pick<Order, 'expiresAt'>, { holdMs }: Terms): number {
+  return order.expiresAt - Math.min(closingMsMost, Math.floor(holdMs * closingShare));
+}

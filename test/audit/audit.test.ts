@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { AuditReport } from '../../src/audit/audit.ts';
+import type { Drop } from '../../src/domain/drop.ts';
+import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import { openStage, type Stage } from '../settlement/stage.ts';
+import { aCharge } from '../support/charges.ts';
+import { anItem } from '../support/drops.ts';
+import { eventually } from '../support/eventually.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+
+let stage: Stage;
+let settlement: ReturnType<Stage['settlement']>;
+beforeAll(async () => {
+  stage = await openStage({ redisUrl: sharedRedisUrl() });
+  settlement = stage.settlement();
+  await settlement.start();
+});
+afterAll(() => stage.close());
+
+let names = 0;
+const buyers = (count: number) => Array.from({ length: count }, () => `buyer-${++names}`);
+const price = anItem().unitAmount;
+
+async function aSoldDrop(): Promise<{ drop: Drop; ids: string[]; all: string[] }> {
+  const drop = await stage.publish({ lanes: 2, items: [anItem({ allotment: 50 })] });
+  const all = buyers(8);
+  const ids = await stage.reserve(drop, all);
+  const broke = await stage.reserve(drop, buyers(2), { fund: 0 });
+  for (const id of ids) await stage.reaches(id, 'paid');
+  for (const id of broke) await stage.reaches(id, 'released');
+  await eventually(async () => (await settlement.work().relay.backlog()) === 0);
+  return { drop, ids, all };
+}
+
+async function audited(drop: Drop): Promise<AuditReport> {
+  const report = await stage.desk.audit(drop.id);
+  if (!report) throw new Error('no such drop');
+  return report;
+}
+
+const broken = (report: AuditReport) =>
+  report.checks.filter((check) => !check.ok).map((check) => check.promise);
+
+test('a sound drop is clean, and its figures say what was sold', async () => {
+  const { drop } = await aSoldDrop();
+  const report = await audited(drop);
+  expect(report).toMatchObject({ clean: true, settled: true, backlog: 0 });
+  expect(report.checks.map((check) => check.promise)).toEqual([1, 3, 4, 5, 7]);
+  const [stock, orders, money, ends, limits] = report.checks.map((check) => check.figures);
+  expect(stock).toMatchObject({ available: 42, held: 0, sold: 8, allotment: 50 });
+  expect(orders).toMatchObject({ orders: 10, ordersInLanes: 10 });
+  expect(money).toMatchObject({ paid: 8, kept: 8 * price, walletKept: 8 * price, trialBalance: 0 });
+  expect(ends).toMatchObject({ reserved: 0 });
+  expect(limits).toMatchObject({ buyers: 8, mostUnits: 1 });
+});
+
+test('a drop that is none has neither audit nor report', async () => {
+  expect(await stage.desk.audit('drop_aaaaaaaaaaaa')).toBeUndefined();
+  expect(await stage.desk.report('drop_aaaaaaaaaaaa')).toBeUndefined();
+});
+
+test('an oversold item is found', async () => {
+  const { drop } = await aSoldDrop();
+  await stage.redis.hincrby(stage.key({ drop: drop.id, lane: 1 }, 'stock'), 'sold:0', 1);
+  const report = await audited(drop);
+  expect([report.clean, broken(report)]).toEqual([false, [1]]);
+});
+
+test('units that vanished with their figure are found', async () => {
+  const { drop } = await aSoldDrop();
+  const stock = stage.key({ drop: drop.id, lane: 0 }, 'stock');
+  await stage.redis.hincrby(stock, 'available:0', 3);
+  await stage.redis.hincrby(stock, 'allotment:0', 3);
+  expect(broken(await audited(drop))).toEqual([1]);
+});
+
+test('a second capture of an order is found', async () => {
+  const { drop, ids, all } = await aSoldDrop();
+  const [orderId = '', buyer = ''] = [ids[0], all[0]];
+  const charge = { orderId, amount: price, currency: 'CNY' };
+  const reference = paymentReference(orderId, 2);
+  await stage.ledger.payments.begin([{ ...charge, drop: drop.id, provider: 'wallet', attempt: 2 }]);
+  await stage.wallet.start([aCharge({ ...charge, reference, buyer, merchantId: drop.merchantId })]);
+  await stage.ledger.payments.record([{ reference, state: 'captured', amount: price }]);
+  const report = await audited(drop);
+  expect(broken(report)).toEqual([4]);
+  expect(report.checks[2]?.findings.join()).toContain(orderId);
+});
+
+test('parts that a merchant gave back leave the audit clean, and one that no refund explains is found', async () => {
+  const { drop, ids } = await aSoldDrop();
+  const [id = '', other = ''] = ids;
+  for (const [amount, key] of [
+    [500, 'a'],
+    [700, 'b'],
+    [500, 'a'],
+  ] as const) {
+    const asked = await stage.desk.refunds.refundPart(id, { amount, key, reason: '' });
+    expect(asked).toMatchObject({ kind: 'asked', isDone: true, refund: { amount } });
+  }
+  const report = await audited(drop);
+  expect([broken(report), report.clean]).toEqual([[], true]);
+  expect(report.checks[2]?.figures).toMatchObject({ parts: 1_200, kept: 8 * price - 1_200 });
+  const { database } = stage.ledger;
+  await database.query('update payments set amount_refunded = 500 where order_id = $1', [other]);
+  const found = await audited(drop);
+  expect(broken(found)).toEqual([4]);
+  expect(found.checks[2]?.findings.join()).toContain(other);
+});
+
+test('a capture that none of our payments knows of is found', async () => {
+  const { drop, ids, all } = await aSoldDrop();
+  const [orderId = '', buyer = ''] = [ids[0], all[0]];
+  const reference = `${paymentReference(orderId, 1)}_stray`;
+  const charge = { reference, orderId, buyer, merchantId: drop.merchantId };
+  await stage.wallet.start([aCharge({ ...charge, amount: price })]);
+  expect(broken(await audited(drop))).toEqual([4]);
+});
+
+test('an order that its lane lost is found', async () => {
+  const { drop, ids } = await aSoldDrop();
+  const id = ids[0] ?? '';
+  const lane = Number(id.split('_')[2]);
+  await stage.redis.hdel(stage.key({ drop: drop.id, lane }, 'orders'), id.slice(-22));
+  const report = await audited(drop);
+  expect(broken(report)).toEqual(expect.arrayContaining([1, 3]));
+  expect(report.checks[1]?.findings).toEqual([`${id}: not in its lane, paid in the ledger`]);
+});
+
+test('an order that the ledger lost is found', async () => {
+  const { drop, ids } = await aSoldDrop();
+  await stage.ledger.database.query('delete from orders where id = $1', [ids[0]]);
+  expect(broken(await audited(drop))).toEqual(expect.arrayContaining([1, 3]));
+});
+
+test('a balance that its transfers do not explain is found', async () => {
+  const { drop, all } = await aSoldDrop();
+  const change = `update accounts set balance = balance + $2 where owner = $1 and kind = 'buyer'`;
+  await stage.ledger.database.query(change, [all[0], 5]);
+  expect(broken(await audited(drop))).toEqual([4]);
+  await stage.ledger.database.query(change, [all[0], -5]);
+});
+
+test('a buyer counted wrongly is found', async () => {
+  const { drop, ids, all } = await aSoldDrop();
+  const lane = Number((ids[0] ?? '').split('_')[2]);
+  await stage.redis.hset(stage.key({ drop: drop.id, lane }, 'buyers'), `0:${all[0]}`, '7|x');
+  expect(broken(await audited(drop))).toEqual([7]);
+});
+
+test('news on its way is not called a breach', async () => {
+  const drop = await stage.publish({ lanes: 2, items: [anItem({ allotment: 300 })] });
+  const all = buyers(200);
+  const selling = stage.reserve(drop, all);
+  const reports: AuditReport[] = [];
+  let sold = false;
+  void selling.then(() => {
+    sold = true;
+  });
+  while (!sold) reports.push(await audited(drop));
+  for (const report of reports) expect(broken(report)).toEqual([]);
+  for (const id of await selling) await stage.reaches(id, 'paid');
+  await eventually(async () => (await audited(drop)).clean);
+});
+
+test('while nobody relays the audit says that it cannot tell', async () => {
+  await settlement.stop();
+  const drop = await stage.publish();
+  await stage.reserve(drop, buyers(3));
+  const report = await audited(drop);
+  expect(report).toMatchObject({ clean: false, settled: false, backlog: 3 });
+  expect(broken(report)).toEqual([]);
+  await settlement.start();
+  await eventually(async () => (await audited(drop)).clean);
+});
+
+test('the report adds up the lanes and tells how the orders ended', async () => {
+  const { drop } = await aSoldDrop();
+  const report = await stage.desk.report(drop.id);
+  expect(report).toMatchObject({ drop: drop.id, state: 'open' });
+  expect(report?.items).toMatchObject([{ sku: 'phone', available: 42, sold: 8, allotment: 50 }]);
+  expect(report?.items[0]?.lanes).toHaveLength(2);
+  expect(report?.funnel).toEqual({
+    orders: { reserved: 0, paid: 8, released: 2, refunded: 0 },
+    releases: { insufficient_funds: 2 },
+  });
+  expect(report?.rates.settleMsMedian).toBeGreaterThan(0);
+});

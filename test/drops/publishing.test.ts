@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openStage, type Stage } from '../settlement/stage.ts';
+import { aDrop } from '../support/drops.ts';
+import { sharedRedisUrl } from '../support/redis.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage({ redisUrl: sharedRedisUrl() });
+});
+afterAll(() => stage.close());
+
+async function aDraft(overrides: Parameters<typeof aDrop>[0] = {}) {
+  const { merchant } = await stage.ledger.merchants.create({ name: 'store' });
+  const fresh = { version: 0, decision: 'draft' as const };
+  const draft = aDrop({ merchantId: merchant.id, ...fresh, ...overrides });
+  await stage.ledger.drops.create(draft);
+  const act = (action: 'publish' | 'pause' | 'resume' | 'end' | 'cancel') =>
+    stage.desk.publishing.act({ merchantId: merchant.id, drop: draft.id, action });
+  const phase = async (lane = 0) => (await stage.figures({ drop: draft.id, lane })).phase;
+  return { draft, act, phase };
+}
+
+test('the lanes follow what the merchant decides, and repeating an action is harmless', async () => {
+  const { act, phase } = await aDraft({ lanes: 3 });
+  for (const [action, expected] of [
+    ['publish', 'live'],
+    ['publish', 'live'],
+    ['pause', 'paused'],
+    ['resume', 'live'],
+    ['end', 'ended'],
+  ] as const) {
+    expect(await act(action)).toMatchObject({ kind: 'done' });
+    for (const lane of [0, 1, 2]) expect(await phase(lane)).toBe(expected);
+  }
+  expect(await act('resume')).toMatchObject({ kind: 'refused' });
+  expect(await act('cancel')).toMatchObject({ kind: 'refused' });
+});
+
+test('a merchant does not move the drop of another', async () => {
+  const { draft } = await aDraft();
+  const { merchant } = await stage.ledger.merchants.create({ name: 'another' });
+  const request = { merchantId: merchant.id, drop: draft.id, action: 'publish' as const };
+  expect(await stage.desk.publishing.act(request)).toEqual({ kind: 'unknown' });
+});
+
+test('a sale that would be over before it began is not published', async () => {
+  const now = Date.now();
+  const { act } = await aDraft({ startsAt: now - 2_000, endsAt: now - 1_000 });
+  expect(await act('publish')).toMatchObject({ kind: 'refused' });
+});
+
+test('a decision that a crash kept from the lanes reaches them by the sweeper', async () => {
+  const { draft, phase } = await aDraft();
+  await stage.ledger.drops.change(draft.id, () => ({ decision: 'live' }));
+  await stage.desk.publishing.sync();
+  expect(await phase()).toBe('live');
+  expect(await stage.ledger.drops.unsynced()).toEqual([]);
+});
+
+test('a lane whose data is gone is never given its stock again', async () => {
+  const { draft, act } = await aDraft();
+  await act('publish');
+  const ref = { drop: draft.id, lane: 0 };
+  await stage.redis.del(stage.key(ref, 'rules'), stage.key(ref, 'stock'));
+  // What stops a sale can be decided of a lost lane, too; what starts one cannot.
+  expect(await act('pause')).toMatchObject({ kind: 'done', drop: { decision: 'paused' } });
+  expect(await act('resume')).toEqual({ kind: 'frozen' });
+  await stage.desk.publishing.sync();
+  expect((await stage.lanes.inspect(ref)).status).toBe('missing');
+  expect(await act('end')).toMatchObject({ kind: 'done', drop: { decision: 'ended' } });
+  await stage.ledger.drops.markLanes(draft.id, 4);
+});
+
+test('a draft that is cancelled leaves no trace in the lanes', async () => {
+  const { draft, act } = await aDraft();
+  expect(await act('cancel')).toMatchObject({ kind: 'done' });
+  expect(await stage.lanes.inspect({ drop: draft.id, lane: 0 })).toMatchObject({
+    status: 'missing',
+  });
+  expect(await stage.ledger.drops.unsynced()).toEqual([]);
+});

@@ -1,0 +1,354 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseOrderId } from '../../src/domain/ids.ts';
+import type { PaymentProvider } from '../../src/payments/provider.ts';
+import { newCharge, newRefund } from '../payments/stripe-shop.ts';
+import { aCharge } from '../support/charges.ts';
+import { anItem } from '../support/drops.ts';
+import { type Books, openBooks, toldOf } from './stage.ts';
+
+let books: Books;
+beforeAll(async () => {
+  books = await openBooks();
+});
+afterAll(() => books?.close());
+
+const price = anItem().unitAmount;
+const place = (id: string) => parseOrderId(id) as NonNullable<ReturnType<typeof parseOrderId>>;
+const hour = 3_600_000;
+
+test('a clean sale gives no difference', async () => {
+  const drop = await books.publish();
+  await books.sell(drop);
+  const [id = ''] = await books.stage.reserve(drop, ['by wallet']);
+  await books.stage.reaches(id, 'paid');
+  await books.begin(drop);
+  const report = await books.desk.reconcile();
+  expect(report).toMatchObject({ outcome: 'clean', differences: [], notCompared: [] });
+  expect(report.compared).toEqual({ payments: 3, orders: 3, billLines: 1, foreignBillLines: 0 });
+});
+
+test('what is settled between two looks was news on its way, and no difference', async () => {
+  const { id, reference } = await books.begin(await books.publish());
+  await books.simulator.pay(reference);
+  let looks = 0;
+  const late: PaymentProvider = {
+    ...books.stripe,
+    async lookUp(payments) {
+      const outcomes = await books.stripe.lookUp(payments);
+      // The ledger has been read: what it has now shows at the next look.
+      if (payments.some((payment) => payment.reference === reference) && looks++ === 0) {
+        await books.settle(id);
+      }
+      return outcomes;
+    },
+  };
+  const report = await books.engine([books.stage.wallet, late]).reconcile();
+  expect(looks).toBe(2);
+  expect(toldOf(report, id)).toEqual([]);
+});
+
+describe('money at the provider that we missed', () => {
+  test('is recorded and the order paid, when nobody told us', async () => {
+    const { id, reference } = await books.begin(await books.publish());
+    await books.simulator.pay(reference);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id)).toEqual(['capture_missed repaired']);
+    expect(report.differences.find(({ order }) => order === id)).toMatchObject({
+      payment: reference,
+      provider: 'stripe',
+      says: { ledger: `started, ${price} CNY`, provider: `captured ${price} CNY` },
+    });
+    expect(await books.stage.reaches(id, 'paid')).toBeTruthy();
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+  });
+
+  test('is refunded once by several at once, when its unit is gone', async () => {
+    const drop = await books.publish({ lateCapture: 'refund' });
+    const { id, reference } = await books.begin(drop);
+    await books.simulator.pay(reference);
+    // As if it had been closed, and looked at to the end.
+    await books.sql(
+      `update payments set state = 'declined', reason = 'closed', look_at = null
+       where reference = $1`,
+      [reference],
+    );
+    await books.lanes.release(place(id), [{ digest: place(id).digest, reason: 'expired' }]);
+    await books.stage.reaches(id, 'released');
+    const engines = [books.engine(), books.engine(), books.engine()];
+    const reports = await Promise.all(engines.map((engine) => engine.reconcile()));
+    const told = reports.flatMap((report) => toldOf(report, id));
+    expect(told.length).toBeGreaterThan(0);
+    expect(new Set(told)).toEqual(new Set(['capture_missed repaired']));
+    const charge = await books.simulator.charge(reference);
+    expect(charge?.refunds).toMatchObject([{ amount: price }]);
+    expect(await books.payment(reference)).toMatchObject({ state: 'refunded' });
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+  });
+
+  test('that pays an order twice goes back once', async () => {
+    const drop = await books.publish();
+    const { id, reference } = await books.sell(drop);
+    const start = {
+      orderId: id,
+      drop: drop.id,
+      provider: 'stripe',
+      amount: price,
+      currency: 'CNY',
+    };
+    const [second] = await books.ledger.payments.begin([{ ...start, attempt: 2 }]);
+    if (!second?.fresh) throw new Error('no second attempt');
+    const { reference: again, startedAt } = second;
+    await books.stripe.start([newCharge({ reference: again, startedAt, orderId: id })]);
+    await books.simulator.pay(again);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id)).toEqual(['capture_missed repaired']);
+    expect((await books.simulator.charge(again))?.refunds).toMatchObject([{ amount: price }]);
+    expect((await books.simulator.charge(reference))?.refunds).toEqual([]);
+    expect(await books.stage.inLane(id)).toMatchObject({ state: 'paid' });
+  });
+
+  test('and that we have twice goes back once, and the order stays paid', async () => {
+    const drop = await books.publish();
+    const { id, reference } = await books.sell(drop);
+    const start = {
+      orderId: id,
+      drop: drop.id,
+      provider: 'stripe',
+      amount: price,
+      currency: 'CNY',
+    };
+    const [second] = await books.ledger.payments.begin([{ ...start, attempt: 2 }]);
+    const { reference: again = '', startedAt = 0 } = second ?? {};
+    await books.stripe.start([newCharge({ reference: again, startedAt, orderId: id })]);
+    await books.simulator.pay(again);
+    await books.ledger.payments.record([{ reference: again, state: 'captured', amount: price }]);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id)).toEqual(['captured_twice repaired']);
+    const charges = await Promise.all([reference, again].map(books.simulator.charge));
+    expect(charges.flatMap((charge) => charge?.refunds ?? [])).toMatchObject([{ amount: price }]);
+    expect(await books.stage.inLane(id)).toMatchObject({ state: 'paid' });
+  });
+});
+
+describe('what only one side has is an alarm', () => {
+  test('a capture under a reference that nobody here knows', async () => {
+    const charge = newCharge();
+    await books.stripe.start([charge]);
+    await books.simulator.pay(charge.reference);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, charge.reference)).toEqual(['unknown_capture alarm']);
+    const found = report.differences.find(({ payment }) => payment === charge.reference);
+    expect(found?.says.provider).toMatch(/^capture \S+ of 199900 CNY at /);
+    expect(report.outcome).toBe('alarm');
+  });
+
+  test('a payment whose row is gone, by the order and by the bill', async () => {
+    const { id, reference } = await books.sell(await books.publish());
+    await books.sql('delete from payments where reference = $1', [reference]);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id, reference)).toEqual([
+      'paid_without_capture alarm',
+      'unknown_capture alarm',
+    ]);
+  });
+
+  test('a charge in the wallet’s own book', async () => {
+    const reference = `pay_ord_abcdefghjkmn_0_${randomBytes(11).toString('hex')}_1`;
+    const owners = { orderId: 'ord_1', buyer: 'stranger', merchantId: 'mer_1' };
+    await books.stage.wallet.start([aCharge({ reference, ...owners, amount: 0 })]);
+    expect(toldOf(await books.desk.reconcile(), reference)).toEqual(['unknown_capture alarm']);
+  });
+
+  test('a capture that the provider denies', async () => {
+    const drop = await books.publish();
+    const id = await books.reserve(drop);
+    const [begun] = await books.ledger.payments.begin([
+      { orderId: id, drop: drop.id, provider: 'stripe', amount: price, currency: 'CNY' },
+    ]);
+    const reference = begun?.reference ?? '';
+    await books.ledger.payments.record([{ reference, state: 'captured', amount: price }]);
+    await books.lanes.confirm(place(id), [place(id).digest]);
+    await books.stage.reaches(id, 'paid');
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['capture_denied alarm']);
+  });
+
+  test('an order whose record its lane has lost', async () => {
+    const { id } = await books.sell(await books.publish());
+    await books.forget(id);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['order_not_in_lane alarm']);
+  });
+
+  test('an order that the ledger has lost', async () => {
+    const { id } = await books.sell(await books.publish());
+    await books.sql('delete from orders where id = $1', [id]);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['order_not_in_ledger alarm']);
+  });
+
+  test('and of which the money is gone, too', async () => {
+    const [id = ''] = await books.stage.reserve(await books.publish(), ['nobody knows']);
+    await books.stage.reaches(id, 'paid');
+    await books.sql('delete from payments where order_id = $1', [id]);
+    await books.sql('delete from wallet_charges where order_id = $1', [id]);
+    await books.sql('delete from orders where id = $1', [id]);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual([
+      'order_not_in_ledger alarm',
+      'paid_without_capture alarm',
+    ]);
+  });
+
+  test('money of an order that exists nowhere', async () => {
+    const { id } = await books.sell(await books.publish());
+    await books.sql('delete from orders where id = $1', [id]);
+    await books.forget(id);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['payment_without_order alarm']);
+  });
+});
+
+describe('what the sides have differently is an alarm', () => {
+  test.each([
+    ['amount', 'amount_captured = amount_captured - 1', ['amount_differs alarm']],
+    ['currency', "currency = 'USD'", ['currency_differs alarm']],
+  ])('the %s', async (_, change, told) => {
+    const { id, reference } = await books.sell(await books.publish());
+    await books.sql(`update payments set ${change} where reference = $1`, [reference]);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id)).toEqual(told);
+    await books.sql('delete from payments where reference = $1', [reference]);
+  });
+
+  test('the state of an order, as soon as the ledger has heard all that its lane told', async () => {
+    const { id } = await books.sell(await books.publish());
+    await books.sql(`update orders set state = 'released' where id = $1`, [id]);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id)).toEqual(['order_differs alarm']);
+    expect(report.differences.find(({ order }) => order === id)?.says).toMatchObject({
+      lane: `paid for ${price}`,
+      ledger: `released for ${price}`,
+    });
+  });
+
+  test('money that the provider gave back without being asked', async () => {
+    const { id, reference } = await books.sell(await books.publish());
+    const startedAt = (await books.payment(reference))?.startedAt ?? 0;
+    await books.stripe.refund([newRefund(newCharge({ reference, startedAt }), 7, 100)]);
+    expect(toldOf(await books.desk.reconcile(), id, reference)).toEqual([
+      'refunded_outside alarm',
+      'unknown_refund alarm',
+    ]);
+  });
+
+  test('a refund that we have as done and the provider has not', async () => {
+    const { id, reference } = await books.sell(await books.publish());
+    const part = { payment: reference, amount: 100, key: 'k', reason: '' };
+    await books.ledger.payments.askPart(part);
+    await books.ledger.payments.recordRefunds([{ reference: `${reference}r1`, state: 'done' }]);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_denied alarm']);
+  });
+});
+
+describe('a refund', () => {
+  /** A part of a sold order's money, asked for and left lying. */
+  async function asked(agoMs: number) {
+    const { id, reference } = await books.sell(await books.publish());
+    await books.ledger.payments.askPart({ payment: reference, amount: 100, key: 'k', reason: '' });
+    await books.sql('update refunds set asked_at = asked_at - $2 where payment = $1', [
+      reference,
+      agoMs,
+    ]);
+    return { id, reference };
+  }
+
+  test('that was left lying is asked for again, once', async () => {
+    const { id, reference } = await asked(hour);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_stuck repaired']);
+    const charge = await books.simulator.charge(reference);
+    expect(charge?.refunds).toMatchObject([{ amount: 100 }]);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+  });
+
+  test('that was asked for just now is nobody’s business', async () => {
+    const { id } = await asked(0);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+  });
+
+  test('that failed is an alarm until somebody has dealt with it', async () => {
+    const { id, reference } = await asked(0);
+    const fact = { reference: `${reference}r1`, state: 'failed' as const, note: 'card expired' };
+    await books.ledger.payments.recordRefunds([fact]);
+    const report = await books.desk.reconcile({ sinceHours: 1 });
+    expect(toldOf(report, id)).toEqual(['refund_failed alarm']);
+    await books.sql('update refunds set dealt_with_at = 1 where payment = $1', [reference]);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+  });
+
+  test('whose units went back and whose money was kept is made, once', async () => {
+    const { id, reference } = await books.sell(await books.publish());
+    await books.lanes.refund(place(id), [place(id).digest]);
+    await books.stage.reaches(id, 'refunded');
+    const engines = [books.engine(), books.engine()];
+    const reports = await Promise.all(engines.map((engine) => engine.reconcile()));
+    const told = reports.flatMap((report) => toldOf(report, id));
+    expect(new Set(told)).toEqual(new Set(['captured_not_sold repaired']));
+    expect((await books.simulator.charge(reference))?.refunds).toMatchObject([{ amount: price }]);
+  });
+
+  test('whose money went back and whose units did not is finished', async () => {
+    const { id, reference } = await books.sell(await books.publish());
+    await books.ledger.payments.askRefund([reference]);
+    const startedAt = (await books.payment(reference))?.startedAt ?? 0;
+    await books.stripe.refund([newRefund(newCharge({ reference, startedAt }), 1, price)]);
+    await books.ledger.payments.recordRefunds([{ reference: `${reference}r1`, state: 'done' }]);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_unfinished repaired']);
+    expect(await books.stage.reaches(id, 'refunded')).toBeTruthy();
+  });
+});
+
+test('a top-up that was paid and never credited is credited, once', async () => {
+  const buyer = `buyer-${randomBytes(6).toString('hex')}`;
+  const wanted = { buyer, amount: 5_000, currency: 'CNY', key: 'k', method: 'stripe', wish: {} };
+  const begun = await books.desk.topUps.start(wanted);
+  if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
+  const [payment] = await books.ledger.payments.ofOrders([begun.topUp.id]);
+  const reference = payment?.reference ?? '';
+  await books.simulator.pay(reference);
+  await books.ledger.payments.record([{ reference, state: 'captured', amount: 5_000 }]);
+  const told = toldOf(await books.desk.reconcile(), begun.topUp.id);
+  expect(told).toEqual(['topup_not_credited repaired']);
+  await books.desk.reconcile();
+  const account = { kind: 'buyer' as const, owner: buyer, currency: 'CNY' };
+  expect(await books.ledger.accounts.balance(account)).toBe(5_000);
+});
+
+describe('what cannot be compared is said', () => {
+  test('a provider that is away is one alarm, and so is its bill', async () => {
+    await books.begin(await books.publish());
+    await books.simulator.mischief({ refuse: 1 });
+    const report = await books.desk.reconcile().finally(async () => {
+      await books.simulator.mischief({ refuse: 0 });
+    });
+    const silent = report.differences.filter(({ provider }) => provider === 'stripe');
+    const kinds = silent.filter(({ order }) => order === '').map(({ kind }) => kind);
+    expect(kinds.sort()).toEqual(['bill_unreadable', 'provider_silent']);
+  });
+
+  test('a provider that is not configured any more', async () => {
+    const report = await books.engine([books.stage.wallet]).reconcile();
+    const silent = report.differences.find(({ kind }) => kind === 'provider_silent');
+    expect(silent).toMatchObject({
+      ...{ provider: 'stripe', done: 'alarm' },
+      says: { provider: 'not configured any more' },
+    });
+  });
+
+  test('a bill that is not made yet, and one that there never is', async () => {
+    const { bill: _, ...unbilled } = books.stripe;
+    const daily = { ...books.stripe, name: 'daily', billedUntil: (now: number) => now - 24 * hour };
+    const providers = [books.stage.wallet, { ...unbilled, name: 'unbilled' }, daily];
+    const { notCompared } = await books.engine(providers).reconcile();
+    expect(notCompared).toEqual([
+      { what: 'the bill of unbilled', why: expect.stringMatching(/^unbilled has no bill/) },
+      { what: expect.stringMatching(/^the bill of daily since /), why: 'it is not made yet' },
+    ]);
+  });
+});

@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openLedger } from '../../../src/ledger/ledger.ts';
+import type { OnStep } from '../../../src/settlement/steps.ts';
+import { anItem } from '../../support/drops.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+import { openStage } from '../stage.ts';
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+type Step = Parameters<OnStep>[0];
+/** Where the provider keeps its book: in the ledger, as the wallet does, or elsewhere. */
+type Book = 'in the ledger' | 'elsewhere';
+
+const price = anItem().unitAmount;
+
+/** Runs the victim until it has killed itself. */
+async function killAt(
+  step: Step,
+  on: { namespace: string; folder: string; book: Book },
+): Promise<void> {
+  const victim = spawn(
+    process.execPath,
+    [
+      join(import.meta.dirname, 'victim.ts'),
+      ...[sharedRedisUrl(), on.namespace, on.folder, step, on.book],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const [code, signal] = await once(victim, 'exit');
+  expect([code, signal]).toEqual([null, 'SIGKILL']);
+}
+
+function stageOn(ledger: Awaited<ReturnType<typeof openLedger>>, namespace?: string) {
+  return openStage({ redisUrl: sharedRedisUrl(), ledger, ...(namespace ? { namespace } : {}) });
+}
+
+/** A drop sold to a buyer with money and one without, then a crash at each step in turn. */
+async function sellAndCrash(book: Book, at: readonly Step[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'flashdrop-test-crash-'));
+  folders.push(folder);
+  let ledger = await openLedger({ folder });
+  let stage = await stageOn(ledger);
+  const { namespace } = stage;
+  const drop = await stage.publish();
+  const [paid = ''] = await stage.reserve(drop, ['rich']);
+  const [declined = ''] = await stage.reserve(drop, ['broke'], { fund: 0 });
+  await stage.close();
+  await ledger.close();
+  for (const step of at) await killAt(step, { namespace, folder, book });
+  ledger = await openLedger({ folder });
+  stage = await stageOn(ledger, namespace);
+  await stage.settlement().start();
+  return { stage, drop, paid, declined, close: () => stage.close().then(ledger.close) };
+}
+
+async function expectSettled(left: Awaited<ReturnType<typeof sellAndCrash>>): Promise<void> {
+  const { stage, drop, paid, declined, close } = left;
+  await stage.reaches(paid, 'paid');
+  await stage.reaches(declined, 'released');
+  expect(await stage.money('rich')).toEqual({ captures: 1, refunds: 0, kept: price });
+  expect(await stage.money('broke')).toEqual({ captures: 0, refunds: 0, kept: 0 });
+  await eventually(async () => (await stage.desk.audit(drop.id))?.clean);
+  await close();
+}
+
+const slow = 60_000;
+
+describe.each<Book>(['in the ledger', 'elsewhere'])('with the provider’s book %s', (book) => {
+  test('a relay killed before it acknowledges causes one payment', { timeout: slow }, async () => {
+    await expectSettled(await sellAndCrash(book, ['relay queued']));
+  });
+
+  test('a worker killed after the capture captures once', { timeout: slow }, async () => {
+    await expectSettled(await sellAndCrash(book, ['charged']));
+  });
+
+  test('an order whose every worker is killed is settled by the first that lives', {
+    timeout: 2 * slow,
+  }, async () => {
+    await expectSettled(await sellAndCrash(book, ['relay recorded', 'begun', 'recorded', 'moved']));
+  });
+});
