@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../config/config.ts';
 import type { TokenRules } from '../http/auth/buyers.ts';
-import { listen, type Server } from '../http/server.ts';
+import { listen, type Server } from '../http/server/server.ts';
 import { openPostgres } from '../ledger/database/postgres.ts';
 import { openSharedDatabase } from '../ledger/database/shared-database.ts';
 import { type Ledger, ledgerOn } from '../ledger/ledger.ts';

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { DataFolder } from '../embedded/folder.ts';
 import type { SimulatedProvider } from '../embedded/simulators.ts';
 import { openSigner, type TokenRules } from '../http/auth/buyers.ts';
-import { canSharePort, listen } from '../http/server.ts';
+import { canSharePort, listen } from '../http/server/server.ts';
 import { shareDatabase } from '../ledger/database/shared-database.ts';
 import type { Logger } from '../log.ts';
 import { startCrew } from '../processes/cluster.ts';

@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import { openBuyers } from './auth/buyers.ts';
+import { openGuards } from './auth/guards.ts';
 import { openMerchantKeys } from './auth/merchants.ts';
 import type { AppDeps } from './deps.ts';
-import { documentApi } from './docs.ts';
-import { onClientError, openErrors } from './errors.ts';
-import { openGuards } from './guards.ts';
-import { parseJson } from './json.ts';
 import { openStreams } from './live/streams.ts';
+import { onClientError, openErrors } from './problems/errors.ts';
+import { parseJson } from './request/json.ts';
 import { appointmentRoutes } from './routes/appointments.ts';
 import { buyRoute } from './routes/buy.ts';
 import { demoRoutes } from './routes/demo.ts';
@@ -24,7 +23,8 @@ import { salesRoutes } from './routes/sales.ts';
 import { topUpRoutes } from './routes/topups.ts';
 import { walletRoutes } from './routes/wallet.ts';
 import { validatorCompiler } from './schemas/validation.ts';
-import { openShedding } from './shedding.ts';
+import { documentApi } from './server/docs.ts';
+import { openShedding } from './server/load-shedding.ts';
 
 const headerBytesMax = 8_192;
 /** A Buy has then waited for at most two such turns, which leaves a flight and its answer their time. */

@@ -10,7 +10,7 @@ import { openProviders } from '../../src/engine/providers.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { openSigner, type TokenRules } from '../../src/http/auth/buyers.ts';
 import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
-import { listen, type Server } from '../../src/http/server.ts';
+import { listen, type Server } from '../../src/http/server/server.ts';
 import { openCatalog } from '../../src/inventory/catalog.ts';
 import { type IntakeLimits, intakeLimits, openIntake } from '../../src/inventory/intake.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';

@@ -1,5 +1,5 @@
 import { createSigner, createVerifier } from 'fast-jwt';
-import { openMemory } from '../memory.ts';
+import { openMemory } from '../request/generational-cache.ts';
 import { type HmacAlgorithm, openHmacCheck } from './hmac.ts';
 import { type KeyAlgorithm, openKeySet } from './jwks.ts';
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { openMemory } from '../memory.ts';
+import { openMemory } from '../request/generational-cache.ts';
 import { bearerOf } from './buyers.ts';
 
 export type MerchantKeys = {

@@ -1,7 +1,7 @@
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
-import type { Card, Cards } from '../card.ts';
+import type { Card, Cards } from '../views/card.ts';
+import { openWatch, type Watched } from './poller.ts';
 import type { Stream } from './streams.ts';
-import { openWatch, type Watched } from './watch.ts';
 
 type WatchedDrop = Watched & { etag: string };
 

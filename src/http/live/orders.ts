@@ -1,9 +1,9 @@
 import type { OrderView } from '../../checkout/orders.ts';
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
-import { orderJson } from '../views.ts';
+import { orderJson } from '../views/views.ts';
+import { openWatch, type Watched } from './poller.ts';
 import type { Stream } from './streams.ts';
-import { openWatch, type Watched } from './watch.ts';
 
 type WatchedOrder = Watched & { view: OrderView };
 

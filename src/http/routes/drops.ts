@@ -3,14 +3,14 @@ import { z } from 'zod';
 import type { Drop, DropAction } from '../../domain/drop.ts';
 import { newDropId } from '../../domain/ids.ts';
 import type { StoredDrop } from '../../ledger/drops.ts';
+import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import type { Guards } from '../guards.ts';
-import { Problem } from '../problems.ts';
+import { Problem } from '../problems/problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { dropBody, dropsBody, type NewDrop, newDropBody, windowOf } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
-import { auditJson, dropJson, reportJson } from '../views.ts';
+import { auditJson, dropJson, reportJson } from '../views/views.ts';
 
 const limitDefault = 50;
 const actions: DropAction[] = ['publish', 'pause', 'resume', 'end', 'cancel'];

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { AppDeps } from '../deps.ts';
-import { errorsPage } from '../errors-page.ts';
-import { isDraining } from '../server.ts';
+import { errorsPage } from '../problems/errors-page.ts';
+import { isDraining } from '../server/server.ts';
 
 const answerMsMax = 1_000;
 

@@ -1,15 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import type { OrderDesk, OrderView } from '../../checkout/orders.ts';
 import { parseOrderId } from '../../domain/ids.ts';
+import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import type { Guards } from '../guards.ts';
 import { isSettled, openOrderWatch } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
-import { Problem, sendProblem } from '../problems.ts';
+import { Problem, sendProblem } from '../problems/problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 import { nothing } from '../schemas/fields.ts';
 import { orderBody } from '../schemas/orders.ts';
-import { orderJson } from '../views.ts';
+import { orderJson } from '../views/views.ts';
 import { paymentRoute } from './payments.ts';
 import { nothingMore } from './public.ts';
 

@@ -2,14 +2,14 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { OrderView } from '../../checkout/orders.ts';
 import type { Paying } from '../../checkout/pay.ts';
+import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import type { Guards } from '../guards.ts';
-import { passwordProblem, passwordProblems } from '../payment-password.ts';
-import { invalid, Problem } from '../problems.ts';
+import { invalid, Problem } from '../problems/problems.ts';
+import { passwordProblem, passwordProblems } from '../request/payment-password.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { paymentBody, paymentStartBody } from '../schemas/orders.ts';
-import { paymentJson } from '../views.ts';
+import { paymentJson } from '../views/views.ts';
 
 type PaymentRequest = {
   Params: { order: string };

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
-import { openCards } from '../card.ts';
 import type { AppDeps } from '../deps.ts';
 import { isOver, openDropWatch } from '../live/drops.ts';
 import type { Streams } from '../live/streams.ts';
-import { Problem, sendProblem } from '../problems.ts';
+import { Problem, sendProblem } from '../problems/problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { cardBody } from '../schemas/drops.ts';
+import { openCards } from '../views/card.ts';
 
 type DropPath = { Params: { drop: string } };
 

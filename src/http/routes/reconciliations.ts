@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
+import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import type { Guards } from '../guards.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { reconciliationBody, reconciliationReportBody } from '../schemas/reconciliations.ts';
 

@@ -3,12 +3,12 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { Refunding } from '../../checkout/refunds.ts';
 import { parseOrderId } from '../../domain/ids.ts';
+import { type Guards, requireKey } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import { type Guards, requireKey } from '../guards.ts';
-import { Problem } from '../problems.ts';
+import { Problem } from '../problems/problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { refundBody, refundedBody } from '../schemas/orders.ts';
-import { orderJson } from '../views.ts';
+import { orderJson } from '../views/views.ts';
 
 /** A merchant gives the money of an order back, or a part of it. */
 export function refundRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): void {

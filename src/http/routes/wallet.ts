@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { EntryPlace } from '../../ledger/wallet/entries.ts';
+import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import type { Guards } from '../guards.ts';
-import { passwordProblem, paymentPassword } from '../payment-password.ts';
-import { invalid } from '../problems.ts';
+import { invalid } from '../problems/problems.ts';
+import { passwordProblem, paymentPassword } from '../request/payment-password.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { currency, iso, limit } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
-import { statementBody, statementFile } from '../statements.ts';
+import { statementBody, statementFile } from '../views/statements.ts';
 
 const limitDefault = 50;
 

@@ -1,6 +1,6 @@
 import type { FastifySchema } from 'fastify';
 import { z } from 'zod';
-import { type ProblemCode, problems, problemType } from '../problems.ts';
+import { type ProblemCode, problems, problemType } from '../problems/problems.ts';
 
 /** What a route takes and answers, in one place: validation, types, serialisers and OpenAPI. */
 export type Contract = {

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { paymentPasswordPattern } from '../../domain/payment-password.ts';
+import type { PasswordCheck } from '../../ledger/wallet/passwords.ts';
+import { Problem, type ProblemCode } from '../problems/problems.ts';
+import { iso } from '../schemas/fields.ts';
+
+/** Six digits, as text: they may begin with zeros. */
+export const paymentPassword = z
+  .string()
+  .regex(paymentPasswordPattern, 'must be six digits')
+  .describe('The payment password: six digits');
+
+/** What a route that asks for the password may answer with, for its contract. */
+export const passwordProblems: ProblemCode[] = [
+  'payment_password_needed',
+  'payment_password_wrong',
+  'payment_password_locked',
+  'payment_password_not_set',
+  'overloaded',
+];
+
+/** The refusal that a check other than a right one comes to. */
+export function passwordProblem(checked: Exclude<PasswordCheck, { kind: 'right' }>): Problem {
+  switch (checked.kind) {
+    case 'wrong':
+      return new Problem('payment_password_wrong', { triesLeft: checked.triesLeft });
+    case 'locked': {
+      const retryAfterMs = Math.max(0, checked.untilMs - Date.now());
+      return new Problem('payment_password_locked', { until: iso(checked.untilMs), retryAfterMs });
+    }
+    case 'not_set':
+      return new Problem('payment_password_not_set');
+  }
+}

@@ -1,0 +1,36 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { documented, problemSchema } from '../schemas/contract.ts';
+
+/** The OpenAPI document, made from the schemas that validate, and the page at /docs that shows it. */
+export async function documentApi(app: FastifyInstance): Promise<void> {
+  app.addSchema(problemSchema);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'flashdrop',
+        version: '1',
+        description:
+          'A flash-sale checkout engine. Refusals and failures are problem documents (RFC 9457) with a stable `code`; [all of them](/docs/errors).',
+      },
+      components: {
+        securitySchemes: {
+          buyer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          operator: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'The key of who runs the engine, FLASHDROP_OPERATOR_KEY',
+          },
+          merchant: { type: 'http', scheme: 'bearer', description: 'An API key, fdk_…' },
+        },
+      },
+    },
+    transform: ({ schema, url }) => ({ schema: documented(schema ?? {}), url }),
+    refResolver: {
+      buildLocalReference: (json, _baseUri, _fragment, index) => `${json.$id ?? `schema-${index}`}`,
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+}

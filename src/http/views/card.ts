@@ -1,0 +1,118 @@
+import { hash } from 'node:crypto';
+import type { z } from 'zod';
+import type { DropState } from '../../domain/drop.ts';
+import type { Catalog, DropView } from '../../inventory/catalog.ts';
+import type { Figures } from '../../inventory/replies.ts';
+import type { availability, cardBody } from '../schemas/drops.ts';
+import { iso } from '../schemas/fields.ts';
+import { windowJson } from './views.ts';
+
+type Availability = z.infer<typeof availability>;
+type CardBody = z.infer<typeof cardBody>;
+
+export type Card = {
+  /** The same for the same content in every process: the server's time is no part of it. */
+  etag: string;
+  text(): string;
+};
+
+export type Cards = { of(view: DropView): Promise<Card> };
+
+const storesMax = 1_000;
+
+/**
+ * What the public sees of drops, written once per change of a drop and kept while the catalog keeps
+ * the drop. Figures are coarse: exact stock would be a gift to resellers, and would change the page
+ * with every sale.
+ */
+export function openCards(options: {
+  catalog: Catalog;
+  methods(currency: string): CardBody['paymentMethods'];
+  store(merchantId: string): Promise<{ name: string } | undefined>;
+}): Cards {
+  const { catalog, methods, store } = options;
+  const cards = new WeakMap<DropView, { revision: number; state: DropState; card: Card }>();
+  const names = new Map<string, string>();
+
+  /** A store's name, read once; while the ledger is away a card does without. */
+  async function nameOf(merchantId: string): Promise<string | null> {
+    const known = names.get(merchantId);
+    if (known !== undefined) return known;
+    const name = await store(merchantId).then(
+      (merchant) => merchant?.name,
+      () => undefined,
+    );
+    if (name === undefined) return null;
+    if (names.size >= storesMax) names.clear();
+    names.set(merchantId, name);
+    return name;
+  }
+
+  return {
+    async of(view) {
+      const state = view.state();
+      const written = cards.get(view);
+      if (written?.revision === view.revision && written.state === state) return written.card;
+      const { revision } = view;
+      const name = await nameOf(view.drop.merchantId);
+      const paymentMethods = methods(view.drop.currency);
+      const card = write({ ...bodyOf(view, state, name), paymentMethods }, catalog.redisNow);
+      if (name !== null) cards.set(view, { revision, state, card });
+      return card;
+    },
+  };
+}
+
+function write(body: Omit<CardBody, 'serverTime'>, now: () => number): Card {
+  const text = JSON.stringify(body);
+  return {
+    etag: hash('sha256', text, 'base64url').slice(0, 22),
+    text: () => `{"serverTime":"${iso(now())}",${text.slice(1)}`,
+  };
+}
+
+function bodyOf(
+  { drop, items, appointments }: DropView,
+  state: DropState,
+  name: string | null,
+): Omit<CardBody, 'serverTime' | 'paymentMethods'> {
+  const shown = drop.items.map(({ sku, title, unitAmount, perBuyer }, index) => {
+    return { sku, title, unitAmount, perBuyer, availability: coarse(items[index]) };
+  });
+  const taken = items.reduce((sum, { held, sold }) => sum + held + sold, 0);
+  return {
+    id: drop.id,
+    title: drop.title,
+    state,
+    startsAt: iso(drop.startsAt),
+    endsAt: iso(drop.endsAt),
+    currency: drop.currency,
+    availability: best(shown.map((item) => item.availability)),
+    appointment: drop.appointment
+      ? { ...windowJson(drop.appointment), count: roundDown(appointments) }
+      : null,
+    passwordAbove: drop.passwordAbove ?? null,
+    popularity: { unitsTaken: roundDown(taken) },
+    // Nobody rates stores yet, and a made-up rating would be a lie.
+    store: { name, creditRating: null },
+    items: shown,
+  };
+}
+
+function coarse(figures: Figures | undefined): Availability {
+  const { available, held, allotment } = figures ?? { available: 0, held: 0, allotment: 0 };
+  if (available === 0) return held > 0 ? 'all_held' : 'sold_out';
+  return available * 10 <= allotment ? 'few' : 'available';
+}
+
+const ranks: Availability[] = ['available', 'few', 'all_held', 'sold_out'];
+
+function best(found: Availability[]): Availability {
+  return ranks.find((rank) => found.includes(rank)) ?? 'sold_out';
+}
+
+/** To two digits: 12,345 becomes 12,000. */
+export function roundDown(value: number): number {
+  const step = 10 ** Math.max(0, String(value).length - 2);
+  return Math.floor(value / step) * step;
+}

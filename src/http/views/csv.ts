@@ -1,0 +1,85 @@
+import { stringify } from 'csv-stringify/sync';
+import type { Drop } from '../../domain/drop.ts';
+import type { LedgerOrder } from '../../ledger/orders.ts';
+import type { Entry } from '../../ledger/wallet/entries.ts';
+import { iso } from '../schemas/fields.ts';
+
+const orderColumns = [
+  'order',
+  'state',
+  'reason',
+  'buyer',
+  'sku',
+  'quantity',
+  'amount',
+  'currency',
+  'method',
+  'reservedAt',
+  'paidAt',
+  'releasedAt',
+  'refundedAt',
+];
+const entryColumns = ['entry', 'at', 'kind', 'reference', 'amount', 'balance', 'currency'];
+const chunkRows = 500;
+
+/** A negative number is written as one: only text that begins like a formula is kept from being run. */
+type Cell = string | number;
+
+/** Orders as RFC 4180 text. */
+export function ordersCsv(drop: Drop, orders: AsyncIterable<LedgerOrder>): AsyncGenerator<string> {
+  return csv(orderColumns, orders, (order) => rowOf(order, drop));
+}
+
+/** Entries of a wallet as RFC 4180 text. */
+export function statementCsv(
+  currency: string,
+  entries: AsyncIterable<Entry>,
+): AsyncGenerator<string> {
+  return csv(entryColumns, entries, ({ id, at, kind, reference, amount, balance }) => {
+    return [id, iso(at), kind, reference, amount, balance, currency];
+  });
+}
+
+/**
+ * Rows in chunks, so that an export of any length is never whole in memory. A text that a
+ * spreadsheet would run as a formula gets an apostrophe in front.
+ */
+async function* csv<T>(
+  columns: string[],
+  source: AsyncIterable<T>,
+  cellsOf: (one: T) => Cell[],
+): AsyncGenerator<string> {
+  yield write([columns]);
+  let rows: Cell[][] = [];
+  for await (const one of source) {
+    rows.push(cellsOf(one));
+    if (rows.length >= chunkRows) {
+      yield write(rows);
+      rows = [];
+    }
+  }
+  if (rows.length > 0) yield write(rows);
+}
+
+function rowOf(order: LedgerOrder, drop: Drop): string[] {
+  const { id, state, reason, buyer, item, quantity, amount, method } = order;
+  const { reservedAt, paidAt, releasedAt, refundedAt } = order;
+  const sku = drop.items[item]?.sku ?? '';
+  const times = [reservedAt, paidAt, releasedAt, refundedAt].map((at) => (at ? iso(at) : ''));
+  return [
+    id,
+    state,
+    reason,
+    buyer,
+    sku,
+    `${quantity}`,
+    `${amount}`,
+    drop.currency,
+    method,
+    ...times,
+  ];
+}
+
+function write(rows: Cell[][]): string {
+  return stringify(rows, { escape_formulas: true, record_delimiter: 'windows' });
+}

@@ -1,0 +1,126 @@
+import type { z } from 'zod';
+import type { AuditReport } from '../../audit/audit.ts';
+import type { OrderView } from '../../checkout/orders.ts';
+import { type AppointmentWindow, type Drop, dropState } from '../../domain/drop.ts';
+import type { ReleaseReason } from '../../domain/order.ts';
+import type { Report } from '../../drops/report.ts';
+import type { dropBody } from '../schemas/drops.ts';
+import { iso } from '../schemas/fields.ts';
+import type { orderBody, paymentBody } from '../schemas/orders.ts';
+import type { auditBody, reportBody } from '../schemas/reports.ts';
+
+/** Why an order was released, in words for its buyer. */
+const reasonTexts: Record<ReleaseReason, string> = {
+  '': '',
+  expired: 'The payment was not completed while the unit was held for you.',
+  cancelled: 'You cancelled the order.',
+  drop_cancelled: 'The merchant cancelled the drop.',
+  insufficient_funds: 'Your wallet held less than the price.',
+  declined: 'The payment was declined.',
+};
+
+/** What became of a released order's money: a payment may have been faster than the release. */
+function moneyText(payment: OrderView['payment']): string {
+  switch (payment?.state) {
+    case undefined:
+    case 'declined':
+      return 'Nothing was charged.';
+    case 'refunded':
+      return 'What was charged has been returned.';
+    default:
+      return 'Whatever is charged is returned.';
+  }
+}
+
+/** An order as its buyer reads it. */
+export function orderJson(view: OrderView): z.infer<typeof orderBody> {
+  const { id, drop, state, sku, quantity, amount, currency, payment } = view;
+  return {
+    id,
+    drop,
+    state,
+    sku,
+    quantity,
+    amount,
+    currency,
+    expiresAt: iso(view.expiresAt),
+    ...stamp('reservedAt', view.reservedAt),
+    ...stamp('paidAt', view.paidAt),
+    ...stamp('releasedAt', view.releasedAt),
+    ...stamp('refundedAt', view.refundedAt),
+    ...(view.reason
+      ? { reason: view.reason, reasonText: `${reasonTexts[view.reason]} ${moneyText(payment)}` }
+      : {}),
+    ...(payment
+      ? {
+          payment: {
+            provider: payment.provider,
+            state: payment.state,
+            ...(payment.reason ? { reason: payment.reason } : {}),
+          },
+        }
+      : {}),
+    ...(view.amountRefunded ? { amountRefunded: view.amountRefunded } : {}),
+    ...(view.awaits ? { awaits: view.awaits } : {}),
+  };
+}
+
+function stamp<Name extends string>(name: Name, at: number | null | undefined) {
+  return (at ? { [name]: iso(at) } : {}) as { [name in Name]?: string };
+}
+
+/** The payment of an order as it stands. */
+export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
+  const { id, method, payment } = view;
+  const state = (payment?.state ?? 'waiting') as z.infer<typeof paymentBody>['state'];
+  return { order: id, method, state, ...(payment?.reason ? { reason: payment.reason } : {}) };
+}
+
+/** A drop as its merchant reads it. */
+export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
+  const { id, title, currency, holdMs, lateCapture, lanes, version, decision, items } = drop;
+  return {
+    id,
+    title,
+    currency,
+    startsAt: iso(drop.startsAt),
+    endsAt: iso(drop.endsAt),
+    holdMs,
+    lateCapture,
+    appointment: drop.appointment ? windowJson(drop.appointment) : null,
+    passwordAbove: drop.passwordAbove ?? null,
+    lanes,
+    version,
+    decision,
+    state: dropState(drop, now),
+    items,
+  };
+}
+
+export function windowJson({ from, until }: AppointmentWindow) {
+  return { required: true as const, from: iso(from), until: iso(until) };
+}
+
+export function reportJson(report: Report): z.infer<typeof reportBody> {
+  const { firstReservedAt, lastReservedAt, firstPaidAt, lastPaidAt } = report.rates;
+  return {
+    ...report,
+    at: iso(report.at),
+    funnel: { ...report.funnel, releases: { ...report.funnel.releases } },
+    rates: {
+      ...report.rates,
+      firstReservedAt: isoOrNull(firstReservedAt),
+      lastReservedAt: isoOrNull(lastReservedAt),
+      firstPaidAt: isoOrNull(firstPaidAt),
+      lastPaidAt: isoOrNull(lastPaidAt),
+    },
+  };
+}
+
+export function auditJson(report: AuditReport): z.infer<typeof auditBody> {
+  return { ...report, at: iso(report.at) };
+}
+
+function isoOrNull(at: number | null): string | null {
+  return at === null ? null : iso(at);
+}

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Drop } from '../../../src/domain/drop.ts';
+import { listen, type Server } from '../../../src/http/server/server.ts';
+import { anItem } from '../../support/drops.ts';
+import { startTestEngine, type TestEngine } from '../../support/engine.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+
+let engine: TestEngine;
+let server: Server;
+let merchantId: string;
+
+beforeAll(async () => {
+  engine = await startTestEngine({
+    redisUrl: sharedRedisUrl(),
+    settling: false,
+    settings: { streamsMax: 3 },
+  });
+  merchantId = (await engine.merchant()).id;
+  server = await listen(engine.app, { host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  await server?.stop({ drainMs: 1_000 });
+  await engine?.stop();
+});
+
+type Event = { id: string; name: string; data: Record<string, unknown> };
+
+/** Follows a stream as a browser's EventSource would. */
+async function follow(path: string, headers: Record<string, string> = {}) {
+  const control = new AbortController();
+  const response = await fetch(server.address + path, { headers, signal: control.signal });
+  const events: Event[] = [];
+  let text = '';
+  let ended = false;
+  const read = async () => {
+    if (!response.body) return;
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+        const block = text.slice(0, end);
+        text = text.slice(end + 2);
+        const match = /^id: (.*)\nevent: (.*)\ndata: (.*)$/.exec(block);
+        if (!match) continue;
+        const [, id, name, data] = match as unknown as [string, string, string, string];
+        events.push({ id, name, data: JSON.parse(data) });
+      }
+    }
+  };
+  const done = read()
+    .catch(() => {})
+    .finally(() => {
+      ended = true;
+    });
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    events,
+    ended: () => ended,
+    async stop() {
+      control.abort();
+      await done;
+    },
+  };
+}
+
+async function buy(drop: Drop, buyer: string): Promise<string> {
+  const answer = await engine.app.inject({
+    method: 'POST',
+    url: `/v1/drops/${drop.id}/orders`,
+    headers: { ...engine.buyer(buyer), 'idempotency-key': 'k' },
+    payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+  });
+  expect(answer.statusCode, answer.body).toBe(202);
+  return answer.json().id;
+}
+
+const place = (id: string, drop: Drop) => [{ drop: drop.id, lane: 0 }, id.slice(-22)] as const;
+
+const noStreams = () =>
+  eventually(async () => {
+    const { body } = await engine.app.inject('/metrics');
+    return body.includes('flashdrop_streams_open 0\n');
+  });
+
+describe("an order's stream", () => {
+  test('tells the order as it is, then that it is paid, and ends', async () => {
+    const drop = await engine.publish(merchantId);
+    const id = await buy(drop, 'ann');
+    const stream = await follow(`/v1/orders/${id}/stream`, engine.buyer('ann'));
+    expect(stream.type).toBe('text/event-stream; charset=utf-8');
+    await eventually(() => stream.events.length === 1);
+    expect(stream.events[0]).toMatchObject({ name: 'order', data: { id, state: 'reserved' } });
+    const [ref, digest] = place(id, drop);
+    await engine.deps.lanes.confirm(ref, [digest]);
+    await eventually(stream.ended);
+    expect(stream.events.map((event) => event.data.state)).toEqual(['reserved', 'paid']);
+    expect(stream.events[1]?.data).toMatchObject({ sku: 'phone', currency: 'CNY' });
+
+    // A browser comes back by itself after the end: 204 tells it to stop.
+    const last = stream.events[1]?.id as string;
+    const again = await follow(`/v1/orders/${id}/stream`, {
+      ...engine.buyer('ann'),
+      'last-event-id': last,
+    });
+    expect(again.status).toBe(204);
+    await noStreams();
+  });
+
+  test('tells why an order was released, whatever Last-Event-ID says', async () => {
+    const drop = await engine.publish(merchantId);
+    const id = await buy(drop, 'ann');
+    const stream = await follow(`/v1/orders/${id}/stream`, {
+      ...engine.buyer('ann'),
+      'last-event-id': '999; DROP TABLE',
+    });
+    await eventually(() => stream.events.length === 1);
+    const [ref, digest] = place(id, drop);
+    await engine.deps.lanes.release(ref, [{ digest, reason: 'declined' }]);
+    await eventually(stream.ended);
+    expect(stream.events[1]?.data).toMatchObject({ state: 'released', reason: 'declined' });
+    await noStreams();
+  });
+
+  test('is for its buyer alone', async () => {
+    const drop = await engine.publish(merchantId);
+    const id = await buy(drop, 'ann');
+    const path = `/v1/orders/${id}/stream`;
+    expect((await follow(path, engine.buyer('bob'))).status).toBe(404);
+    expect((await follow(path)).status).toBe(401);
+  });
+});
+
+describe("a drop's stream", () => {
+  test('tells the card, each change of it, and ends with the drop', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
+    const stream = await follow(`/v1/drops/${drop.id}/stream`);
+    await eventually(() => stream.events.length === 1);
+    expect(stream.events[0]).toMatchObject({
+      name: 'drop',
+      data: { state: 'open', availability: 'available' },
+    });
+    await buy(drop, 'ann');
+    await eventually(() => stream.events.at(-1)?.data.availability === 'all_held');
+    await engine.settlement.publishing.act({ merchantId, drop: drop.id, action: 'end' });
+    await eventually(stream.ended);
+    expect(stream.events.at(-1)?.data.state).toBe('ended');
+    const again = await follow(`/v1/drops/${drop.id}/stream`, {
+      'last-event-id': stream.events.at(-1)?.id as string,
+    });
+    expect(again.status).toBe(204);
+    await noStreams();
+  });
+
+  test('of an unknown drop is 404', async () => {
+    expect((await follow('/v1/drops/drop_aaaaaaaaaaaa/stream')).status).toBe(404);
+  });
+});
+
+test('streams beyond the bound are refused with a time to come back, and a place is free again', async () => {
+  const drop = await engine.publish(merchantId);
+  const path = `/v1/drops/${drop.id}/stream`;
+  const open = await Promise.all([follow(path), follow(path), follow(path)]);
+  const refused = await fetch(server.address + path);
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ code: 'overloaded' });
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  for (const stream of open) await stream.stop();
+  await noStreams();
+  const next = await follow(path);
+  expect(next.status).toBe(200);
+  await next.stop();
+  await noStreams();
+});

@@ -1,0 +1,166 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ProblemCode, problemCodes, problems } from '../../../src/http/problems/problems.ts';
+import { startTestEngine, type TestEngine } from '../../support/engine.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+
+const root = join(import.meta.dirname, '../../..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+let engine: TestEngine;
+beforeAll(async () => {
+  engine = await startTestEngine({
+    redisUrl: sharedRedisUrl(),
+    settings: { demo: true },
+    operatorKey: 'an operator’s key of the tests, long enough',
+  });
+});
+afterAll(() => engine?.stop());
+
+type Operation = {
+  operationId?: string;
+  security?: object[];
+  responses: Record<
+    string,
+    { content?: Record<string, { schema: { allOf?: { properties?: Codes }[] } }> }
+  >;
+};
+type Codes = { code: { enum: ProblemCode[] } };
+type OpenApi = {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, unknown> };
+};
+
+async function openApi(): Promise<OpenApi> {
+  return (await engine.app.inject('/openapi.json')).json();
+}
+
+function codesOf(operation: Operation): { code: ProblemCode; status: number }[] {
+  return Object.entries(operation.responses).flatMap(([status, { content }]) => {
+    const [, codes] = content?.['application/problem+json']?.schema.allOf ?? [];
+    return (codes?.properties?.code.enum ?? []).map((code) => ({ code, status: Number(status) }));
+  });
+}
+
+describe('the catalogue of problems', () => {
+  test('and docs/errors.md list the same codes with the same words', () => {
+    const rows = [...read('docs/errors.md').matchAll(/^\| <a id="(\w+)"><\/a>`(\w+)` \|(.*)\|$/gm)];
+    const documented = rows.map(([, anchor, code, rest]) => {
+      expect(anchor).toBe(code);
+      const [status, retry, title, detail] = (rest as string).split('|').map((cell) => cell.trim());
+      return { code, status: Number(status), retry: retry === 'yes', title, detail };
+    });
+    const catalogue = problemCodes.map((code) => {
+      const { status, title, detail, ...more } = problems[code];
+      return { code, status, retry: 'retry' in more, title, detail };
+    });
+    expect(documented).toEqual(catalogue);
+  });
+
+  test('and OpenAPI list the same codes under the same status', async () => {
+    const { paths } = await openApi();
+    const documented = new Map<ProblemCode, number>();
+    for (const operation of Object.values(paths).flatMap((path) => Object.values(path))) {
+      for (const { code, status } of codesOf(operation)) documented.set(code, status);
+    }
+    // No operation can have these: they are for addresses and methods that are none.
+    const elsewhere: ProblemCode[] = ['not_found', 'method_not_allowed'];
+    const catalogue = problemCodes.filter((code) => !elsewhere.includes(code));
+    expect([...documented.keys()].sort()).toEqual([...catalogue].sort());
+    for (const [code, status] of documented) expect(problems[code].status).toBe(status);
+  });
+
+  test('and the code agree: none is listed that nothing sends', () => {
+    const sources = readdirSync(join(root, 'src/http'), { recursive: true })
+      .map(String)
+      .filter((file) => file.endsWith('.ts') && !/problems|contract/.test(file))
+      .map((file) => read(join('src/http', file)))
+      .join('\n')
+      .replace(/problems: \[[^\]]*\]/g, '');
+    const unsent = problemCodes.filter(
+      (code) => !sources.includes(`'${code}'`) && code !== 'invalid_request',
+    );
+    expect(unsent).toEqual([]);
+  });
+
+  test('has its page at the address that `type` names', async () => {
+    const page = await engine.app.inject('/docs/errors');
+    for (const code of problemCodes) expect(page.body).toContain(`<h2 id="${code}">`);
+  });
+});
+
+describe('the OpenAPI document', () => {
+  test('lists every route of the design, those of the demo, and no other', async () => {
+    const { paths } = await openApi();
+    const routes = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(routes.sort()).toEqual(
+      [
+        'GET /v1/drops',
+        'POST /v1/drops',
+        'GET /v1/drops/{drop}',
+        'GET /v1/drops/{drop}/stream',
+        'GET /v1/drops/{drop}/report',
+        'GET /v1/drops/{drop}/audit',
+        'GET /v1/drops/{drop}/orders',
+        'POST /v1/drops/{drop}/orders',
+        'GET /v1/drops/{drop}/appointment',
+        'POST /v1/drops/{drop}/appointment',
+        'POST /v1/drops/{drop}/appointments/import',
+        'POST /v1/drops/{drop}/publish',
+        'POST /v1/drops/{drop}/pause',
+        'POST /v1/drops/{drop}/resume',
+        'POST /v1/drops/{drop}/end',
+        'POST /v1/drops/{drop}/cancel',
+        'POST /v1/drops/{drop}/items/{sku}/adjustments',
+        'GET /v1/orders/{order}',
+        'GET /v1/orders/{order}/stream',
+        'POST /v1/orders/{order}/cancel',
+        'POST /v1/orders/{order}/payment',
+        'POST /v1/orders/{order}/refund',
+        'GET /v1/wallet',
+        'GET /v1/wallet/topups/{topup}',
+        'GET /v1/wallet/statement',
+        'PUT /v1/wallet/password',
+        'POST /v1/payments/{provider}/notifications',
+        'POST /v1/reconciliations',
+        'POST /v1/wallet/topups',
+        'POST /demo/tokens',
+        'POST /demo/crowds',
+        'POST /demo/statements',
+      ].sort(),
+    );
+  });
+
+  test('resolves every reference it makes, and shows what validates', async () => {
+    const document = await openApi();
+    const references = JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g);
+    for (const [, reference] of references) {
+      const name = /^#\/components\/schemas\/(.+)$/.exec(reference as string)?.[1] ?? '';
+      expect(document.components.schemas).toHaveProperty(name);
+    }
+    const buy = document.paths['/v1/drops/{drop}/orders']?.post as Operation & {
+      requestBody: { content: Record<string, { schema: object }> };
+    };
+    expect(buy.requestBody.content['application/json']?.schema).toMatchObject({
+      additionalProperties: false,
+      required: ['sku', 'quantity', 'payment'],
+      properties: { quantity: { type: 'integer', minimum: 1, maximum: 10_000 } },
+    });
+    expect(buy.security).toEqual([{ buyer: [] }]);
+    expect(JSON.stringify(buy)).toContain('Idempotency-Replayed');
+  });
+});
+
+test('every metric is listed in docs/operations.md, and every one listed there exists', async () => {
+  const engineMetrics = await engine.deps.metrics.registry.getMetricsAsJSON();
+  const exported = engineMetrics.map(({ name }) => name);
+  // Those of the runtime come with the library and are documented as a family.
+  const own = exported.filter((name) => !/^flashdrop_(?:process|nodejs)_/.test(name));
+  const documented = [...read('docs/operations.md').matchAll(/^\| `(flashdrop_\w+)` \|/gm)].map(
+    ([, name]) => name,
+  );
+  expect([...documented].sort()).toEqual([...own].sort());
+});

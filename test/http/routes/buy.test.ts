@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Drop } from '../../../src/domain/drop.ts';
+import { boughtBody } from '../../../src/http/schemas/orders.ts';
+import { anItem } from '../../support/drops.ts';
+import { startTestEngine, type TestEngine } from '../../support/engine.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+
+let engine: TestEngine;
+let merchantId: string;
+
+beforeAll(async () => {
+  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), settling: false });
+  merchantId = (await engine.merchant()).id;
+});
+afterAll(() => engine?.stop());
+
+type Press = {
+  buyer?: string;
+  key?: string;
+  sku?: string;
+  quantity?: number;
+  headers?: Record<string, string>;
+};
+
+function press(drop: Pick<Drop, 'id'>, { buyer = 'ann', key = 'k1', ...rest }: Press = {}) {
+  const { sku = 'phone', quantity = 1, headers = {} } = rest;
+  return engine.app.inject({
+    method: 'POST',
+    url: `/v1/drops/${drop.id}/orders`,
+    headers: { ...engine.buyer(buyer), 'idempotency-key': key, ...headers },
+    payload: { sku, quantity, payment: { method: 'wallet' } },
+  });
+}
+
+describe('an accepted Buy', () => {
+  test('answers 202 with the order and where to find it', async () => {
+    const drop = await engine.publish(merchantId);
+    const answer = await press(drop);
+    expect(answer.statusCode, answer.body).toBe(202);
+    const body = boughtBody.parse(answer.json());
+    expect(body).toMatchObject({ sku: 'phone', quantity: 1, amount: 199_900, currency: 'CNY' });
+    expect(answer.headers.location).toBe(`/v1/orders/${body.id}`);
+    expect(answer.headers['idempotency-replayed']).toBeUndefined();
+    const order = await engine.app.inject({
+      url: answer.headers.location as string,
+      headers: engine.buyer('ann'),
+    });
+    expect(order.json()).toMatchObject({ id: body.id, state: 'reserved', sku: 'phone' });
+  });
+
+  test('is answered with the same bytes when its key comes again, bare or quoted', async () => {
+    const drop = await engine.publish(merchantId);
+    const first = await press(drop);
+    for (const key of ['k1', '"k1"']) {
+      const again = await press(drop, { key });
+      expect(again.statusCode).toBe(202);
+      expect(again.body).toBe(first.body);
+      expect(again.headers['idempotency-replayed']).toBe('true');
+    }
+  });
+
+  test('is one order for a hundred requests with its key at once', async () => {
+    const drop = await engine.publish(merchantId);
+    const answers = await Promise.all(Array.from({ length: 100 }, () => press(drop)));
+    expect(new Set(answers.map((answer) => answer.body)).size).toBe(1);
+    expect(answers.filter((answer) => !answer.headers['idempotency-replayed'])).toHaveLength(1);
+  });
+});
+
+describe('a refused Buy', () => {
+  test('of another request under a used key is 422, and the first order stands', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ perBuyer: 5 })] });
+    const first = await press(drop);
+    const other = await press(drop, { quantity: 2 });
+    expect(other.statusCode).toBe(422);
+    expect(other.json().code).toBe('idempotency_key_reused');
+    expect((await press(drop)).body).toBe(first.body);
+  });
+
+  test('beyond the limit per buyer names the order that holds the unit', async () => {
+    const drop = await engine.publish(merchantId);
+    const first = await press(drop);
+    const second = await press(drop, { key: 'k2' });
+    expect(second.statusCode).toBe(409);
+    expect(second.json()).toMatchObject({ code: 'buyer_limit', order: first.json().id });
+  });
+
+  test('says all_held while units may come back, and when to try again', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
+    await press(drop);
+    const answer = await press(drop, { buyer: 'bob' });
+    expect(answer.statusCode).toBe(409);
+    expect(answer.json()).toMatchObject({ code: 'all_held', available: 0 });
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    expect(answer.json().retryAfterMs).toBe(Number(answer.headers['retry-after']) * 1_000);
+  });
+
+  test('says sold_out once the last unit is paid', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
+    const id = (await press(drop)).json().id as string;
+    await engine.deps.lanes.confirm({ drop: drop.id, lane: 0 }, [id.slice(-22)]);
+    // A look from before the unit was paid may refuse once more with all_held.
+    const answer = await eventually(async () => {
+      const told = await press(drop, { buyer: 'bob' });
+      return told.json().code === 'sold_out' && told;
+    });
+    expect(answer.statusCode).toBe(409);
+    expect(answer.json()).toMatchObject({ code: 'sold_out', available: 0 });
+    expect(answer.headers['retry-after']).toBeUndefined();
+  });
+
+  test('of a drop known to be sold out is refused before its body is read; a key with an order still gets it, and added stock lifts it', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
+    const ref = { drop: drop.id, lane: 0 };
+    const first = await press(drop);
+    await engine.deps.lanes.confirm(ref, [first.json().id.slice(-22)]);
+    await eventually(async () => {
+      // What no Buy may say is not even looked at.
+      const answer = await press(drop, { buyer: 'bob', quantity: -1 });
+      return answer.json().code === 'sold_out';
+    });
+    expect((await press(drop)).body).toBe(first.body);
+    expect((await press(drop, { quantity: 2 })).json().code).toBe('idempotency_key_reused');
+    const unsigned = { authorization: 'Bearer nobody' };
+    expect((await press(drop, { headers: unsigned })).statusCode).toBe(401);
+    const more = { id: 'adj_1', item: 0, delta: 1, reason: 'found one' };
+    await engine.deps.lanes.adjust(ref, more);
+    await eventually(async () => (await press(drop, { buyer: 'bob' })).statusCode === 202);
+  });
+
+  test('before the opening says when it is', async () => {
+    const startsAt = Date.now() + 60_000;
+    const drop = await engine.publish(merchantId, { startsAt, endsAt: startsAt + 60_000 });
+    const answer = await press(drop);
+    expect(answer.statusCode).toBe(409);
+    expect(answer.json()).toMatchObject({
+      code: 'drop_not_open',
+      startsAt: new Date(startsAt).toISOString(),
+    });
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(50);
+  });
+
+  test.for([
+    ['pause', 409, 'drop_paused'],
+    ['end', 410, 'drop_ended'],
+    ['cancel', 410, 'drop_ended'],
+  ] as const)('after %s is %i %s', async ([action, status, code]) => {
+    const drop = await engine.publish(merchantId);
+    await engine.settlement.publishing.act({ merchantId, drop: drop.id, action });
+    const answer = await press(drop);
+    expect(answer.statusCode).toBe(status);
+    expect(answer.json().code).toBe(code);
+  });
+
+  test('of an unknown drop or item is 404', async () => {
+    const drop = await engine.publish(merchantId);
+    expect((await press(drop, { sku: 'tablet' })).json()).toMatchObject({
+      status: 404,
+      code: 'unknown_item',
+    });
+    for (const id of ['drop_aaaaaaaaaaaa', 'nonsense', '..%2f..', '%00']) {
+      expect((await press({ id })).json()).toMatchObject({ status: 404, code: 'unknown_drop' });
+    }
+  });
+
+  test('a draft is as unknown to buyers as no drop at all', async () => {
+    const merchant = await engine.merchant();
+    const created = await engine.app.inject({
+      method: 'POST',
+      url: '/v1/drops',
+      headers: { authorization: merchant.authorization },
+      payload: {
+        title: 'Noon',
+        currency: 'CNY',
+        startsAt: new Date(Date.now() + 1_000).toISOString(),
+        endsAt: new Date(Date.now() + 60_000).toISOString(),
+        items: [{ sku: 'phone', title: 'A phone', unitAmount: 1, allotment: 1, perBuyer: 1 }],
+      },
+    });
+    expect(created.statusCode, created.body).toBe(201);
+    expect((await press(created.json())).json().code).toBe('unknown_drop');
+  });
+});
+
+describe('the Idempotency-Key', () => {
+  test('must be there', async () => {
+    const drop = await engine.publish(merchantId);
+    const answer = await engine.app.inject({
+      method: 'POST',
+      url: `/v1/drops/${drop.id}/orders`,
+      headers: engine.buyer('ann'),
+      payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+    });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json().code).toBe('idempotency_key_missing');
+  });
+
+  test.for([
+    ['empty', ''],
+    ['quoted and empty', '""'],
+    ['longer than 128', 'x'.repeat(129)],
+    ['10 KB long', 'x'.repeat(8_000)],
+    ['two at once', 'a, b'],
+    ['half quoted', '"abc'],
+    ['not ASCII', 'caf\u00e9'],
+    ['with a control byte', 'a\tb'],
+    ['quoted with parameters', '"abc";a=1'],
+  ] as const)('%s is refused with the header named', async ([, key]) => {
+    const drop = await engine.publish(merchantId);
+    const answer = await press(drop, { key });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json()).toMatchObject({ code: 'invalid_request' });
+    expect(answer.json().errors[0].field).toBe('Idempotency-Key');
+  });
+
+  test('of 128 characters is taken, as is a quoted one with blanks and escapes', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ perBuyer: 5 })] });
+    expect((await press(drop, { key: 'x'.repeat(128) })).statusCode).toBe(202);
+    expect((await press(drop, { key: '"a b \\"c\\" \\\\"' })).statusCode).toBe(202);
+  });
+
+  test("of another buyer is one's own key, and nothing of theirs is seen", async () => {
+    const drop = await engine.publish(merchantId);
+    const anns = (await press(drop, { key: 'shared' })).json();
+    const bobs = (await press(drop, { buyer: 'bob', key: 'shared' })).json();
+    expect(bobs.id).not.toBe(anns.id);
+    expect(bobs.state).toBe('reserved');
+  });
+});
+
+test('a buyer who presses too often is slowed down alone, and told for how long', async () => {
+  const small = await startTestEngine({
+    redisUrl: sharedRedisUrl(),
+    ledger: engine.ledger,
+    settling: false,
+    settings: { buysPerBuyerMax: 5 },
+  });
+  try {
+    const { id } = await small.merchant();
+    const drop = await small.publish(id);
+    const send = (buyer: string) =>
+      small.app.inject({
+        method: 'POST',
+        url: `/v1/drops/${drop.id}/orders`,
+        headers: { ...small.buyer(buyer), 'idempotency-key': 'k' },
+        payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+      });
+    const codes: number[] = [];
+    for (let n = 0; n < 6; n += 1) codes.push((await send('ann')).statusCode);
+    expect(codes).toEqual([202, 202, 202, 202, 202, 429]);
+    const refused = await send('ann');
+    expect(refused.json().code).toBe('rate_limited');
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    expect((await send('bob')).statusCode).toBe(202);
+  } finally {
+    await small.stop();
+  }
+});
+
+test('the engine counts what it answered', async () => {
+  const drop = await engine.publish(merchantId);
+  await press(drop);
+  await eventually(async () => {
+    const { body } = await engine.app.inject('/metrics');
+    return /flashdrop_buys_total\{outcome="reserved"\} [1-9]/.test(body);
+  });
+});
