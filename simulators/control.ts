@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asItIs } from './book.ts';
-import { type MischiefMaker, readMischief } from './mischief.ts';
+import { type MischiefMaker, readMischief } from './faults.ts';
 import type { Notifier } from './notifier.ts';
 import {
   type BookEvent,

@@ -1,5 +1,5 @@
 import { setTimeout as wait, setImmediate as yieldOnce } from 'node:timers/promises';
-import type { MischiefMaker } from './mischief.ts';
+import type { MischiefMaker } from './faults.ts';
 import {
   type BookEvent,
   type Forgery,

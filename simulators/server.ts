@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { openBook } from './book.ts';
 import { addControl } from './control.ts';
-import { openMischief } from './mischief.ts';
+import { addTrouble } from './failing-calls.ts';
+import { openMischief } from './faults.ts';
 import { openNotifier } from './notifier.ts';
 import type { BookEvent, Protocol, SimulatedBook, Simulator } from './protocol.ts';
-import { addTrouble } from './trouble.ts';
 
 export type ServedSimulator = {
   url: string;

@@ -1,9 +1,9 @@
 import type { Breach, Verdict } from '../spike/record.ts';
 import type { BookHead, BookLine } from './book.ts';
+import { type Judged, openPoint, orderPattern, type Point, titles } from './checks.ts';
 import { type Clients, readLines } from './clients.ts';
 import { type Listed, readListed } from './listed.ts';
 import { judgeMoney } from './money.ts';
-import { type Judged, openPoint, orderPattern, type Point, titles } from './points.ts';
 import type { AuditReport, Sources } from './sources.ts';
 
 const breachesShownMax = 1_000;

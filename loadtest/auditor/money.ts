@@ -1,8 +1,8 @@
 import type { BookHead } from './book.ts';
 import { capturedOf, readCharges } from './charges.ts';
+import { type Judged, openPoint, orderPattern } from './checks.ts';
 import type { Clients } from './clients.ts';
 import type { Listed } from './listed.ts';
-import { type Judged, openPoint, orderPattern } from './points.ts';
 import type { Movement, Sources } from './sources.ts';
 
 const buyersAtOnce = 1_000;

@@ -2,7 +2,7 @@ import { laneKey } from '../../src/inventory/keys.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
 import { benchDrop, benchReservations } from './drop.ts';
 import type { Figure } from './figures.ts';
-import { fly } from './flights.ts';
+import { fly } from './in-flight.ts';
 import { type BenchRedis, startRedis } from './redis.ts';
 
 const batch = 32;

@@ -1,6 +1,6 @@
 import { postgresMissing, startPostgres, statement } from '../postgres.ts';
+import { inTurns, tokenSecret } from './closed-loop.ts';
 import { type Measured, median } from './figures.ts';
-import { inTurns, tokenSecret } from './press.ts';
 import type { BenchRedis } from './redis.ts';
 import { startServer } from './server.ts';
 

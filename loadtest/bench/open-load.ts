@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { openMerchant } from '../merchant.ts';
 import { pace } from '../workload/pacer.ts';
 import { openWire, type WireAnswer } from '../workload/wire.ts';
-import { buyRequest } from './press.ts';
+import { buyRequest } from './closed-loop.ts';
 
 // One process of a crowd that comes at a rate, whatever becomes of it: not the bench's own, so that
 // what it costs is known apart, and several, so that one busy core does not hold up the schedule.

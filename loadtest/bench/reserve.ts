@@ -2,7 +2,7 @@ import { laneKey } from '../../src/inventory/keys.ts';
 import { callBuyersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { benchBuyer, benchDrop, benchReservations } from './drop.ts';
 import { type Figure, median } from './figures.ts';
-import { fly } from './flights.ts';
+import { fly } from './in-flight.ts';
 import type { BenchRedis } from './redis.ts';
 
 const batch = 32;

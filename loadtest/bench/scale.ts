@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { freePort } from '../../src/embedded/redis-process.ts';
 import { startEngine } from '../engine.ts';
 import { openMerchant } from '../merchant.ts';
+import { buyRequest, connections, inTurns, press, tokenSecret } from './closed-loop.ts';
 import { type Figure, median } from './figures.ts';
-import { buyRequest, connections, inTurns, press, tokenSecret } from './press.ts';
 import type { BenchRedis } from './redis.ts';
 import { startServer } from './server.ts';
 

@@ -1,5 +1,5 @@
+import { connections, inTurns, tokenSecret } from './closed-loop.ts';
 import { type Figure, median } from './figures.ts';
-import { connections, inTurns, tokenSecret } from './press.ts';
 import type { BenchRedis } from './redis.ts';
 import { startServer } from './server.ts';
 

@@ -1,4 +1,4 @@
-import { type Draws, openDraws } from './draws.ts';
+import { type Draws, openDraws } from './seeded-random.ts';
 
 export const methods = ['wallet', 'stripe', 'alipay', 'wechat_pay'] as const;
 export type Method = (typeof methods)[number];

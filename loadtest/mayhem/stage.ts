@@ -6,7 +6,7 @@ import { freePort } from '../../src/embedded/redis-process.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startRedis } from '../bench/redis.ts';
 import { startPostgres } from '../postgres.ts';
-import { mischiefOf, noMischief } from './mischief.ts';
+import { mischiefOf, noMischief } from './faults.ts';
 import { type RoleProcess, startRole } from './roles.ts';
 import { type Simulated, simulated, startSimulated } from './simulators.ts';
 

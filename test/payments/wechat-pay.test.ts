@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { noMischief } from '../../simulators/mischief.ts';
+import { noMischief } from '../../simulators/faults.ts';
 import type { Charge, Outcome } from '../../src/payments/provider.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 import { aCharge, aRefund, between, openFrom, serve, type WechatPay } from './wechat-pay-stage.ts';

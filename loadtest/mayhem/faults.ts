@@ -1,5 +1,5 @@
 import type { Mischief, ProviderName } from '../../simulators/protocol.ts';
-import { openDraws } from './draws.ts';
+import { openDraws } from './seeded-random.ts';
 
 /** Each chance lies between these; which it is, and when it strikes, the seed says. */
 const ranges: { [K in keyof Mischief]: [least: number, most: number] } = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { openMischief } from '../../simulators/mischief.ts';
+import { openMischief } from '../../simulators/faults.ts';
 import { eventually } from '../support/eventually.ts';
 import { testSeed } from '../support/seed.ts';
 import { reference, startListener, startTiny } from './tiny-protocol.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Chance, MischiefMaker } from './mischief.ts';
+import type { Chance, MischiefMaker } from './faults.ts';
 import type { ApiCall, Protocol, SimulatedBook } from './protocol.ts';
 
 /** How an API call is to end, decided before it does anything. */
