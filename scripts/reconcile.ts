@@ -3,13 +3,13 @@ import { type Config, processEnvironment, readCommand } from '../src/config/conf
 import { readSecrets } from '../src/embedded/folder.ts';
 import { readHolder } from '../src/embedded/lock.ts';
 import { openProviders } from '../src/engine/providers.ts';
+import { openServices } from '../src/engine/services.ts';
 import { openLanes } from '../src/inventory/lanes.ts';
 import { connectHot } from '../src/inventory/redis-connections.ts';
 import { openPostgres } from '../src/ledger/database/postgres.ts';
 import { ledgerOn } from '../src/ledger/ledger.ts';
 import { createLog } from '../src/log.ts';
 import type { ReconciliationReport } from '../src/reconciliation/report.ts';
-import { openSettlement } from '../src/settlement/settlement.ts';
 
 // The books of providers, ledger and lanes compared now. With REDIS_URL and DATABASE_URL it works
 // for itself, as the engine is configured; the embedded ledger belongs to the running engine.
@@ -88,7 +88,7 @@ async function compare(
       redis.once('close', () => reject(refused ?? new Error('Redis ended the connection')));
     });
     const { namespace } = config;
-    const settlement = openSettlement({
+    const settlement = openServices({
       ...{ redisUrl: config.redis.url, redis, namespace, ledger, log },
       lanes: openLanes(redis, namespace),
       providers: await openProviders({ config, ledger, log }),

@@ -2,6 +2,9 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger };
 
+/** What a part of the engine may log through. */
+export type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
+
 /** Where a log line could carry what must not be read there: tokens, keys, passwords, secrets. */
 const secretPaths = [
   'authorization',

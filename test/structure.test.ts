@@ -1,35 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { circlesOf, foldersOf, layers, readGraph, upwardOf } from '../scripts/imports.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
 const linesMax = 300;
-
-/** What each folder may import besides itself. Imports point one way, down this list. */
-const allowed: Record<string, readonly string[]> = {
-  http: ['web', 'settlement', 'inventory', 'payments', 'ledger', 'domain'],
-  settlement: ['inventory', 'payments', 'ledger', 'domain'],
-  inventory: ['domain'],
-  payments: ['domain'],
-  ledger: ['domain'],
-  web: ['domain'],
-  embedded: ['domain'],
-  processes: ['domain'],
-  config: ['domain'],
-  domain: [],
-};
-
-/** Neighbours that know each other's shapes (a port, a record) but never call each other's code. */
-const neighbours = ['inventory', 'payments', 'ledger'];
-
-/** The wallet's money stands in the ledger's accounts, so it names them; other tables it may not. */
-const exceptions = ['payments/wallet/wallet.ts imports ledger/accounts.ts'];
-
-/** Files beside the folders that any of them but the domain may import. */
-const shared = ['start-error.ts'];
-
-type Import = { from: string; to: string; typeOnly: boolean };
 
 type File = { file: string; text: string };
 
@@ -45,87 +21,59 @@ function tooLong(files: readonly File[]): string[] {
 }
 
 const files = filesIn(src);
-
-const statement =
-  /^\s*(import|export)\s+(type\s+)?[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm;
-
-function importsOf({ file, text }: File): Import[] {
-  return [...text.matchAll(statement)].map((match) => ({
-    from: file,
-    to: match[3] ?? match[4] ?? match[5] ?? '',
-    typeOnly: match[2] !== undefined,
-  }));
-}
-
-function isLocal({ to }: Import): boolean {
-  return to.startsWith('.');
-}
-
-/** The target of a local import, relative to src. */
-function target({ from, to }: Import): string {
-  return relative(src, resolve(join(src, dirname(from)), to));
-}
-
-function folderOf(file: string): string {
-  return file.includes('/') ? file.slice(0, file.indexOf('/')) : '';
-}
-
-function isAllowed(edge: Import): boolean {
-  const from = folderOf(edge.from);
-  const to = folderOf(target(edge));
-  if (from === '' || from === to) return true; // The composition root may see everything.
-  if (to === '') return from !== 'domain' && (edge.typeOnly || shared.includes(target(edge)));
-  if (allowed[from]?.includes(to)) return true;
-  if (exceptions.includes(`${edge.from} imports ${target(edge)}`)) return true;
-  return edge.typeOnly && neighbours.includes(from) && neighbours.includes(to);
-}
-
-const imports = files.flatMap(importsOf);
-const local = imports.filter(isLocal);
-const words = ({ from, to }: Import) => `${from} imports ${to}`;
+const { imports, packages } = readGraph(src);
+const sentence = ({ from, to }: { from: string; to: string }) => `${from} imports ${to}`;
 
 describe('the house', () => {
-  test('was looked at: files and imports were found', () => {
+  test('the graph of imports was read: files and imports were found', () => {
     expect(files.length).toBeGreaterThan(20);
-    expect(local.length).toBeGreaterThan(40);
+    expect(imports.length).toBeGreaterThan(40);
   });
 
-  test('every folder has its place in the order of imports', () => {
-    const folders = new Set(files.map(({ file }) => folderOf(file)).filter(Boolean));
-    expect([...folders].filter((folder) => !(folder in allowed))).toEqual([]);
+  test('every folder of src has its place in the order of imports', () => {
+    const folders = files.flatMap(({ file }) => (file.includes('/') ? [file.split('/')[0]] : []));
+    expect([...new Set(folders)].filter((name) => !layers.flat().includes(name ?? ''))).toEqual([]);
   });
 
-  test('imports point one way: http, settlement, (inventory, payments, ledger), domain', () => {
-    expect(local.filter((edge) => !isAllowed(edge)).map(words)).toEqual([]);
+  test('imports point one way: down the layers, and never sideways', () => {
+    expect(upwardOf(imports)).toEqual([]);
+  });
+
+  test('no files import each other in a circle, types included', () => {
+    expect(circlesOf(imports)).toEqual([]);
+  });
+
+  test('no folders import each other in a circle', () => {
+    expect(circlesOf(foldersOf(imports))).toEqual([]);
   });
 
   test('the source imports nothing from the tests, scripts, load tests or simulators', () => {
-    expect(local.filter((edge) => target(edge).startsWith('..')).map(words)).toEqual([]);
+    expect(imports.filter(({ to }) => to.startsWith('..')).map(sentence)).toEqual([]);
   });
 
   test('the domain is pure: node:crypto is all it takes from outside', () => {
-    const outside = imports.filter((edge) => !isLocal(edge) && folderOf(edge.from) === 'domain');
-    expect(outside.filter(({ to }) => to !== 'node:crypto').map(words)).toEqual([]);
+    const outside = packages.filter(({ from }) => from.startsWith('domain/'));
+    expect(outside.filter(({ to }) => to !== 'node:crypto').map(sentence)).toEqual([]);
   });
 
-  test('only config.ts reads the environment', () => {
+  test('only config/config.ts reads the environment', () => {
     const readers = files.filter(
       ({ file, text }) =>
-        file !== 'config.ts' && /process\s*\.\s*env|from 'node:process'/.test(text),
+        file !== 'config/config.ts' && /process\s*\.\s*env|from 'node:process'/.test(text),
     );
     expect(readers.map(({ file }) => file)).toEqual([]);
   });
 
-  test('only main.ts is an entry, and api-process.ts for what it starts: nothing imports them', () => {
-    const entries = ['api-process.ts', 'main.ts'];
-    const imported = local.filter((edge) => entries.includes(target(edge)) && !edge.typeOnly);
-    expect(imported.map(words)).toEqual([]);
+  test('only main.ts is an entry, and engine/api-process.ts for what it starts: nothing imports them', () => {
+    const entries = ['engine/api-process.ts', 'main.ts'];
+    const imported = imports.filter(({ to, typeOnly }) => entries.includes(to) && !typeOnly);
+    expect(imported.map(sentence)).toEqual([]);
   });
 
   test('only the entries end the process, and only main.ts reads the command line', () => {
     const having = (pattern: RegExp) =>
       files.filter(({ text }) => pattern.test(text)).map(({ file }) => file);
-    expect(having(/process\.exit\b/).sort()).toEqual(['api-process.ts', 'main.ts']);
+    expect(having(/process\.exit\b/).sort()).toEqual(['engine/api-process.ts', 'main.ts']);
     expect(having(/process\.argv|import\.meta\.main/)).toEqual(['main.ts']);
   });
 
@@ -136,24 +84,23 @@ describe('the house', () => {
 
 describe('the simulators', () => {
   const simulators = filesIn(join(root, 'simulators'));
+  const graph = readGraph(join(root, 'simulators'));
 
   test('were looked at', () => {
     expect(simulators.length).toBeGreaterThan(5);
   });
 
   test('import nothing of the engine or of what judges it: they know it by the wire alone', () => {
-    const outside = simulators
-      .flatMap(importsOf)
-      .filter((edge) => isLocal(edge) && join(dirname(edge.from), edge.to).startsWith('..'));
-    expect(outside.map(words)).toEqual([]);
+    const outside = graph.imports.filter(({ to }) => to.startsWith('..'));
+    expect(outside.map(sentence)).toEqual([]);
   });
 
   test("take no provider's own library: what the engine uses must not judge itself", () => {
     const libraries = /^(stripe|alipay-sdk)(\/|$)/;
-    const own = simulators.flatMap(importsOf).filter(({ to, typeOnly }) => {
+    const own = graph.packages.filter(({ to, typeOnly }) => {
       return libraries.test(to) && !typeOnly;
     });
-    expect(own.map(words)).toEqual([]);
+    expect(own.map(sentence)).toEqual([]);
   });
 
   test(`have no file longer than ${linesMax} lines`, () => {

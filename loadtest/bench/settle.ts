@@ -6,12 +6,12 @@ import { Queue, Worker } from 'bullmq';
 import { pino } from 'pino';
 import type { Drop } from '../../src/domain/drop.ts';
 import type { LaneRef } from '../../src/domain/ids.ts';
+import { openServices } from '../../src/engine/services.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import { connectHot, connectQueue } from '../../src/inventory/redis-connections.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { openMetrics } from '../../src/metrics.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
-import { openSettlement } from '../../src/settlement/settlement.ts';
 import { benchDrop, benchReservations } from './drop.ts';
 import { type Figure, median } from './figures.ts';
 import type { BenchRedis } from './redis.ts';
@@ -25,10 +25,10 @@ const waitMsMax = 120_000;
  * Orders settled a second, from a full outbox to `paid` in the ledger, against the jobs a second of
  * a BullMQ worker that does nothing. Both in this process, one after the other in each round.
  */
-export async function measureSettle(redis: BenchRedis, rounds: number): Promise<Figure[]> {
+export async function measureSettle(redis: BenchRedis, interval: number): Promise<Figure[]> {
   const rates: number[] = [];
   const ratios: number[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = 0; round <= interval; round += 1) {
     const empty = await emptyWorkerRate(redis, `{empty${round}}`);
     const settled = await settledRate(redis, `settle${round}`);
     if (round > 0) {
@@ -87,7 +87,7 @@ async function settledRate(redis: BenchRedis, namespace: string): Promise<number
   const ledger = await openLedger({ folder });
   const lanes = openLanes(hot, namespace);
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
-  const settlement = openSettlement({
+  const settlement = openServices({
     ...{ redisUrl: redis.url, redis: hot, namespace, lanes, ledger },
     providers: new Map([[wallet.name, wallet]]),
     log: pino({ level: 'silent' }),
@@ -118,7 +118,7 @@ async function settledRate(redis: BenchRedis, namespace: string): Promise<number
 async function sellOut(parts: {
   ledger: Ledger;
   lanes: Lanes;
-  publish: ReturnType<typeof openSettlement>['publishing']['act'];
+  publish: ReturnType<typeof openServices>['publishing']['act'];
 }): Promise<Drop> {
   const { ledger, lanes } = parts;
   const { merchant } = await ledger.merchants.create({ name: 'Bench' });

@@ -17,7 +17,7 @@ export type Evidence = {
   wallet: Movement[];
   payments: LedgerPayment[];
   refunds: { state: string; count: number }[];
-  notices: { provider: string; kept: number; repeats: number }[];
+  notifications: { provider: string; kept: number; repeats: number }[];
 };
 
 /** A payment as the engine's ledger has it. */
@@ -75,7 +75,7 @@ export async function gatherEvidence(
     refunds: await database.query(
       'select state, count(*)::int as count from refunds group by state order by state',
     ),
-    notices: await database.query(
+    notifications: await database.query(
       `select provider, count(*)::int as kept, sum(repeats)::int as repeats from notifications
        group by provider order by provider`,
     ),

@@ -1,4 +1,4 @@
-import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { SeenOrder } from '../merchant.ts';
 import type { Evidence } from './evidence.ts';
 import type { Method } from './plan.ts';

@@ -23,7 +23,7 @@ export type Row = {
 };
 
 export function rowsOf(evidence: Evidence, { money, due }: Judgement): Row[] {
-  const { plan, drops, payments, providers, notices } = evidence;
+  const { plan, drops, payments, providers, notifications } = evidence;
   const bought = new Map(plan.buyers.map(({ name, method }) => [name, method]));
   const orders = drops.flatMap((drop) => drop.orders);
   const paidWith = new Map<string, string>();
@@ -51,7 +51,7 @@ export function rowsOf(evidence: Evidence, { money, due }: Judgement): Row[] {
       }, 0),
       sent: told?.sent ?? 0,
       lost: told?.lost ?? 0,
-      repeats: notices.find((one) => one.provider === provider)?.repeats ?? 0,
+      repeats: notifications.find((one) => one.provider === provider)?.repeats ?? 0,
       forged: told?.forged ?? 0,
     };
   });

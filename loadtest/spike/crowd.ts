@@ -1,11 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { Step } from '../workload/counters.ts';
 import type { Order, Word } from '../workload/load-process.ts';
 import type { Parameters } from '../workload/parameters.ts';
 import type { Goods } from '../workload/people.ts';
 import { type Group, groupsOf } from '../workload/schedule.ts';
-import type { Step } from '../workload/tally.ts';
 
 const file = new URL('../workload/load-process.ts', import.meta.url);
 

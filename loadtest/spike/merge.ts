@@ -1,4 +1,4 @@
-import type { Step } from '../workload/tally.ts';
+import type { Step } from '../workload/counters.ts';
 import type { Action, EngineMoment, Latency, Moment, Outcome, Pacing } from './record.ts';
 
 /** Later than this against its schedule, at the 99th percentile, a load is not the one asked for. */

@@ -2,11 +2,11 @@ import { setPriority } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { request } from 'undici';
 import { openBook } from './book.ts';
+import { openCounters, type Step } from './counters.ts';
 import { pace } from './pacer.ts';
 import type { Parameters } from './parameters.ts';
 import { type Buyer, type Goods, openPeople } from './people.ts';
 import { drawRestarts, drawSchedule, type Group } from './schedule.ts';
-import { openTally, type Step } from './tally.ts';
 import { openWire } from './wire.ts';
 
 // One process of the crowd: it gathers its buyers' tokens, waits for the word, and keeps to its
@@ -65,7 +65,7 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
 
   const offset = Date.now() - performance.now();
   const now = () => performance.now() + offset - opensAt;
-  const tally = openTally({ stepMs, now });
+  const counters = openCounters({ stepMs, now });
   const book = openBook(plan.book);
   const { hostname, port, host } = new URL(address);
   const wire = openWire({
@@ -75,19 +75,19 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   });
   const endsAtMs = Math.max(parameters.crowdMs, schedule.times.at(-1) ?? 0) + tailMsMax;
   const people = openPeople({
-    ...{ wire, host, goods, seed, parameters, tally, now, endsAtMs, write: book.write },
+    ...{ wire, host, goods, seed, parameters, counters, now, endsAtMs, write: book.write },
     buyerOf: (index) => buyers.get(index) as Buyer,
     stream: (order, token) => follow(address, order, token),
   });
   const telling = setInterval(() => {
-    tell({ kind: 'steps', steps: tally.take(), open: people.open() });
+    tell({ kind: 'steps', steps: counters.take(), open: people.open() });
   }, tellMs);
   const breaking = drawRestarts(parameters).map((atMs) => setTimeout(wire.breakOff, atMs - now()));
   await pace({
     times: schedule.times,
     now,
     fire(index, dueMs) {
-      tally.scheduled(dueMs);
+      counters.scheduled(dueMs);
       people.act(schedule.acts[index] as number, schedule.buyers[index] as number, dueMs);
     },
   });
@@ -97,7 +97,7 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   clearInterval(telling);
   wire.close();
   await book.close();
-  tell({ kind: 'steps', steps: tally.take(true), open: 0 });
+  tell({ kind: 'steps', steps: counters.take(true), open: 0 });
   tell({ kind: 'done' });
 }
 

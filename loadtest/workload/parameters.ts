@@ -11,7 +11,7 @@ export const parameterTable = {
     why: 'made before, by the crowd and by others who never come; 0: none are needed',
   },
   uninvited: { unit: 'share', value: 0, why: 'of the people, those who press without having one' },
-  leadMs: { unit: 'ms', value: 10_000, why: 'how long before the opening the crowd gathers' },
+  leadMs: { unit: 'ms', value: 10_000, why: 'how long before the opening the crowd batchers' },
   crowdMs: { unit: 'ms', value: 45_000, why: 'how long after the opening people still come' },
   punctual: { unit: 'share', value: 0.1, why: 'of the people, those who press at the opening' },
   reactionMs: { unit: 'ms', value: 700, why: 'median time from the opening to a punctual press' },

@@ -1,8 +1,8 @@
 import type { BookLine } from '../auditor/book.ts';
+import type { Counters } from './counters.ts';
 import type { Parameters } from './parameters.ts';
 import { openRandom, type Random } from './random.ts';
 import { kinds } from './schedule.ts';
-import type { Tally } from './tally.ts';
 import type { Wire, WireAnswer } from './wire.ts';
 
 export type Goods = { drop: string; sku: string };
@@ -34,7 +34,7 @@ export function openPeople(options: {
   goods: Goods;
   seed: number;
   parameters: Parameters;
-  tally: Tally;
+  counters: Counters;
   buyerOf(index: number): Buyer;
   write(line: BookLine): void;
   /** Follows an order live until the stream ends; gives the last state it told. */
@@ -43,7 +43,7 @@ export function openPeople(options: {
   /** Nobody waits for anything beyond this, in ms since the opening. */
   endsAtMs: number;
 }) {
-  const { wire, goods, parameters, tally, buyerOf, write, now, endsAtMs } = options;
+  const { wire, goods, parameters, counters, buyerOf, write, now, endsAtMs } = options;
   const look = `GET /v1/drops/${goods.drop} HTTP/1.1\r\nhost: ${options.host}\r\n\r\n`;
   const body = JSON.stringify({ sku: goods.sku, quantity: 1, payment: { method: 'wallet' } });
   let open = 0;
@@ -70,8 +70,8 @@ export function openPeople(options: {
 
   function lookAtCard(dueMs: number): void {
     ask(look, (answer) => {
-      tally.current().looks += 1;
-      if (answer?.status === 200) tally.answered('look', dueMs);
+      counters.current().looks += 1;
+      if (answer?.status === 200) counters.answered('look', dueMs);
     });
   }
 
@@ -101,7 +101,7 @@ export function openPeople(options: {
   }
 
   function tapAgain(pressing: Pressing, dueMs: number): void {
-    tally.current().followUps += 1;
+    counters.current().followUps += 1;
     tap(pressing, dueMs);
   }
 
@@ -112,17 +112,17 @@ export function openPeople(options: {
     const { buyer, key } = pressing;
     const base = { at: Date.now(), buyer: buyer.name, key };
     if (answer?.status === 202) {
-      tally.answered('buy_accepted', dueMs);
-      if (answer.replayed) tally.current().replayed += 1;
-      else tally.accepted();
+      counters.answered('buy_accepted', dueMs);
+      if (answer.replayed) counters.current().replayed += 1;
+      else counters.accepted();
       pressing.ackedAt = Math.min(pressing.ackedAt, now());
       write({ ...base, kind: 'ack', replayed: answer.replayed, body: answer.body });
       follow(pressing, answer.body);
       return;
     }
     const code = answer ? (codeOf.exec(answer.body)?.[1] ?? `http_${answer.status}`) : 'no_answer';
-    tally.refused(code);
-    if (answer) tally.answered('buy_refused', dueMs);
+    counters.refused(code);
+    if (answer) counters.answered('buy_refused', dueMs);
     const isLoose = !answer || answer.status === 503 || answer.status === 429;
     if (!answer || code === 'outcome_unknown') {
       const order = answer && orderOf.exec(answer.body)?.[1];
@@ -150,7 +150,7 @@ export function openPeople(options: {
       cancel(buyer, order);
     } else if (drawn < parameters.cancel + parameters.stream) {
       open += 1;
-      tally.current().followUps += 1;
+      counters.current().followUps += 1;
       options.stream(order, buyer.token).then((state) => {
         open -= 1;
         if (state && !stopped) seen(state);
@@ -165,8 +165,8 @@ export function openPeople(options: {
       `POST /v1/orders/${order}/cancel HTTP/1.1\r\nhost: ${options.host}\r\n` +
       `authorization: Bearer ${buyer.token}\r\ncontent-length: 0\r\n\r\n`;
     const dueMs = now();
-    tally.current().followUps += 1;
-    ask(request, (answer) => answer && tally.answered('cancel', dueMs));
+    counters.current().followUps += 1;
+    ask(request, (answer) => answer && counters.answered('cancel', dueMs));
   }
 
   function poll(one: {
@@ -180,9 +180,9 @@ export function openPeople(options: {
       `GET /v1/orders/${one.order} HTTP/1.1\r\nhost: ${options.host}\r\n` +
       `authorization: Bearer ${one.buyer.token}\r\n\r\n`;
     after(one.waitMs, (dueMs) => {
-      tally.current().followUps += 1;
+      counters.current().followUps += 1;
       ask(request, (answer) => {
-        if (answer) tally.answered('poll', dueMs);
+        if (answer) counters.answered('poll', dueMs);
         const state = answer?.status === 200 ? stateOf.exec(answer.body)?.[1] : undefined;
         if (state) one.seen(state);
         if (state !== undefined && state !== 'reserved') return;

@@ -46,7 +46,7 @@ function line(agreement: Agreement, charge: BookedCharge, refund?: BookedRefund)
   ]);
 }
 
-/** Each value has a grave accent before it, so that no spreadsheet rounds it. */
+/** Each value has a grave accent before it, so that no spreadsheet interval it. */
 function row(values: readonly string[]): string {
   return values.map((value) => `\`${value}`).join(',');
 }

@@ -1,20 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { compareIds } from '../drops/lost-lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Check } from './check.ts';
 import { checkEnds, checkMoney, checkOrders } from './orders.ts';
 import { type Reading, type ReadingSource, readDrop } from './reading.ts';
 import { checkLimits, checkStock, sumUp } from './stock.ts';
-
-/** One promise held against one reading. */
-export type Check = {
-  promise: number;
-  title: string;
-  figures: Record<string, number>;
-  /** What differs; motion can explain it, so it counts when it is still there later. */
-  findings: string[];
-  /** What was wrong at one instant: nothing explains it. */
-  lasting: string[];
-};
 
 export type AuditReport = {
   drop: string;

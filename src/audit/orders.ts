@@ -1,6 +1,6 @@
 import type { Audit as LedgerAudit, MoneyMismatch } from '../ledger/checks/audit-queries.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Check } from './audit.ts';
+import type { Check } from './check.ts';
 import type { Reading } from './reading.ts';
 
 /** A hold may outlive its end by this much: the sweepers look every second. */

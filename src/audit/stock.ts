@@ -1,6 +1,6 @@
 import { laneShare } from '../inventory/lanes.ts';
 import type { Figures } from '../inventory/replies.ts';
-import type { Check } from './audit.ts';
+import type { Check } from './check.ts';
 import { laneOf, type Reading } from './reading.ts';
 
 /** Units held and sold by lane and item, and by buyer and item, as a list of orders has them. */

@@ -6,18 +6,18 @@ export class QueueFull extends Error {
   }
 }
 
-export type GatherOptions<In, Out> = {
+export type BatcherOptions<In, Out> = {
   /** Does the work of one batch; answers stand in the order of the items. A throw fails them all. */
   run(batch: In[]): Promise<Out[]>;
   batchMax: number;
-  flightsMax: number;
+  inFlightMax: number;
   queueMax: number;
   /** Nothing is taken on while the item that waits for longest has waited for more than this. */
   waitMsMax?: number;
   now?: () => number;
 };
 
-export type Gather<In, Out> = {
+export type Batcher<In, Out> = {
   /** Resolves with the item's answer; rejects with QueueFull or with what its batch threw. */
   add(item: In): Promise<Out>;
   /** Items waiting, not yet in flight. */
@@ -34,10 +34,10 @@ type Waiting<In, Out> = {
 
 /**
  * Gathers what arrives while a call is in flight and sends it as one batch. An item that meets an
- * idle gather leaves at the end of the same turn of the event loop, so at low load a batch is one
+ * idle batcher leaves at the end of the same turn of the event loop, so at low load a batch is one
  * item and nothing waits; under load a batch grows to what one flight's time collects.
  */
-export function gather<In, Out>(options: GatherOptions<In, Out>): Gather<In, Out> {
+export function openBatcher<In, Out>(options: BatcherOptions<In, Out>): Batcher<In, Out> {
   const { queueMax, waitMsMax = Number.POSITIVE_INFINITY } = options;
   const { now = () => performance.now() } = options;
   const queue: Waiting<In, Out>[] = [];
@@ -46,7 +46,7 @@ export function gather<In, Out>(options: GatherOptions<In, Out>): Gather<In, Out
 
   function launch(): void {
     scheduled = false;
-    while (queue.length > 0 && flights < options.flightsMax) {
+    while (queue.length > 0 && flights < options.inFlightMax) {
       const batch = queue.splice(0, options.batchMax);
       flights += 1;
       void fly(batch);
@@ -76,7 +76,7 @@ export function gather<In, Out>(options: GatherOptions<In, Out>): Gather<In, Out
     }
     return new Promise((resolve, reject) => {
       queue.push({ item, since, resolve, reject });
-      if (!scheduled && flights < options.flightsMax) {
+      if (!scheduled && flights < options.inFlightMax) {
         scheduled = true;
         setImmediate(launch);
       }

@@ -1,7 +1,13 @@
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
-import type { Charge, ClientAction, ClientWish, PaymentProvider } from '../payments/provider.ts';
-import type { Log } from '../settlement/log.ts';
-import type { Providers } from '../settlement/settle/payment-rules.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
+import type { Log } from '../log.ts';
+import type {
+  Charge,
+  ClientAction,
+  ClientWish,
+  PaymentProvider,
+  Providers,
+} from '../payments/provider.ts';
 import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
 
 /** How a buyer asks to pay: by which provider, and in which of its ways. */
@@ -24,19 +30,19 @@ export type Started =
 /** What is kept of a begun payment, so that asking again gives the same answer. */
 type Kept = { scene: string; action: ClientAction; at: number };
 
-const lookFirstMsDefault = 3_000;
+const pollFirstMsDefault = 3_000;
 /** What a client is told to do is told again for so long; some of it is good for five minutes only. */
 const actionFreshMs = 120_000;
 
 /** Begins, shows again and closes payments that buyers make with a provider elsewhere. */
-export function openCheckout(options: {
+export function openPaymentAttempts(options: {
   payments: Payments;
   providers: Providers;
   log: Log;
   /** How soon after its beginning a payment is first asked about, ms. */
-  lookFirstMs?: number;
+  pollFirstMs?: number | undefined;
 }) {
-  const { payments, providers, log, lookFirstMs = lookFirstMsDefault } = options;
+  const { payments, providers, log, pollFirstMs = pollFirstMsDefault } = options;
 
   function choose(
     { method, wish }: Choice,
@@ -129,8 +135,8 @@ export function openCheckout(options: {
   return {
     ...{ choose, actionOf, isSame, end, start },
     /** When the provider is first asked about a payment: at the latest when it is to be closed. */
-    firstLook: ({ now, until }: { now: number; until: number }) =>
-      Math.min(now + lookFirstMs, until),
+    firstPollAt: ({ now, until }: { now: number; until: number }) =>
+      Math.min(now + pollFirstMs, until),
   };
 }
 
@@ -138,4 +144,4 @@ function keptOf({ action }: Payment): Kept | undefined {
   return action === null ? undefined : (JSON.parse(action) as Kept);
 }
 
-export type Checkout = ReturnType<typeof openCheckout>;
+export type PaymentAttempts = ReturnType<typeof openPaymentAttempts>;

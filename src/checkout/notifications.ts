@@ -1,11 +1,15 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Notifications } from '../ledger/payments/notifications.ts';
-import type { NotificationAnswer, PaymentProvider, RawNotification } from '../payments/provider.ts';
-import type { Log } from '../settlement/log.ts';
-import type { PaymentCounts } from '../settlement/metrics/payment-metrics.ts';
-import type { Providers } from '../settlement/settle/payment-rules.ts';
+import type { Log } from '../log.ts';
+import type {
+  NotificationAnswer,
+  PaymentProvider,
+  Providers,
+  RawNotification,
+} from '../payments/provider.ts';
+import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 
-export type Notices = {
+export type ProviderNotifications = {
   /**
    * Takes a provider's notification as it came. Undefined when nobody of this name sends any. One that
    * is not the provider's, or not about a payment of ours as we began it, changes nothing; any other
@@ -23,14 +27,14 @@ type Notifier = PaymentProvider &
 /** WeChat Pay takes five seconds of silence for a failure; whoever repeats may be answered sooner. */
 const answerMsMaxDefault = 4_000;
 
-export function openNotices(options: {
+export function openProviderNotifications(options: {
   notifications: Notifications;
   providers: Providers;
-  counts: PaymentCounts;
+  counts: PaymentMetrics;
   clock: Clock;
   log: Log;
   answerMsMax?: number;
-}): Notices {
+}): ProviderNotifications {
   const { notifications, providers, counts, clock, log } = options;
   const { answerMsMax = answerMsMaxDefault } = options;
 

@@ -1,14 +1,15 @@
-import { gather } from '../batching/batcher.ts';
+import { openBatcher } from '../batching/batcher.ts';
 import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
-import type { Terms } from '../drops/drop-terms.ts';
+import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
-import type { Log } from '../settlement/log.ts';
+import type { Log } from '../log.ts';
+import type { Providers } from '../payments/provider.ts';
 import { isOpen, type Settled } from '../settlement/settle/batch.ts';
-import { engineStarts, type Providers } from '../settlement/settle/payment-rules.ts';
-import type { Checkout } from './attempts.ts';
+import { engineStarts } from '../settlement/settle/payment-rules.ts';
+import type { PaymentAttempts } from './attempts.ts';
 
 /** An order with what the ledger adds to its lane's record; times in ms since the epoch. */
 export type OrderView = Order & {
@@ -26,9 +27,9 @@ export type OrderView = Order & {
 };
 
 /** Reads of the ledger that go together, and how many may wait for the one under way. */
-const receiptsLimits = { batchMax: 250, flightsMax: 1, queueMax: 10_000 };
+const receiptsLimits = { batchMax: 250, inFlightMax: 1, queueMax: 10_000 };
 
-export type OrderDesk = {
+export type OrderService = {
   /**
    * The order as its lane has it now; as the ledger has it where no lane does.
    * @throws QueueFull when too many wait for the ledger
@@ -48,25 +49,25 @@ export type OrderDesk = {
   ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
 };
 
-export function openOrderDesk(options: {
+export function openOrderService(options: {
   lanes: Lanes;
   orders: Orders;
   payments: Payments;
-  checkout: Checkout;
+  paymentAttempts: PaymentAttempts;
   providers: Providers;
   settleOne(id: string): Promise<Settled>;
-  termsOf(drop: string): Promise<Terms | undefined>;
+  termsOf(drop: string): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
   log: Log;
-}): OrderDesk {
-  const { lanes, orders, payments, checkout, providers, log } = options;
+}): OrderService {
+  const { lanes, orders, payments, paymentAttempts, providers, log } = options;
   const { settleOne, termsOf, redisNow } = options;
 
   /**
    * A sold-out crowd asks for its orders all at once, and each statement costs the ledger about the
    * same: what is asked for while one is under way goes into the next.
    */
-  const receipts = gather<string, Receipt | undefined>({
+  const receipts = openBatcher<string, Receipt | undefined>({
     run: orders.receipts,
     ...receiptsLimits,
   });
@@ -98,7 +99,7 @@ export function openOrderDesk(options: {
     return view;
   }
 
-  function viewOf(order: Order, terms: Terms): OrderView {
+  function viewOf(order: Order, terms: DropTerms): OrderView {
     const view = { ...bare(order), sku: terms.skus[order.item] ?? '', currency: terms.currency };
     if (order.state !== 'reserved' || engineStarts({ order, terms }, providers)) return view;
     const isWallet = providers.get(order.method)?.startedBy === 'engine';
@@ -110,7 +111,7 @@ export function openOrderDesk(options: {
     try {
       const open = (await payments.ofOrders([id])).find(isOpen);
       if (!open || providers.get(open.provider)?.startedBy !== 'buyer') return false;
-      if ((await checkout.end(open, await redisNow())) !== 'captured') return false;
+      if ((await paymentAttempts.end(open, await redisNow())) !== 'captured') return false;
       return (await settleOne(id)).kind === 'paid';
     } catch (error) {
       // The units are given back all the same: money that still comes is returned.

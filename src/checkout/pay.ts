@@ -1,18 +1,19 @@
 import { parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
-import type { Terms } from '../drops/drop-terms.ts';
+import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 import type { PasswordCheck, WalletPasswords } from '../ledger/wallet/passwords.ts';
 import type { ClientAction, PaymentProvider } from '../payments/provider.ts';
 import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
 import { needsPassword, payableUntil } from '../settlement/settle/payment-rules.ts';
 import { chargeOf } from '../settlement/settle/provider-calls.ts';
-import type { Checkout, Choice, Refusal } from './attempts.ts';
+import type { Choice, PaymentAttempts, Refusal } from './attempts.ts';
 
 /** What a buyer's wish to pay came to. */
-export type Paying =
+export type PayResult =
   /** Begun, or already so: how the payment stands, and what the client does now. */
   | { kind: 'begun'; payment: Payment; action?: ClientAction | undefined }
   | Refusal
@@ -34,7 +35,7 @@ export type Paying =
 export type Pay = (
   id: string,
   choice: Choice & { password?: string | undefined },
-) => Promise<Paying>;
+) => Promise<PayResult>;
 
 /** Payments that one order may have had. */
 const attemptsMax = 20;
@@ -43,17 +44,17 @@ const attemptsMax = 20;
  * Begins the payment of a reserved order as its buyer wants it, or changes to another way: then what
  * was begun before is closed first, so that an order is never payable in two ways at once.
  */
-export function openPaying(options: {
+export function openPay(options: {
   lanes: Lanes;
   payments: Payments;
   accounts: Pick<Accounts, 'balance'>;
   passwords: Pick<WalletPasswords, 'check'>;
-  checkout: Checkout;
+  paymentAttempts: PaymentAttempts;
   settleOne(id: string): Promise<Settled>;
-  termsOf(drop: string): Promise<Terms | undefined>;
+  termsOf(drop: string): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
 }): Pay {
-  const { lanes, payments, accounts, passwords, checkout } = options;
+  const { lanes, payments, accounts, passwords, paymentAttempts } = options;
   const { settleOne, termsOf, redisNow } = options;
 
   return async function pay(id, choice) {
@@ -63,7 +64,7 @@ export function openPaying(options: {
       : [[]];
     if (!order || !terms) return { kind: 'unknown_order' };
     if (order.state !== 'reserved') return { kind: 'over', state: order.state };
-    const chosen = checkout.choose(choice, terms.currency);
+    const chosen = paymentAttempts.choose(choice, terms.currency);
     if ('refusal' in chosen) return chosen.refusal;
     const { provider, scene } = chosen;
     const now = await redisNow();
@@ -77,8 +78,8 @@ export function openPaying(options: {
     }
 
     const open = attempts.find(isOpen);
-    if (open && !checkout.isSame(open, { method: provider.name, scene })) {
-      const ended = await checkout.end(open, now);
+    if (open && !paymentAttempts.isSame(open, { method: provider.name, scene })) {
+      const ended = await paymentAttempts.end(open, now);
       if (ended === 'captured') return await settled(order);
       if (ended === 'unknown') return { kind: 'unknown' };
     } else if (open) {
@@ -90,7 +91,7 @@ export function openPaying(options: {
         ...{ orderId: id, drop: order.drop, provider: provider.name, amount: order.amount },
         ...{ currency: terms.currency, attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
         ...(provider.startedBy === 'buyer' ? { payableUntil: until } : {}),
-        lookAt: checkout.firstLook({ now, until }),
+        nextPollAt: paymentAttempts.firstPollAt({ now, until }),
       },
     ]);
     // Another tab was faster, and perhaps chose otherwise: asked again, this one sees it.
@@ -103,9 +104,9 @@ export function openPaying(options: {
   /** What the wallet of the buyer would refuse, before anything is begun. */
   async function fromWallet(
     { buyer, amount }: Order,
-    terms: Terms,
+    terms: DropTerms,
     password: string | undefined,
-  ): Promise<Paying | undefined> {
+  ): Promise<PayResult | undefined> {
     if (needsPassword({ amount }, terms)) {
       if (password === undefined) return { kind: 'password_needed' };
       const check = await passwords.check(buyer, password);
@@ -120,28 +121,28 @@ export function openPaying(options: {
     provider: PaymentProvider,
     wanted: {
       order: Order;
-      terms: Terms;
+      terms: DropTerms;
       payment: Payment;
       choice: Choice;
       scene: string;
       now: number;
     },
-  ): Promise<Paying> {
+  ): Promise<PayResult> {
     const { order, terms, payment, choice, scene, now } = wanted;
     if (provider.startedBy === 'engine') {
       await settleOne(order.id);
       return await latest(order);
     }
-    const action = checkout.actionOf(payment, scene, now);
+    const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', payment, action };
     const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
-    const started = await checkout.start(provider, { payment, charge, scene, now });
+    const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'waiting') return { kind: 'begun', payment, action: started.action };
     return started.kind === 'captured' ? await settled(order) : started;
   }
 
   /** There is money: the order is brought to where it belongs. */
-  async function settled(order: Order): Promise<Paying> {
+  async function settled(order: Order): Promise<PayResult> {
     await settleOne(order.id);
     const place = parseOrderId(order.id);
     const [now] = place ? await lanes.find(place, [place.digest]) : [];
@@ -149,7 +150,7 @@ export function openPaying(options: {
     return { kind: 'over', state: now.state };
   }
 
-  async function latest(order: Order): Promise<Paying> {
+  async function latest(order: Order): Promise<PayResult> {
     const payment = (await payments.ofOrders([order.id])).at(-1);
     return payment ? { kind: 'begun', payment } : { kind: 'unknown' };
   }

@@ -2,8 +2,9 @@ import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
 import type { Refund } from '../ledger/payments/refunds.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import { inOrderOfCapture, isKept } from '../settlement/settle/batch.ts';
 import type { Refunds } from '../settlement/settle/refunds.ts';
 
@@ -20,7 +21,7 @@ export type Refunding =
 
 export type RefundPart = { amount: number; key: string; reason: string };
 
-export type RefundDesk = {
+export type RefundService = {
   /**
    * Gives back what is left of a paid order's money, and then its units. Asking again changes nothing,
    * but that a refund which the provider had refused for good is asked for once more.
@@ -31,12 +32,12 @@ export type RefundDesk = {
 };
 
 /** What a merchant gives back. */
-export function openRefundDesk(options: {
+export function openRefundService(options: {
   lanes: Lanes;
   drops: Drops;
   payments: Payments;
   refunds: Refunds;
-}): RefundDesk {
+}): RefundService {
   const { lanes, drops, payments, refunds } = options;
 
   async function find(place: OrderRef): Promise<Order | undefined> {

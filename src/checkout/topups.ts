@@ -1,14 +1,14 @@
 import type { Clock } from '../domain/clock.ts';
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/wallet/topups.ts';
-import type { ClientAction } from '../payments/provider.ts';
-import type { Log } from '../settlement/log.ts';
-import type { PaymentCounts } from '../settlement/metrics/payment-metrics.ts';
+import type { Log } from '../log.ts';
+import type { ClientAction, Providers } from '../payments/provider.ts';
+import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
-import type { Providers } from '../settlement/settle/payment-rules.ts';
 import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
-import type { Checkout, Choice, Refusal } from './attempts.ts';
+import type { Choice, PaymentAttempts, Refusal } from './attempts.ts';
 
 export type TopUpStarted =
   | { kind: 'begun'; topUp: TopUpOrder; action?: ClientAction | undefined }
@@ -22,24 +22,24 @@ const attemptsMax = 20;
 const title = 'Wallet top-up';
 
 /** Money that a buyer pays to another provider and finds in the wallet, once. */
-export function openTopUpDesk(options: {
+export function openTopUpService(options: {
   topUps: TopUps;
   payments: Payments;
   accounts: Pick<Accounts, 'topUpAll'>;
-  checkout: Checkout;
+  paymentAttempts: PaymentAttempts;
   providers: Providers;
-  counts: PaymentCounts;
+  counts: PaymentMetrics;
   clock: Clock;
   log: Log;
 }) {
-  const { topUps, payments, accounts, checkout, providers, counts, clock, log } = options;
+  const { topUps, payments, accounts, paymentAttempts, providers, counts, clock, log } = options;
 
   /** One top-up for each key of a buyer; asking again tells how it stands. */
   async function start(
     wanted: Choice & { buyer: string; amount: number; currency: string; key: string },
   ): Promise<TopUpStarted> {
     const { buyer, amount, currency } = wanted;
-    const chosen = checkout.choose(wanted, currency);
+    const chosen = paymentAttempts.choose(wanted, currency);
     if ('refusal' in chosen) return chosen.refusal;
     const { provider, scene } = chosen;
     if (provider.startedBy === 'engine') return { kind: 'not_offered' };
@@ -55,27 +55,28 @@ export function openTopUpDesk(options: {
     if (attempts.some(isCaptured)) return await credited(topUp);
     const open = attempts.find(isOpen);
     let payment =
-      open && checkout.isSame(open, { method: provider.name, scene }) ? open : undefined;
-    if (open && !payment && (await checkout.end(open, now)) !== 'ended') return { kind: 'unknown' };
+      open && paymentAttempts.isSame(open, { method: provider.name, scene }) ? open : undefined;
+    if (open && !payment && (await paymentAttempts.end(open, now)) !== 'ended')
+      return { kind: 'unknown' };
     if (!payment) {
       if (attempts.length >= attemptsMax) return { kind: 'too_many' };
       const [begun] = await payments.begin([
         {
           ...{ orderId: topUp.id, drop: '', provider: provider.name, amount, currency },
           ...{ attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
-          ...{ payableUntil: until, lookAt: checkout.firstLook({ now, until }) },
+          ...{ payableUntil: until, nextPollAt: paymentAttempts.firstPollAt({ now, until }) },
         },
       ]);
       if (!begun || !isOpen(begun) || begun.provider !== provider.name) return { kind: 'unknown' };
       payment = begun;
     }
-    const action = checkout.actionOf(payment, scene, now);
+    const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', topUp, action };
     const charge = {
       ...{ ...refOf(payment), orderId: topUp.id, buyer, merchantId: '', amount, currency, title },
       ...{ expiresAt: until, wish: { ...wanted.wish, scene } },
     };
-    const started = await checkout.start(provider, { payment, charge, scene, now });
+    const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'waiting') return { kind: 'begun', topUp, action: started.action };
     if (started.kind !== 'captured') return started;
     return await credited(topUp);
@@ -138,7 +139,7 @@ export function openTopUpDesk(options: {
       }),
     );
     await topUps.markCredited(fitting.map(({ orderId }) => orderId));
-    await payments.endLooks(captured.map(({ reference }) => reference));
+    await payments.endPolling(captured.map(({ reference }) => reference));
   }
 
   return {
@@ -157,4 +158,4 @@ const isCaptured = ({ state }: Payment) => state === 'captured';
 /** Of money in another currency nothing was captured: see factsOf. */
 const isOurs = ({ amountCaptured }: Payment) => amountCaptured > 0;
 
-export type TopUpDesk = ReturnType<typeof openTopUpDesk>;
+export type TopUpService = ReturnType<typeof openTopUpService>;

@@ -1,4 +1,4 @@
-import { allOrNone } from './payments.ts';
+import { allOrNone } from './provider-settings.ts';
 import { matching, type SettingsReader, url } from './settings.ts';
 
 export type StripeSettings = {

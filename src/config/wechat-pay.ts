@@ -1,5 +1,5 @@
 import { privateKeyPem, publicKeyPem } from './keys.ts';
-import { allOrNone, shortText } from './payments.ts';
+import { allOrNone, shortText } from './provider-settings.ts';
 import { matching, type SettingsReader, url } from './settings.ts';
 
 export type WechatPaySettings = {

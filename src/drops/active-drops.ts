@@ -2,30 +2,30 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { LaneRef } from '../domain/ids.ts';
 import { lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
-import type { Log } from '../settlement/log.ts';
+import type { Log } from '../log.ts';
 
 /** Which drops the relay and the sweepers look after: ever published and not retired. */
-export type Watch = {
+export type ActiveDrops = {
   /** Reads the list once, so that it is there when this resolves; fails only by a log line. */
   start(): Promise<void>;
   stop(): Promise<void>;
   drops(): readonly StoredDrop[];
   lanes(): readonly LaneRef[];
   /** Reads the list at once instead of within a second: to be called after a publish. */
-  wake(): void;
+  refresh(): void;
 };
 
-const refreshMs = 1_000;
+const readEveryMs = 1_000;
 
 /** A ledger that is away leaves the last list standing, so what is known goes on being served. */
-export function openWatch({ drops, log }: { drops: Drops; log: Log }): Watch {
+export function openActiveDrops({ drops, log }: { drops: Drops; log: Log }): ActiveDrops {
   let known: StoredDrop[] = [];
   let lanes: LaneRef[] = [];
-  let nap = new AbortController();
+  let pause = new AbortController();
   let loop: Promise<void> | undefined;
   let stopped = false;
 
-  async function refresh(): Promise<void> {
+  async function readList(): Promise<void> {
     try {
       known = await drops.active();
       lanes = known.flatMap(lanesOf);
@@ -36,26 +36,26 @@ export function openWatch({ drops, log }: { drops: Drops; log: Log }): Watch {
 
   async function run(): Promise<void> {
     while (!stopped) {
-      await wait(refreshMs, undefined, { signal: nap.signal }).catch(() => {});
-      nap = new AbortController();
-      if (!stopped) await refresh();
+      await wait(readEveryMs, undefined, { signal: pause.signal }).catch(() => {});
+      pause = new AbortController();
+      if (!stopped) await readList();
     }
   }
 
   return {
     async start() {
       stopped = false;
-      await refresh();
+      await readList();
       loop ??= run();
     },
     async stop() {
       stopped = true;
-      nap.abort();
+      pause.abort();
       await loop;
       loop = undefined;
     },
     drops: () => known,
     lanes: () => lanes,
-    wake: () => nap.abort(),
+    refresh: () => pause.abort(),
   };
 }

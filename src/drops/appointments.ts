@@ -1,4 +1,4 @@
-import { type Gather, gather, QueueFull } from '../batching/batcher.ts';
+import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
 import { homeLane, type LaneRef } from '../domain/ids.ts';
 import { callBuyersMax, type Lanes } from '../inventory/lanes.ts';
@@ -20,7 +20,7 @@ export type ListFigures = { lines: number; imported: number; already: number; ba
 type Place = Pick<Drop, 'id' | 'lanes'>;
 type Asked = { drop: Place; buyer: string };
 
-export type AppointmentDesk = {
+export type AppointmentService = {
   /** Makes a buyer's appointment unless there is one. */
   make(drop: Place, buyer: string): Promise<Appointed>;
   /** The buyer's appointment, undefined when there is none. */
@@ -42,20 +42,20 @@ class LaneLost extends Error {
   }
 }
 
-const limits = { batchMax: 500, flightsMax: 2, queueMax: 4_096 };
+const limits = { batchMax: 500, inFlightMax: 2, queueMax: 4_096 };
 
 /**
  * Appointments in both stores: the ledger first, which tells when one was made, then the buyer's home
  * lane, which judges by it. One that reached the ledger alone is brought to the lane when it is asked
  * for again. What comes while a batch is written is gathered into the next.
  */
-export function openAppointmentDesk(options: {
+export function openAppointmentService(options: {
   appointments: Appointments;
   lanes: Pick<Lanes, 'appoint'>;
-}): AppointmentDesk {
+}): AppointmentService {
   const { appointments, lanes } = options;
-  const asking: Gather<Asked, MadeAppointment> = gather({ run: makeAll, ...limits });
-  const bringing: Gather<Asked, undefined> = gather({ run: bringAll, ...limits });
+  const asking: Batcher<Asked, MadeAppointment> = openBatcher({ run: makeAll, ...limits });
+  const bringing: Batcher<Asked, undefined> = openBatcher({ run: bringAll, ...limits });
 
   async function makeAll(asked: Asked[]): Promise<MadeAppointment[]> {
     const first = new Map<string, number>();

@@ -2,7 +2,7 @@ import type { Drop } from '../domain/drop.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 
 /** What of a drop is settled when it is created and never changes. */
-export type Terms = Pick<
+export type DropTerms = Pick<
   Drop,
   'id' | 'merchantId' | 'title' | 'currency' | 'holdMs' | 'lanes' | 'passwordAbove'
 > & {
@@ -17,11 +17,11 @@ const dropsMax = 1_000;
  * Reads the terms of drops from their lanes, and from the ledger where the lanes know nothing, and
  * remembers them: they may be kept for as long as there is room.
  */
-export function openTerms(source: {
+export function openDropTerms(source: {
   lanes: Pick<Lanes, 'readDrop'>;
   drops: { get(id: string): Promise<Drop | undefined> };
-}): (drop: string) => Promise<Terms | undefined> {
-  const known = new Map<string, Terms>();
+}): (drop: string) => Promise<DropTerms | undefined> {
+  const known = new Map<string, DropTerms>();
 
   return async function termsOf(dropId) {
     const remembered = known.get(dropId);

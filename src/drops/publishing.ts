@@ -3,7 +3,7 @@ import { type Drop, type DropAction, decide } from '../domain/drop.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
-import type { Log } from '../settlement/log.ts';
+import type { Log } from '../log.ts';
 import { isBehind } from './lost-lanes.ts';
 
 export type Acted =

@@ -7,9 +7,9 @@ import { openSharedDatabase } from '../ledger/database/shared-database.ts';
 import { type Ledger, ledgerOn } from '../ledger/ledger.ts';
 import { createLog, type Logger } from '../log.ts';
 import { openChannel } from '../processes/channel.ts';
+import { type EngineCore, openApp, openCore } from './app.ts';
 import { openHot } from './connections.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
-import { openApp, openParts, type Parts } from './services.ts';
 
 // The program of a process that serves http beside others on one port. The primary starts it and
 // tells it everything over their channel; it ends when the primary says so or is gone.
@@ -23,7 +23,7 @@ export type ApiOpening = {
   ledgerConnectionsMax: number;
 };
 
-type Api = { log: Logger; releasers: Releasers; parts: Parts; app: FastifyInstance };
+type Api = { log: Logger; releasers: Releasers; core: EngineCore; app: FastifyInstance };
 
 let api: Api | undefined;
 let server: Server | undefined;
@@ -36,7 +36,7 @@ const channel = openChannel(process, {
     server = await listen(opened().app, { host, port, reusePort: true });
     return { address: server.address, port: server.port };
   },
-  figures: () => opened().parts.metrics.registry.getMetricsAsJSON(),
+  figures: () => opened().core.metrics.registry.getMetricsAsJSON(),
   async stop({ quietMs }: { quietMs: number }) {
     await server?.stop({ quietMs });
     await api?.releasers.run();
@@ -56,10 +56,10 @@ async function open({ name, ...opening }: ApiOpening): Promise<Api> {
   const redis = await openHot(redisUrl, log, releasers);
   const ledger = openLedgerOf(opening, log);
   releasers.add('ledger', ledger.close);
-  const parts = await openParts({ config, redisUrl, redis, ledger, log });
-  const figures = (): Promise<string> => channel.ask('page');
-  const app = await openApp(parts, { tokens, operatorKey, figures }, releasers);
-  return { log, releasers, parts, app };
+  const core = await openCore({ config, redisUrl, redis, ledger, log });
+  const metricsPage = (): Promise<string> => channel.ask('page');
+  const app = await openApp(core, { tokens, operatorKey }, { releasers, metricsPage });
+  return { log, releasers, core, app };
 }
 
 /** The embedded ledger is open in the primary alone; a server is asked by each process itself. */

@@ -2,10 +2,8 @@ import type { Config } from '../config/config.ts';
 import { notifyUrl } from '../config/payments.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
-import type { PaymentProvider } from '../payments/provider.ts';
+import type { PaymentProvider, Providers } from '../payments/provider.ts';
 import { openWallet } from '../payments/wallet/wallet.ts';
-
-export type Providers = ReadonlyMap<string, PaymentProvider>;
 
 /** The ways to be paid that are configured. Their libraries are loaded only where they are. */
 export async function openProviders({

@@ -1,11 +1,11 @@
 import type { Audit } from '../audit/audit.ts';
-import type { Notices } from '../checkout/notifications.ts';
-import type { OrderDesk } from '../checkout/orders.ts';
+import type { ProviderNotifications } from '../checkout/notifications.ts';
+import type { OrderService } from '../checkout/orders.ts';
 import type { Pay } from '../checkout/pay.ts';
-import type { RefundDesk } from '../checkout/refunds.ts';
-import type { TopUpDesk } from '../checkout/topups.ts';
+import type { RefundService } from '../checkout/refunds.ts';
+import type { TopUpService } from '../checkout/topups.ts';
 import type { Clock } from '../domain/clock.ts';
-import type { AppointmentDesk } from '../drops/appointments.ts';
+import type { AppointmentService } from '../drops/appointments.ts';
 import type { Publishing } from '../drops/publishing.ts';
 import type { Report } from '../drops/report.ts';
 import type { Catalog } from '../inventory/catalog.ts';
@@ -47,18 +47,18 @@ export type AppDeps = {
   catalog: Catalog;
   lanes: Lanes;
   ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts' | 'passwords'>;
-  settlement: {
-    orders: OrderDesk;
-    appointments: AppointmentDesk;
+  services: {
+    orders: OrderService;
+    appointments: AppointmentService;
     publishing: Pick<Publishing, 'act'>;
     /** Undefined when there is no such drop. */
     audit: Audit;
     reconcile: Reconcile;
     report(drop: string): Promise<Report | undefined>;
-    refunds: RefundDesk;
+    refunds: RefundService;
     pay: Pay;
-    topUps: Pick<TopUpDesk, 'start' | 'find'>;
-    notices: Notices;
+    topUps: Pick<TopUpService, 'start' | 'find'>;
+    notifications: ProviderNotifications;
     methods(currency: string): { method: string; scenes: string[] }[];
   };
   tokens: TokenRules;

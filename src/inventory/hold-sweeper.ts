@@ -28,7 +28,7 @@ const lanesAtOnce = 32;
  */
 export function openSweeper(options: SweeperOptions): Sweeper {
   const { lanes, active } = options;
-  const lookAt = new Map<string, number>();
+  const nextPollAt = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let turn: Promise<void> = Promise.resolve();
   let stopped = true;
@@ -45,17 +45,17 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     } catch (error) {
       options.onError?.(error);
     }
-    lookAt.set(`${ref.drop}:${ref.lane}`, performance.now() + Math.min(waitMs, lookMs));
+    nextPollAt.set(`${ref.drop}:${ref.lane}`, performance.now() + Math.min(waitMs, lookMs));
   }
 
   async function sweepDue(): Promise<void> {
     const now = performance.now();
     const refs = active();
-    const due = refs.filter((ref) => (lookAt.get(`${ref.drop}:${ref.lane}`) ?? 0) <= now);
+    const due = refs.filter((ref) => (nextPollAt.get(`${ref.drop}:${ref.lane}`) ?? 0) <= now);
     for (let at = 0; at < due.length && !stopped; at += lanesAtOnce) {
       await Promise.all(due.slice(at, at + lanesAtOnce).map(sweepLane));
     }
-    if (lookAt.size > 2 * refs.length + lanesAtOnce) lookAt.clear();
+    if (nextPollAt.size > 2 * refs.length + lanesAtOnce) nextPollAt.clear();
   }
 
   function schedule(): void {

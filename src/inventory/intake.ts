@@ -1,4 +1,4 @@
-import { type Gather, gather, QueueFull } from '../batching/batcher.ts';
+import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
 import { type LaneRef, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
@@ -52,7 +52,7 @@ export type Intake = {
 
 export type IntakeLimits = {
   batchMax: number;
-  flightsMax: number;
+  inFlightMax: number;
   queueMax: number;
   waitMsMax?: number;
 };
@@ -71,7 +71,7 @@ export type IntakeOptions = {
 
 export const intakeLimits: IntakeLimits = {
   batchMax: 128,
-  flightsMax: 2,
+  inFlightMax: 2,
   queueMax: 4_096,
   waitMsMax: 150,
 };
@@ -95,45 +95,45 @@ const frozenRetryMs = 30_000;
 /** Before the opening by more than this, a process refuses alone; nearer, Redis' clock decides. */
 const openingMarginMs = 250;
 
-type LaneGathers = {
-  reserve: Gather<Reservation, Reserved>;
-  find: Gather<string, Order | undefined>;
+type LaneBatchers = {
+  reserve: Batcher<Reservation, Reserved>;
+  find: Batcher<string, Order | undefined>;
 };
 
 /**
- * The hot path: gathers the Buys of a lane into few calls, refuses from memory what it can, and
+ * The hot path: batchers the Buys of a lane into few calls, refuses from memory what it can, and
  * turns every way a call can fail into an honest answer.
  */
 export function openIntake(options: IntakeOptions): Intake {
   const { lanes, catalog, takes, limits = intakeLimits } = options;
-  const gathers = new Map<string, { lanes: LaneGathers[]; view: DropView }>();
+  const batchers = new Map<string, { lanes: LaneBatchers[]; view: DropView }>();
 
-  function gathersOf(view: DropView, lane: number): LaneGathers {
-    let entry = gathers.get(view.drop.id);
+  function batchersOf(view: DropView, lane: number): LaneBatchers {
+    let entry = batchers.get(view.drop.id);
     if (!entry) {
       forgetIdle();
       entry = { lanes: [], view };
-      gathers.set(view.drop.id, entry);
+      batchers.set(view.drop.id, entry);
     }
-    entry.lanes[lane] ??= openGathers({ drop: view.drop.id, lane });
-    return entry.lanes[lane] as LaneGathers;
+    entry.lanes[lane] ??= openBatchers({ drop: view.drop.id, lane });
+    return entry.lanes[lane] as LaneBatchers;
   }
 
-  function openGathers(ref: LaneRef): LaneGathers {
+  function openBatchers(ref: LaneRef): LaneBatchers {
     return {
-      reserve: gather({ run: (batch) => lanes.reserve(ref, batch), ...limits }),
-      find: gather({ run: (batch) => lanes.find(ref, batch), ...limits }),
+      reserve: openBatcher({ run: (batch) => lanes.reserve(ref, batch), ...limits }),
+      find: openBatcher({ run: (batch) => lanes.find(ref, batch), ...limits }),
     };
   }
 
   /** Lets go of the lanes of drops that the catalog has let go of and nothing waits for. */
   function forgetIdle(): void {
-    for (const [dropId, entry] of gathers) {
+    for (const [dropId, entry] of batchers) {
       const busy = entry.lanes.some(
         ({ reserve, find }) =>
           reserve.waiting() + reserve.inFlight() + find.waiting() + find.inFlight() > 0,
       );
-      if (!busy && !entry.view.fresh()) gathers.delete(dropId);
+      if (!busy && !entry.view.fresh()) batchers.delete(dropId);
     }
   }
 
@@ -158,7 +158,7 @@ export function openIntake(options: IntakeOptions): Intake {
         : refuseAlone(view, ref.lane, item, quantity);
     // Before the opening there are no orders; any other refusal must not hide the key's own order.
     if (alone?.status === 'not_open') return alone;
-    const queues = gathersOf(view, ref.lane);
+    const queues = batchersOf(view, ref.lane);
     try {
       if (alone) {
         const known = await queues.find.add(ref.digest);
@@ -187,7 +187,7 @@ export function openIntake(options: IntakeOptions): Intake {
     const view = catalog.peek(request.drop);
     if (!view?.isSoldOut || !view.fresh() || view.state() !== 'open') return undefined;
     const ref = orderRef(request.drop, request.buyer, request.key, view.drop.lanes);
-    const known = gathersOf(view, ref.lane).find.add(ref.digest);
+    const known = batchersOf(view, ref.lane).find.add(ref.digest);
     return known.then(
       (order) => (order ? undefined : { status: 'sold_out', available: 0 }),
       // Whatever is in the way, the whole request finds the words for it.
@@ -255,7 +255,7 @@ export function openIntake(options: IntakeOptions): Intake {
     refuseSoldOut,
     waiting() {
       let waiting = 0;
-      for (const entry of gathers.values()) {
+      for (const entry of batchers.values()) {
         for (const lane of entry.lanes) waiting += lane.reserve.waiting() + lane.find.waiting();
       }
       return waiting;

@@ -46,3 +46,9 @@ function connect(url: string, options: Tuning): Redis {
     ...options,
   });
 }
+
+/** Redis' clock, ms since the epoch: it alone says whether a hold has ended. */
+export async function redisTime(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await redis.time();
+  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+}

@@ -1,7 +1,10 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { type Appointments, openAppointments } from './appointments.ts';
 import { type Audit, openAudit } from './checks/audit-queries.ts';
-import { openWindows, type Windows } from './checks/reconciliation-queries.ts';
+import {
+  openReconciliationQueries,
+  type ReconciliationQueries,
+} from './checks/reconciliation-queries.ts';
 import { openReconciliations, type Reconciliations } from './checks/reconciliations.ts';
 import type { Database } from './database/database.ts';
 import { migrate } from './database/migrations.ts';
@@ -29,7 +32,7 @@ export type Ledger = {
   passwords: WalletPasswords;
   audit: Audit;
   reconciliations: Reconciliations;
-  windows: Windows;
+  reconciliationQueries: ReconciliationQueries;
   close(): Promise<void>;
 };
 
@@ -74,7 +77,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     passwords: openWalletPasswords(database, { clock }),
     audit: openAudit(database),
     reconciliations: openReconciliations(database, clock),
-    windows: openWindows(database),
+    reconciliationQueries: openReconciliationQueries(database),
     close: database.close,
   };
 }

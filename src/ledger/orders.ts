@@ -2,7 +2,7 @@ import { parseOrderId } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database/database.ts';
-import type { Payment, PaymentState } from './payments/payments.ts';
+import type { Payment, PaymentState } from './payments/row.ts';
 
 /** An order as a lane's outbox tells of it; `at` is the Redis time of the script, in ms. */
 export type OrderEvent = { order: Order; at: number };

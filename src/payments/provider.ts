@@ -175,3 +175,6 @@ export type PaymentProvider = {
   /** The instant up to which there is a bill by now (ms); everything up to now when absent. */
   billedUntil?(now: number): number;
 };
+
+/** The payment providers that are configured, by name. */
+export type Providers = ReadonlyMap<string, PaymentProvider>;

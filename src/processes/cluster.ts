@@ -6,7 +6,7 @@ import { type Channel, type Handlers, openChannel } from './channel.ts';
 import { assertPortFree } from './port.ts';
 
 /** The api processes that share a port. */
-export type Crew = {
+export type Cluster = {
   /** Where they serve. */
   address: string;
   /** Hands over what each member answers, by its name; one that takes too long is left out. */
@@ -15,7 +15,7 @@ export type Crew = {
   stop(options: { quietMs: number }): Promise<void>;
 };
 
-export type CrewOptions = {
+export type ClusterOptions = {
   count: number;
   host: string;
   port: number;
@@ -25,10 +25,10 @@ export type CrewOptions = {
   opening(name: string): unknown;
   /** What a member may ask, and what to do once it has ended. */
   serve(name: string): { handlers: Handlers; close(): void };
-  log: CrewLog;
+  log: ClusterLog;
 };
 
-type CrewLog = { warn(details: object, message: string): void };
+type ClusterLog = { warn(details: object, message: string): void };
 
 type Member = { name: string; child: ChildProcess; channel: Channel; ended: Promise<string> };
 
@@ -44,7 +44,7 @@ const askMsMax = 1_000;
  * the connections over them (SO_REUSEPORT).
  * @throws StartError when one of them cannot start, or the system's error for a busy port
  */
-export async function startCrew(options: CrewOptions): Promise<Crew> {
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { count, host, log } = options;
   const names = Array.from({ length: count }, (_, index) => `api-${index + 1}`);
   const members = new Map<string, Member>();
@@ -110,15 +110,15 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
     clearTimeout(deadline);
   }
 
-  const crew = names.map(launch);
+  const cluster = names.map(launch);
   try {
-    await Promise.all(crew.map(open));
+    await Promise.all(cluster.map(open));
     await assertPortFree(options);
-    const [head, ...others] = crew as [Member, ...Member[]];
+    const [head, ...others] = cluster as [Member, ...Member[]];
     // The first takes the port, which may be any free one; the others share it.
     const { address, port } = await listen(head, options.port);
     await Promise.all(others.map((member) => listen(member, port)));
-    const supervised = crew.map((member) => supervise(member, port));
+    const supervised = cluster.map((member) => supervise(member, port));
     return {
       address,
       async askAll<T>(topic: string, take: (name: string, answer: T) => void) {

@@ -1,14 +1,14 @@
 import { AggregatorRegistry } from 'prom-client';
 
 /** A metric as a registry tells it. */
-export type Figure = {
+export type ProcessMetric = {
   name: string;
   help: string;
   type: unknown;
   values: { metricName?: string; labels: Record<string, string | number>; value: number }[];
 };
 
-export type Figures = ReturnType<typeof openFigures>;
+export type Figures = ReturnType<typeof openProcessMetrics>;
 
 /** What Node and the system tell of one process: a sum of event loops would mean nothing. */
 const ofOneProcess = /^flashdrop_(?:process|nodejs)_/;
@@ -18,13 +18,13 @@ const ofOneProcess = /^flashdrop_(?:process|nodejs)_/;
  * label `process`. What a process that has ended had counted stays in the sums, so that a counter
  * does not go back.
  */
-export function openFigures() {
-  const latest = new Map<string, Figure[]>();
-  const departed = new Map<string, Figure>();
+export function openProcessMetrics() {
+  const latest = new Map<string, ProcessMetric[]>();
+  const departed = new Map<string, ProcessMetric>();
 
   return {
     /** What a process told; it counts with this until it tells more. */
-    take(process: string, figures: Figure[]): void {
+    take(process: string, figures: ProcessMetric[]): void {
       latest.set(process, figures);
     },
     /** The process has ended; one of the same name begins at zero. */
@@ -51,12 +51,12 @@ export function openFigures() {
   };
 }
 
-function labelled(figure: Figure, process: string): Figure {
+function labelled(figure: ProcessMetric, process: string): ProcessMetric {
   const values = figure.values.map((each) => ({ ...each, labels: { ...each.labels, process } }));
   return { ...figure, values };
 }
 
-function addUp(sums: Map<string, Figure>, figures: readonly Figure[]): void {
+function addUp(sums: Map<string, ProcessMetric>, figures: readonly ProcessMetric[]): void {
   for (const figure of figures) {
     const sum = sums.get(figure.name);
     if (!sum) {
@@ -73,6 +73,6 @@ function addUp(sums: Map<string, Figure>, figures: readonly Figure[]): void {
 }
 
 /** Tells two values of one metric apart. */
-function series({ metricName = '', labels }: Figure['values'][number]): string {
+function series({ metricName = '', labels }: ProcessMetric['values'][number]): string {
   return metricName + JSON.stringify(Object.entries(labels).sort());
 }

@@ -1,5 +1,9 @@
-import type { WatchedRefund, Windows } from '../ledger/checks/reconciliation-queries.ts';
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type {
+  ReconciliationQueries,
+  WatchedRefund,
+} from '../ledger/checks/reconciliation-queries.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import type { BillLine, PaymentProvider } from '../payments/provider.ts';
 import type { Finding } from './differences.ts';
 
@@ -21,8 +25,11 @@ const batchLines = 200;
 const ownForm = /^fd[0-9a-f]{30}(r\d+)?$/;
 
 /** Holds a provider's own book against the ledger, line by line. */
-export function openBillComparison(options: { payments: Payments; windows: Windows }) {
-  const { payments, windows } = options;
+export function openBillComparison(options: {
+  payments: Payments;
+  queries: ReconciliationQueries;
+}) {
+  const { payments, queries } = options;
 
   async function compare(provider: PaymentProvider, window: Window): Promise<BillCompared> {
     const until = Math.min(window.until, provider.billedUntil?.(window.until) ?? window.until);
@@ -55,7 +62,7 @@ export function openBillComparison(options: { payments: Payments; windows: Windo
     const of = (kind: BillLine['kind']) => own.filter((line) => line.kind === kind);
     const names = (kind: BillLine['kind']) => of(kind).map(({ reference }) => reference);
     const known = new Map((await payments.find(names('capture'))).map((p) => [p.reference, p]));
-    const refunds = new Map((await windows.refunds(names('refund'))).map((r) => [r.reference, r]));
+    const refunds = new Map((await queries.refunds(names('refund'))).map((r) => [r.reference, r]));
     for (const line of of('capture')) {
       const payment = known.get(line.reference);
       if (!payment) compared.findings.push(unknown('unknown_capture', name, line));
@@ -75,7 +82,7 @@ export function openBillComparison(options: { payments: Payments; windows: Windo
     const names = findings.map(({ payment }) => payment);
     const known = new Set([
       ...(await payments.find(names)).map(({ reference }) => reference),
-      ...(await windows.refunds(names)).map(({ reference }) => reference),
+      ...(await queries.refunds(names)).map(({ reference }) => reference),
     ]);
     return findings.filter(({ kind, payment }) => kind === 'amount_differs' || !known.has(payment));
   }

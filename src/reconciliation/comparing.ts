@@ -1,11 +1,11 @@
 import type { Drop } from '../domain/drop.ts';
 import { parseOrderId } from '../domain/ids.ts';
-import type { Providers } from '../settlement/settle/payment-rules.ts';
+import type { Providers } from '../payments/provider.ts';
 import { type openBillComparison, strangeCharge } from './bills.ts';
 import type { Finding } from './differences.ts';
 import type { openOrderComparison } from './orders.ts';
 import type { openPaymentComparison } from './payments.ts';
-import type { Marks, openStrangers } from './unrecorded-orders.ts';
+import type { Marks, openUnrecordedOrders } from './unrecorded-orders.ts';
 
 /** What a run goes through at its first look: names, and the window of the bills. */
 export type Wanted = {
@@ -40,11 +40,11 @@ const explainedByLag = new Set<Finding['kind']>(['order_differs', 'order_not_in_
 const ofBills = new Set<Finding['kind']>(['unknown_capture', 'unknown_refund', 'bill_unreadable']);
 
 /** One look at all of it, and further looks at what differed. */
-export function openLooking(options: {
+export function openComparing(options: {
   comparePayments: ReturnType<typeof openPaymentComparison>;
   compareOrders: ReturnType<typeof openOrderComparison>;
   bills: ReturnType<typeof openBillComparison>;
-  strangers: ReturnType<typeof openStrangers>;
+  strangers: ReturnType<typeof openUnrecordedOrders>;
   providers: Providers;
 }) {
   const { comparePayments, compareOrders, bills, strangers, providers } = options;

@@ -1,4 +1,4 @@
-import type { Payment } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import type { Outcome } from '../payments/provider.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
 import type { Finding } from './differences.ts';

@@ -1,8 +1,9 @@
 import { type OrderRef, parseOrderId } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { byLane, type Lanes } from '../inventory/lanes.ts';
-import type { Windows } from '../ledger/checks/reconciliation-queries.ts';
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import { isTopUpId } from '../ledger/wallet/topups.ts';
 import { isKept } from '../settlement/settle/batch.ts';
 import { ours } from './describe.ts';
@@ -14,15 +15,15 @@ type Row = { state: OrderState; amount: number };
 export function openOrderComparison(options: {
   lanes: Lanes;
   payments: Payments;
-  windows: Windows;
+  queries: ReconciliationQueries;
 }) {
-  const { lanes, payments, windows } = options;
+  const { lanes, payments, queries } = options;
 
   return async function compare(ids: readonly string[]): Promise<Finding[]> {
     const wanted = ids.filter((id) => !isTopUpId(id));
     // The lanes last: money and ledger follow them, so what is behind is not taken for ahead.
     const attempts = Map.groupBy(await payments.ofOrders(wanted), ({ orderId }) => orderId);
-    const rows = await windows.states(wanted);
+    const rows = await queries.states(wanted);
     const records = await find(wanted);
     return wanted.flatMap((id) => {
       return judge(id, {

@@ -1,10 +1,10 @@
 import type { Clock } from '../domain/clock.ts';
-import type { Windows } from '../ledger/checks/reconciliation-queries.ts';
-import type { Payment, Payments } from '../ledger/payments/payments.ts';
+import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
+import type { Payments } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
-import type { Outcome } from '../payments/provider.ts';
-import type { Log } from '../settlement/log.ts';
-import type { Providers } from '../settlement/settle/payment-rules.ts';
+import type { Log } from '../log.ts';
+import type { Outcome, Providers } from '../payments/provider.ts';
 import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
 import { ours, subject, theirs } from './describe.ts';
 import type { Finding } from './differences.ts';
@@ -22,17 +22,17 @@ type Captured = Outcome & { kind: 'captured' };
 /** Holds payments of the ledger against what their providers say of them now. */
 export function openPaymentComparison(options: {
   payments: Payments;
-  windows: Windows;
+  queries: ReconciliationQueries;
   topUps: TopUps;
   providers: Providers;
   clock: Clock;
   log: Log;
 }) {
-  const { payments, windows, topUps, providers, clock, log } = options;
+  const { payments, queries, topUps, providers, clock, log } = options;
 
   return async function compare(references: readonly string[]): Promise<PaymentsCompared> {
     const found = await payments.find(references);
-    const refunds = Map.groupBy(await windows.refundsOf(references), ({ payment }) => payment);
+    const refunds = Map.groupBy(await queries.refundsOf(references), ({ payment }) => payment);
     // After the ledger: what moves meanwhile is ahead at the provider, and caught up with by a repair.
     const outcomes = await lookUp(found);
     const findings = found.flatMap((payment) => {

@@ -4,18 +4,18 @@ import type { Records } from '../inventory/lane-scan.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Place, Places } from '../ledger/checks/reconciliations.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Log } from '../settlement/log.ts';
-import type { Providers } from '../settlement/settle/payment-rules.ts';
+import type { Log } from '../log.ts';
+import type { Providers } from '../payments/provider.ts';
 import type { Refunds } from '../settlement/settle/refunds.ts';
 import type { Settle } from '../settlement/settle/settle.ts';
 import { openBillComparison } from './bills.ts';
-import { openLooking, type Suspects } from './comparing.ts';
+import { openComparing, type Suspects } from './comparing.ts';
 import { type Finding, keyOf } from './differences.ts';
 import { openOrderComparison } from './orders.ts';
 import { openPaymentComparison } from './payments.ts';
 import { openRepairs } from './repairs.ts';
 import { type ReconciliationReport, reportOf } from './report.ts';
-import { openStrangers } from './unrecorded-orders.ts';
+import { openUnrecordedOrders } from './unrecorded-orders.ts';
 
 export type ReconciliationOptions = {
   lanes: Lanes;
@@ -28,7 +28,7 @@ export type ReconciliationOptions = {
   clock: Clock;
   log: Log;
   /** A difference that is gone after so long was news on its way; ms. */
-  graceMs?: number;
+  graceMs?: number | undefined;
   /** The most payments, and the most orders, that one run goes through of the window. */
   sliceMax?: number;
 };
@@ -48,14 +48,21 @@ const alarmsLoggedMax = 50;
  */
 export function openReconciliation(options: ReconciliationOptions): Reconcile {
   const { ledger, providers, clock, log, graceMs = 5_000, sliceMax = 20_000 } = options;
-  const { windows, reconciliations, payments, orders, drops, topUps } = ledger;
+  const {
+    reconciliationQueries: queries,
+    reconciliations,
+    payments,
+    orders,
+    drops,
+    topUps,
+  } = ledger;
   const repair = openRepairs({ ...options, payments, drops });
-  const strangers = openStrangers({ ...options, orders, windows });
-  const bills = openBillComparison({ payments, windows });
-  const looking = openLooking({
+  const strangers = openUnrecordedOrders({ ...options, orders, queries });
+  const bills = openBillComparison({ payments, queries });
+  const looking = openComparing({
     ...{ bills, strangers, providers },
-    comparePayments: openPaymentComparison({ payments, windows, topUps, providers, clock, log }),
-    compareOrders: openOrderComparison({ lanes: options.lanes, payments, windows }),
+    comparePayments: openPaymentComparison({ payments, queries, topUps, providers, clock, log }),
+    compareOrders: openOrderComparison({ lanes: options.lanes, payments, queries }),
   });
 
   return async function reconcile({ sinceHours = sinceHoursUsual, signal } = {}) {
@@ -65,7 +72,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
     const first = await looking.first(
       {
         ...{ since, until: startedAt, drops: await drops.active() },
-        payments: [...(await windows.unfinished({ since, limit: sliceMax })), ...slices.payments],
+        payments: [...(await queries.unfinished({ since, limit: sliceMax })), ...slices.payments],
         ...{ orders: slices.orders, charges: slices.charges },
       },
       signal,
@@ -98,9 +105,9 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
   async function sliceOf(since: number) {
     const { places } = await reconciliations.last();
     const [ofPayments, ofOrders, ofCharges] = await Promise.all([
-      turn(windows.payments, places.payments),
-      turn(windows.orders, places.orders),
-      turn(windows.walletCharges, places.charges),
+      turn(queries.payments, places.payments),
+      turn(queries.orders, places.orders),
+      turn(queries.walletCharges, places.charges),
     ]);
     const next: Places = {
       ...{ payments: ofPayments.next, orders: ofOrders.next, charges: ofCharges.next },
@@ -115,7 +122,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       ...{ places: next, left },
     };
 
-    async function turn(read: typeof windows.payments, after: Place | undefined) {
+    async function turn(read: typeof queries.payments, after: Place | undefined) {
       const found = await read({ since, after, limit: sliceMax });
       const isFull = found.length === sliceMax;
       // Behind the last of them it begins again, so that none waits longer than the rest takes.

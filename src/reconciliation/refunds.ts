@@ -1,5 +1,5 @@
 import type { WatchedRefund } from '../ledger/checks/reconciliation-queries.ts';
-import type { Payment } from '../ledger/payments/payments.ts';
+import type { Payment } from '../ledger/payments/row.ts';
 import type { Outcome } from '../payments/provider.ts';
 import { subject, theirs } from './describe.ts';
 import type { Finding } from './differences.ts';

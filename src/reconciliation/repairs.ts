@@ -2,7 +2,7 @@ import { parseOrderId } from '../domain/ids.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import { isTopUpId } from '../ledger/wallet/topups.ts';
-import type { Log } from '../settlement/log.ts';
+import type { Log } from '../log.ts';
 import type { Refunds } from '../settlement/settle/refunds.ts';
 import type { Settle } from '../settlement/settle/settle.ts';
 import type { Finding } from './differences.ts';

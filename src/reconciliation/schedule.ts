@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Reconciliations } from '../ledger/checks/reconciliations.ts';
-import { openRounds } from '../scheduling/interval.ts';
-import type { Log } from '../settlement/log.ts';
+import type { Log } from '../log.ts';
+import { openInterval } from '../scheduling/interval.ts';
 import type { Reconcile } from './reconciliation.ts';
 import type { ReconciliationReport } from './report.ts';
 
@@ -34,11 +34,11 @@ export function openSchedule(options: {
     const losing = new AbortController();
     const renewing = setInterval(() => void renew(losing), leaseMs / 3);
     try {
-      const signal = AbortSignal.any([rounds.signal, losing.signal]);
+      const signal = AbortSignal.any([interval.signal, losing.signal]);
       const { outcome } = await reconcile({ signal });
       onRun?.(outcome);
     } catch (error) {
-      if (rounds.signal.aborted) return false;
+      if (interval.signal.aborted) return false;
       onRun?.('failed');
       log.error({ err: error }, 'the books could not be compared');
     } finally {
@@ -54,9 +54,9 @@ export function openSchedule(options: {
     if (!isOurs) losing.abort(new Error('the turn has gone to another worker'));
   }
 
-  const rounds = openRounds({
-    ...{ turn, napMs: Math.min(everyMs, lookMsMost) },
+  const interval = openInterval({
+    ...{ turn, everyMs: Math.min(everyMs, lookMsMost) },
     onError: (error) => log.warn({ err: error }, 'the reconciliation'),
   });
-  return { start: rounds.start, stop: rounds.stop, turn };
+  return { start: interval.start, stop: interval.stop, turn };
 }

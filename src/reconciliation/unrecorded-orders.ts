@@ -3,7 +3,7 @@ import type { LaneRef } from '../domain/ids.ts';
 import { compareIds } from '../drops/lost-lanes.ts';
 import type { Records } from '../inventory/lane-scan.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
-import type { Windows } from '../ledger/checks/reconciliation-queries.ts';
+import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Orders } from '../ledger/orders.ts';
 
 /** How far the outboxes of drops had come at an instant: by drop and lane. */
@@ -12,13 +12,13 @@ export type Marks = Map<string, { lane: number; last: string }[]>;
 const shownMax = 200;
 
 /** Looks for orders that lanes have and the ledger has not, and knows when the ledger must have them. */
-export function openStrangers(options: {
+export function openUnrecordedOrders(options: {
   lanes: Lanes;
   records: Records;
   orders: Orders;
-  windows: Windows;
+  queries: ReconciliationQueries;
 }) {
-  const { lanes, records, orders, windows } = options;
+  const { lanes, records, orders, queries } = options;
 
   /** Lanes are read whole only when they have more orders than the ledger. */
   async function find(drops: readonly Drop[]): Promise<string[]> {
@@ -27,20 +27,20 @@ export function openStrangers(options: {
       const refs = lanesOf(drop);
       const counts = await Promise.all(refs.map(records.count));
       const inLanes = counts.reduce((sum, count) => sum + count, 0);
-      if (inLanes <= (await windows.orderCount(drop.id))) continue;
+      if (inLanes <= (await queries.orderCount(drop.id))) continue;
       for (const ref of refs) {
-        found.push(...(await strangersIn(ref)));
+        found.push(...(await unrecordedIn(ref)));
         if (found.length >= shownMax) return found.slice(0, shownMax);
       }
     }
     return found;
   }
 
-  async function strangersIn(ref: LaneRef): Promise<string[]> {
+  async function unrecordedIn(ref: LaneRef): Promise<string[]> {
     const found: string[] = [];
     for await (const page of records.orders(ref)) {
       const ids = page.map(({ id }) => id);
-      const known = await windows.states(ids);
+      const known = await queries.states(ids);
       found.push(...ids.filter((id) => !known.has(id)));
       if (found.length >= shownMax) break;
     }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 /** Work that is done again and again: a turn, a nap, a turn. */
-export type Rounds = {
+export type Interval = {
   start(): void;
   /** Resolves when the turn in hand is over. */
   stop(): Promise<void>;
@@ -10,12 +10,12 @@ export type Rounds = {
 };
 
 /** The naps are spread, so that processes do not march in step; a turn that fails is one of many. */
-export function openRounds(options: {
+export function openInterval(options: {
   turn(): Promise<unknown>;
-  napMs: number;
+  everyMs: number;
   onError(error: unknown): void;
-}): Rounds {
-  const { turn, napMs, onError } = options;
+}): Interval {
+  const { turn, everyMs, onError } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   let loop: Promise<void> | undefined;
@@ -23,7 +23,7 @@ export function openRounds(options: {
   async function run(): Promise<void> {
     while (!signal.aborted) {
       await turn().catch(onError);
-      const spreadMs = napMs * (0.75 + Math.random() / 2);
+      const spreadMs = everyMs * (0.75 + Math.random() / 2);
       await wait(spreadMs, undefined, { signal }).catch(() => {});
     }
   }

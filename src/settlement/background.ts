@@ -1,51 +1,67 @@
 import type { Redis } from 'ioredis';
-import { systemClock } from '../domain/clock.ts';
+import type { Clock } from '../domain/clock.ts';
 import type { LaneRef } from '../domain/ids.ts';
-import type { Watch } from '../drops/active-drops.ts';
-import type { Terms } from '../drops/drop-terms.ts';
+import type { ActiveDrops } from '../drops/active-drops.ts';
+import type { DropTerms } from '../drops/drop-terms.ts';
 import { isBehind } from '../drops/lost-lanes.ts';
 import type { Publishing } from '../drops/publishing.ts';
 import { openSweeper } from '../inventory/hold-sweeper.ts';
+import type { Lanes } from '../inventory/lanes.ts';
 import { connectQueue, endQueue } from '../inventory/redis-connections.ts';
-import type { Reconcile } from '../reconciliation/reconciliation.ts';
-import { openSchedule } from '../reconciliation/schedule.ts';
-import { watchReconciliation, watchWork } from './metrics/work-metrics.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Providers } from '../payments/provider.ts';
+import { openBackgroundMetrics } from './background-metrics.ts';
 import { openSettleQueue } from './queue/settle-queue.ts';
 import { openSettleWorker } from './queue/settle-worker.ts';
-import { openLooks } from './recovery/payment-polling.ts';
+import { openPaymentPolling } from './recovery/payment-polling.ts';
 import { openRedrive } from './recovery/redrive.ts';
 import { openRelay } from './relay/relay.ts';
-import type { Refunds } from './settle/refunds.ts';
-import type { Settle } from './settle/settle.ts';
-import type { SettlementOptions } from './settlement.ts';
+import type { Settlement } from './settlement.ts';
+import type { OnStep } from './steps.ts';
+
+/** When work counts as left behind, and how often it is looked for, in ms. The defaults suit a server. */
+export type BackgroundTimings = {
+  claimIdleMs?: number | undefined;
+  lockDurationMs?: number | undefined;
+  stalledIntervalMs?: number | undefined;
+  redriveEveryMs?: number | undefined;
+  redriveStaleMs?: number | undefined;
+  pollEveryMs?: number | undefined;
+};
 
 const drainMsMax = 8_000;
 
-export type SettlementWork = ReturnType<typeof openSettlementWork>;
+export type SettlementBackground = ReturnType<typeof openSettlementBackground>;
 
-/** What works behind the sale: relay, settling, the sweepers of holds and of what was left lying. */
-export function openSettlementWork(
-  options: SettlementOptions,
-  shared: {
-    publishing: Publishing;
-    refunds: Refunds;
-    settle: Settle;
-    settleTopUps(ids: readonly string[]): Promise<void>;
-    watch: Watch;
-    termsOf(drop: string): Promise<Terms | undefined>;
-    reconcile: Reconcile;
-  },
-) {
-  const { redisUrl, redis, namespace, lanes, ledger, providers, log, onStep } = options;
-  const { publishing, refunds, settle, settleTopUps, termsOf, watch, reconcile } = shared;
-  const { claimIdleMs, redriveEveryMs, redriveStaleMs, looksEveryMs, ...rest } =
-    options.patience ?? {};
-  const { lookFirstMs: _, differenceGraceMs: __, ...locks } = rest;
-  const { drops, orders, payments, reconciliations } = ledger;
-  const steps = onStep ? { onStep } : {};
-  const counts = watchWork(options.metrics);
-  const queueRedis = connectQueue(redisUrl);
-  queueRedis.on('error', (error) => log.warn({ err: error }, 'the connection of the queue'));
+/** What the worker role runs behind the sale: relay, settlement worker, hold sweeper, redrive, payment polling. */
+export function openSettlementBackground(options: {
+  redisUrl: string;
+  namespace: string;
+  lanes: Lanes;
+  ledger: Ledger;
+  providers: Providers;
+  settlement: Settlement;
+  settleTopUps(ids: readonly string[]): Promise<void>;
+  publishing: Publishing;
+  activeDrops: ActiveDrops;
+  termsOf(drop: string): Promise<DropTerms | undefined>;
+  /** Redis' clock, ms since the epoch. */
+  redisNow(): Promise<number>;
+  clock: Clock;
+  log: Log;
+  metrics?: Metrics | undefined;
+  timings: BackgroundTimings;
+  onStep?: OnStep | undefined;
+}) {
+  const { redisUrl, namespace, lanes, ledger, providers, settlement, settleTopUps } = options;
+  const { publishing, activeDrops, termsOf, redisNow, clock, log, timings, onStep } = options;
+  const { drops, orders, payments } = ledger;
+  const { settle, refunds } = settlement;
+  const counts = openBackgroundMetrics(options.metrics);
+  const queueRedis: Redis = connectQueue(redisUrl);
+  queueRedis.on('error', (error) => log.warn({ err: error }, 'the connection of the queue failed'));
   const queue = openSettleQueue({ redis: queueRedis, namespace });
   /** A lane whose outbox ends before what the ledger has read of it must not go on selling. */
   async function checkLane(ref: LaneRef): Promise<void> {
@@ -53,76 +69,58 @@ export function openSettlementWork(
     const last = places.find((place) => place.lane === ref.lane)?.last;
     if (!isBehind(await lanes.inspect(ref), last)) return;
     counts.onLost();
-    log.error({ ...ref, last }, 'a lane has lost what it once told: its drop stops selling');
+    log.error({ ...ref, last }, 'a lane has lost data: its drop is frozen');
     await publishing.freeze(ref.drop);
   }
 
   const relay = openRelay({
-    ...{ redisUrl, namespace, watch, orders, queue, log, onJoin: checkLane },
-    ...{ onCount: counts.onRelay, ...steps },
-    ...(claimIdleMs === undefined ? {} : { claimIdleMs }),
+    ...{ redisUrl, namespace, activeDrops, orders, queue, log, onJoin: checkLane, onStep },
+    ...{ onCount: counts.onRelay, claimIdleMs: timings.claimIdleMs },
   });
   const worker = openSettleWorker({
-    ...{ redis: queueRedis, namespace, settle, log, onCount: counts.onWorker, ...locks },
-    addApart: queue.addApart,
+    ...{ redis: queueRedis, namespace, settle, log, addApart: queue.addApart },
+    ...{ onCount: counts.onWorker, lockDurationMs: timings.lockDurationMs },
+    stalledIntervalMs: timings.stalledIntervalMs,
   });
   const sweeper = openSweeper({
     lanes,
-    active: () => [...watch.lanes()],
-    onError: (error) => log.warn({ err: error }, 'holds cannot be swept'),
+    active: () => [...activeDrops.lanes()],
+    onError: (error) => log.warn({ err: error }, 'sweeping due holds failed'),
   });
   const redrive = openRedrive({
-    ...{ lanes, drops, orders, payments, providers, queue, settle, refunds, publishing, watch },
-    ...{ termsOf, redisNow: () => redisTime(redis), clock: options.clock ?? systemClock },
-    ...{ log, onCount: counts.onRedrive },
-    ...(redriveEveryMs === undefined ? {} : { everyMs: redriveEveryMs }),
-    ...(redriveStaleMs === undefined ? {} : { staleMs: redriveStaleMs }),
+    ...{ lanes, drops, orders, payments, providers, queue, settle, refunds, publishing },
+    ...{ activeDrops, termsOf, redisNow, clock, log, onCount: counts.onRedrive },
+    ...{ everyMs: timings.redriveEveryMs, staleMs: timings.redriveStaleMs },
   });
-  const looks = openLooks({
-    ...{ payments, settle, settleTopUps, redisNow: () => redisTime(redis), log },
-    ...(looksEveryMs === undefined ? {} : { everyMs: looksEveryMs }),
+  const polling = openPaymentPolling({
+    ...{ payments, settle, settleTopUps, redisNow, log, everyMs: timings.pollEveryMs },
   });
   counts.read({ relay, queue });
-  watchReconciliation(options.metrics, reconciliations);
-  const { reconcileEveryMs } = options;
-  const schedule =
-    reconcileEveryMs === undefined
-      ? undefined
-      : openSchedule({
-          ...{ reconcile, reconciliations, everyMs: reconcileEveryMs, log },
-          onRun: counts.onReconcile,
-        });
 
   return {
-    ...{ relay, queue, worker, redrive, looks, schedule, settle },
+    ...{ relay, queue, worker, redrive, polling },
+    /** Resolves when all of it runs; it waits out a Redis or a ledger that is away. */
     async start(): Promise<void> {
-      await watch.start();
+      await activeDrops.start();
       relay.start();
       worker.start();
       sweeper.start();
       redrive.start();
-      looks.start();
-      schedule?.start();
+      polling.start();
     },
+    /** Finishes what is in hand, for at most `drainMsMax`; the rest is left for the next start. */
     async stop(): Promise<void> {
       const workerStopped = worker.stop();
       // Its commands wait for a Redis that is away as long as it takes; a stop does not.
       const letGo = () => endQueue(queueRedis);
       if (queueRedis.status !== 'ready') letGo();
       const late = setTimeout(letGo, drainMsMax);
-      const beside = [redrive.stop(), looks.stop(), sweeper.stop(), schedule?.stop()];
-      await Promise.all([...beside, workerStopped]);
+      await Promise.all([redrive.stop(), polling.stop(), sweeper.stop(), workerStopped]);
       await relay.stop();
-      await watch.stop();
+      await activeDrops.stop();
       await queue.close();
       clearTimeout(late);
       letGo();
     },
   };
-}
-
-/** Redis' clock, ms since the epoch. */
-export async function redisTime(redis: Redis): Promise<number> {
-  const [seconds, microseconds] = await redis.time();
-  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
 }

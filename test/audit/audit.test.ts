@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AuditReport } from '../../src/audit/audit.ts';
 import type { Drop } from '../../src/domain/drop.ts';
-import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
@@ -28,7 +28,7 @@ async function aSoldDrop(): Promise<{ drop: Drop; ids: string[]; all: string[] }
   const broke = await stage.reserve(drop, buyers(2), { fund: 0 });
   for (const id of ids) await stage.reaches(id, 'paid');
   for (const id of broke) await stage.reaches(id, 'released');
-  await eventually(async () => (await settlement.work().relay.backlog()) === 0);
+  await eventually(async () => (await settlement.background().relay.backlog()) === 0);
   return { drop, ids, all };
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Gather, gather, QueueFull } from '../../src/batching/batcher.ts';
+import { type Batcher, openBatcher, QueueFull } from '../../src/batching/batcher.ts';
 import { testSeed } from '../support/seed.ts';
 
 type Flight = { batch: number[]; land(): void; crash(error: Error): void };
@@ -8,27 +8,27 @@ type Flight = { batch: number[]; land(): void; crash(error: Error): void };
 /** A gather whose flights the test lands by hand; an answer is ten times its item. */
 function byHand(bounds: {
   batchMax: number;
-  flightsMax: number;
+  inFlightMax: number;
   queueMax: number;
   waitMsMax?: number;
   now?: () => number;
 }): {
   flights: Flight[];
-  numbers: Gather<number, number>;
+  numbers: Batcher<number, number>;
 } {
   const flights: Flight[] = [];
   const run = (batch: number[]) =>
     new Promise<number[]>((resolve, reject) => {
       flights.push({ batch, land: () => resolve(batch.map((n) => n * 10)), crash: reject });
     });
-  return { flights, numbers: gather({ run, ...bounds }) };
+  return { flights, numbers: openBatcher({ run, ...bounds }) };
 }
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-const roomy = { batchMax: 100, flightsMax: 1, queueMax: 100 };
+const roomy = { batchMax: 100, inFlightMax: 1, queueMax: 100 };
 
 test('an item that meets an idle gather leaves alone and at once', async () => {
   const { flights, numbers } = byHand(roomy);
@@ -78,7 +78,7 @@ test('nothing joins a queue that has not moved for too long, until it moves agai
 });
 
 test('no batch is over its bound and no more flights are out than may be', async () => {
-  const { flights, numbers } = byHand({ batchMax: 3, flightsMax: 2, queueMax: 100 });
+  const { flights, numbers } = byHand({ batchMax: 3, inFlightMax: 2, queueMax: 100 });
   const answers = Array.from({ length: 10 }, (_, n) => numbers.add(n));
   await turn();
   expect(flights.map(({ batch }) => batch)).toEqual([
@@ -98,7 +98,7 @@ test('no batch is over its bound and no more flights are out than may be', async
 });
 
 test('an item beyond the queue is refused and those in it are served', async () => {
-  const { flights, numbers } = byHand({ batchMax: 2, flightsMax: 1, queueMax: 2 });
+  const { flights, numbers } = byHand({ batchMax: 2, inFlightMax: 1, queueMax: 2 });
   const first = numbers.add(1);
   await turn();
   const queued = [numbers.add(2), numbers.add(3)];
@@ -114,7 +114,7 @@ test('an item beyond the queue is refused and those in it are served', async () 
 });
 
 test('a batch that fails fails its own items only', async () => {
-  const { flights, numbers } = byHand({ batchMax: 2, flightsMax: 2, queueMax: 100 });
+  const { flights, numbers } = byHand({ batchMax: 2, inFlightMax: 2, queueMax: 100 });
   const answers = [1, 2, 3, 4, 5].map((n) => numbers.add(n));
   const settled = Promise.allSettled(answers);
   await turn();
@@ -131,7 +131,7 @@ test('a batch that fails fails its own items only', async () => {
 
 test('a run that throws at once, or answers too few, fails its batch and not the gather', async () => {
   let calls = 0;
-  const numbers = gather<number, number>({
+  const numbers = openBatcher<number, number>({
     ...roomy,
     run(batch) {
       calls += 1;
@@ -147,7 +147,7 @@ test('a run that throws at once, or answers too few, fails its batch and not the
 test('whatever the bounds and the order of landing, each item gets its own answer', async () => {
   const bounds = fc.record({
     batchMax: fc.integer({ min: 1, max: 5 }),
-    flightsMax: fc.integer({ min: 1, max: 3 }),
+    inFlightMax: fc.integer({ min: 1, max: 3 }),
     queueMax: fc.constant(1_000),
   });
   await fc.assert(
@@ -158,7 +158,7 @@ test('whatever the bounds and the order of landing, each item gets its own answe
       let taken = 0;
       const look = () => {
         for (; taken < flights.length; taken += 1) open.push(flights[taken] as Flight);
-        expect(open.length).toBeLessThanOrEqual(bounds.flightsMax);
+        expect(open.length).toBeLessThanOrEqual(bounds.inFlightMax);
         for (const { batch } of open) expect(batch.length).toBeLessThanOrEqual(bounds.batchMax);
       };
       for (const step of steps) {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { openNotices } from '../../src/checkout/notifications.ts';
+import { openProviderNotifications } from '../../src/checkout/notifications.ts';
 import { systemClock } from '../../src/domain/clock.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
-import { countPayments } from '../../src/settlement/metrics/payment-metrics.ts';
+import { openPaymentMetrics } from '../../src/settlement/metrics/payment-metrics.ts';
 
 const raw = { headers: {}, body: Buffer.alloc(0) };
 
@@ -13,10 +13,10 @@ function aDesk(read: PaymentProvider['readNotification']) {
     readNotification: read,
     answerNotification: (verdict: string) => ({ status: 200, body: verdict }),
   } as unknown as PaymentProvider;
-  return openNotices({
+  return openProviderNotifications({
     notifications: { take: () => new Promise(() => {}) },
     providers: new Map([['slow', provider]]),
-    counts: countPayments(undefined),
+    counts: openPaymentMetrics(undefined),
     clock: systemClock,
     log: { warn() {} } as never,
     answerMsMax: 50,

@@ -24,7 +24,7 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     redis = await startRedis({ folder });
     engine = await startTestEngine({
       ...{ redisUrl: redis.url, settings: { demo: true }, redisTimeoutMs: 500 },
-      patience: { claimIdleMs: 200, lockDurationMs: 1_000, stalledIntervalMs: 500 },
+      timings: { claimIdleMs: 200, lockDurationMs: 1_000, stalledIntervalMs: 500 },
     });
     address = await engine.serve();
   });

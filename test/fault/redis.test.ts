@@ -18,7 +18,7 @@ const stalling = openStallingWallet();
 // A ledger belongs to one namespace: in another its drops would have lost their lanes.
 const namespace = 'fault';
 // A cut can take away the reply that handed a job to the worker: it is taken for stalled then.
-const patience = {
+const timings = {
   ...{ redriveEveryMs: 100, redriveStaleMs: 1_000 },
   ...{ claimIdleMs: 200, lockDurationMs: 1_000, stalledIntervalMs: 500 },
 };
@@ -46,7 +46,7 @@ async function onSale(
   const { units, holdMs, ...rest } = options;
   const engine = await startTestEngine({
     ...{ redisUrl, ledger, namespace, settings: { demo: true }, redisTimeoutMs: 400 },
-    ...{ provider: stalling.provider, patience },
+    ...{ provider: stalling.provider, timings },
     ...rest,
   });
   try {
@@ -171,7 +171,7 @@ describe('a link to Redis', () => {
   });
 
   test('that is slow sheds what is beyond the bounds, and sells out exactly to those who stay', async () => {
-    const limits = { batchMax: 16, flightsMax: 2, queueMax: 24 };
+    const limits = { batchMax: 16, inFlightMax: 2, queueMax: 24 };
     await onSale({ units: 40, limits, redisTimeoutMs: 2_000 }, async ({ sale }) => {
       const buyers = await sale.gather(80);
       proxy.set('delay', { delayMs: 100 });

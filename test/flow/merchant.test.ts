@@ -12,7 +12,7 @@ let address: string;
 beforeAll(async () => {
   engine = await startTestEngine({
     ...{ redisUrl: sharedRedisUrl(), settings: { demo: true }, provider: stalling.provider },
-    patience: { redriveEveryMs: 50, redriveStaleMs: 500 },
+    timings: { redriveEveryMs: 50, redriveStaleMs: 500 },
   });
   address = await engine.serve();
 });

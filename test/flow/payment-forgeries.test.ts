@@ -82,7 +82,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
     expect(answers.map(({ status }) => status)).toEqual([name === 'wechat_pay' ? 204 : 200]);
     const looked = async () => {
       const [payment] = await shop.engine.ledger.payments.ofOrders([order.id]);
-      return payment && payment.lookAt !== null && payment.lookAt > Date.now();
+      return payment && payment.nextPollAt !== null && payment.nextPollAt > Date.now();
     };
     await eventually(looked);
     expect(await sale.order(order.buyer, order.id)).toMatchObject({ state: 'reserved' });
@@ -94,7 +94,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
   test('that was true and is sent again after the order has ended changes nothing', async () => {
     await provider().pay(order.reference);
     await sale.reaches(order, 'paid');
-    await eventually(async () => (await state()).payments[0]?.lookAt === null);
+    await eventually(async () => (await state()).payments[0]?.nextPollAt === null);
     const before = await state();
     const answers = await provider().notify({
       reference: order.reference,
@@ -102,7 +102,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
       times: 5,
     });
     expect(new Set(answers.map(({ status }) => status)).size).toBe(1);
-    await eventually(async () => (await state()).payments[0]?.lookAt === null);
+    await eventually(async () => (await state()).payments[0]?.nextPollAt === null);
     const after = await state();
     expect({ ...after, told: [] }).toEqual({ ...before, told: [] });
     await sale.judged();

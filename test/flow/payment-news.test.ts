@@ -123,7 +123,7 @@ describe.each(providerNames)('what %s tells', (name) => {
 describe('a provider whose notifications are lost', () => {
   let hasty: Shop;
   beforeAll(async () => {
-    hasty = await openShop({ patience: { lookFirstMs: 200 } });
+    hasty = await openShop({ timings: { pollFirstMs: 200 } });
   });
   afterAll(() => hasty?.stop());
 

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Buyer, price, purse } from '../support/sale.ts';
 import { openShop, providerNames, type Shop, type ShopSale, visit } from '../support/shop.ts';
 
 let shop: Shop;
 beforeAll(async () => {
-  shop = await openShop({ patience: { lookFirstMs: 300 } });
+  shop = await openShop({ timings: { pollFirstMs: 300 } });
 });
 afterEach(() => shop?.calm());
 afterAll(() => shop?.stop());
@@ -111,7 +111,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     };
     await eventually(isCredited);
     await provider.notify({ reference, kind: 'captured', times: 20, parallel: true });
-    const { topUps } = shop.engine.settlement;
+    const { topUps } = shop.engine.services;
     await Promise.all(Array.from({ length: 5 }, () => topUps.settle([id])));
     expect(await ask()).toMatchObject({ status: 202, json: { id, state: 'credited' } });
     expect(await sale.wallet({ buyer, token })).toEqual({

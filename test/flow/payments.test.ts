@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { eventually } from '../support/eventually.ts';
 import { price } from '../support/sale.ts';
 import { openShop, providerNames, type Shop, visit } from '../support/shop.ts';

@@ -228,7 +228,7 @@ test('a drop whose lane is emptied is called frozen, and one that never was stay
 });
 
 test('beyond the bound of the queue a Buy is shed, and nothing is reserved for it', async () => {
-  const bench = await open({ limits: { batchMax: 4, flightsMax: 1, queueMax: 8 } });
+  const bench = await open({ limits: { batchMax: 4, inFlightMax: 1, queueMax: 8 } });
   const drop = aDrop({ items: [anItem({ allotment: 1_000 })] });
   await bench.lanes.publish(drop, 0, true);
   await bench.catalog.get(drop.id);

@@ -4,7 +4,7 @@ import { auditSale } from '../../loadtest/auditor/auditor.ts';
 import type { BookHead, BookLine } from '../../loadtest/auditor/book.ts';
 import type { ProviderCharge, Sources } from '../../loadtest/auditor/sources.ts';
 import { newDropId, orderId, orderRef } from '../../src/domain/ids.ts';
-import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 
 const unitAmount = 199_900;
 const drop = newDropId();

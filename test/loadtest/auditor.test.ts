@@ -11,7 +11,7 @@ import { linesIn } from '../../loadtest/auditor/clients.ts';
 import { type Merchant, openMerchant, unitAmount } from '../../loadtest/merchant.ts';
 import type { Verdict } from '../../loadtest/spike/record.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
-import { accountKey } from '../../src/ledger/wallet/accounts.ts';
+import { accountKey } from '../../src/ledger/wallet/account.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { sharedRedisUrl } from '../support/redis.ts';

@@ -5,11 +5,11 @@ import { afterEach, expect, test } from 'vitest';
 import { everyStep } from '../../loadtest/spike/every-step.ts';
 import { openMerge } from '../../loadtest/spike/merge.ts';
 import { readSpikeCommand } from '../../loadtest/spike/options.ts';
+import { openCounters, type Step } from '../../loadtest/workload/counters.ts';
 import { listInvited } from '../../loadtest/workload/invitations.ts';
 import { pace } from '../../loadtest/workload/pacer.ts';
 import { resolveParameters } from '../../loadtest/workload/parameters.ts';
 import { drawRestarts, drawSchedule, groupsOf } from '../../loadtest/workload/schedule.ts';
-import { openTally, type Step } from '../../loadtest/workload/tally.ts';
 import { openWire, type WireAnswer } from '../../loadtest/workload/wire.ts';
 
 const parameters = resolveParameters({ scenario: { people: 3_000 }, scale: 1, speed: 1, set: {} });
@@ -173,14 +173,14 @@ test('the instants of the first and of the last unit are exact, whatever process
 
 test('requests are the scheduled acts that were sent and what followed from them, counted apart', () => {
   let now = 100;
-  const tally = openTally({ stepMs: 500, now: () => now });
-  tally.scheduled(90);
+  const counters = openCounters({ stepMs: 500, now: () => now });
+  counters.scheduled(90);
   now = 600;
   // Due in the first step and late: it was scheduled there and sent here.
-  tally.scheduled(450);
-  tally.current().followUps += 3;
+  counters.scheduled(450);
+  counters.current().followUps += 3;
   const merge = openMerge({ stepMs: 500, units: 1 });
-  tally.take(true).forEach(merge.add);
+  counters.take(true).forEach(merge.add);
   expect(merge.moments()).toMatchObject([
     { atMs: 0, scheduled: 2, sent: 1, followUps: 0 },
     { atMs: 500, scheduled: 0, sent: 1, followUps: 3 },

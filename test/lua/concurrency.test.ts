@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { callBuyersMax, callOrdersMax, type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
-import { expectFigures, openHot, publishDrop, tally, wishOf } from './lane.ts';
+import { countStatuses, expectFigures, openHot, publishDrop, wishOf } from './lane.ts';
 
 const namespace = 'test-concurrency';
 // Calls on one connection run in order; several connections make them meet in the server.
@@ -30,7 +30,7 @@ test('the same key a hundred times at once is one order', async () => {
   const answers = await Promise.all(
     Array.from({ length: 100 }, (_, n) => lanesOf(n).reserve(ref, [wish])),
   );
-  expect(tally(answers.flat())).toEqual({ reserved: 1, replayed: 99 });
+  expect(countStatuses(answers.flat())).toEqual({ reserved: 1, replayed: 99 });
   const ids = answers.flat().map((answer) => ('order' in answer ? answer.order.id : undefined));
   expect(new Set(ids).size).toBe(1);
   await expectFigures(lanesOf(0), ref, { held: 1, sold: 0, orders: 1 });
@@ -43,7 +43,7 @@ test('a hundred keys of one buyer at once give no more than the limit', async ()
       lanesOf(n).reserve(ref, [wishOf(ref, { buyer: 'ann', key: `tab ${n}` })]),
     ),
   );
-  expect(tally(answers.flat())).toEqual({ reserved: 2, buyer_limit: 98 });
+  expect(countStatuses(answers.flat())).toEqual({ reserved: 2, buyer_limit: 98 });
   const won = answers.flat().flatMap((answer) => ('order' in answer ? answer.order.id : []));
   for (const answer of answers.flat()) {
     if (answer.status === 'buyer_limit') expect(won).toContain(answer.holder);
@@ -57,7 +57,7 @@ test('five hundred buyers share a hundred units, in batches and alone, exactly',
   const calls = [];
   while (wishes.length > 0) calls.push(wishes.splice(0, 1 + (calls.length % 9)));
   const answers = await Promise.all(calls.map((batch, n) => lanesOf(n).reserve(ref, batch)));
-  expect(tally(answers.flat())).toEqual({ reserved: 100, all_held: 400 });
+  expect(countStatuses(answers.flat())).toEqual({ reserved: 100, all_held: 400 });
   await expectFigures(lanesOf(0), ref, { held: 100, sold: 0, orders: 100 });
 });
 
@@ -104,9 +104,9 @@ test('a call of the most orders fits the script', async () => {
   );
   const digests = wishes.map(({ digest }) => digest);
   const verbs = lanesOf(0);
-  expect(tally(await verbs.reserve(ref, wishes))).toEqual({ reserved: callOrdersMax });
-  expect(tally(await verbs.confirm(ref, digests))).toEqual({ paid: callOrdersMax });
-  expect(tally(await verbs.refund(ref, digests))).toEqual({ refunded: callOrdersMax });
+  expect(countStatuses(await verbs.reserve(ref, wishes))).toEqual({ reserved: callOrdersMax });
+  expect(countStatuses(await verbs.confirm(ref, digests))).toEqual({ paid: callOrdersMax });
+  expect(countStatuses(await verbs.refund(ref, digests))).toEqual({ refunded: callOrdersMax });
   await expectFigures(verbs, ref, { held: 0, sold: 0, orders: callOrdersMax });
 });
 
@@ -125,16 +125,18 @@ test('appointments made at once and twice over are one a buyer, and nobody else 
     }),
   );
   const answers = (await Promise.all(calls)).flat().map((status) => ({ status }));
-  expect(tally(answers)).toEqual({ appointed: names.length, already: names.length });
+  expect(countStatuses(answers)).toEqual({ appointed: names.length, already: names.length });
   expect(await lanesOf(0).inspect(ref)).toMatchObject({ appointments: names.length });
   const others = names.map((name) => `${name}'s friend`);
   for (let at = 0; at < names.length; at += callOrdersMax) {
     const wishes = others.slice(at, at + callOrdersMax).map((buyer) => {
       return wishOf(ref, { buyer, key: 'k' });
     });
-    expect(tally(await lanesOf(0).reserve(ref, wishes))).toEqual({ no_appointment: callOrdersMax });
+    expect(countStatuses(await lanesOf(0).reserve(ref, wishes))).toEqual({
+      no_appointment: callOrdersMax,
+    });
   }
   const wishes = names.slice(0, callOrdersMax).map((buyer) => wishOf(ref, { buyer, key: 'k' }));
-  expect(tally(await lanesOf(0).reserve(ref, wishes))).toEqual({ reserved: callOrdersMax });
+  expect(countStatuses(await lanesOf(0).reserve(ref, wishes))).toEqual({ reserved: callOrdersMax });
   await expectFigures(lanesOf(0), ref, { held: callOrdersMax, sold: 0, orders: callOrdersMax });
 });

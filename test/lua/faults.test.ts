@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
-import { expectFigures, openHot, publishDrop, tally, wishOf } from './lane.ts';
+import { countStatuses, expectFigures, openHot, publishDrop, wishOf } from './lane.ts';
 
 let server: TestRedis;
 let redis: Redis;
@@ -44,15 +44,15 @@ test('when memory is short nothing new is taken on and everything under way stil
   await expect(publishDrop(lanes, { allotment: 1, perBuyer: 1 })).rejects.toThrow(/^OOM /);
   expect(await dump()).toEqual(before);
 
-  expect(tally(await lanes.confirm(ref, digests.slice(0, 10)))).toEqual({ paid: 10 });
-  expect(tally(await lanes.refund(ref, digests.slice(0, 2)))).toEqual({ refunded: 2 });
+  expect(countStatuses(await lanes.confirm(ref, digests.slice(0, 10)))).toEqual({ paid: 10 });
+  expect(countStatuses(await lanes.refund(ref, digests.slice(0, 2)))).toEqual({ refunded: 2 });
   const given = digests.slice(10, 15).map((digest) => ({ digest, reason: 'cancelled' as const }));
-  expect(tally(await lanes.release(ref, given))).toEqual({ released: 5 });
+  expect(countStatuses(await lanes.release(ref, given))).toEqual({ released: 5 });
   expect((await lanes.sweep(ref, 100)).released).toBe(15);
   await expectFigures(lanes, ref, { held: 0, sold: 8, orders: 30 });
 
   await redis.config('SET', 'maxmemory', '0');
-  expect(tally(await lanes.reserve(ref, wishes.slice(30)))).toEqual({ reserved: 10 });
+  expect(countStatuses(await lanes.reserve(ref, wishes.slice(30)))).toEqual({ reserved: 10 });
   await expectFigures(lanes, late, { held: 0, sold: 0, orders: 0 });
 });
 

@@ -44,7 +44,7 @@ export function wishOf(ref: LaneRef, who: { buyer: string; key: string }): Reser
 }
 
 /** How often each reply word was answered. */
-export function tally(answers: { status: string }[]): Record<string, number> {
+export function countStatuses(answers: { status: string }[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
   return counts;

@@ -1,4 +1,4 @@
-// A member of a crew whose start fails in the way it is told, for the crew's tests.
+// A member of a cluster whose start fails in the way it is told, for the crew's tests.
 import { openChannel } from '../../src/processes/channel.ts';
 import { StartError } from '../../src/start-error.ts';
 

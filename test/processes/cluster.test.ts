@@ -2,14 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { freePort } from '../../src/embedded/redis-process.ts';
-import { type CrewOptions, startCrew } from '../../src/processes/cluster.ts';
+import { type ClusterOptions, startCluster } from '../../src/processes/cluster.ts';
 import { StartError } from '../../src/start-error.ts';
 
 const log = { warn: () => {} };
 
-/** How a crew of three fails to start whose second member is opened with `how`. */
-async function failure(how: string, options: Partial<CrewOptions> = {}): Promise<Error> {
-  const started = startCrew({
+/** How a cluster of three fails to start whose second member is opened with `how`. */
+async function failure(how: string, options: Partial<ClusterOptions> = {}): Promise<Error> {
+  const started = startCluster({
     ...{ count: 3, host: '127.0.0.1', port: await freePort(), log },
     file: new URL('./child.ts', import.meta.url),
     opening: (name) => (name === 'api-2' ? how : 'starts'),
@@ -30,7 +30,7 @@ function members(): string[] {
   return listed.split('\n').filter((line) => line.endsWith('processes/member.ts'));
 }
 
-test('a member that cannot start ends the whole crew, and its reason is told', async () => {
+test('a member that cannot start ends the whole cluster, and its reason is told', async () => {
   const error = await failure('cannot start');
   expect(error).toBeInstanceOf(StartError);
   expect(error.message).toBe('there is no Redis: install one');
@@ -47,7 +47,7 @@ test('a member that dies before it serves ends the whole crew', async () => {
 test('a port that somebody has is refused, not shared with them', async () => {
   const stranger = createServer();
   const port = await freePort();
-  // A stranger who shares would let anybody in; the crew must not take the offer.
+  // A stranger who shares would let anybody in; the cluster must not take the offer.
   await new Promise<void>((resolve) =>
     stranger.listen({ host: '127.0.0.1', port, reusePort: true }, resolve),
   );

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Drop } from '../../src/domain/drop.ts';
 import { orderId, orderRef, parseOrderId } from '../../src/domain/ids.ts';
+import { openServices } from '../../src/engine/services.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import type { Difference } from '../../src/reconciliation/differences.ts';
 import type { ReconciliationReport } from '../../src/reconciliation/report.ts';
-import { openSettlement } from '../../src/settlement/settlement.ts';
 import { openAtSimulator } from '../payments/stripe-shop.ts';
 import { hurry, openStage } from '../settlement/stage.ts';
 import { eventually } from '../support/eventually.ts';
@@ -14,7 +14,7 @@ import { type SimulatedProvider, startSimulator } from '../support/simulators.ts
 export type Books = Awaited<ReturnType<typeof openBooks>>;
 
 /** A settlement that never looks and never sweeps by itself: what goes wrong stays so. */
-const standstill = { ...hurry, looksEveryMs: 1_000_000_000, redriveEveryMs: 1_000_000_000 };
+const standstill = { ...hurry, pollEveryMs: 1_000_000_000, redriveEveryMs: 1_000_000_000 };
 
 /** An engine that sells by Stripe's simulator and by wallet, and books that tests may spoil. */
 export async function openBooks(more: PaymentProvider[] = []) {
@@ -27,14 +27,14 @@ export async function openBooks(more: PaymentProvider[] = []) {
 
   /** Several stand for several processes. */
   function engine(providers: PaymentProvider[] = [stage.wallet, stripe, ...more]) {
-    return openSettlement({
-      ...{ redisUrl, redis, namespace, lanes, ledger, log, patience: standstill },
+    return openServices({
+      ...{ redisUrl, redis, namespace, lanes, ledger, log, timings: standstill },
       providers: new Map(providers.map((provider) => [provider.name, provider])),
     });
   }
   const desk = engine();
   await desk.start();
-  const waiting = () => desk.work().worker.figures().waiting;
+  const waiting = () => desk.background().worker.figures().waiting;
 
   /** An order for Stripe that the worker has seen and left to its buyer: it comes to it no more. */
   async function reserve(drop: Drop): Promise<string> {
@@ -67,7 +67,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
 
   /** Settles an order now. */
   async function settle(id: string): Promise<void> {
-    await desk.work().settle([id]);
+    await desk.settle([id]);
   }
 
   return {

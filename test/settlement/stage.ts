@@ -3,13 +3,13 @@ import { pino } from 'pino';
 import type { Drop } from '../../src/domain/drop.ts';
 import { type LaneRef, orderId, orderRef, parseOrderId } from '../../src/domain/ids.ts';
 import type { Order } from '../../src/domain/order.ts';
+import { openServices, type Timings } from '../../src/engine/services.ts';
 import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
-import { openSettlement, type Patience } from '../../src/settlement/settlement.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
@@ -17,14 +17,14 @@ import { openTestLedger } from '../support/test-ledger.ts';
 
 export type Stage = Awaited<ReturnType<typeof openStage>>;
 
-export const hurry: Required<Patience> = {
+export const hurry: Required<Timings> = {
   claimIdleMs: 100,
   lockDurationMs: 1_000,
   stalledIntervalMs: 500,
   redriveEveryMs: 50,
   redriveStaleMs: 100,
-  looksEveryMs: 20,
-  lookFirstMs: 100,
+  pollEveryMs: 20,
+  pollFirstMs: 100,
   differenceGraceMs: 50,
 };
 
@@ -58,12 +58,12 @@ export async function openStage(options: {
   function settlement(
     more: { onStep?: OnStep; provider?: Partial<PaymentProvider>; ledger?: Ledger } = {},
   ) {
-    const opened = openSettlement({
+    const opened = openServices({
       ...{ redisUrl, redis, namespace, lanes, ledger: more.ledger ?? ledger, log },
       providers: new Map([
         [wallet.name, more.provider ? { ...elsewhere(wallet), ...more.provider } : wallet],
       ]),
-      patience: hurry,
+      timings: hurry,
       ...(more.onStep ? { onStep: more.onStep } : {}),
     });
     stops.push(opened.stop);

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/domain/clock.ts';
 import type { Drop } from '../../src/domain/drop.ts';
 import { freePort } from '../../src/embedded/redis-process.ts';
 import { openProviders } from '../../src/engine/providers.ts';
+import { openServices, type Services, type Timings } from '../../src/engine/services.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { openSigner, type TokenRules } from '../../src/http/auth/buyers.ts';
 import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
@@ -19,7 +20,6 @@ import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openMetrics } from '../../src/metrics.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
-import { openSettlement, type Patience, type Settlement } from '../../src/settlement/settlement.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from './drops.ts';
 import { openTestLedger } from './test-ledger.ts';
@@ -38,7 +38,7 @@ export const testTokens: TokenRules = {
 export type TestEngine = {
   app: FastifyInstance;
   ledger: Ledger;
-  settlement: Settlement;
+  services: Services;
   deps: AppDeps;
   namespace: string;
   /** Listens on loopback, on any free port unless one is named; gives the address. */
@@ -72,7 +72,7 @@ export type TestEngineOptions = {
   /** Stands before the lanes. */
   lanes?(lanes: Lanes): Lanes;
   limits?: IntakeLimits;
-  patience?: Patience;
+  timings?: Timings;
   onStep?: OnStep;
   redisTimeoutMs?: number;
   operatorKey?: string;
@@ -103,32 +103,32 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
         log,
       })
     : [];
-  const settlement = openSettlement({
+  const services = openServices({
     ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
     providers: new Map([...others, [wallet.name, options.provider?.(wallet) ?? wallet]]),
-    ...(options.patience ? { patience: options.patience } : {}),
+    ...(options.timings ? { timings: options.timings } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
   });
   const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
   const deps: AppDeps = {
-    ...{ log, metrics, catalog, lanes, ledger, tokens, settlement },
+    ...{ log, metrics, catalog, lanes, ledger, tokens, services },
     operatorKey: options.operatorKey,
     intake: openIntake({
-      ...{ lanes, catalog, limits: options.limits ?? patientLimits, takes: settlement.takes },
+      ...{ lanes, catalog, limits: options.limits ?? patientLimits, takes: services.takes },
     }),
     clock: systemClock,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
     settings: { demo: false, turnMsMax: Number.POSITIVE_INFINITY, ...options.settings },
   };
   catalog.start();
-  if (settling) await settlement.start();
+  if (settling) await services.start();
   const app = await buildApp(deps);
   const sign = openSigner(testTokens);
   let merchants = 0;
   let server: Server | undefined;
 
   return {
-    ...{ app, ledger, settlement, deps, namespace, logged },
+    ...{ app, ledger, services, deps, namespace, logged },
     async serve(port = publicPort) {
       server = await listen(app, { host: '127.0.0.1', port });
       return server.address;
@@ -141,7 +141,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     async publish(merchantId, overrides = {}) {
       const draft = aDrop({ merchantId, version: 0, decision: 'draft', ...overrides });
       await ledger.drops.create(draft);
-      const acted = await settlement.publishing.act({
+      const acted = await services.publishing.act({
         ...{ merchantId, drop: draft.id, action: 'publish' },
       });
       if (acted.kind !== 'done') throw new Error(`not published: ${acted.kind}`);
@@ -154,7 +154,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     async stop() {
       await (server ? server.stop() : app.close());
       catalog.stop();
-      await settlement.stop();
+      await services.stop();
       if (!options.ledger) await ledger.close();
       redis.disconnect();
     },

@@ -1,9 +1,9 @@
 import { expect } from 'vitest';
 import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
 import type { Mischief, ProviderName } from '../../simulators/protocol.ts';
-import { paymentReference } from '../../src/ledger/payments/payments.ts';
+import type { Timings } from '../../src/engine/services.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { ClientAction } from '../../src/payments/provider.ts';
-import type { Patience } from '../../src/settlement/settlement.ts';
 import { startTestEngine, type TestEngine } from './engine.ts';
 import { eventually } from './eventually.ts';
 import { sharedRedisUrl } from './redis.ts';
@@ -42,8 +42,8 @@ export type ShopSale = Sale & {
 export type Opened = { buyer: Buyer; id: string; reference: string };
 
 /** Looks come late, so that it is the notification that moves an order; a test of looks says otherwise. */
-const patience: Patience = {
-  ...{ looksEveryMs: 20, lookFirstMs: 60_000, redriveEveryMs: 100, redriveStaleMs: 300 },
+const timings: Timings = {
+  ...{ pollEveryMs: 20, pollFirstMs: 60_000, redriveEveryMs: 100, redriveStaleMs: 300 },
 };
 
 const none: Partial<Mischief> = {
@@ -51,7 +51,7 @@ const none: Partial<Mischief> = {
   captureAfterClose: 0,
 };
 
-export async function openShop(options: { patience?: Patience } = {}): Promise<Shop> {
+export async function openShop(options: { timings?: Timings } = {}): Promise<Shop> {
   const started = await Promise.all(
     providerNames.map(async (name) => [name, await startSimulator(name)] as const),
   );
@@ -59,7 +59,7 @@ export async function openShop(options: { patience?: Patience } = {}): Promise<S
   const all = Object.values(simulators);
   const engine = await startTestEngine({
     ...{ redisUrl: sharedRedisUrl(), settings: { demo: true } },
-    patience: { ...patience, ...options.patience },
+    timings: { ...timings, ...options.timings },
     payments: Object.assign({}, ...all.map(({ settings }) => settings)),
   });
   const address = await engine.serve();
@@ -113,7 +113,7 @@ export async function openShop(options: { patience?: Patience } = {}): Promise<S
     ...{ engine, address, simulators, sale },
     async rests(id) {
       await eventually(async () => {
-        const { waiting, active } = await engine.settlement.work().queue.counts();
+        const { waiting, active } = await engine.services.background().queue.counts();
         return waiting + active === 0 && (await engine.ledger.orders.get(id)) !== undefined;
       });
     },

@@ -1,21 +1,21 @@
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { Card, Cards } from '../views/card.ts';
-import { openWatch, type Watched } from './poller.ts';
+import { openPoller, type Polled } from './poller.ts';
 import type { Stream } from './streams.ts';
 
-type WatchedDrop = Watched & { etag: string };
+type PolledDrop = Polled & { etag: string };
 
 /** Follows drops for their streams, from the catalog's memory; a card is written once for all. */
-export function openDropWatch(options: {
+export function openDropPoller(options: {
   catalog: Catalog;
   cards: Cards;
   onError(error: unknown): void;
 }) {
   const { catalog, cards } = options;
-  const watch = openWatch<WatchedDrop>({ look, onError: options.onError });
+  const watch = openPoller<PolledDrop>({ poll, onError: options.onError });
 
-  async function look(watched: Map<string, WatchedDrop>): Promise<void> {
-    for (const [id, entry] of watched) {
+  async function poll(polled: Map<string, PolledDrop>): Promise<void> {
+    for (const [id, entry] of polled) {
       const view = await catalog.get(id);
       const card = view && (await cards.of(view));
       if (!card || card.etag === entry.etag) continue;

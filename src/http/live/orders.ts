@@ -2,23 +2,23 @@ import type { OrderView } from '../../checkout/orders.ts';
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
 import { orderJson } from '../views/views.ts';
-import { openWatch, type Watched } from './poller.ts';
+import { openPoller, type Polled } from './poller.ts';
 import type { Stream } from './streams.ts';
 
-type WatchedOrder = Watched & { view: OrderView };
+type PolledOrder = Polled & { view: OrderView };
 
 /** Follows orders for their streams: one look per lane, however many orders are followed. */
-export function openOrderWatch(options: { lanes: Lanes; onError(error: unknown): void }) {
+export function openOrderPoller(options: { lanes: Lanes; onError(error: unknown): void }) {
   const { lanes } = options;
-  const watch = openWatch<WatchedOrder>({ look, onError: options.onError });
+  const watch = openPoller<PolledOrder>({ poll, onError: options.onError });
 
-  async function look(watched: Map<string, WatchedOrder>): Promise<void> {
-    const places = [...watched.keys()].map((id) => parseOrderId(id) as OrderRef);
+  async function poll(polled: Map<string, PolledOrder>): Promise<void> {
+    const places = [...polled.keys()].map((id) => parseOrderId(id) as OrderRef);
     for (const group of byLane(places)) {
       for (let at = 0; at < group.places.length; at += callOrdersMax) {
         const digests = group.places.slice(at, at + callOrdersMax).map((place) => place.digest);
         for (const order of await lanes.find(group.ref, digests)) {
-          const entry = order && watched.get(order.id);
+          const entry = order && polled.get(order.id);
           if (!entry || order.version <= entry.view.version) continue;
           entry.view = { ...entry.view, ...order };
           for (const stream of entry.streams) tell(stream, entry.view);

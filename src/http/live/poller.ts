@@ -1,47 +1,47 @@
 import type { Stream } from './streams.ts';
 
-export const lookEveryMs = 250;
+export const pollEveryMs = 250;
 
 /** Something that streams follow: what it last looked like, and who wants to know. */
-export type Watched = { streams: Set<Stream> };
+export type Polled = { streams: Set<Stream> };
 
 /**
- * Looks at all watched things together, again and again while there are any. The next look starts
+ * Looks at all polled things together, again and again while there are any. The next look starts
  * when the one before has ended, so a slow store is asked less often, not more.
  */
-export function openWatch<T extends Watched>(options: {
-  look(watched: Map<string, T>): Promise<void>;
+export function openPoller<T extends Polled>(options: {
+  poll(polled: Map<string, T>): Promise<void>;
   onError(error: unknown): void;
 }) {
-  const watched = new Map<string, T>();
+  const polled = new Map<string, T>();
   let looking = false;
 
   async function turn(): Promise<void> {
     try {
-      await options.look(watched);
+      await options.poll(polled);
     } catch (error) {
       options.onError(error);
     }
-    looking = watched.size > 0;
-    if (looking) setTimeout(turn, lookEveryMs).unref();
+    looking = polled.size > 0;
+    if (looking) setTimeout(turn, pollEveryMs).unref();
   }
 
   return {
     join(id: string, stream: Stream, make: () => T): void {
-      let entry = watched.get(id);
+      let entry = polled.get(id);
       if (!entry) {
         entry = make();
-        watched.set(id, entry);
+        polled.set(id, entry);
       }
       entry.streams.add(stream);
       if (looking) return;
       looking = true;
-      setTimeout(turn, lookEveryMs).unref();
+      setTimeout(turn, pollEveryMs).unref();
     },
     leave(id: string, stream: Stream): void {
-      const entry = watched.get(id);
+      const entry = polled.get(id);
       entry?.streams.delete(stream);
-      if (entry?.streams.size === 0) watched.delete(id);
+      if (entry?.streams.size === 0) polled.delete(id);
     },
   };
 }

@@ -21,7 +21,7 @@ export function appointmentRoutes(
   counted: { add(how: string): void },
 ): void {
   const { catalog } = deps;
-  const desk = deps.settlement.appointments;
+  const desk = deps.services.appointments;
   const onRequest = guards.requireBuyer;
 
   app.post<DropPath>(

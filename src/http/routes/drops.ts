@@ -20,7 +20,7 @@ type DropPath = { Params: { drop: string } };
 
 /** A merchant's own drops: made, listed, moved through their life, reported and audited. */
 export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { ledger, settlement, clock } = deps;
+  const { ledger, services, clock } = deps;
   const onRequest = guards.requireMerchant;
 
   app.post<{ Body: NewDrop }>(
@@ -67,7 +67,7 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
       { schema: actionSchema(action), onRequest },
       async (request) => {
         const { merchantId, params } = request;
-        const result = await settlement.publishing.act({ merchantId, drop: params.drop, action });
+        const result = await services.publishing.act({ merchantId, drop: params.drop, action });
         if (result.kind === 'unknown') throw new Problem('unknown_drop');
         if (result.kind === 'frozen') throw new Problem('drop_frozen');
         const now = clock.now();
@@ -84,7 +84,7 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
     { schema: schemas.report, onRequest },
     async (request, reply) => {
       const drop = await ownDrop(deps, request);
-      const report = await settlement.report(drop.id);
+      const report = await services.report(drop.id);
       if (!report) throw new Problem('unknown_drop');
       reply.header('cache-control', 'no-store');
       return reportJson(report);
@@ -96,7 +96,7 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
     { schema: schemas.audit, onRequest },
     async (request, reply) => {
       const drop = await ownDrop(deps, request);
-      const report = await settlement.audit(drop.id);
+      const report = await services.audit(drop.id);
       if (!report) throw new Problem('unknown_drop');
       reply.header('cache-control', 'no-store');
       return auditJson(report);

@@ -49,7 +49,7 @@ export async function importRoute(
         }
         const list = openList(chunksOf(request), reader);
         const { figures, failure } = await whileImporting(request.raw.socket, () =>
-          deps.settlement.appointments.takeList(drop, list.parts()),
+          deps.services.appointments.takeList(drop, list.parts()),
         );
         counted.add('imported', figures.imported);
         const told = { ...figures, badLines: list.badLines };

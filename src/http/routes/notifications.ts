@@ -8,7 +8,7 @@ const bodyBytesMax = 65_536;
 
 /** Where payment providers send what they have to tell. Signatures are over the bytes as they came. */
 export async function notificationRoute(app: FastifyInstance, deps: AppDeps): Promise<void> {
-  const { notices } = deps.settlement;
+  const { notifications } = deps.services;
 
   // A scope of its own: these bodies are read by nobody before they are verified.
   await app.register(async (scope) => {
@@ -19,7 +19,7 @@ export async function notificationRoute(app: FastifyInstance, deps: AppDeps): Pr
 
     scope.addHook<{ Params: { provider: string } }>('onError', async (request, _reply, error) => {
       const { code } = error as { code?: string };
-      if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') notices.tooLarge(request.params.provider);
+      if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') notifications.tooLarge(request.params.provider);
     });
 
     scope.post<{ Params: { provider: string } }>(
@@ -27,7 +27,7 @@ export async function notificationRoute(app: FastifyInstance, deps: AppDeps): Pr
       { schema, bodyLimit: bodyBytesMax },
       async (request, reply) => {
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-        const answer = await notices.take(request.params.provider, {
+        const answer = await notifications.take(request.params.provider, {
           headers: headersOf(request),
           body,
         });

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import type { OrderDesk, OrderView } from '../../checkout/orders.ts';
+import type { OrderService, OrderView } from '../../checkout/orders.ts';
 import { parseOrderId } from '../../domain/ids.ts';
 import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
-import { isSettled, openOrderWatch } from '../live/orders.ts';
+import { isSettled, openOrderPoller } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
 import { Problem, sendProblem } from '../problems/problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
@@ -23,16 +23,16 @@ export function orderRoutes(
   streams: Streams,
 ): void {
   const { lanes, log } = deps;
-  const { orders } = deps.settlement;
+  const { orders } = deps.services;
   const onRequest = guards.requireBuyer;
-  const watch = openOrderWatch({
+  const watch = openOrderPoller({
     lanes,
     onError: (error) => log.warn({ err: error }, 'orders could not be looked at'),
   });
 
   async function ownOrder(
     request: { buyer: string; params: { order: string } },
-    look: OrderDesk['read'] = orders.peek,
+    look: OrderService['read'] = orders.peek,
   ) {
     const { order } = request.params;
     const view = parseOrderId(order) ? await look(order) : undefined;

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { OrderView } from '../../checkout/orders.ts';
-import type { Paying } from '../../checkout/pay.ts';
+import type { PayResult } from '../../checkout/pay.ts';
 import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
 import { invalid, Problem } from '../problems/problems.ts';
@@ -23,7 +23,7 @@ export function paymentRoute(
   guards: Guards,
   ownOrder: (request: { buyer: string; params: { order: string } }) => Promise<OrderView>,
 ): void {
-  const { pay } = deps.settlement;
+  const { pay } = deps.services;
 
   app.post<PaymentRequest>(
     '/v1/orders/:order/payment',
@@ -44,7 +44,7 @@ export function paymentRoute(
 }
 
 function begunJson(
-  { payment, action }: Extract<Paying, { kind: 'begun' }>,
+  { payment, action }: Extract<PayResult, { kind: 'begun' }>,
   { id }: OrderView,
 ): z.infer<typeof paymentBody> {
   const { provider, state, reason, payableUntil } = payment;
@@ -66,7 +66,7 @@ const refusals = {
 } as const;
 
 async function refusalOf(
-  paying: Exclude<Paying, { kind: 'begun' }>,
+  paying: Exclude<PayResult, { kind: 'begun' }>,
   { deps, view }: { deps: AppDeps; view: OrderView },
 ): Promise<Problem> {
   switch (paying.kind) {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { AppDeps } from '../deps.ts';
-import { isOver, openDropWatch } from '../live/drops.ts';
+import { isOver, openDropPoller } from '../live/drops.ts';
 import type { Streams } from '../live/streams.ts';
 import { Problem, sendProblem } from '../problems/problems.ts';
 import { schemaOf } from '../schemas/contract.ts';
@@ -14,9 +14,9 @@ type DropPath = { Params: { drop: string } };
 export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Streams): void {
   const { catalog, ledger, log } = deps;
   const cards = openCards({
-    ...{ catalog, methods: deps.settlement.methods, store: ledger.merchants.get },
+    ...{ catalog, methods: deps.services.methods, store: ledger.merchants.get },
   });
-  const watch = openDropWatch({
+  const watch = openDropPoller({
     catalog,
     cards,
     onError: (error) => log.warn({ err: error }, 'drops could not be looked at'),

@@ -17,7 +17,7 @@ export function reconciliationRoute(app: FastifyInstance, deps: AppDeps, guards:
   app.post<Asked>('/v1/reconciliations', { schema, onRequest }, async (request, reply) => {
     reply.raw.setTimeout(answerMsMax, () => reply.raw.destroy());
     reply.header('cache-control', 'no-store');
-    return await deps.settlement.reconcile({ sinceHours: request.body.sinceHours });
+    return await deps.services.reconcile({ sinceHours: request.body.sinceHours });
   });
 }
 

@@ -13,7 +13,7 @@ import { orderJson } from '../views/views.ts';
 /** A merchant gives the money of an order back, or a part of it. */
 export function refundRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
   const { ledger } = deps;
-  const { orders, refunds } = deps.settlement;
+  const { orders, refunds } = deps.services;
 
   app.post<{ Params: { order: string }; Body: z.output<typeof refundBody> }>(
     '/v1/orders/:order/refund',

@@ -13,7 +13,7 @@ import { topUpBody, topUpStateBody } from '../schemas/orders.ts';
 /** Money into a buyer's wallet: through another provider, or in demo mode out of nowhere. */
 export function topUpRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
   const { accounts } = deps.ledger;
-  const { topUps } = deps.settlement;
+  const { topUps } = deps.services;
   const onRequest = guards.requireBuyer;
 
   app.post<{ Body: z.infer<typeof topUpBody> }>(

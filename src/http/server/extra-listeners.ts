@@ -6,9 +6,9 @@ import { createServer, type Server, type Socket } from 'node:net';
  * a busy process a turn is 10 ms and more: a crowd that arrives in one instant would be let in at a
  * hundred a second, behind those who came first and press again.
  */
-const doorsMax = 16;
+const listenersMax = 16;
 
-export type Doors = {
+export type ExtraListeners = {
   /** Resolves when no door is open any more and nobody who came through one is left. */
   close(): Promise<void>;
 };
@@ -18,10 +18,10 @@ export type Doors = {
  * system spreads connections over them; whoever comes through one is the server's as any other, and
  * counts against its `maxConnections`.
  */
-export async function openDoors(
+export async function openExtraListeners(
   server: Server,
   address: { host: string; port: number; backlog: number },
-): Promise<Doors> {
+): Promise<ExtraListeners> {
   const most = server.maxConnections;
   let inside = 0;
   server.on('connection', (socket: Socket) => {
@@ -32,7 +32,7 @@ export async function openDoors(
     if (inside > most) socket.destroy();
   });
 
-  const doors = Array.from({ length: doorsMax - 1 }, () => {
+  const doors = Array.from({ length: listenersMax - 1 }, () => {
     // As node:http makes its own.
     const door = createServer({ allowHalfOpen: true, noDelay: true });
     door.on('connection', (socket) => server.emit('connection', socket));

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { type Doors, openDoors } from './extra-listeners.ts';
+import { type ExtraListeners, openExtraListeners } from './extra-listeners.ts';
 
 export type Server = {
   /** Where it listens, such as http://127.0.0.1:8080. */
@@ -38,8 +38,8 @@ export async function listen(
 ): Promise<Server> {
   await app.listen({ ...options, backlog });
   const { port } = app.server.address() as AddressInfo;
-  const doors: Doors | undefined = options.reusePort
-    ? await openDoors(app.server, { host: options.host, port, backlog })
+  const doors: ExtraListeners | undefined = options.reusePort
+    ? await openExtraListeners(app.server, { host: options.host, port, backlog })
     : undefined;
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
 

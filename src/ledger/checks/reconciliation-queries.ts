@@ -3,7 +3,7 @@ import type { Database } from '../database/database.ts';
 import type { Refund } from '../payments/refunds.ts';
 import type { Place } from './reconciliations.ts';
 
-export type Windows = ReturnType<typeof openWindows>;
+export type ReconciliationQueries = ReturnType<typeof openReconciliationQueries>;
 
 type Slice = { since: number; after: Place | undefined; limit: number };
 
@@ -20,7 +20,7 @@ const refundColumns = `reference, payment, number, amount, state, note, asked_at
 const changesMs = 24 * 3_600_000;
 
 /** What the ledger has of a window of time: names only, to be read again when they are looked at. */
-export function openWindows(database: Database) {
+export function openReconciliationQueries(database: Database) {
   const references = (rows: { id: string }[]) => rows.map(({ id }) => id);
 
   /**

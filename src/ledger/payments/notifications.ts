@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { Database } from '../database/database.ts';
 
 /** What a provider told us of a payment. */
-export type Notice = {
+export type StoredNotification = {
   provider: string;
   /** The provider's id of the message. */
   id: string;
@@ -15,7 +15,12 @@ export type Notice = {
   currency?: string | undefined;
 };
 
-export type NoticeTaken = 'new' | 'repeated' | 'unknown_order' | 'other_amount' | 'other_currency';
+export type NotificationVerdict =
+  | 'new'
+  | 'repeated'
+  | 'unknown_order'
+  | 'other_amount'
+  | 'other_currency';
 
 export type Notifications = ReturnType<typeof openNotifications>;
 
@@ -26,9 +31,9 @@ export function openNotifications(database: Database, clock: Clock = systemClock
    * statement, so that what was answered for is not forgotten. One that does not fit its payment
    * changes nothing.
    */
-  async function take(notice: Notice): Promise<NoticeTaken> {
+  async function take(notice: StoredNotification): Promise<NotificationVerdict> {
     const { provider, id, payment, about, sentAt, amount = null, currency = null } = notice;
-    const [row] = await database.query<{ verdict: NoticeTaken }>(takeSql, [
+    const [row] = await database.query<{ verdict: NotificationVerdict }>(takeSql, [
       ...[provider, id, payment, about, sentAt, amount, currency],
       clock.now(),
     ]);

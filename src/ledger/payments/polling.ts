@@ -18,13 +18,13 @@ export const lookDelays = {
 } as const;
 
 /** When providers are asked about payments that buyers make with them. */
-export function openPaymentLooks(database: Database) {
+export function openPolling(database: Database) {
   /**
    * Takes payments whose look is due, giving each its next one at once: so another process does not
    * take them too, and they come again should this one die. Gives orders by provider; leaves out what
    * is with the `busy` ones. `now` is Redis' clock, which the end of the time to pay is judged by.
    */
-  async function takeLooks(due: {
+  async function takeDuePolls(due: {
     now: number;
     limit: number;
     busy?: readonly string[];
@@ -41,7 +41,7 @@ export function openPaymentLooks(database: Database) {
   }
 
   /** Nothing more is to be heard of these. */
-  async function endLooks(references: readonly string[]): Promise<void> {
+  async function endPolling(references: readonly string[]): Promise<void> {
     if (references.length === 0) return;
     await database.query(
       `update payments set look_at = null
@@ -50,7 +50,7 @@ export function openPaymentLooks(database: Database) {
     );
   }
 
-  return { takeLooks, endLooks };
+  return { takeDuePolls, endPolling };
 }
 
 const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs, endedAgainMs } = lookDelays;
@@ -58,7 +58,7 @@ const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs, endedAgain
 const leastMs = 5_000;
 
 /** In SQL: when a closed payment, of the table named, is asked about next, if it was answered for now. */
-export function nextEndedLook(table: string, now: string): string {
+export function nextPollAfterEnd(table: string, now: string): string {
   const at = `${table}.declined_at + ms`;
   return `(select min(${at}) from unnest(array[${endedMs.join()}]::bigint[]) as ms
     where ${at} > ${now}::bigint + ${leastMs})`;
@@ -74,7 +74,7 @@ const takeSql = `
     when refund_asked_at is not null then null
     when state in ('captured', 'refunded') then $1 + ${capturedMs}
     when state = 'declined' then
-      least($1 + greatest(${endedAgainMs}, ($1 - declined_at) / 4), ${nextEndedLook('p', '$1')})
+      least($1 + greatest(${endedAgainMs}, ($1 - declined_at) / 4), ${nextPollAfterEnd('p', '$1')})
     when payable_until > $1 then least(
       $1 + least(${openMostMs}, ${openFirstMs} * 2::float8 ^ least(looks, 10))::bigint, payable_until)
     else $1 + least(${openMostMs}, ${closingFirstMs} * 2::float8 ^ least(looks, 10))::bigint end

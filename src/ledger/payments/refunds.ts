@@ -1,6 +1,6 @@
 import type { Clock } from '../../domain/clock.ts';
 import type { Database, Query } from '../database/database.ts';
-import { type Payment, paymentColumns } from './payments.ts';
+import { type Payment, paymentColumns } from './row.ts';
 
 export type RefundState = 'asked' | 'pending' | 'done' | 'failed';
 

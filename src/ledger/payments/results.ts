@@ -1,7 +1,7 @@
 import type { Clock } from '../../domain/clock.ts';
 import type { Database, Query } from '../database/database.ts';
-import { type Payment, type PaymentState, paymentStates } from './payments.ts';
-import { nextEndedLook } from './polling.ts';
+import { nextPollAfterEnd } from './polling.ts';
+import { type Payment, type PaymentState, paymentStates } from './row.ts';
 
 /** What became of a payment; `amount` is what was captured or refunded, in minor units. */
 export type PaymentFact = {
@@ -13,7 +13,7 @@ export type PaymentFact = {
   /** JSON; kept until another comes. */
   action?: string | undefined;
   /** When to ask next; as it was when absent. */
-  lookAt?: number | undefined;
+  nextPollAt?: number | undefined;
 };
 
 /** The part of a payment that facts change. */
@@ -27,7 +27,7 @@ export type PaymentResult = Pick<
   | 'refundAskedAt'
   | 'providerReference'
   | 'action'
-  | 'lookAt'
+  | 'nextPollAt'
 > & {
   /** This was the news: the payment has its state since now. */
   moved: boolean;
@@ -47,7 +47,7 @@ export function openPaymentFacts(database: Database, clock: Clock) {
       captured: fact.state === 'captured' ? (fact.amount ?? null) : 0,
       providerReference: fact.providerReference ?? null,
       action: fact.action ?? null,
-      lookAt: fact.lookAt ?? null,
+      nextPollAt: fact.nextPollAt ?? null,
     }));
     const now = clock.now();
     const write = async (query: Query) => {
@@ -95,9 +95,9 @@ const recordSql = `
     amount_captured = greatest(p.amount_captured, coalesce(f.captured, p.amount)),
     provider_reference = coalesce(f."providerReference", p.provider_reference),
     action = coalesce(f.action, p.action),
-    look_at = case when ${moves} then coalesce(f."lookAt", p.look_at)
+    look_at = case when ${moves} then coalesce(f."nextPollAt", p.look_at)
       when f.state = 'declined' and p.state = 'declined' and p.look_at > $2
-        then ${nextEndedLook('p', '$2')}
+        then ${nextPollAfterEnd('p', '$2')}
       else p.look_at end,
     looks = case when ${moves} then 0 else p.looks end,
     captured_at = case when f.state = 'captured' then coalesce(p.captured_at, $2)
@@ -105,10 +105,10 @@ const recordSql = `
     declined_at = case when f.state = 'declined' then coalesce(p.declined_at, $2)
       else p.declined_at end
   from json_to_recordset($1::json) as f(reference text, state text, reason text,
-    captured bigint, "providerReference" text, action text, "lookAt" bigint)
+    captured bigint, "providerReference" text, action text, "nextPollAt" bigint)
   where p.reference = f.reference collate "C"
   returning p.reference, p.state, p.reason, p.amount_captured as "amountCaptured",
     p.amount_refunded as "amountRefunded", p.refund_asked_at as "refundAskedAt",
-    p.provider_reference as "providerReference", p.action, p.look_at as "lookAt",
+    p.provider_reference as "providerReference", p.action, p.look_at as "nextPollAt",
     (f.state = 'captured' and p.captured_at = $2) or (f.state = 'declined' and p.declined_at = $2)
       as moved`;

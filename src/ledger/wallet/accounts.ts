@@ -2,22 +2,8 @@ import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import { assertWhole } from '../../domain/money.ts';
 import type { Database, Query } from '../database/database.ts';
+import { type Account, type AccountRef, accountKey, type TransferKind } from './account.ts';
 import { openEntries } from './entries.ts';
-
-export type AccountKind = 'buyer' | 'merchant' | 'funding';
-
-/** Whose account: a buyer's wallet, a merchant's takings, or where top-ups come from. */
-export type AccountRef = {
-  kind: AccountKind;
-  owner: string;
-  currency: string;
-  /** The row of a merchant's account that is meant; left out, any is as good as another. */
-  slot?: number;
-};
-
-export type Account = AccountRef & { id: number; balance: number };
-
-export type TransferKind = 'capture' | 'refund' | 'topup';
 
 /** Money that leaves the `debit` account and arrives in the `credit` account, in minor units. */
 export type Transfer = {
@@ -218,11 +204,6 @@ function buyerRef({ buyer, currency }: TopUp): AccountRef {
 
 function fundRef({ currency, from = fundingOwner }: TopUp): AccountRef {
   return { kind: 'funding', owner: from, currency };
-}
-
-/** What `lock` names an account by. */
-export function accountKey(ref: AccountRef): string {
-  return `${ref.kind}:${ref.currency}:${ref.owner}`;
 }
 
 // The hot accounts come last, so that they are held for the shortest time.

@@ -1,5 +1,5 @@
 import type { Database } from '../database/database.ts';
-import type { AccountRef, TransferKind } from './accounts.ts';
+import type { AccountRef, TransferKind } from './account.ts';
 
 /** A movement as its account saw it: `amount` is negative when money left. */
 export type Entry = {

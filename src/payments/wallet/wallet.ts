@@ -1,12 +1,8 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import { assertWhole } from '../../domain/money.ts';
 import type { Database, Query } from '../../ledger/database/database.ts';
-import {
-  type Account,
-  type AccountRef,
-  type Accounts,
-  accountKey,
-} from '../../ledger/wallet/accounts.ts';
+import { type Account, type AccountRef, accountKey } from '../../ledger/wallet/account.ts';
+import type { Accounts } from '../../ledger/wallet/accounts.ts';
 import type {
   Charge,
   DeclineReason,

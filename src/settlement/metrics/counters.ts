@@ -1,15 +1,15 @@
 /** Counts by name since the start. `onCount` hears of each as it is counted. */
-export type Tally<Name extends string> = {
+export type Counters<Name extends string> = {
   add(name: Name, by?: number): void;
   read(): Record<Name, number>;
 };
 
 export type OnCount<Name extends string> = (name: Name, by: number) => void;
 
-export function openTally<Name extends string>(
+export function openCounters<Name extends string>(
   names: readonly Name[],
   onCount?: OnCount<Name>,
-): Tally<Name> {
+): Counters<Name> {
   const sums = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
   return {
     add(name, by = 1) {

@@ -1,9 +1,9 @@
 import type { Metrics } from '../../metrics.ts';
 
-export type PaymentCounts = ReturnType<typeof countPayments>;
+export type PaymentMetrics = ReturnType<typeof openPaymentMetrics>;
 
 /** What is counted of money, by provider. Without metrics nothing is kept. */
-export function countPayments(metrics: Metrics | undefined) {
+export function openPaymentMetrics(metrics: Metrics | undefined) {
   const payments = metrics?.countsBy({
     name: 'payments_total',
     help: 'Payments by provider and what became of them; unknown counts answers, not payments',

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { gather } from '../../batching/batcher.ts';
-import type { Log } from '../log.ts';
-import { type OnCount, openTally } from '../metrics/counters.ts';
+import { openBatcher } from '../../batching/batcher.ts';
+import type { Log } from '../../log.ts';
+import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { Settled } from '../settle/batch.ts';
 import type { Settle } from '../settle/settle.ts';
 import {
@@ -37,7 +37,7 @@ export type WorkerCount = (typeof workerCounts)[number];
 const stallsMax = 1_000_000;
 const jobsInHandMax = 32;
 const batchMax = 256;
-const flightsMax = 2;
+const inFlightMax = 2;
 const drainMsMax = 8_000;
 
 export type WorkerOptions = {
@@ -48,8 +48,8 @@ export type WorkerOptions = {
   addApart: SettleQueue['addApart'];
   log: Log;
   /** A worker that died is noticed after at most both of these together. */
-  lockDurationMs?: number;
-  stalledIntervalMs?: number;
+  lockDurationMs?: number | undefined;
+  stalledIntervalMs?: number | undefined;
   onCount?: OnCount<WorkerCount>;
 };
 
@@ -59,18 +59,18 @@ export type WorkerOptions = {
  */
 export function openSettleWorker(options: WorkerOptions): SettleWorker {
   const { settle, addApart, log } = options;
-  const tally = openTally(workerCounts, options.onCount);
-  const batches = gather<string, Settled>({
+  const counters = openCounters(workerCounts, options.onCount);
+  const batches = openBatcher<string, Settled>({
     run: settle,
     batchMax,
-    flightsMax,
+    inFlightMax,
     queueMax: jobsInHandMax * jobOrdersMax,
   });
 
   /** Settles a job of one order or tells BullMQ why not; of many, those that do not end go apart. */
   async function work(orders: readonly string[]): Promise<void> {
     const all = await Promise.all(orders.map(batches.add));
-    for (const { kind } of all) tally.add(kind);
+    for (const { kind } of all) counters.add(kind);
     const apart = orders.filter((_, n) => all[n]?.kind === 'later' || all[n]?.kind === 'lost');
     if (orders.length > 1) return await addApart(apart);
     const [one] = all;
@@ -89,12 +89,12 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
     settings: { backoffStrategy: retryDelayMs },
   });
   worker.on('failed', (job, error) => {
-    tally.add('failed');
+    counters.add('failed');
     if (!(error instanceof UnrecoverableError)) return;
-    tally.add('poison');
+    counters.add('poison');
     log.error({ job: job?.id, reason: error.message }, 'a job can never succeed and is set aside');
   });
-  worker.on('stalled', () => tally.add('stalled'));
+  worker.on('stalled', () => counters.add('stalled'));
   worker.on('error', (error) => log.warn({ err: error }, 'the settlement worker'));
 
   let run: Promise<void> | undefined;
@@ -112,6 +112,6 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
       await Promise.race([closed, late]);
       drained.abort();
     },
-    figures: tally.read,
+    figures: counters.read,
   };
 }

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import { isTopUpId } from '../../ledger/wallet/topups.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../../log.ts';
 import type { Settle } from '../settle/settle.ts';
 
-export type Looks = {
+export type PaymentPolling = {
   start(): void;
   /** Resolves when the looks in hand are over. */
   stop(): Promise<void>;
@@ -14,14 +14,14 @@ export type Looks = {
 
 const batchMax = 200;
 /** For each provider. */
-const flightsMax = 4;
+const inFlightMax = 4;
 
 /**
  * Asks providers about the payments that buyers make with them, when the ledger says that it is time:
  * on a schedule, since a notification may never come, and at once after one did. Any number of
  * processes may do so: each due look is taken by one of them.
  */
-export function openLooks(options: {
+export function openPaymentPolling(options: {
   payments: Payments;
   settle: Settle;
   settleTopUps(ids: readonly string[]): Promise<void>;
@@ -29,8 +29,8 @@ export function openLooks(options: {
   redisNow(): Promise<number>;
   log: Log;
   /** How often the ledger is asked what is due, ms. */
-  everyMs?: number;
-}): Looks {
+  everyMs?: number | undefined;
+}): PaymentPolling {
   const { payments, settle, settleTopUps, redisNow, log, everyMs = 250 } = options;
   const stopping = new AbortController();
   /** By provider. */
@@ -44,7 +44,7 @@ export function openLooks(options: {
   }
 
   async function take(busy: string[]) {
-    return await payments.takeLooks({ now: await redisNow(), limit: batchMax, busy });
+    return await payments.takeDuePolls({ now: await redisNow(), limit: batchMax, busy });
   }
 
   async function turn(): Promise<number> {
@@ -72,7 +72,7 @@ export function openLooks(options: {
     await Promise.all([...flights.values()].flatMap((own) => [...own]));
   }
 
-  const busy = () => [...flights].flatMap(([name, own]) => (own.size < flightsMax ? [] : [name]));
+  const busy = () => [...flights].flatMap(([name, own]) => (own.size < inFlightMax ? [] : [name]));
 
   function fly(provider: string, looking: Promise<void>): void {
     const own = flights.get(provider) ?? new Set();

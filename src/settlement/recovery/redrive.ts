@@ -1,18 +1,19 @@
 import type { Clock } from '../../domain/clock.ts';
 import { parseOrderId } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
-import type { Watch } from '../../drops/active-drops.ts';
-import type { Terms } from '../../drops/drop-terms.ts';
+import type { ActiveDrops } from '../../drops/active-drops.ts';
+import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Publishing } from '../../drops/publishing.ts';
 import { byLane, type Lanes, lanesOf } from '../../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../../ledger/drops.ts';
 import type { LedgerOrder, Orders } from '../../ledger/orders.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
-import { openRounds } from '../../scheduling/interval.ts';
-import type { Log } from '../log.ts';
-import { type OnCount, openTally } from '../metrics/counters.ts';
+import type { Log } from '../../log.ts';
+import type { Providers } from '../../payments/provider.ts';
+import { openInterval } from '../../scheduling/interval.ts';
+import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { SettleQueue } from '../queue/settle-queue.ts';
-import { engineStarts, type Providers } from '../settle/payment-rules.ts';
+import { engineStarts } from '../settle/payment-rules.ts';
 import type { Refunds } from '../settle/refunds.ts';
 import type { Settle } from '../settle/settle.ts';
 
@@ -46,16 +47,16 @@ export type RedriveOptions = {
   settle: Settle;
   refunds: Refunds;
   publishing: Publishing;
-  watch: Watch;
+  activeDrops: ActiveDrops;
   providers: Providers;
-  termsOf(drop: string): Promise<Terms | undefined>;
+  termsOf(drop: string): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
   /** The clock that refunds are stamped by. */
   clock: Clock;
   log: Log;
-  everyMs?: number;
+  everyMs?: number | undefined;
   /** Work lies this long before it counts as left behind by somebody who died. */
-  staleMs?: number;
+  staleMs?: number | undefined;
   /** A drop is watched this long after its end. */
   retireMs?: number;
   onCount?: OnCount<RedriveCount>;
@@ -73,9 +74,9 @@ const retireEveryMs = 60_000;
  */
 export function openRedrive(options: RedriveOptions): Redrive {
   const { lanes, drops, orders, payments, providers, queue, settle, refunds } = options;
-  const { publishing, watch, log } = options;
+  const { publishing, activeDrops, log } = options;
   const { everyMs = 2_000, staleMs = 10_000, retireMs = 3_600_000 } = options;
-  const tally = openTally(redriveCounts, options.onCount);
+  const counters = openCounters(redriveCounts, options.onCount);
   let retireAt = 0;
   let strayAllAt = 0;
   let requeuedTo: LedgerOrder | undefined;
@@ -116,7 +117,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
     }
     // Each under its own id: one that waits for its next try stays as it is.
     await queue.addApart(waiting);
-    tally.add('requeued', waiting.length);
+    counters.add('requeued', waiting.length);
     await correct(ended, now);
   }
 
@@ -124,7 +125,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
   async function correct(ended: Order[], now: number): Promise<void> {
     const untold = ended.filter((order) => order.expiresAt < now - staleMs);
     await orders.upsert(untold.map((order) => ({ order, at: now })));
-    tally.add('corrected', untold.length);
+    counters.add('corrected', untold.length);
   }
 
   /** Payments of orders that ended without them: closed, taken late, or given back. */
@@ -139,14 +140,14 @@ export function openRedrive(options: RedriveOptions): Redrive {
     if (stray.length === 0) return;
     for (const drop of new Set(stray.map((payment) => payment.drop))) await drops.revive(drop);
     await settle([...new Set(stray.map((payment) => payment.orderId))]);
-    tally.add('stray', stray.length);
+    counters.add('stray', stray.length);
   }
 
   async function refundCancelled(): Promise<void> {
     const paid = await orders.toRefund(batchMax);
     const found = await payments.ofOrders(paid.map((order) => order.id));
     const captured = found.filter(({ state }) => state === 'captured' || state === 'refunded');
-    tally.add('refunds', (await refunds.giveBack(captured)).size);
+    counters.add('refunds', (await refunds.giveBack(captured)).size);
   }
 
   /**
@@ -161,13 +162,13 @@ export function openRedrive(options: RedriveOptions): Redrive {
     await payments.finishRefund([...(await refunds.giveBack(returned))]);
   }
 
-  /** Ends the watch over drops from which nothing can come any more. */
+  /** Ends the activeDrops over drops from which nothing can come any more. */
   async function retire(now: number): Promise<void> {
     if (performance.now() < retireAt) return;
     retireAt = performance.now() + retireEveryMs;
-    for (const drop of watch.drops()) {
+    for (const drop of activeDrops.drops()) {
       if (drop.endsAt + retireMs > now || !(await isQuiet(drop))) continue;
-      if (await drops.retire(drop.id)) tally.add('retired', 1);
+      if (await drops.retire(drop.id)) counters.add('retired', 1);
     }
   }
 
@@ -192,11 +193,11 @@ export function openRedrive(options: RedriveOptions): Redrive {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  const rounds = openRounds({
-    ...{ turn, napMs: everyMs },
+  const interval = openInterval({
+    ...{ turn, everyMs: everyMs },
     onError: (error) => log.warn({ err: error }, 'the redrive'),
   });
-  return { start: rounds.start, stop: rounds.stop, turn, figures: tally.read };
+  return { start: interval.start, stop: interval.stop, turn, figures: counters.read };
 }
 
 function placed(row: LedgerOrder) {

@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { LaneRef } from '../../domain/ids.ts';
-import type { Watch } from '../../drops/active-drops.ts';
+import type { ActiveDrops } from '../../drops/active-drops.ts';
 import { connectHot } from '../../inventory/redis-connections.ts';
 import type { Orders } from '../../ledger/orders.ts';
-import type { Log } from '../log.ts';
-import { type OnCount, openTally } from '../metrics/counters.ts';
+import type { Log } from '../../log.ts';
+import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { SettleQueue } from '../queue/settle-queue.ts';
 import { isReply, type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
 
@@ -36,7 +36,7 @@ export type RelayStep = 'relay recorded' | 'relay queued';
 export type RelayOptions = {
   redisUrl: string;
   namespace: string;
-  watch: Watch;
+  activeDrops: ActiveDrops;
   orders: Orders;
   queue: SettleQueue;
   log: Log;
@@ -44,9 +44,9 @@ export type RelayOptions = {
   onJoin?(ref: LaneRef): Promise<void>;
   /** Stays the same over a restart, so that what was in hand then is taken up at once. */
   consumer?: string;
-  claimIdleMs?: number;
+  claimIdleMs?: number | undefined;
   onCount?: OnCount<RelayCount>;
-  onStep?(step: RelayStep): void | Promise<void>;
+  onStep?: ((step: RelayStep) => void | Promise<void>) | undefined;
 };
 
 /** Entries of one lane in a turn; an entry carries what one script call moved. */
@@ -65,15 +65,15 @@ const retryMostMs = 5_000;
  * and a second relay beside this one only shares it.
  */
 export function openRelay(options: RelayOptions): Relay {
-  const { watch, orders, queue, log, claimIdleMs = 5_000, onStep } = options;
-  const tally = openTally(relayCounts, options.onCount);
+  const { activeDrops, orders, queue, log, claimIdleMs = 5_000, onStep } = options;
+  const counters = openCounters(relayCounts, options.onCount);
   const redis = connectHot(options.redisUrl, { timeoutMs: commandTimeoutMs });
   const outbox: Outbox = openOutbox({
     redis,
     namespace: options.namespace,
     consumer: options.consumer ?? hostname(),
     onMalformed({ ref, id, error }) {
-      tally.add('malformed');
+      counters.add('malformed');
       log.error({ err: error, ref, id }, 'an outbox entry cannot be read and stays pending');
     },
   });
@@ -88,7 +88,7 @@ export function openRelay(options: RelayOptions): Relay {
   redis.on('error', (error) => log.warn({ err: error }, 'the connection of the relay'));
 
   async function turn(): Promise<void> {
-    const refs = watch.lanes();
+    const refs = activeDrops.lanes();
     if (refs.length === 0) return pause(blockMs);
     for (const ref of refs) await joinOnce(ref);
     if (performance.now() >= claimAt) {
@@ -125,7 +125,7 @@ export function openRelay(options: RelayOptions): Relay {
         idleMs: claimIdleMs,
         from,
       });
-      tally.add('claimed', stale.entries.length);
+      counters.add('claimed', stale.entries.length);
       await deliver(stale.entries);
       from = stale.next;
     }
@@ -147,12 +147,12 @@ export function openRelay(options: RelayOptions): Relay {
         await queue.add(toSettle(entries));
         await onStep?.('relay queued');
         await outbox.ack(entries);
-        tally.add('batches');
-        tally.add('entries', entries.length);
-        for (const entry of entries) tally.add('orders', entry.orders.length);
+        counters.add('batches');
+        counters.add('entries', entries.length);
+        for (const entry of entries) counters.add('orders', entry.orders.length);
         return;
       } catch (error) {
-        tally.add('retries');
+        counters.add('retries');
         log.warn(
           { err: error, entries: entries.length, tries },
           'a batch of the outbox is retried',
@@ -194,8 +194,8 @@ export function openRelay(options: RelayOptions): Relay {
       await loop;
       redis.disconnect();
     },
-    backlog: () => outbox.backlog(watch.lanes()),
-    figures: tally.read,
+    backlog: () => outbox.backlog(activeDrops.lanes()),
+    figures: counters.read,
   };
 }
 

@@ -1,8 +1,10 @@
 import type { ReleaseReason } from '../../domain/order.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Confirmed, Released } from '../../inventory/replies.ts';
-import type { Payment, Payments } from '../../ledger/payments/payments.ts';
-import type { Log } from '../log.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
+import type { Log } from '../../log.ts';
+import type { Providers } from '../../payments/provider.ts';
 import type { PaymentCount } from '../metrics/payment-metrics.ts';
 import {
   digestOf,
@@ -13,7 +15,6 @@ import {
   type SeenCase,
   type Settled,
 } from './batch.ts';
-import type { Providers } from './payment-rules.ts';
 import type { Refunds } from './refunds.ts';
 
 /** A captured payment of a case that goes back; `ends`: with it goes all that the order had. */
@@ -144,11 +145,11 @@ export function openMoving(options: {
   }
 
   /** Money that has found its place is asked about no more. */
-  async function endLooks(cases: SeenCase[]): Promise<void> {
+  async function endPolling(cases: SeenCase[]): Promise<void> {
     const ended = cases.filter(({ settled }) => settled && isOver(settled));
     const placed = ended.flatMap(({ attempts }) => attempts.filter(isPlaced));
-    await payments.endLooks(
-      placed.filter(({ lookAt }) => lookAt !== null).map(({ reference }) => reference),
+    await payments.endPolling(
+      placed.filter(({ nextPollAt }) => nextPollAt !== null).map(({ reference }) => reference),
     );
   }
 
@@ -158,7 +159,7 @@ export function openMoving(options: {
     return payment.state !== 'declined' || providers.get(payment.provider)?.startedBy === 'engine';
   }
 
-  return { move, giveBack, endLooks };
+  return { move, giveBack, endPolling };
 }
 
 const isOver = ({ kind }: Settled) => kind === 'paid' || kind === 'refunded' || kind === 'released';

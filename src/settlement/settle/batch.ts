@@ -1,9 +1,9 @@
 import type { LaneRef, OrderRef } from '../../domain/ids.ts';
 import { parseOrderId } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
-import type { Terms } from '../../drops/drop-terms.ts';
+import type { DropTerms } from '../../drops/drop-terms.ts';
 import { byLane } from '../../inventory/lanes.ts';
-import type { Payment } from '../../ledger/payments/payments.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
 
 /** What settling came to for one order. */
 export type Settled =
@@ -21,7 +21,7 @@ export type Settled =
 /** An order as its lane had it when the settling began. */
 export type Seen = {
   order: Order;
-  terms: Terms;
+  terms: DropTerms;
   /** Reserved, and its hold has not ended. */
   isHeld: boolean;
   now: number;

@@ -1,6 +1,7 @@
-import type { Payment, Payments } from '../../ledger/payments/payments.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
+import type { Providers } from '../../payments/provider.ts';
 import type { Seen } from './batch.ts';
-import type { Providers } from './payment-rules.ts';
 import { chargeOf, factsOf } from './provider-calls.ts';
 
 /**

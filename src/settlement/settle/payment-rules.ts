@@ -1,8 +1,6 @@
 import type { Order } from '../../domain/order.ts';
-import type { Terms } from '../../drops/drop-terms.ts';
-import type { PaymentProvider } from '../../payments/provider.ts';
-
-export type Providers = ReadonlyMap<string, PaymentProvider>;
+import type { DropTerms } from '../../drops/drop-terms.ts';
+import type { Providers } from '../../payments/provider.ts';
 
 const closingMsMost = 10_000;
 const closingShare = 0.2;
@@ -12,7 +10,7 @@ const closingShare = 0.2;
  * only they have: a choice, a device, a payment password.
  */
 export function engineStarts(
-  { order, terms }: { order: Order; terms: Terms },
+  { order, terms }: { order: Order; terms: DropTerms },
   providers: Providers,
 ): boolean {
   const provider = providers.get(order.method);
@@ -22,7 +20,7 @@ export function engineStarts(
 }
 
 /** Whether a wallet pays for this order only with its password. */
-export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: Terms): boolean {
+export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: DropTerms): boolean {
   return terms.passwordAbove !== undefined && amount > terms.passwordAbove;
 }
 
@@ -30,6 +28,6 @@ export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: Terms): 
  * Until when a buyer may pay elsewhere: the hold less the time it takes to close the payment, so that
  * nothing is captured once the units are on sale again.
  */
-export function payableUntil(order: Pick<Order, 'expiresAt'>, { holdMs }: Terms): number {
+export function payableUntil(order: Pick<Order, 'expiresAt'>, { holdMs }: DropTerms): number {
   return order.expiresAt - Math.min(closingMsMost, Math.floor(holdMs * closingShare));
 }

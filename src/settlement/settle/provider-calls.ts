@@ -1,17 +1,17 @@
 import type { Order } from '../../domain/order.ts';
-import type { Terms } from '../../drops/drop-terms.ts';
-import type { Payment } from '../../ledger/payments/payments.ts';
+import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { PaymentFact } from '../../ledger/payments/results.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
+import type { Log } from '../../log.ts';
 import type {
   Charge,
   ClientWish,
   Outcome,
   PaymentProvider,
   PaymentRef,
+  Providers,
 } from '../../payments/provider.ts';
-import type { Log } from '../log.ts';
 import { isOpen, type SeenCase } from './batch.ts';
-import type { Providers } from './payment-rules.ts';
 
 /** Charges, looks up and closes what is open of these orders; gives what is now known of it. */
 export type Charging = (cases: readonly SeenCase[]) => Promise<PaymentFact[]>;
@@ -30,8 +30,8 @@ type Deed =
 type Asked = { one: SeenCase; payment: Payment; deed: Deed };
 
 /** After a payment was closed, its provider is asked again this much later: see payment-looks. */
-const lookAfterEndMs = 60_000;
-const lookAfterCaptureMs = 5_000;
+const pollAfterEndMs = 60_000;
+const pollAfterCaptureMs = 5_000;
 
 export function openCharging(options: {
   providers: Providers;
@@ -125,7 +125,7 @@ export function refOf({ reference, startedAt, providerReference }: Payment): Pay
 
 export function chargeOf(wanted: {
   order: Order;
-  terms: Terms;
+  terms: DropTerms;
   payment: Payment;
   wish?: ClientWish;
 }): Charge {
@@ -150,18 +150,18 @@ export function factsOf(
 ): PaymentFact[] {
   const { reference, providerReference } = outcome;
   const { payment, now, byBuyer } = about;
-  const next = (afterMs: number) => (byBuyer ? { lookAt: now + afterMs } : {});
+  const next = (afterMs: number) => (byBuyer ? { nextPollAt: now + afterMs } : {});
   switch (outcome.kind) {
     case 'captured': {
       // Money of another currency is none of this payment's: as if nothing of it had come.
       const { currency = payment.currency } = outcome;
       const amount = currency === payment.currency ? outcome.amount : 0;
-      const known = { reference, providerReference, amount, ...next(lookAfterCaptureMs) };
+      const known = { reference, providerReference, amount, ...next(pollAfterCaptureMs) };
       return [{ ...known, state: 'captured' }];
     }
     case 'declined': {
       const { reason } = outcome;
-      return [{ reference, providerReference, state: 'declined', reason, ...next(lookAfterEndMs) }];
+      return [{ reference, providerReference, state: 'declined', reason, ...next(pollAfterEndMs) }];
     }
     case 'unknown':
       return [{ reference, providerReference, state: 'unknown' }];

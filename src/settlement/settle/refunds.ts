@@ -1,11 +1,11 @@
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
-import type { Payment, Payments } from '../../ledger/payments/payments.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Refund, RefundFact } from '../../ledger/payments/refunds.ts';
-import type { RefundOutcome } from '../../payments/provider.ts';
-import type { Log } from '../log.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
+import type { Log } from '../../log.ts';
+import type { Providers, RefundOutcome } from '../../payments/provider.ts';
 import { isKept } from './batch.ts';
-import type { Providers } from './payment-rules.ts';
 import { refOf } from './provider-calls.ts';
 
 export type Refunds = {

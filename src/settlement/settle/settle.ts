@@ -1,9 +1,11 @@
 import type { Order } from '../../domain/order.ts';
-import type { Terms } from '../../drops/drop-terms.ts';
+import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
-import type { Payment, Payments } from '../../ledger/payments/payments.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
 import type { PaymentResult } from '../../ledger/payments/results.ts';
-import type { Log } from '../log.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
+import type { Log } from '../../log.ts';
+import type { Providers } from '../../payments/provider.ts';
 import type { PaymentCount } from '../metrics/payment-metrics.ts';
 import { openMoving } from './apply-outcome.ts';
 import {
@@ -16,7 +18,7 @@ import {
   type Settled,
 } from './batch.ts';
 import type { AtOnce } from './charge-in-ledger.ts';
-import { engineStarts, type Providers } from './payment-rules.ts';
+import { engineStarts } from './payment-rules.ts';
 import type { Charging } from './provider-calls.ts';
 import type { Refunds } from './refunds.ts';
 
@@ -31,7 +33,7 @@ export type SettleOptions = {
   atOnce: AtOnce;
   charging: Charging;
   refunds: Refunds;
-  termsOf(drop: string): Promise<Terms | undefined>;
+  termsOf(drop: string): Promise<DropTerms | undefined>;
   /** Redis' clock, in ms: it alone says whether a hold has ended. */
   redisNow(): Promise<number>;
   log: Log;
@@ -64,7 +66,7 @@ export function openSettle(options: SettleOptions): Settle {
     await readAgain(seen.filter((one) => noteResults(one, results)));
     await onStep?.('recorded');
     await moving.giveBack(await moving.move(seen));
-    await moving.endLooks(seen);
+    await moving.endPolling(seen);
     await onStep?.('moved');
     return ids.map((id) => cases.get(id)?.settled ?? { kind: 'later', why: 'bug: left undecided' });
   };

@@ -142,7 +142,7 @@ describe("a drop's stream", () => {
     });
     await buy(drop, 'ann');
     await eventually(() => stream.events.at(-1)?.data.availability === 'all_held');
-    await engine.settlement.publishing.act({ merchantId, drop: drop.id, action: 'end' });
+    await engine.services.publishing.act({ merchantId, drop: drop.id, action: 'end' });
     await eventually(stream.ended);
     expect(stream.events.at(-1)?.data.state).toBe('ended');
     const again = await follow(`/v1/drops/${drop.id}/stream`, {

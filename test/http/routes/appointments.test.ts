@@ -231,7 +231,7 @@ describe('an import', () => {
         yield { buyers: [`b${part}`], lines: part, bad: 0 };
       }
     }
-    const taken = engine.settlement.appointments.takeList(drop, parts());
+    const taken = engine.services.appointments.takeList(drop, parts());
     const { appointments } = engine.ledger;
     await eventually(async () => await appointments.find({ drop: drop.id, buyer: 'b2' }));
     for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate);

@@ -147,7 +147,7 @@ describe('a refused Buy', () => {
     ['cancel', 410, 'drop_ended'],
   ] as const)('after %s is %i %s', async ([action, status, code]) => {
     const drop = await engine.publish(merchantId);
-    await engine.settlement.publishing.act({ merchantId, drop: drop.id, action });
+    await engine.services.publishing.act({ merchantId, drop: drop.id, action });
     const answer = await press(drop);
     expect(answer.statusCode).toBe(status);
     expect(answer.json().code).toBe(code);

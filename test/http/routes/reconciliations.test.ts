@@ -8,8 +8,8 @@ const url = '/v1/reconciliations';
 
 let engine: TestEngine;
 beforeAll(async () => {
-  const patience = { differenceGraceMs: 20 };
-  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), operatorKey, patience });
+  const timings = { differenceGraceMs: 20 };
+  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), operatorKey, timings });
 });
 afterAll(() => engine?.stop());
 

@@ -3,7 +3,7 @@ import type { Drop } from '../../../src/domain/drop.ts';
 import { cardBody, dropBody } from '../../../src/http/schemas/drops.ts';
 import { walletBody } from '../../../src/http/schemas/orders.ts';
 import { statementBody } from '../../../src/http/views/statements.ts';
-import { accountKey } from '../../../src/ledger/wallet/accounts.ts';
+import { accountKey } from '../../../src/ledger/wallet/account.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -1,14 +1,17 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { type Doors, openDoors } from '../../../src/http/server/extra-listeners.ts';
+import {
+  type ExtraListeners,
+  openExtraListeners,
+} from '../../../src/http/server/extra-listeners.ts';
 import { canSharePort } from '../../../src/http/server/server.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const host = '127.0.0.1';
 const backlog = 4_096;
 let server: Server | undefined;
-let doors: Doors | undefined;
+let doors: ExtraListeners | undefined;
 let clients: Socket[] = [];
 
 afterEach(async () => {
@@ -26,7 +29,7 @@ async function openHouse(maxConnections: number) {
   opened.listen({ host, port: 0, backlog, reusePort: true });
   await once(opened, 'listening');
   const { port } = opened.address() as AddressInfo;
-  doors = await openDoors(opened, { host, port, backlog });
+  doors = await openExtraListeners(opened, { host, port, backlog });
   const inside = new Set<Socket>();
   opened.on('connection', (socket: Socket) => {
     inside.add(socket);

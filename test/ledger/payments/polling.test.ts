@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openNotifications } from '../../../src/ledger/payments/notifications.ts';
-import { paymentReference } from '../../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../../src/ledger/payments/row.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
 import { createDrop, orderOf } from '../samples.ts';
 
@@ -8,10 +8,10 @@ onEachLedger((ledger) => {
   const provider = 'stripe';
   const dayMs = 86_400_000;
 
-  /** A payment that a buyer began elsewhere, asked about first at `lookAt`. */
-  async function begun(lookAt: number, payableUntil = lookAt + 600_000) {
+  /** A payment that a buyer began elsewhere, asked about first at `nextPollAt`. */
+  async function begun(nextPollAt: number, payableUntil = nextPollAt + 600_000) {
     const { id: orderId, drop, amount } = orderOf(await createDrop(ledger()));
-    const start = { orderId, drop, provider, amount, currency: 'CNY', payableUntil, lookAt };
+    const start = { orderId, drop, provider, amount, currency: 'CNY', payableUntil, nextPollAt };
     await ledger().payments.begin([start]);
     return { orderId, reference: paymentReference(orderId, 1, provider), amount };
   }
@@ -22,8 +22,8 @@ onEachLedger((ledger) => {
     return payment;
   }
 
-  async function takeLooks(busy: string[] = []) {
-    const due = await ledger().payments.takeLooks({ now: Date.now(), limit: 100, busy });
+  async function takeDuePolls(busy: string[] = []) {
+    const due = await ledger().payments.takeDuePolls({ now: Date.now(), limit: 100, busy });
     return [...due.values()].flat();
   }
 
@@ -35,24 +35,24 @@ onEachLedger((ledger) => {
     it('is taken when it is due and by one of many, and the next one stands already', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       const later = await begun(Date.now() + 60_000);
-      const turns = Array.from({ length: 5 }, () => takeLooks());
+      const turns = Array.from({ length: 5 }, () => takeDuePolls());
       const taken = (await Promise.all(turns)).flat();
       expect(taken.filter((id) => id === orderId)).toHaveLength(1);
       expect(taken).not.toContain(later.orderId);
-      expect((await find(reference)).lookAt).toBeGreaterThan(Date.now() + 1_000);
+      expect((await find(reference)).nextPollAt).toBeGreaterThan(Date.now() + 1_000);
     });
 
     it('is left where it is while its provider has enough to answer', async () => {
       const { orderId } = await begun(Date.now() - 1);
-      expect(await takeLooks([provider])).not.toContain(orderId);
-      expect(await takeLooks(['alipay'])).toContain(orderId);
+      expect(await takeDuePolls([provider])).not.toContain(orderId);
+      expect(await takeDuePolls(['alipay'])).toContain(orderId);
     });
 
     it('comes when the time to pay is over, however seldom looks have become', async () => {
       const until = Date.now() + 1_000;
       const { reference } = await begun(Date.now() - 1, until);
-      await takeLooks();
-      expect((await find(reference)).lookAt).toBe(until);
+      await takeDuePolls();
+      expect((await find(reference)).nextPollAt).toBe(until);
     });
 
     it('that is due is not put off by messages, nor by those of a clock that is ahead', async () => {
@@ -61,12 +61,12 @@ onEachLedger((ledger) => {
       const ahead = openNotifications(ledger().database, { now: () => Date.now() + 3_600_000 });
       await ledger().notifications.take(notice(reference, `here ${reference}`));
       await ahead.take(notice(reference, `ahead ${reference}`));
-      expect((await find(reference)).lookAt).toBeLessThanOrEqual(dueAt);
+      expect((await find(reference)).nextPollAt).toBeLessThanOrEqual(dueAt);
     });
 
     it('that a message asks for is made also when the last one of a closed payment is long over', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
-      await ledger().payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      await ledger().payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
       const { database, notifications } = ledger();
       await database.query(
         `update payments set declined_at = declined_at - ${2 * dayMs}, look_at = null
@@ -74,65 +74,65 @@ onEachLedger((ledger) => {
         [reference],
       );
       expect(await notifications.take(notice(reference, `late ${reference}`))).toBe('new');
-      expect(await takeLooks()).toContain(orderId);
+      expect(await takeDuePolls()).toContain(orderId);
     });
 
     it('at a closed payment comes on its day, however many messages asked for others before', async () => {
       const { reference } = await begun(Date.now() - 1);
-      await ledger().payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      await ledger().payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
       const { notifications, payments } = ledger();
       const declinedAt = (await find(reference)).declinedAt ?? 0;
       for (let nth = 0; nth < 10; nth += 1) {
         await notifications.take(notice(reference, 'the same again'));
-        await takeLooks();
+        await takeDuePolls();
         await payments.record([{ reference, state: 'declined' }]);
       }
-      expect((await find(reference)).lookAt).toBe(declinedAt + 60_000);
+      expect((await find(reference)).nextPollAt).toBe(declinedAt + 60_000);
     });
 
     it('at a closed payment that got no answer comes again soon, and never ends without one', async () => {
       const { reference } = await begun(Date.now() - 1);
       const { database, payments } = ledger();
-      await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
-      await takeLooks();
-      expect((await find(reference)).lookAt).toBeLessThan(Date.now() + 16_000);
+      await payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
+      await takeDuePolls();
+      expect((await find(reference)).nextPollAt).toBeLessThan(Date.now() + 16_000);
       await database.query(
         `update payments set declined_at = declined_at - ${2 * dayMs}, look_at = 1
          where reference = $1`,
         [reference],
       );
-      await takeLooks();
-      expect((await find(reference)).lookAt).toBeGreaterThan(Date.now() + dayMs / 4);
+      await takeDuePolls();
+      expect((await find(reference)).nextPollAt).toBeGreaterThan(Date.now() + dayMs / 4);
       await payments.record([{ reference, state: 'declined' }]);
-      expect((await find(reference)).lookAt).toBeNull();
+      expect((await find(reference)).nextPollAt).toBeNull();
     });
 
     it('that falls due while a closed payment is answered for stays due', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       const { notifications, payments } = ledger();
-      await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
-      await takeLooks();
+      await payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
+      await takeDuePolls();
       await notifications.take(notice(reference, `between ${reference}`));
       await payments.record([{ reference, state: 'declined' }]);
-      expect(await takeLooks()).toContain(orderId);
+      expect(await takeDuePolls()).toContain(orderId);
     });
 
     it('at a closed payment is the last one a day and more after its end', async () => {
       const { reference } = await begun(Date.now() - 1);
       const { database, payments } = ledger();
-      await payments.record([{ reference, state: 'declined', lookAt: 1 }]);
+      await payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
       const looks: number[] = [];
       for (let at: number | null = 1; at !== null && looks.length < 20; ) {
-        await takeLooks();
+        await takeDuePolls();
         await payments.record([{ reference, state: 'declined' }]);
-        const { lookAt, declinedAt } = await find(reference);
-        if (lookAt !== null) looks.push(Math.round((lookAt - (declinedAt ?? 0)) / 60_000));
-        at = lookAt;
+        const { nextPollAt, declinedAt } = await find(reference);
+        if (nextPollAt !== null) looks.push(Math.round((nextPollAt - (declinedAt ?? 0)) / 60_000));
+        at = nextPollAt;
         // Time passes: the end lies as far back as this look says.
         await database.query(
           `update payments set look_at = 1, declined_at = $2::bigint - ($3::bigint - declined_at)
            where reference = $1 and look_at is not null`,
-          [reference, Date.now(), lookAt],
+          [reference, Date.now(), nextPollAt],
         );
       }
       expect(looks).toEqual([1, 2, 8, 44, 240, 1_560]);
@@ -149,7 +149,7 @@ onEachLedger((ledger) => {
       );
       expect(verdicts.filter((verdict) => verdict === 'new')).toHaveLength(1);
       expect(verdicts.filter((verdict) => verdict === 'repeated')).toHaveLength(19);
-      expect(await takeLooks()).toContain(orderId);
+      expect(await takeDuePolls()).toContain(orderId);
     });
 
     it('that does not fit its payment changes nothing', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { type Account, type AccountRef, accountKey } from '../../../src/ledger/wallet/accounts.ts';
+import { type Account, type AccountRef, accountKey } from '../../../src/ledger/wallet/account.ts';
 import type { BuyerRef } from '../../../src/ledger/wallet/entries.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
 

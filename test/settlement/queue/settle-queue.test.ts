@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../../src/domain/clock.ts';
-import { openTerms } from '../../../src/drops/drop-terms.ts';
+import { openDropTerms } from '../../../src/drops/drop-terms.ts';
 import { connectQueue } from '../../../src/inventory/redis-connections.ts';
 import {
   jobOrdersMax,
@@ -114,9 +114,9 @@ test('orders whose job waits in a long queue are not asked for again; lost ones 
     settle: async () => [],
     refunds: { giveBack: nothing, returnAsked: async () => {} },
     providers: new Map([[stage.wallet.name, stage.wallet]]),
-    termsOf: openTerms({ lanes, drops: ledger.drops }),
+    termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     publishing: stage.desk.publishing,
-    watch: { drops: () => [] } as never,
+    activeDrops: { drops: () => [] } as never,
     // Long after: whatever the ledger knows has been waiting for an hour.
     redisNow: async () => Date.now() + 3_600_000,
     clock: systemClock,

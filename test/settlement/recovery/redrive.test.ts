@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectQueue } from '../../../src/inventory/redis-connections.ts';
-import { paymentReference } from '../../../src/ledger/payments/payments.ts';
+import { paymentReference } from '../../../src/ledger/payments/row.ts';
 import { aCharge, aRefund } from '../../support/charges.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { orderId, orderRef } from '../../../src/domain/ids.ts';
-import { type Payment, paymentReference } from '../../../src/ledger/payments/payments.ts';
+import { type Payment, paymentReference } from '../../../src/ledger/payments/row.ts';
 import type { Outcome, PaymentProvider } from '../../../src/payments/provider.ts';
-import { openLooks } from '../../../src/settlement/recovery/payment-polling.ts';
+import { openPaymentPolling } from '../../../src/settlement/recovery/payment-polling.ts';
 import { newCase, type SeenCase } from '../../../src/settlement/settle/batch.ts';
 import { openCharging } from '../../../src/settlement/settle/provider-calls.ts';
 import { aDrop, anItem } from '../../support/drops.ts';
@@ -51,7 +51,7 @@ function aCase(provider: string): SeenCase {
     ...{ orderId: id, drop, attempt: 1, reference: paymentReference(id, 1, provider), provider },
     ...{ amount, currency, state: 'started', reason: '', amountCaptured: 0, amountRefunded: 0 },
     ...{ startedAt: now, providerReference: null, action: null, capturedAt: null },
-    ...{ declinedAt: null, refundedAt: null, refundAskedAt: null, lookAt: now },
+    ...{ declinedAt: null, refundedAt: null, refundAskedAt: null, nextPollAt: now },
     payableUntil: now + 50_000,
   };
   return { ...newCase(id), seen: { order, terms, isHeld: true, now }, attempts: [payment] };
@@ -76,7 +76,7 @@ test('payments at a provider that hangs keep none at another from being looked u
   const hanging = gate();
   const settled: string[] = [];
   const orderOf = new Map<string, string>();
-  const looks = openLooks({
+  const polling = openPaymentPolling({
     ...{ payments: ledger.payments, log, everyMs: 10, settleTopUps: async () => {} },
     redisNow: async () => Date.now(),
     async settle(ids) {
@@ -90,12 +90,12 @@ test('payments at a provider that hangs keep none at another from being looked u
       attempts: [payment],
     } = aCase(provider) as SeenCase & { attempts: [Payment] };
     orderOf.set(payment.orderId, provider);
-    const { lookAt, payableUntil, ...start } = payment;
-    const times = { lookAt: lookAt ?? 0, payableUntil: payableUntil ?? 0 };
+    const { nextPollAt, payableUntil, ...start } = payment;
+    const times = { nextPollAt: nextPollAt ?? 0, payableUntil: payableUntil ?? 0 };
     await ledger.payments.begin([{ ...start, ...times }]);
     return payment.orderId;
   };
-  looks.start();
+  polling.start();
   // More batches than it may keep in hand.
   for (let nth = 0; nth < 8; nth += 1) {
     await begin('hanging');
@@ -105,6 +105,6 @@ test('payments at a provider that hangs keep none at another from being looked u
   expect(settled.every((id) => orderOf.get(id) === 'quick')).toBe(true);
   hanging.open();
   await eventually(() => settled.length === orderOf.size);
-  await looks.stop();
+  await polling.stop();
   await ledger.close();
 });

@@ -23,8 +23,8 @@ test('an order goes from reserved to paid in lane, ledger and wallet, and its ou
   const [id = ''] = await stage.reserve(drop, [buyer]);
   const order = await stage.reaches(id, 'paid');
   expect(order.paidAt).toBeGreaterThanOrEqual(order.reservedAt);
-  await eventually(async () => (await settlement.work().relay.backlog()) === 0);
-  expect(await settlement.work().queue.counts()).toMatchObject({ waiting: 0, failed: 0 });
+  await eventually(async () => (await settlement.background().relay.backlog()) === 0);
+  expect(await settlement.background().queue.counts()).toMatchObject({ waiting: 0, failed: 0 });
   expect(await stage.money(buyer)).toMatchObject({ captures: 1, refunds: 0 });
   expect(await stage.desk.orders.read(id)).toMatchObject({
     ...{ id, state: 'paid', sku: 'phone', currency: 'CNY', paidAt: order.paidAt },
@@ -42,7 +42,7 @@ test('entries that a dead relay had taken are claimed', async () => {
   const settlement = stage.settlement();
   await settlement.start();
   for (const id of ids) await stage.reaches(id, 'paid');
-  expect(settlement.work().relay.figures().claimed).toBeGreaterThanOrEqual(3);
+  expect(settlement.background().relay.figures().claimed).toBeGreaterThanOrEqual(3);
   await settlement.stop();
 });
 
@@ -61,7 +61,7 @@ test('while the ledger is down nothing is acknowledged, and afterwards everythin
   await settlement.start();
   const [before = ''] = await stage.reserve(drop, buyers(1));
   await stage.reaches(before, 'paid');
-  const { relay } = settlement.work();
+  const { relay } = settlement.background();
   await eventually(async () => (await relay.backlog()) === 0);
   down = true;
   const ids = await stage.reserve(drop, buyers(5));
@@ -113,7 +113,7 @@ test('an entry that cannot be read stays pending and lets the others pass', asyn
   await stage.reaches(id, 'paid');
   await eventually(async () => (await stage.redis.xlen(outbox)) === 1);
   expect((await stage.redis.xrange(outbox, '-', '+'))[0]?.[0]).toBe(strange);
-  expect(settlement.work().relay.figures().malformed).toBeGreaterThan(0);
+  expect(settlement.background().relay.figures().malformed).toBeGreaterThan(0);
   await settlement.stop();
 });
 

@@ -93,7 +93,7 @@ test('a closed payment is asked about whenever its order is settled, its last lo
   await desk.orders.cancel(id);
   expect((await payments())[0]).toMatchObject({ state: 'declined', reason: 'closed' });
   pay(reference);
-  await stage.ledger.payments.endLooks([reference]);
+  await stage.ledger.payments.endPolling([reference]);
   expect(await settle()).toEqual({ kind: 'released' });
   expect(await settle()).toEqual({ kind: 'released' });
   expect(given).toEqual([{ reference: `${reference}r1`, amount: price }]);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
-import { openTerms } from '../../../src/drops/drop-terms.ts';
-import { redisTime } from '../../../src/settlement/background.ts';
+import { openDropTerms } from '../../../src/drops/drop-terms.ts';
+import { redisTime } from '../../../src/inventory/redis-connections.ts';
 import { openAtOnce } from '../../../src/settlement/settle/charge-in-ledger.ts';
 import { openCharging } from '../../../src/settlement/settle/provider-calls.ts';
 import { openRefunds } from '../../../src/settlement/settle/refunds.ts';
@@ -37,7 +37,7 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
     atOnce: openAtOnce({ payments, providers }),
     charging: openCharging({ providers, log }),
     refunds: openRefunds({ ...{ lanes, payments, providers, log }, ...steps }),
-    termsOf: openTerms({ lanes, drops: ledger.drops }),
+    termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     redisNow: () => redisTime(redis),
     ...steps,
   });

@@ -24,7 +24,7 @@ type Open = Omit<Step, 'acceptedAt' | 'latencies' | 'behind'> & {
 };
 
 /** Counts by step of the run; `now` is ms since the opening. */
-export function openTally(options: { stepMs: number; now(): number }) {
+export function openCounters(options: { stepMs: number; now(): number }) {
   const { stepMs, now } = options;
   const open = new Map<number, Open>();
 
@@ -86,4 +86,4 @@ export function openTally(options: { stepMs: number; now(): number }) {
   };
 }
 
-export type Tally = ReturnType<typeof openTally>;
+export type Counters = ReturnType<typeof openCounters>;
