@@ -66,7 +66,9 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
   return {
     async openDrop({ sku, units, title = 'Sell-out', startsAt = Date.now(), byAppointment }) {
       const created = await call('POST', '/v1/drops', {
-        ...{ title, currency: 'CNY', startsAt: new Date(startsAt).toISOString() },
+        title,
+        currency: 'CNY',
+        startsAt: new Date(startsAt).toISOString(),
         endsAt: new Date(startsAt + openMs).toISOString(),
         ...(byAppointment ? { appointment: {} } : {}),
         items: [{ sku, title: 'Phone', unitAmount, allotment: units, perBuyer: 1 }],
@@ -126,7 +128,9 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
         if (names === undefined) names = cells;
         else if (row !== '') {
           yield {
-            ...{ id: cell('order'), buyer: cell('buyer'), state: cell('state') },
+            id: cell('order'),
+            buyer: cell('buyer'),
+            state: cell('state'),
             quantity: Number(cell('quantity')),
           };
         }

@@ -42,7 +42,13 @@ async function main(): Promise<number> {
     const book: Book = new Map();
     const started = performance.now();
     await runCrowd({
-      ...{ address: engine.address, drop, sku, buyers: crowd, repeatRate, pressing, book },
+      address: engine.address,
+      drop,
+      sku,
+      buyers: crowd,
+      repeatRate,
+      pressing,
+      book,
       random: seeded(seed),
       onAccepted(accepted) {
         if (!kill || accepted !== Math.floor(units / 2)) return;

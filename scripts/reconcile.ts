@@ -89,7 +89,11 @@ async function compare(
     });
     const { namespace } = config;
     const settlement = openServices({
-      ...{ redisUrl: config.redis.url, redis, namespace, ledger, log },
+      redisUrl: config.redis.url,
+      redis,
+      namespace,
+      ledger,
+      log,
       lanes: openLanes(redis, namespace),
       providers: await openProviders({ config, ledger, log }),
     });

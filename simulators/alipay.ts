@@ -93,7 +93,9 @@ export function openAlipayProtocol(): Protocol {
 }
 
 const noSuchMethod: Node = {
-  ...{ code: '40002', msg: 'Invalid Arguments', sub_code: 'isv.invalid-method' },
+  code: '40002',
+  msg: 'Invalid Arguments',
+  sub_code: 'isv.invalid-method',
 };
 
 function contentOf(parameters: Map<string, string>): Record<string, unknown> {

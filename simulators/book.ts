@@ -58,7 +58,12 @@ export function openBook(options: {
       if (known) return { charge: known, fresh: false };
       if (!isMoney(amount)) throw new Error(`bug: ${amount} is no amount in minor units`);
       const charge: BookedCharge = {
-        ...{ reference, amount, currency, notifyUrl, expiresAt, extra },
+        reference,
+        amount,
+        currency,
+        notifyUrl,
+        expiresAt,
+        extra,
         providerReference: newId('charge'),
         state: 'open',
         createdAt: now(),
@@ -103,7 +108,9 @@ export function openBook(options: {
         return { kind: 'exceeds' };
       }
       const refund = {
-        ...{ reference: refundReference, amount, at: now() },
+        reference: refundReference,
+        amount,
+        at: now(),
         providerReference: newId('refund'),
       };
       charge.refunds.push(refund);

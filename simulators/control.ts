@@ -100,7 +100,8 @@ function invented(simulator: Simulator, reference: string, kind: BookEvent['kind
   const refund = {
     reference: `${reference}r1`,
     providerReference: simulator.id('lie', 24),
-    ...{ amount: charge.amount, at },
+    amount: charge.amount,
+    at,
   };
   if (kind === 'refunded') charge.refunds.push(refund);
   return { kind, charge, ...(kind === 'refunded' && { refund }), id: simulator.id('evt_', 24), at };

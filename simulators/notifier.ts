@@ -56,8 +56,14 @@ export function openNotifier(options: {
   const underWay = new Set<Promise<void>>();
   const held = new Set<() => void>();
   const figures: NotificationFigures = {
-    ...{ sent: 0, taken: 0, lost: 0, givenUp: 0, forged: 0, forgeriesTaken: 0 },
-    ...{ answers: {}, answersToForgeries: {} },
+    sent: 0,
+    taken: 0,
+    lost: 0,
+    givenUp: 0,
+    forged: 0,
+    forgeriesTaken: 0,
+    answers: {},
+    answersToForgeries: {},
   };
 
   /** Signs and sends once; undefined when the provider has no such message. */

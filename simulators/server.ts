@@ -52,7 +52,10 @@ export async function serveSimulator(
     protocol.routes(api, simulator);
   });
   addControl(app, {
-    ...{ simulator, mischief, notifier, lastEvent: happened.last },
+    simulator,
+    mischief,
+    notifier,
+    lastEvent: happened.last,
     shiftClock(ms) {
       offsetMs = ms;
       book.expire();
@@ -63,7 +66,9 @@ export async function serveSimulator(
   const expiring = setInterval(book.expire, expiryMs);
 
   return {
-    ...{ url, settings: protocol.settings(url), book },
+    url,
+    settings: protocol.settings(url),
+    book,
     async stop() {
       clearInterval(expiring);
       await notifier.stop();

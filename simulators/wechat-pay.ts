@@ -72,7 +72,8 @@ function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreem
   /** A call of the API: signed by the merchant, answered with WeChat Pay's signature. */
   function serve(method: 'GET' | 'POST', url: string, handler: Handler): void {
     app.route({
-      ...{ method, url },
+      method,
+      url,
       handler: (request, reply) => {
         verifyRequest(request, agreement);
         const { status = 200, content } = handler(request);

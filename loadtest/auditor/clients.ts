@@ -34,14 +34,12 @@ export async function readLines(
   lines: AsyncIterable<BookLine> | Iterable<BookLine>,
 ): Promise<Clients> {
   const clients: Clients = {
-    ...{
-      acknowledged: new Map(),
-      seen: new Map(),
-      unsure: new Set(),
-      gaveBack: new Map(),
-      lines: 0,
-      breaches: [],
-    },
+    acknowledged: new Map(),
+    seen: new Map(),
+    unsure: new Set(),
+    gaveBack: new Map(),
+    lines: 0,
+    breaches: [],
   };
   const parts = new Set<string>();
   const keys = new Map<string, { body: string; order: string; firsts: number }>();

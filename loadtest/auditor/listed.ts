@@ -26,7 +26,8 @@ export async function readListed(
     const known = clients.acknowledged.get(id);
     if (!states.has(state)) states.set(copyOf(state), copyOf(state));
     orders.set(known?.order ?? copyOf(id), {
-      ...{ quantity, state: states.get(state) as string },
+      quantity,
+      state: states.get(state) as string,
       buyer: known?.buyer === buyer ? known.buyer : copyOf(buyer),
     });
   }

@@ -104,8 +104,10 @@ function merge(
   const accepted = summarise(runs.map((run) => run.accepted));
   const behind = summarise(runs.map((run) => run.behind));
   return {
-    ...{ rate, refused },
-    ...{ scheduled: sum((run) => run.scheduled), sent: sum((run) => run.sent) },
+    rate,
+    refused,
+    scheduled: sum((run) => run.scheduled),
+    sent: sum((run) => run.sent),
     acceptedPerSecond: sum((run) => run.inTime) / seconds,
     accepted: { count: accepted.count, p99: accepted.p99, max: accepted.max },
     behindMs: { p99: behind.p99, max: behind.max },

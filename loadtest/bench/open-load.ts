@@ -64,8 +64,10 @@ async function gather({ count, prefix }: { count: number; prefix: string }): Pro
 async function run({ rate, seconds }: { rate: number; seconds: number }): Promise<LoadRun> {
   const { hostname, port } = new URL(address);
   const wire = openWire({
-    ...{ host: hostname, port: Number(port) },
-    ...{ connectionsMax, timeoutMs: patienceMs },
+    host: hostname,
+    port: Number(port),
+    connectionsMax,
+    timeoutMs: patienceMs,
   });
   const scheduled = Math.round(rate * seconds);
   const times = Float64Array.from({ length: scheduled }, (_, n) => (n * 1_000) / rate);

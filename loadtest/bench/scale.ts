@@ -18,7 +18,8 @@ export async function measureDrops(redis: BenchRedis, interval: number): Promise
   const figures: Figure[] = [];
   for (const count of counts.drops) {
     const server = await startServer('./api-server.ts', {
-      ...{ BENCH_REDIS_URL: redis.url, BENCH_JWT_SECRET: tokenSecret },
+      BENCH_REDIS_URL: redis.url,
+      BENCH_JWT_SECRET: tokenSecret,
       BENCH_DROPS: String(count),
     });
     try {
@@ -55,7 +56,8 @@ export async function measureProcesses(interval: number): Promise<Figure[]> {
 async function ratesOf(processes: number, interval: number): Promise<number[]> {
   const data = mkdtempSync(join(tmpdir(), 'flashdrop-bench-engine-'));
   const engine = await startEngine({
-    ...{ data, port: await freePort() },
+    data,
+    port: await freePort(),
     env: { FLASHDROP_API_PROCESSES: String(processes) },
   });
   try {

@@ -88,7 +88,11 @@ async function settledRate(redis: BenchRedis, namespace: string): Promise<number
   const lanes = openLanes(hot, namespace);
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const settlement = openServices({
-    ...{ redisUrl: redis.url, redis: hot, namespace, lanes, ledger },
+    redisUrl: redis.url,
+    redis: hot,
+    namespace,
+    lanes,
+    ledger,
     providers: new Map([[wallet.name, wallet]]),
     log: pino({ level: 'silent' }),
     metrics: openMetrics(),
@@ -129,7 +133,10 @@ async function sellOut(parts: {
     const reservations = benchReservations(drop, from, batch);
     await ledger.accounts.topUpAll(
       reservations.map(({ buyer }) => ({
-        ...{ buyer, currency: drop.currency, amount: 1_000_000, reference: `bench:${buyer}` },
+        buyer,
+        currency: drop.currency,
+        amount: 1_000_000,
+        reference: `bench:${buyer}`,
       })),
     );
     await lanes.reserve({ drop: drop.id, lane: 0 }, reservations);

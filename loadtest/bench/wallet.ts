@@ -179,8 +179,15 @@ async function chargesPerSecond(ledger: Ledger, way: Way): Promise<number> {
 function chargeOf(payment: Payment, of: { merchantId: string; buyer: string }): Charge {
   const { reference, orderId, amount, currency, startedAt } = payment;
   return {
-    ...{ reference, orderId, amount, currency, startedAt, ...of },
-    ...{ title: '', expiresAt: Number.MAX_SAFE_INTEGER, wish: {} },
+    reference,
+    orderId,
+    amount,
+    currency,
+    startedAt,
+    ...of,
+    title: '',
+    expiresAt: Number.MAX_SAFE_INTEGER,
+    wish: {},
   };
 }
 

@@ -18,8 +18,13 @@ export type Book = {
 
 export function newBook(): Book {
   return {
-    ...{ acknowledged: new Map(), unsure: new Set(), seen: new Map(), parts: new Map() },
-    ...{ wholes: new Set(), breaches: [], told: {} },
+    acknowledged: new Map(),
+    unsure: new Set(),
+    seen: new Map(),
+    parts: new Map(),
+    wholes: new Set(),
+    breaches: [],
+    told: {},
   };
 }
 

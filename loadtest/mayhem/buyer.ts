@@ -142,7 +142,8 @@ async function watch({ call, book }: Shop, { id, token }: Bought): Promise<strin
     return status === 200 && json.state !== 'reserved';
   };
   const answer = await untilTold(() => call('GET', `/v1/orders/${id}`, { token }), {
-    ...{ until: Date.now() + watchMsMax, pauseMs: 1_000 },
+    until: Date.now() + watchMsMax,
+    pauseMs: 1_000,
     isVague: (told) => !isOver(told),
   });
   return answer.json.state === 'paid' ? id : undefined;

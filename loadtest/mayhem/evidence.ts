@@ -59,7 +59,11 @@ export async function gatherEvidence(
     wallet.push(...(await merchant.movements(names.slice(at, at + buyersAtOnce))));
   }
   return {
-    ...{ plan, book, price, wallet, providers: providers as Evidence['providers'] },
+    plan,
+    book,
+    price,
+    wallet,
+    providers: providers as Evidence['providers'],
     drops: await Promise.all(
       drops.map(async ({ id, allotment }) => ({
         allotment,

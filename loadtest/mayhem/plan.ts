@@ -95,7 +95,10 @@ function buyerOf(number: number, draws: Draws): BuyerPlan {
   const isPoor = drawn === 'poor';
   const others = methods.filter((other) => other !== method);
   return {
-    ...{ number, method, isPoor, comesAt: 0 },
+    number,
+    method,
+    isPoor,
+    comesAt: 0,
     name: `${prefixOf(number, isPoor)}${number % crowdSize}`,
     course: drawn === 'poor' ? 'pays' : drawn,
     drop: draws.whole({ least: 0, most: 1 }, 'drop', number),

@@ -59,7 +59,9 @@ export async function runMayhem(options: MayhemOptions): Promise<MayhemResult> {
     const book = newBook();
     const drops = await openDrops({ stage, plan, ledger, seed, holdMs: options.holdMs });
     const shop: Shop = {
-      ...{ call, book, tokens: await tokensOf(stage, plan) },
+      call,
+      book,
+      tokens: await tokensOf(stage, plan),
       drops: [drops[0].id, drops[1].id],
     };
     const started = performance.now();
@@ -157,14 +159,17 @@ async function openDrops(options: {
     const allotment = Math.ceil(unitsWanted(plan, nth) * (1 + spare)) + 2;
     const id = `drop_${hash('sha256', `${seed} ${nth}`, 'hex').slice(0, 12)}`;
     await ledger.drops.create({
-      ...{ id, merchantId, title: `Mayhem, ${lateCapture}`, currency: 'CNY', holdMs, lateCapture },
-      ...{
-        startsAt: now - 1_000,
-        endsAt: now + 3_600_000,
-        lanes: 1,
-        version: 0,
-        decision: 'draft',
-      },
+      id,
+      merchantId,
+      title: `Mayhem, ${lateCapture}`,
+      currency: 'CNY',
+      holdMs,
+      lateCapture,
+      startsAt: now - 1_000,
+      endsAt: now + 3_600_000,
+      lanes: 1,
+      version: 0,
+      decision: 'draft',
       items: [{ sku, title: 'A phone', unitAmount: price, allotment, perBuyer: 1 }],
     });
     const published = await call('POST', `/v1/drops/${id}/publish`, { token });

@@ -38,7 +38,9 @@ export async function startSimulated(provider: ProviderName, seed: number): Prom
   }
 
   return {
-    ...{ provider, url, settings },
+    provider,
+    url,
+    settings,
     book: () => control('GET', 'book'),
     async mischief(change) {
       await control('PUT', 'mischief', change);

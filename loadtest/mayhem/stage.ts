@@ -64,7 +64,11 @@ export async function openStage(options: { seed: number; workers: number }): Pro
     for (const one of simulators) await one.mischief({ ...mischiefOf(seed, one.provider), seed });
 
     return {
-      ...{ address: api.address, databaseUrl: postgres.url, simulators, logs, stop },
+      address: api.address,
+      databaseUrl: postgres.url,
+      simulators,
+      logs,
+      stop,
       merchant: await newMerchant(postgres.url),
       async kill(nth) {
         await workers[nth]?.kill();

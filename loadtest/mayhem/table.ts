@@ -37,14 +37,13 @@ export function rowsOf(evidence: Evidence, { money, due }: Judgement): Row[] {
     const sum = (of: 'captured' | 'refunded') => moved.reduce((total, one) => total + one[of], 0);
     const told = provider === 'wallet' ? undefined : providers[provider];
     return {
-      ...{
-        provider,
-        paid: ended('paid'),
-        released: ended('released'),
-        refunded: ended('refunded'),
-      },
+      provider,
+      paid: ended('paid'),
+      released: ended('released'),
+      refunded: ended('refunded'),
       captures: moved.filter(({ captured }) => captured > 0).length,
-      ...{ captured: sum('captured'), returned: sum('refunded') },
+      captured: sum('captured'),
+      returned: sum('refunded'),
       kept: sum('captured') - sum('refunded'),
       due: orders.reduce((total, { id }) => {
         return total + (paidWith.get(id) === provider ? (due.get(id) ?? 0) : 0);

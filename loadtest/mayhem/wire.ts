@@ -24,7 +24,10 @@ export function openWire(address: string): Call {
   return async (method, path, { token, key, body } = {}) => {
     try {
       const answer = await request(`${address}${path}`, {
-        ...{ method, dispatcher, headersTimeout: answerMsMax, bodyTimeout: answerMsMax },
+        method,
+        dispatcher,
+        headersTimeout: answerMsMax,
+        bodyTimeout: answerMsMax,
         headers: {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           ...(key === undefined ? {} : { 'idempotency-key': key }),

@@ -116,7 +116,10 @@ function readUnits(text: string): { at: number; seen: UnitsMoment } {
   const ledger = { reserved: 0, paid: 0, released: 0, refunded: 0, ...funnel.orders };
   const sold = sum('sold');
   const seen = {
-    ...{ available: sum('available'), held: sum('held'), sold, ledger },
+    available: sum('available'),
+    held: sum('held'),
+    sold,
+    ledger,
     // Lanes and ledger are read one after the other: a sale may end up in the second alone.
     settlementLag: Math.max(0, sold - ledger.paid),
   };

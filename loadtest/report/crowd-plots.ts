@@ -26,7 +26,11 @@ export function opening(moments: readonly Moment[]): Drawing {
     return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
   };
   return {
-    ...{ id: 'opening', title: 'The opening', measure: 'a second', unit: 'count', kind: 'lines' },
+    id: 'opening',
+    title: 'The opening',
+    measure: 'a second',
+    unit: 'count',
+    kind: 'lines',
     whole: true,
     series: [
       line('accepted', 0, ({ accepted }) => accepted),
@@ -42,8 +46,11 @@ export function arrivals(moments: readonly Moment[]): Drawing {
     return { name, colour, dashed: colour > 0, values: seen, told: peak(seen) };
   };
   return {
-    ...{ id: 'arrivals', title: 'Arrivals', measure: 'requests a second' },
-    ...{ unit: 'count', kind: 'lines' },
+    id: 'arrivals',
+    title: 'Arrivals',
+    measure: 'requests a second',
+    unit: 'count',
+    kind: 'lines',
     series: [
       line('scheduled acts, as sent', 0, ({ sent }) => sent),
       line('scheduled acts, as planned', 1, ({ scheduled }) => scheduled),
@@ -62,13 +69,19 @@ export function accepted(moments: readonly Moment[]): Drawing {
     perSecond(({ replayed }) => replayed),
   );
   return {
-    ...{ id: 'accepted', title: 'Accepted', measure: 'orders a second' },
-    ...{ unit: 'count', kind: 'lines' },
+    id: 'accepted',
+    title: 'Accepted',
+    measure: 'orders a second',
+    unit: 'count',
+    kind: 'lines',
     series: [
       { name: 'accepted', colour: 0, values: fresh, told: total(moments, (m) => m.accepted) },
       {
-        ...{ name: 'replayed to the same key', colour: 1, dashed: true },
-        ...{ values: replayed, told: total(moments, (m) => m.replayed) },
+        name: 'replayed to the same key',
+        colour: 1,
+        dashed: true,
+        values: replayed,
+        told: total(moments, (m) => m.replayed),
       },
     ],
   };
@@ -84,13 +97,18 @@ export function refused(moments: readonly Moment[]): Drawing {
   const layers: [string, string[]][] = codes.slice(0, reasonsMax).map((code) => [code, [code]]);
   if (codes.length > reasonsMax) layers.push(['all others', codes.slice(reasonsMax)]);
   return {
-    ...{ id: 'refused', title: 'Refused, by reason', measure: 'answers a second' },
-    ...{ unit: 'count', kind: 'stack' },
+    id: 'refused',
+    title: 'Refused, by reason',
+    measure: 'answers a second',
+    unit: 'count',
+    kind: 'stack',
     series: layers.map(([name, of], index) => {
       const sum = ({ refused }: Moment) => of.reduce((n, code) => n + (refused[code] ?? 0), 0);
       return {
-        ...{ name: spoken(name), colour: (index + 1) % colours },
-        ...{ values: values(moments, perSecond(sum)), told: total(moments, sum) },
+        name: spoken(name),
+        colour: (index + 1) % colours,
+        values: values(moments, perSecond(sum)),
+        told: total(moments, sum),
       };
     }),
   };
@@ -106,8 +124,12 @@ export function latency(moments: readonly Moment[]): Drawing {
     return { name, ...look, values: seen, told: peak(seen, duration) };
   };
   return {
-    ...{ id: 'latency', title: 'Latency', measure: 'from the scheduled start, log scale' },
-    ...{ unit: 'ms', kind: 'lines', log: true },
+    id: 'latency',
+    title: 'Latency',
+    measure: 'from the scheduled start, log scale',
+    unit: 'ms',
+    kind: 'lines',
+    log: true,
     series: [
       line('accepted p99', { action: 'buy_accepted', at: 'p99', colour: 0 }),
       line('accepted p50', { action: 'buy_accepted', at: 'p50', colour: 0, dashed: true }),

@@ -23,15 +23,13 @@ export function stock(moments: readonly Moment[], units: number): Drawing {
     };
   };
   return {
-    ...{
-      id: 'stock',
-      title: 'Stock',
-      measure: 'units',
-      unit: 'count',
-      kind: 'stack',
-      atLeast: units,
-      joinMs,
-    },
+    id: 'stock',
+    title: 'Stock',
+    measure: 'units',
+    unit: 'count',
+    kind: 'stack',
+    atLeast: units,
+    joinMs,
     series: [layer('sold', 0), layer('held', 1), layer('available', 6)],
   };
 }
@@ -40,19 +38,20 @@ export function settlement(moments: readonly Moment[]): Drawing {
   const lag = told(moments, ({ units }) => units?.settlementLag);
   const reserved = told(moments, ({ units }) => units?.ledger.reserved);
   return {
-    ...{
-      id: 'settlement',
-      title: 'Settlement lag',
-      measure: 'orders',
-      unit: 'count',
-      kind: 'lines',
-      joinMs,
-    },
+    id: 'settlement',
+    title: 'Settlement lag',
+    measure: 'orders',
+    unit: 'count',
+    kind: 'lines',
+    joinMs,
     series: [
       { name: 'sold, not yet paid in the ledger', colour: 0, values: lag, told: peak(lag) },
       {
-        ...{ name: 'reserved in the ledger', colour: 1, dashed: true },
-        ...{ values: reserved, told: peak(reserved) },
+        name: 'reserved in the ledger',
+        colour: 1,
+        dashed: true,
+        values: reserved,
+        told: peak(reserved),
       },
     ],
   };
@@ -64,14 +63,12 @@ export function queues(moments: readonly Moment[]): Drawing {
     return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
   };
   return {
-    ...{
-      id: 'queues',
-      title: 'Outbox and queue',
-      measure: 'waiting',
-      unit: 'count',
-      kind: 'lines',
-      joinMs,
-    },
+    id: 'queues',
+    title: 'Outbox and queue',
+    measure: 'waiting',
+    unit: 'count',
+    kind: 'lines',
+    joinMs,
     series: [
       line('outbox entries', 0, ({ outboxBacklog }) => outboxBacklog),
       line('settlement jobs waiting', 1, ({ waiting }) => waiting),
@@ -82,7 +79,11 @@ export function queues(moments: readonly Moment[]): Drawing {
 
 export function cpu(moments: readonly Moment[], cores: number): Drawing {
   return {
-    ...{ id: 'cpu', title: 'CPU by process', measure: 'cores busy', unit: 'cores', kind: 'stack' },
+    id: 'cpu',
+    title: 'CPU by process',
+    measure: 'cores busy',
+    unit: 'cores',
+    kind: 'stack',
     atLeast: cores,
     series: perProcess(
       moments,
@@ -94,13 +95,11 @@ export function cpu(moments: readonly Moment[], cores: number): Drawing {
 
 export function memory(moments: readonly Moment[]): Drawing {
   return {
-    ...{
-      id: 'memory',
-      title: 'Memory by process',
-      measure: 'resident',
-      unit: 'bytes',
-      kind: 'lines',
-    },
+    id: 'memory',
+    title: 'Memory by process',
+    measure: 'resident',
+    unit: 'bytes',
+    kind: 'lines',
     series: perProcess(moments, ({ memoryBytes }) => memoryBytes, bytes),
   };
 }

@@ -25,7 +25,10 @@ function joined(a: Moment, b: Moment): Moment {
     };
   }
   return {
-    ...{ atMs: a.atMs, stepMs: b.atMs + b.stepMs - a.atMs, refused, latency },
+    atMs: a.atMs,
+    stepMs: b.atMs + b.stepMs - a.atMs,
+    refused,
+    latency,
     scheduled: a.scheduled + b.scheduled,
     sent: a.sent + b.sent,
     followUps: a.followUps + b.followUps,

@@ -14,7 +14,12 @@ export const hongmiQzone2013: Scenario = {
     source: 'press',
   },
   parameters: {
-    ...{ units: 100_000, people: 350_000, appointments: 7_450_000, uninvited: 0.01 },
-    ...{ punctual: 0.08, feedMs: 40_000, bots: 50 },
+    units: 100_000,
+    people: 350_000,
+    appointments: 7_450_000,
+    uninvited: 0.01,
+    punctual: 0.08,
+    feedMs: 40_000,
+    bots: 50,
   },
 };

@@ -14,7 +14,13 @@ export const mi2Weibo2012: Scenario = {
     source: 'press: "just over five minutes"; exact seconds not found',
   },
   parameters: {
-    ...{ units: 50_000, people: 300_000, appointments: 1_300_000, uninvited: 0.01 },
-    ...{ punctual: 0.06, waves: 3, waveShare: 0.06, bots: 20 },
+    units: 50_000,
+    people: 300_000,
+    appointments: 1_300_000,
+    uninvited: 0.01,
+    punctual: 0.06,
+    waves: 3,
+    waveShare: 0.06,
+    bots: 20,
   },
 };

@@ -14,7 +14,11 @@ export const mi3Wechat2013: Scenario = {
     source: 'press: 9 min 55 s; the number of appointments is not known',
   },
   parameters: {
-    ...{ units: 150_000, people: 300_000, punctual: 0.04 },
-    ...{ crowdMs: 120_000, feedMs: 150_000, stream: 0.1 },
+    units: 150_000,
+    people: 300_000,
+    punctual: 0.04,
+    crowdMs: 120_000,
+    feedMs: 150_000,
+    stream: 0.1,
   },
 };

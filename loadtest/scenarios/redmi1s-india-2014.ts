@@ -14,7 +14,15 @@ export const redmi1sIndia2014: Scenario = {
     source: 'press: 40,000 in 4.2 s',
   },
   parameters: {
-    ...{ units: 40_000, people: 60_000, punctual: 0.97, reactionMs: 1_500, reactionSigma: 0.5 },
-    ...{ looks: 0.5, crowdMs: 15_000, feedMs: 5_000, short: 0, cancel: 0 },
+    units: 40_000,
+    people: 60_000,
+    punctual: 0.97,
+    reactionMs: 1_500,
+    reactionSigma: 0.5,
+    looks: 0.5,
+    crowdMs: 15_000,
+    feedMs: 5_000,
+    short: 0,
+    cancel: 0,
   },
 };

@@ -61,7 +61,11 @@ export function openCrowd(options: {
     });
     child.on('exit', () => fail('it ended early'));
     tell(child, {
-      ...{ kind: 'gather', address, seed, parameters, stepMs },
+      kind: 'gather',
+      address,
+      seed,
+      parameters,
+      stepMs,
       groups: groups.filter((_, at) => at % count === n),
       book: books[n] as string,
     });
@@ -82,7 +86,10 @@ export function openCrowd(options: {
   gathered.catch(() => {});
   done.catch(() => {});
   return {
-    ...{ groups, books, gathered, done },
+    groups,
+    books,
+    gathered,
+    done,
     pids: children.map((child) => child.pid ?? 0),
     go: (word) => children.forEach((child) => void tell(child, { kind: 'go', ...word })),
     async stop() {

@@ -110,7 +110,9 @@ export function openMerge(options: { stepMs: number; units: number }) {
       };
       const last = told(-1) ?? 0;
       return {
-        ...{ ...sum, refused, accepted: instants.length },
+        ...sum,
+        refused,
+        accepted: instants.length,
         firstAcceptedAtMs: told(0),
         allAcceptedAtMs: units > 0 ? told(units - 1) : undefined,
         acceptedPerSecondPeak: mostWithin(second, instants),
@@ -148,7 +150,11 @@ export function summarise(parts: Float32Array[]): Latency {
   const count = all.length;
   const rank = (share: number) => rounded(all[Math.max(0, Math.ceil(count * share) - 1)] ?? 0);
   return {
-    ...{ count, p50: rank(0.5), p90: rank(0.9), p99: rank(0.99), p999: rank(0.999) },
+    count,
+    p50: rank(0.5),
+    p90: rank(0.9),
+    p99: rank(0.99),
+    p999: rank(0.999),
     max: rounded(all[count - 1] ?? 0),
   };
 }

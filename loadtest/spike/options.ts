@@ -113,7 +113,15 @@ export function readSpikeCommand(args: string[]): SpikeCommand {
   return {
     kind: 'run',
     options: {
-      ...{ scenario, parameters, scale, speed, seed, processes, target, json, report },
+      scenario,
+      parameters,
+      scale,
+      speed,
+      seed,
+      processes,
+      target,
+      json,
+      report,
       command: ['npm run spike --', ...args]
         .join(' ')
         .replace(/--merchant-key[= ]\S+/, '--merchant-key KEY'),

@@ -72,7 +72,12 @@ async function replay(run: {
   const merge = openMerge({ stepMs: step, units });
   progress.phase('gather', `${people} people and their money`);
   const crowd = openCrowd({
-    ...{ address, seed, parameters, processes, folder, stepMs: step },
+    address,
+    seed,
+    parameters,
+    processes,
+    folder,
+    stepMs: step,
     onSteps: (steps) => steps.forEach(merge.add),
   });
   try {
@@ -81,14 +86,21 @@ async function replay(run: {
     const now = () => Date.now() - opensAt;
     const drop = await going(
       merchant.openDrop({
-        ...{ sku, units, title: scenario.title },
-        ...{ startsAt: opensAt, byAppointment: appointments > 0 },
+        sku,
+        units,
+        title: scenario.title,
+        startsAt: opensAt,
+        byAppointment: appointments > 0,
       }),
     );
     if (appointments > 0) progress.phase('import', `${appointments} appointments`);
     const invited = await going(
       invite({
-        ...{ merchant, drop, groups: crowd.groups, parameters, stop },
+        merchant,
+        drop,
+        groups: crowd.groups,
+        parameters,
+        stop,
         until: opensAt - leadMs - marginMs / 2,
       }),
     );
@@ -96,12 +108,16 @@ async function replay(run: {
     progress.phase('wait', `${Math.round((opensAt - Date.now()) / 1_000)} s`);
     const opening = setTimeout(() => progress.phase('sale'), opensAt - Date.now());
     const probe = openProbe({
-      ...{ address, merchantKey, drop, waitMsMax: step / 2 },
+      address,
+      merchantKey,
+      drop,
+      waitMsMax: step / 2,
       enginePid: engine?.pid,
       processes: crowd.pids.map((pid, n) => ({ name: `load ${n + 1}`, pid })),
     });
     const endSampling = everyStep({
-      ...{ stepMs: step, now },
+      stepMs: step,
+      now,
       async act(atMs) {
         const { engine, unitsAt } = await probe.sample();
         merge.sample(engine, { atMs, unitsAtMs: (unitsAt ?? Number.NaN) - opensAt });
@@ -124,7 +140,11 @@ async function replay(run: {
     const verdict = await going(
       auditSale({
         head: {
-          ...{ drop, sku, units, unitAmount, perBuyer: 1 },
+          drop,
+          sku,
+          units,
+          unitAmount,
+          perBuyer: 1,
           crowds: crowd.groups.map(({ prefix, count, kind }) => {
             return { prefix, count, uninvited: kind === 'uninvited' };
           }),
@@ -144,7 +164,8 @@ async function replay(run: {
       versions: {
         // An engine of another's may be of another version, and does not tell.
         flashdrop: engine ? version() : 'not told',
-        ...{ node: process.version, redis: facts.redisVersion },
+        node: process.version,
+        redis: facts.redisVersion,
       },
       startedAt,
       sale: { drop, units, buyers: people + bots, ...invited },
@@ -162,7 +183,9 @@ async function replay(run: {
 function machine(): SpikeRecord['machine'] {
   const [first] = cpus();
   return {
-    ...{ cpu: first?.model ?? 'unknown', cores: cpus().length, memoryBytes: totalmem() },
+    cpu: first?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryBytes: totalmem(),
     platform: `${process.platform} ${process.arch}`,
   };
 }

@@ -77,7 +77,9 @@ export function openCounters(options: { stepMs: number; now(): number }) {
           ]),
         );
         taken.push({
-          ...{ ...entry, latencies, behind: Float32Array.from(entry.behind) },
+          ...entry,
+          latencies,
+          behind: Float32Array.from(entry.behind),
           acceptedAt: Float64Array.from(entry.acceptedAt),
         });
       }

@@ -70,12 +70,22 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   const { hostname, port, host } = new URL(address);
   const wire = openWire({
     // An IPv6 address stands in brackets there, and the usual port is left out.
-    ...{ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) },
-    ...{ connectionsMax: parameters.connections, timeoutMs: parameters.patienceMs },
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port || 80),
+    connectionsMax: parameters.connections,
+    timeoutMs: parameters.patienceMs,
   });
   const endsAtMs = Math.max(parameters.crowdMs, schedule.times.at(-1) ?? 0) + tailMsMax;
   const people = openPeople({
-    ...{ wire, host, goods, seed, parameters, counters, now, endsAtMs, write: book.write },
+    wire,
+    host,
+    goods,
+    seed,
+    parameters,
+    counters,
+    now,
+    endsAtMs,
+    write: book.write,
     buyerOf: (index) => buyers.get(index) as Buyer,
     stream: (order, token) => follow(address, order, token),
   });

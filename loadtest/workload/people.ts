@@ -85,7 +85,12 @@ export function openPeople(options: {
       `authorization: Bearer ${buyer.token}\r\nidempotency-key: ${key}\r\n` +
       `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
     const pressing: Pressing = {
-      ...{ buyer, key, request, random, tries: 0, ackedAt: Number.POSITIVE_INFINITY },
+      buyer,
+      key,
+      request,
+      random,
+      tries: 0,
+      ackedAt: Number.POSITIVE_INFINITY,
       followed: false,
     };
     tap(pressing, dueMs);

@@ -30,7 +30,10 @@ export function askedAtCashier(
     return 'ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR';
   }
   const { charge } = book.open({
-    ...{ reference, amount, currency: 'CNY', expiresAt },
+    reference,
+    amount,
+    currency: 'CNY',
+    expiresAt,
     notifyUrl: parameters.get('notify_url') ?? '',
     extra: { subject, returnUrl: parameters.get('return_url') ?? '' },
   });

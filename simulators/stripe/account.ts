@@ -156,7 +156,15 @@ export function openAccount({ book, id, now, url }: Simulator) {
   }
 
   return {
-    ...{ open, session, chargeOf, statusOf, expire, paidBy, refund, refundsOf, pageOf },
+    open,
+    session,
+    chargeOf,
+    statusOf,
+    expire,
+    paidBy,
+    refund,
+    refundsOf,
+    pageOf,
     sessions: () => [...sessions.values()],
     sessionOf: (reference: string) =>
       [...sessions.values()].find((record) => record.reference === reference),

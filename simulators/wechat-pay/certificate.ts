@@ -39,7 +39,10 @@ export function newIdentity(
   const lines = whole.toString('base64').replace(/.{64}/g, '$&\n').trimEnd();
   return {
     serial: serial.toString('hex').toUpperCase(),
-    ...{ privateKey, publicKey, from, until },
+    privateKey,
+    publicKey,
+    from,
+    until,
     certificate: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
   };
 }

@@ -30,7 +30,10 @@ export function placeOrder(
   if (known) return known;
   const now = simulator.now();
   return simulator.book.open({
-    ...{ reference, amount, currency: 'CNY', notifyUrl },
+    reference,
+    amount,
+    currency: 'CNY',
+    notifyUrl,
     // An end that is too near is moved, as the documents say.
     expiresAt: Math.max(expiresAt ?? now + payableMsUsual, now + payableMsLeast),
     extra: {

@@ -102,7 +102,8 @@ export function seal(
   return {
     algorithm: 'AEAD_AES_256_GCM',
     ciphertext: sealed.toString('base64'),
-    ...{ nonce, associated_data: associatedData },
+    nonce,
+    associated_data: associatedData,
   };
 }
 

@@ -99,7 +99,9 @@ function reportOf(
     const breaches = settled ? [...lasting, ...findings] : lasting;
     const inMotion: Record<string, number> = settled ? {} : { inMotion: findings.length };
     return {
-      ...{ promise, title, ok: breaches.length === 0 },
+      promise,
+      title,
+      ok: breaches.length === 0,
       figures: { ...figures, ...inMotion, breaches: breaches.length },
       findings: breaches.slice(0, findingsShownMax),
     };

@@ -102,8 +102,17 @@ export async function checkMoney(
   }
   const { captured, refunded, parts, walletKept, transferred } = money;
   const figures = {
-    ...{ paid, amountPaid, captured, refunded, parts, kept, walletKept, transferred },
-    ...{ trialBalance: trial.sum, underWay, amountUnderWay },
+    paid,
+    amountPaid,
+    captured,
+    refunded,
+    parts,
+    kept,
+    walletKept,
+    transferred,
+    trialBalance: trial.sum,
+    underWay,
+    amountUnderWay,
   };
   return { promise: 4, title: 'One order, one capture', figures, findings, lasting };
 }

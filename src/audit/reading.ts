@@ -64,7 +64,14 @@ export async function readDrop(source: ReadingSource, drop: StoredDrop): Promise
   const appointments = drop.appointment && (await source.ledgerAudit.appointments(drop.id));
   const lanes = await Promise.all(refs.map(source.lanes.inspect));
   return {
-    ...{ drop, lanes, records, buyers, lines, adjustments, appointments, positions },
+    drop,
+    lanes,
+    records,
+    buyers,
+    lines,
+    adjustments,
+    appointments,
+    positions,
     lastEvents: lanes.map((lane) => (lane.status === 'done' ? lane.lastEvent : '0-0')),
     backlog: lanes.reduce((sum, lane) => sum + (lane.status === 'done' ? lane.backlog : 0), 0),
     now: Math.max(0, ...lanes.map((lane) => lane.now)),

@@ -133,7 +133,11 @@ export function openPaymentAttempts(options: {
   }
 
   return {
-    ...{ choose, actionOf, isSame, end, start },
+    choose,
+    actionOf,
+    isSame,
+    end,
+    start,
     /** When the provider is first asked about a payment: at the latest when it is to be closed. */
     firstPollAt: ({ now, until }: { now: number; until: number }) =>
       Math.min(now + pollFirstMs, until),

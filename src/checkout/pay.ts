@@ -88,8 +88,12 @@ export function openPay(options: {
     if (attempts.length >= attemptsMax) return { kind: 'too_many' };
     const [payment] = await payments.begin([
       {
-        ...{ orderId: id, drop: order.drop, provider: provider.name, amount: order.amount },
-        ...{ currency: terms.currency, attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
+        orderId: id,
+        drop: order.drop,
+        provider: provider.name,
+        amount: order.amount,
+        currency: terms.currency,
+        attempt: (attempts.at(-1)?.attempt ?? 0) + 1,
         ...(provider.startedBy === 'buyer' ? { payableUntil: until } : {}),
         nextPollAt: paymentAttempts.firstPollAt({ now, until }),
       },

@@ -62,9 +62,14 @@ export function openTopUpService(options: {
       if (attempts.length >= attemptsMax) return { kind: 'too_many' };
       const [begun] = await payments.begin([
         {
-          ...{ orderId: topUp.id, drop: '', provider: provider.name, amount, currency },
-          ...{ attempt: (attempts.at(-1)?.attempt ?? 0) + 1 },
-          ...{ payableUntil: until, nextPollAt: paymentAttempts.firstPollAt({ now, until }) },
+          orderId: topUp.id,
+          drop: '',
+          provider: provider.name,
+          amount,
+          currency,
+          attempt: (attempts.at(-1)?.attempt ?? 0) + 1,
+          payableUntil: until,
+          nextPollAt: paymentAttempts.firstPollAt({ now, until }),
         },
       ]);
       if (!begun || !isOpen(begun) || begun.provider !== provider.name) return { kind: 'unknown' };
@@ -73,8 +78,15 @@ export function openTopUpService(options: {
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', topUp, action };
     const charge = {
-      ...{ ...refOf(payment), orderId: topUp.id, buyer, merchantId: '', amount, currency, title },
-      ...{ expiresAt: until, wish: { ...wanted.wish, scene } },
+      ...refOf(payment),
+      orderId: topUp.id,
+      buyer,
+      merchantId: '',
+      amount,
+      currency,
+      title,
+      expiresAt: until,
+      wish: { ...wanted.wish, scene },
     };
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'waiting') return { kind: 'begun', topUp, action: started.action };

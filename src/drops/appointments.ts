@@ -122,7 +122,9 @@ export function openAppointmentService(options: {
         await bringAll(buyers.map((buyer) => ({ drop, buyer })));
         const { imported, already } = figures;
         figures = {
-          ...{ lines, bad, imported: imported + added },
+          lines,
+          bad,
+          imported: imported + added,
           already: already + buyers.length - added,
         };
       };

@@ -31,7 +31,13 @@ export function openDropTerms(source: {
     if (!drop) return undefined;
     const { id, merchantId, title, currency, holdMs, lanes, passwordAbove, items } = drop;
     const terms = {
-      ...{ id, merchantId, title, currency, holdMs, lanes, passwordAbove },
+      id,
+      merchantId,
+      title,
+      currency,
+      holdMs,
+      lanes,
+      passwordAbove,
       skus: items.map((item) => item.sku),
       titles: items.map((item) => item.title),
     };

@@ -70,11 +70,23 @@ export function openServices(options: ServiceOptions) {
   const termsOf = openDropTerms({ lanes, drops });
   const activeDrops = openActiveDrops({ drops, log });
   const publishing = openPublishing({
-    ...{ ledgerDrops: drops, orders, lanes, clock, log, onPublished: activeDrops.refresh },
+    ledgerDrops: drops,
+    orders,
+    lanes,
+    clock,
+    log,
+    onPublished: activeDrops.refresh,
   });
 
   const settlement = openSettlement({
-    ...{ lanes, payments, providers, counts, termsOf, redisNow, log, onStep },
+    lanes,
+    payments,
+    providers,
+    counts,
+    termsOf,
+    redisNow,
+    log,
+    onStep,
   });
   const { settle, settleOne, refunds } = settlement;
 
@@ -85,22 +97,28 @@ export function openServices(options: ServiceOptions) {
     pollFirstMs: timings.pollFirstMs,
   });
   const topUps = openTopUpService({
-    ...{
-      topUps: ledger.topUps,
-      payments,
-      accounts,
-      paymentAttempts,
-      providers,
-      counts,
-      clock,
-      log,
-    },
+    topUps: ledger.topUps,
+    payments,
+    accounts,
+    paymentAttempts,
+    providers,
+    counts,
+    clock,
+    log,
   });
 
   const records = openRecords(redis, namespace);
   const reconcile = openReconciliation({
-    ...{ lanes, records, ledger, providers, refunds, settle, settleTopUps: topUps.settle },
-    ...{ clock, log, graceMs: timings.differenceGraceMs },
+    lanes,
+    records,
+    ledger,
+    providers,
+    refunds,
+    settle,
+    settleTopUps: topUps.settle,
+    clock,
+    log,
+    graceMs: timings.differenceGraceMs,
   });
 
   let background: Background | undefined;
@@ -111,10 +129,25 @@ export function openServices(options: ServiceOptions) {
     report: openReport({ lanes, drops, orders, ledgerAudit: ledger.audit }),
     settle,
     orders: openOrderService({
-      ...{ lanes, orders, payments, paymentAttempts, providers, settleOne, termsOf, redisNow, log },
+      lanes,
+      orders,
+      payments,
+      paymentAttempts,
+      providers,
+      settleOne,
+      termsOf,
+      redisNow,
+      log,
     }),
     pay: openPay({
-      ...{ lanes, payments, accounts, passwords, paymentAttempts, settleOne, termsOf, redisNow },
+      lanes,
+      payments,
+      accounts,
+      passwords,
+      paymentAttempts,
+      settleOne,
+      termsOf,
+      redisNow,
     }),
     topUps,
     refunds: openRefundService({ lanes, drops, payments, refunds }),
@@ -137,8 +170,14 @@ export function openServices(options: ServiceOptions) {
     /** Resolves when the background work runs; it waits out a Redis or a ledger that is away. */
     async start(): Promise<void> {
       background ??= openBackground(options, {
-        ...{ publishing, activeDrops, settlement, settleTopUps: topUps.settle, termsOf, redisNow },
-        ...{ reconcile, clock },
+        publishing,
+        activeDrops,
+        settlement,
+        settleTopUps: topUps.settle,
+        termsOf,
+        redisNow,
+        reconcile,
+        clock,
       });
       await background.start();
     },
@@ -167,7 +206,15 @@ function openBackground(
   const { reconciliations } = ledger;
   const { reconcile, ...parts } = shared;
   const settlement = openSettlementBackground({
-    ...{ redisUrl, namespace, lanes, ledger, providers, log, metrics, timings, onStep },
+    redisUrl,
+    namespace,
+    lanes,
+    ledger,
+    providers,
+    log,
+    metrics,
+    timings,
+    onStep,
     ...parts,
   });
   const { onRun } = openReconciliationMetrics(metrics, reconciliations);

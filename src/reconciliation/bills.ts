@@ -34,7 +34,10 @@ export function openBillComparison(options: {
   async function compare(provider: PaymentProvider, window: Window): Promise<BillCompared> {
     const until = Math.min(window.until, provider.billedUntil?.(window.until) ?? window.until);
     const compared: BillCompared = {
-      ...{ findings: [], payments: [], lines: 0, foreign: 0 },
+      findings: [],
+      payments: [],
+      lines: 0,
+      foreign: 0,
       notCompared: unbilled(provider, { ...window, from: Math.max(until, window.from) }),
     };
     if (!provider.bill || until <= window.from) return compared;
@@ -110,7 +113,10 @@ function unknown(kind: Finding['kind'], provider: string, line: BillLine): Findi
   const { reference, providerReference, amount, currency, at } = line;
   const when = new Date(at).toISOString();
   return {
-    ...{ kind, order: '', payment: reference, provider },
+    kind,
+    order: '',
+    payment: reference,
+    provider,
     says: {
       ledger: 'never heard of it',
       provider: `${line.kind} ${providerReference} of ${amount} ${currency} at ${when}`,
@@ -120,7 +126,10 @@ function unknown(kind: Finding['kind'], provider: string, line: BillLine): Findi
 
 function otherRefund(provider: string, line: BillLine, refund: WatchedRefund): Finding {
   return {
-    ...{ kind: 'amount_differs', order: '', payment: line.reference, provider },
+    kind: 'amount_differs',
+    order: '',
+    payment: line.reference,
+    provider,
     says: {
       ledger: `refund of ${refund.amount}, ${refund.state}`,
       provider: `refund ${line.providerReference} of ${line.amount} ${line.currency}`,
@@ -131,7 +140,10 @@ function otherRefund(provider: string, line: BillLine, refund: WatchedRefund): F
 /** A charge of the wallet, if its payment is not ours: its book is in the ledger, too. */
 export function strangeCharge(reference: string): Finding {
   return {
-    ...{ kind: 'unknown_capture', order: '', payment: reference, provider: 'wallet' },
+    kind: 'unknown_capture',
+    order: '',
+    payment: reference,
+    provider: 'wallet',
     says: { ledger: 'never heard of it', provider: 'captured' },
   };
 }

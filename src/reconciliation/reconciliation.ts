@@ -60,7 +60,9 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
   const strangers = openUnrecordedOrders({ ...options, orders, queries });
   const bills = openBillComparison({ payments, queries });
   const looking = openComparing({
-    ...{ bills, strangers, providers },
+    bills,
+    strangers,
+    providers,
     comparePayments: openPaymentComparison({ payments, queries, topUps, providers, clock, log }),
     compareOrders: openOrderComparison({ lanes: options.lanes, payments, queries }),
   });
@@ -71,9 +73,12 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
     const slices = await sliceOf(since);
     const first = await looking.first(
       {
-        ...{ since, until: startedAt, drops: await drops.active() },
+        since,
+        until: startedAt,
+        drops: await drops.active(),
         payments: [...(await queries.unfinished({ since, limit: sliceMax })), ...slices.payments],
-        ...{ orders: slices.orders, charges: slices.charges },
+        orders: slices.orders,
+        charges: slices.charges,
       },
       signal,
     );
@@ -110,7 +115,9 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       turn(queries.walletCharges, places.charges),
     ]);
     const next: Places = {
-      ...{ payments: ofPayments.next, orders: ofOrders.next, charges: ofCharges.next },
+      payments: ofPayments.next,
+      orders: ofOrders.next,
+      charges: ofCharges.next,
     };
     const parts = { payments: ofPayments, orders: ofOrders, 'charges of the wallet': ofCharges };
     const left = Object.entries(parts).flatMap(([what, { next: more }]) => {
@@ -118,8 +125,11 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       return more ? [{ what: `some ${what} of the window`, why }] : [];
     });
     return {
-      ...{ payments: ofPayments.ids, orders: ofOrders.ids, charges: ofCharges.ids },
-      ...{ places: next, left },
+      payments: ofPayments.ids,
+      orders: ofOrders.ids,
+      charges: ofCharges.ids,
+      places: next,
+      left,
     };
 
     async function turn(read: typeof queries.payments, after: Place | undefined) {

@@ -54,7 +54,9 @@ function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] 
   const mayWait = state === 'pending' && ageMs < pendingMsMax;
   return [
     {
-      ...{ ...subject('refund_stuck', payment), payment: reference, says: { ledger } },
+      ...subject('refund_stuck', payment),
+      payment: reference,
+      says: { ledger },
       repair: { kind: 'refund', payment: payment.reference },
       ...(mayWait ? { patient: true } : {}),
     },

@@ -54,7 +54,9 @@ export function reportOf(run: {
   const alarms = differences.filter(({ done }) => done === 'alarm');
   const iso = (at: number) => new Date(at).toISOString();
   return {
-    ...{ since: iso(since), startedAt: iso(startedAt), endedAt: iso(endedAt) },
+    since: iso(since),
+    startedAt: iso(startedAt),
+    endedAt: iso(endedAt),
     outcome: alarms.length > 0 ? 'alarm' : differences.length > 0 ? 'repaired' : 'clean',
     compared: first.compared,
     differences: differences.slice(0, differencesMax),

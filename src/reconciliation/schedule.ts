@@ -55,7 +55,8 @@ export function openSchedule(options: {
   }
 
   const interval = openInterval({
-    ...{ turn, everyMs: Math.min(everyMs, lookMsMost) },
+    turn,
+    everyMs: Math.min(everyMs, lookMsMost),
     onError: (error) => log.warn({ err: error }, 'the reconciliation'),
   });
   return { start: interval.start, stop: interval.stop, turn };

@@ -74,12 +74,25 @@ export function openSettlementBackground(options: {
   }
 
   const relay = openRelay({
-    ...{ redisUrl, namespace, activeDrops, orders, queue, log, onJoin: checkLane, onStep },
-    ...{ onCount: counts.onRelay, claimIdleMs: timings.claimIdleMs },
+    redisUrl,
+    namespace,
+    activeDrops,
+    orders,
+    queue,
+    log,
+    onJoin: checkLane,
+    onStep,
+    onCount: counts.onRelay,
+    claimIdleMs: timings.claimIdleMs,
   });
   const worker = openSettleWorker({
-    ...{ redis: queueRedis, namespace, settle, log, addApart: queue.addApart },
-    ...{ onCount: counts.onWorker, lockDurationMs: timings.lockDurationMs },
+    redis: queueRedis,
+    namespace,
+    settle,
+    log,
+    addApart: queue.addApart,
+    onCount: counts.onWorker,
+    lockDurationMs: timings.lockDurationMs,
     stalledIntervalMs: timings.stalledIntervalMs,
   });
   const sweeper = openSweeper({
@@ -88,17 +101,40 @@ export function openSettlementBackground(options: {
     onError: (error) => log.warn({ err: error }, 'sweeping due holds failed'),
   });
   const redrive = openRedrive({
-    ...{ lanes, drops, orders, payments, providers, queue, settle, refunds, publishing },
-    ...{ activeDrops, termsOf, redisNow, clock, log, onCount: counts.onRedrive },
-    ...{ everyMs: timings.redriveEveryMs, staleMs: timings.redriveStaleMs },
+    lanes,
+    drops,
+    orders,
+    payments,
+    providers,
+    queue,
+    settle,
+    refunds,
+    publishing,
+    activeDrops,
+    termsOf,
+    redisNow,
+    clock,
+    log,
+    onCount: counts.onRedrive,
+    everyMs: timings.redriveEveryMs,
+    staleMs: timings.redriveStaleMs,
   });
   const polling = openPaymentPolling({
-    ...{ payments, settle, settleTopUps, redisNow, log, everyMs: timings.pollEveryMs },
+    payments,
+    settle,
+    settleTopUps,
+    redisNow,
+    log,
+    everyMs: timings.pollEveryMs,
   });
   counts.read({ relay, queue });
 
   return {
-    ...{ relay, queue, worker, redrive, polling },
+    relay,
+    queue,
+    worker,
+    redrive,
+    polling,
     /** Resolves when all of it runs; it waits out a Redis or a ledger that is away. */
     async start(): Promise<void> {
       await activeDrops.start();

@@ -31,10 +31,22 @@ export function openSettlement(options: {
   const { lanes, payments, providers, counts, termsOf, redisNow, log, onStep } = options;
   const steps = onStep ? { onStep } : {};
   const refunds = openRefunds({
-    ...{ lanes, payments, providers, log, onRefund: counts.refund, ...steps },
+    lanes,
+    payments,
+    providers,
+    log,
+    onRefund: counts.refund,
+    ...steps,
   });
   const settle = openSettle({
-    ...{ lanes, payments, providers, refunds, termsOf, redisNow, log, ...steps },
+    lanes,
+    payments,
+    providers,
+    refunds,
+    termsOf,
+    redisNow,
+    log,
+    ...steps,
     atOnce: openAtOnce({ payments, providers }),
     charging: openCharging({ providers, log, onUnknown: counts.unknown }),
     onPayment: counts.payment,

@@ -18,7 +18,10 @@ function aBuyer() {
     book.get(reference) ?? { reference, kind: 'pending', action: { kind: 'qr', text: 'pay' } };
   const told: PaymentProvider['lookUp'] = async (payments) => payments.map(tell);
   const provider: Partial<PaymentProvider> = {
-    ...{ startedBy: 'buyer', scenes: ['page', 'wap'], start: told, lookUp: told },
+    startedBy: 'buyer',
+    scenes: ['page', 'wap'],
+    start: told,
+    lookUp: told,
     close: async (payments) =>
       payments.map(({ reference }) => ({ reference, kind: 'declined', reason: 'closed' })),
   };

@@ -49,7 +49,10 @@ test('an api killed around the reserve call leaves each key one order and no uni
 
   const survivor = await openLedger({ folder });
   const living = await startTestEngine({
-    ...{ redisUrl, namespace, ledger: survivor, settings: { demo: true } },
+    redisUrl,
+    namespace,
+    ledger: survivor,
+    settings: { demo: true },
   });
   closers.push(survivor.close, living.stop);
   await living.serve(port);

@@ -59,7 +59,8 @@ describe('several processes on one port', () => {
       const client = new Client(engine.address);
       const authorization = `Bearer ${token}`;
       const bought = await client.request({
-        ...{ method: 'POST', path: `/v1/drops/${sale.drop}/orders` },
+        method: 'POST',
+        path: `/v1/drops/${sale.drop}/orders`,
         headers: { authorization, 'content-type': 'application/json', 'idempotency-key': buyer },
         body: JSON.stringify({ sku: 'phone', quantity: 1, payment: { method: 'wallet' } }),
       });

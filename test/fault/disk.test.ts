@@ -23,7 +23,9 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     filler = join(folder, 'filler');
     redis = await startRedis({ folder });
     engine = await startTestEngine({
-      ...{ redisUrl: redis.url, settings: { demo: true }, redisTimeoutMs: 500 },
+      redisUrl: redis.url,
+      settings: { demo: true },
+      redisTimeoutMs: 500,
       timings: { claimIdleMs: 200, lockDurationMs: 1_000, stalledIntervalMs: 500 },
     });
     address = await engine.serve();

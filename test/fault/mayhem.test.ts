@@ -17,8 +17,14 @@ describe.skipIf(noServer !== undefined)(
     test('keeps exactly the price of each paid order, and every order ends', async () => {
       const said: string[] = [];
       const result = await runMayhem({
-        ...{ seed: testSeed('mayhem'), orders, kills: 3, rate: 20, holdMs: 5_000 },
-        ...{ hurry: true, settleMsMax: 60_000, say: (text) => void said.push(text) },
+        seed: testSeed('mayhem'),
+        orders,
+        kills: 3,
+        rate: 20,
+        holdMs: 5_000,
+        hurry: true,
+        settleMsMax: 60_000,
+        say: (text) => void said.push(text),
       });
       const rows = rowsOf(result.evidence, result);
       const shown = `${said.join('\n')}\n${tableOf(rows)}`;

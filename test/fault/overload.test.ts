@@ -69,7 +69,9 @@ describe('an engine with more Buys than it has time for', () => {
     expect(first).toMatchObject({ status: 202 });
     for (const { status, retryAfter, body } of others) {
       expect({ status, ...JSON.parse(body) }).toMatchObject({
-        ...{ status: 503, code: 'overloaded', retryAfterMs: (retryAfter ?? 0) * 1_000 },
+        status: 503,
+        code: 'overloaded',
+        retryAfterMs: (retryAfter ?? 0) * 1_000,
       });
     }
     const waits = others.map(({ retryAfter }) => retryAfter ?? 0);

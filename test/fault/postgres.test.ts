@@ -49,7 +49,8 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     await sale.run(buyers);
     expect(sale.told().filter((code) => !['', 'all_held'].includes(code))).toEqual([]);
     expect(await sale.call('GET', `/v1/orders/${id}`, { token: first.token })).toMatchObject({
-      ...{ status: 503, code: 'unavailable' },
+      status: 503,
+      code: 'unavailable',
     });
     expect((await fetch(`${address}/readyz`)).status).toBe(503);
     const redis = new Redis(redisUrl);
@@ -91,7 +92,9 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     await Promise.all([
       sale.run(buyers, { pressing: 20 }),
       sale.run(buyers.toReversed(), {
-        ...{ pressing: 20, into: book, address: other.address },
+        pressing: 20,
+        into: book,
+        address: other.address,
         onAccepted(accepted) {
           if (accepted !== 30) return;
           rolled = other.kill('SIGTERM').then(async ({ code }) => {

@@ -19,8 +19,11 @@ const stalling = openStallingWallet();
 const namespace = 'fault';
 // A cut can take away the reply that handed a job to the worker: it is taken for stalled then.
 const timings = {
-  ...{ redriveEveryMs: 100, redriveStaleMs: 1_000 },
-  ...{ claimIdleMs: 200, lockDurationMs: 1_000, stalledIntervalMs: 500 },
+  redriveEveryMs: 100,
+  redriveStaleMs: 1_000,
+  claimIdleMs: 200,
+  lockDurationMs: 1_000,
+  stalledIntervalMs: 500,
 };
 let redis: TestRedis;
 let proxy: TcpProxy;
@@ -45,8 +48,13 @@ async function onSale(
   const redisUrl = `redis://:${redis.password}@${proxy.host}:${proxy.port}`;
   const { units, holdMs, ...rest } = options;
   const engine = await startTestEngine({
-    ...{ redisUrl, ledger, namespace, settings: { demo: true }, redisTimeoutMs: 400 },
-    ...{ provider: stalling.provider, timings },
+    redisUrl,
+    ledger,
+    namespace,
+    settings: { demo: true },
+    redisTimeoutMs: 400,
+    provider: stalling.provider,
+    timings,
     ...rest,
   });
   try {

@@ -9,7 +9,11 @@ const [redisUrl = '', namespace = '', folder = '', port = '0', dieAt = '', doome
 const die = () => process.kill(process.pid, 'SIGKILL');
 const ledger = await openLedger({ folder });
 const engine = await startTestEngine({
-  ...{ redisUrl, namespace, ledger, settings: { demo: true }, settling: false },
+  redisUrl,
+  namespace,
+  ledger,
+  settings: { demo: true },
+  settling: false,
   lanes: (lanes) => ({
     ...lanes,
     async reserve(ref, reservations) {

@@ -11,7 +11,9 @@ let address: string;
 beforeAll(async () => {
   const { provider } = stalling;
   engine = await startTestEngine({
-    ...{ redisUrl: sharedRedisUrl(), settings: { demo: true }, provider },
+    redisUrl: sharedRedisUrl(),
+    settings: { demo: true },
+    provider,
   });
   address = await engine.serve();
 });
@@ -42,7 +44,8 @@ describe('one key', () => {
     expect(await sale.judged()).toMatchObject({ orders: 1, paid: 1, sold: 1 });
     expect((await sale.press(buyer)).body).toBe(answers[0]?.body);
     expect(await sale.wallet(buyer)).toEqual({
-      ...{ balance: purse - price, moves: ['topup', 'capture'] },
+      balance: purse - price,
+      moves: ['topup', 'capture'],
     });
   });
 
@@ -118,7 +121,8 @@ describe('a unit comes back', () => {
     });
     await eventually(async () => (await sale.order(eager, bought.json.id)).state === 'paid');
     expect(await sale.cancel(eager, bought.json.id)).toMatchObject({
-      ...{ status: 409, code: 'order_paid' },
+      status: 409,
+      code: 'order_paid',
     });
     expect(await sale.cancel(eager, held.json.id)).toMatchObject({ status: 404 });
     expect(await sale.judged()).toMatchObject({ sold: 1, paid: 1, orders: 2 });
@@ -144,7 +148,8 @@ describe('money that was taken and told of only after the hold', () => {
     await eventually(async () => (await sale.order(buyer, id)).state === 'paid');
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, paid: 1, orders: 1 });
     expect(await sale.wallet(buyer)).toEqual({
-      ...{ balance: purse - price, moves: ['topup', 'capture'] },
+      balance: purse - price,
+      moves: ['topup', 'capture'],
     });
   });
 

@@ -11,7 +11,9 @@ let engine: TestEngine;
 let address: string;
 beforeAll(async () => {
   engine = await startTestEngine({
-    ...{ redisUrl: sharedRedisUrl(), settings: { demo: true }, provider: stalling.provider },
+    redisUrl: sharedRedisUrl(),
+    settings: { demo: true },
+    provider: stalling.provider,
     timings: { redriveEveryMs: 50, redriveStaleMs: 500 },
   });
   address = await engine.serve();
@@ -75,7 +77,9 @@ describe('while the crowd buys', () => {
     const taken = (one: Buyer) => sale.book.get(one.buyer)?.find(({ status }) => status === 202);
     const owner = early.find(taken) as Buyer;
     expect(await sale.press(owner)).toMatchObject({
-      ...{ status: 202, replayed: true, body: taken(owner)?.body },
+      status: 202,
+      replayed: true,
+      body: taken(owner)?.body,
     });
     const { paid } = await sale.judged();
     expect(paid).toBeGreaterThanOrEqual(20);
@@ -147,6 +151,7 @@ test('a refund asked for twenty times at once returns the money once and sells t
   expect(await sale.refund(id)).toMatchObject({ status: 200 });
   expect(await sale.order(first, id)).toMatchObject({ state: 'refunded' });
   expect(await sale.wallet(first)).toEqual({
-    ...{ balance: purse, moves: ['topup', 'capture', 'refund'] },
+    balance: purse,
+    moves: ['topup', 'capture', 'refund'],
   });
 });

@@ -54,7 +54,10 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
       const reason = reasons[forge] as string;
       const [before, counted] = [await state(), await shop.notified(name, reason)];
       const answers = await provider().notify({
-        ...{ reference: order.reference, kind: 'captured', forge, times: 3 },
+        reference: order.reference,
+        kind: 'captured',
+        forge,
+        times: 3,
       });
       // A connection that is cut in the middle of a body far too large is a refusal, too.
       for (const { status } of answers) {
@@ -87,7 +90,8 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
     await eventually(looked);
     expect(await sale.order(order.buyer, order.id)).toMatchObject({ state: 'reserved' });
     expect((await shop.engine.ledger.payments.ofOrders([order.id]))[0]).toMatchObject({
-      ...{ state: 'started', amountCaptured: 0 },
+      state: 'started',
+      amountCaptured: 0,
     });
   });
 

@@ -47,7 +47,10 @@ describe.each(providerNames)('what %s tells', (name) => {
     const order = await sale.opens(name);
     await provider().pay(order.reference);
     const answers = await provider().notify({
-      ...{ reference: order.reference, kind: 'captured', times: 50, parallel: true },
+      reference: order.reference,
+      kind: 'captured',
+      times: 50,
+      parallel: true,
     });
     expect(answers).toEqual(Array.from({ length: 50 }, () => taken[name]));
     await sale.reaches(order, 'paid');
@@ -88,7 +91,10 @@ describe.each(providerNames)('what %s tells', (name) => {
     const again = { reference: order.reference, kind: 'captured' as const, times: 5 };
     await provider().notify({ ...again, parallel: true });
     expect(await sale.judged()).toMatchObject({
-      ...{ sold: 1, orders: 2, captured: 2 * price, refunded: price },
+      sold: 1,
+      orders: 2,
+      captured: 2 * price,
+      refunded: price,
     });
     expect(await refundsOf(order.reference)).toEqual([expect.objectContaining({ amount: price })]);
     const told = await eventually(async () => {

@@ -36,14 +36,18 @@ describe.each(providerNames)('money that %s took', (name) => {
     for (const { status } of answers) expect([200, 202]).toContain(status);
     await sale.reaches(order, 'refunded');
     expect(await sale.refund(order.id)).toMatchObject({
-      ...{ status: 200, json: { state: 'refunded' } },
+      status: 200,
+      json: { state: 'refunded' },
     });
     expect(await amountsBack(order)).toEqual([price]);
     const other = await sale.opens(name);
     await provider().pay(other.reference);
     await sale.reaches(other, 'paid');
     expect(await sale.judged()).toMatchObject({
-      ...{ sold: 1, orders: 2, captured: 2 * price, refunded: price },
+      sold: 1,
+      orders: 2,
+      captured: 2 * price,
+      refunded: price,
     });
   });
 
@@ -54,12 +58,14 @@ describe.each(providerNames)('money that %s took', (name) => {
     const ids = taps.map(({ json }) => (json.refund as { id: string }).id);
     expect(new Set(ids).size).toBe(1);
     expect(await sale.refundPart(order.id, first + 1, 'a')).toMatchObject({
-      ...{ status: 422, code: 'idempotency_key_reused' },
+      status: 422,
+      code: 'idempotency_key_reused',
     });
     await isDone(sale, order, [second, 'b']);
     const rest = price - first - second;
     expect(await sale.refundPart(order.id, rest + 1, 'c')).toMatchObject({
-      ...{ code: 'refund_exceeds', json: { refundable: rest } },
+      code: 'refund_exceeds',
+      json: { refundable: rest },
     });
     await eventually(async () => (await amountsBack(order))?.length === 2);
     expect(await amountsBack(order)).toEqual([first, second]);

@@ -32,7 +32,8 @@ describe.each(providerNames)('a payment through %s', (name) => {
     for (const order of [id, none, 'ord_nothing']) {
       for (const wish of [{ method: name }, undefined]) {
         expect(await sale.begins(stranger, order, wish)).toMatchObject({
-          ...{ status: 404, code: 'unknown_order' },
+          status: 404,
+          code: 'unknown_order',
         });
       }
     }
@@ -49,12 +50,16 @@ describe.each(providerNames)('a payment through %s', (name) => {
     await sale.refund(id);
     await sale.reaches({ buyer, id }, 'refunded');
     expect(await again()).toMatchObject({
-      ...{ status: 409, code: 'order_ended', json: { state: 'refunded' } },
+      status: 409,
+      code: 'order_ended',
+      json: { state: 'refunded' },
     });
     const other = await sale.buys(name);
     expect((await sale.cancel(other.buyer, other.id)).status).toBe(200);
     expect(await sale.begins(other.buyer, other.id, { method: name })).toMatchObject({
-      ...{ status: 409, code: 'order_ended', json: { state: 'released' } },
+      status: 409,
+      code: 'order_ended',
+      json: { state: 'released' },
     });
     expect(await attemptsOf(other.id)).toEqual([]);
     expect(await attemptsOf(id)).toHaveLength(1);
@@ -66,7 +71,8 @@ describe.each(providerNames)('a payment through %s', (name) => {
     const { buyer, id } = await sale.buys(name);
     for (const wish of [{ scene: 'telepathy' }, { returnUrl: 'javascript:alert(1)' }, { pin: 1 }]) {
       expect(await sale.begins(buyer, id, { method: name, ...wish })).toMatchObject({
-        ...{ status: 400, code: 'invalid_request' },
+        status: 400,
+        code: 'invalid_request',
       });
     }
     expect(await attemptsOf(id)).toEqual([]);
@@ -78,7 +84,8 @@ describe.each(providerNames)('a payment through %s', (name) => {
     const { expiresAt } = await sale.order(buyer, id);
     await eventually(() => Date.now() > Date.parse(expiresAt as string) - 700);
     expect(await sale.begins(buyer, id, { method: name })).toMatchObject({
-      ...{ status: 409, code: 'payment_time_over' },
+      status: 409,
+      code: 'payment_time_over',
     });
     expect(await attemptsOf(id)).toEqual([]);
   });
@@ -99,7 +106,8 @@ describe.each(providerNames)('a payment through %s', (name) => {
         body: { ...body, amount: 1 },
       }),
     ).toMatchObject({
-      ...{ status: 422, code: 'idempotency_key_reused' },
+      status: 422,
+      code: 'idempotency_key_reused',
     });
     await visit(action);
     const [reference, provider] = [paymentReference(id, 1, name), shop.simulators[name]];
@@ -115,11 +123,13 @@ describe.each(providerNames)('a payment through %s', (name) => {
     await Promise.all(Array.from({ length: 5 }, () => topUps.settle([id])));
     expect(await ask()).toMatchObject({ status: 202, json: { id, state: 'credited' } });
     expect(await sale.wallet({ buyer, token })).toEqual({
-      ...{ balance: purse + 12_345, moves: ['topup', 'topup'] },
+      balance: purse + 12_345,
+      moves: ['topup', 'topup'],
     });
     const stranger = await sale.one();
     expect(await sale.call('GET', `/v1/wallet/topups/${id}`, stranger)).toMatchObject({
-      ...{ status: 404, code: 'unknown_topup' },
+      status: 404,
+      code: 'unknown_topup',
     });
   });
 

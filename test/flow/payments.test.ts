@@ -29,7 +29,8 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     await eventually(async () => (await stands()).state === 'started');
     expect(await stands()).toMatchObject({ order: order.id, method: name });
     expect(await sale.order(order.buyer, order.id)).toMatchObject({
-      ...{ state: 'reserved', awaits: 'payment' },
+      state: 'reserved',
+      awaits: 'payment',
     });
     expect(await provider().pay(order.reference)).toBe('captured');
     await sale.reaches(order, 'paid');
@@ -67,11 +68,13 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     expect(await sale.cancel(order.buyer, order.id)).toMatchObject({
-      ...{ status: 200, json: { state: 'released', reason: 'cancelled' } },
+      status: 200,
+      json: { state: 'released', reason: 'cancelled' },
     });
     expect(await chargeOf(order.reference)).toMatchObject({ state: 'closed', captures: 0 });
     expect(await sale.begins(order.buyer, order.id, { method: name })).toMatchObject({
-      ...{ status: 409, code: 'order_ended' },
+      status: 409,
+      code: 'order_ended',
     });
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, captured: 0 });
   });
@@ -83,7 +86,8 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     await provider().pay(order.reference);
     for (const _ of [1, 2]) {
       expect(await sale.cancel(order.buyer, order.id)).toMatchObject({
-        ...{ status: 409, code: 'order_paid' },
+        status: 409,
+        code: 'order_paid',
       });
     }
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, captured: price });
@@ -126,7 +130,8 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     expect(await provider().pay(order.reference)).toBe('refused');
     expect(await sale.judged()).toMatchObject({ sold: 1, captured: price, refunded: 0 });
     expect(await sale.order(order.buyer, order.id)).toMatchObject({
-      ...{ state: 'paid', payment: { provider: other, state: 'captured' } },
+      state: 'paid',
+      payment: { provider: other, state: 'captured' },
     });
   });
 

@@ -65,7 +65,9 @@ describe.skipIf(missing !== undefined)('npm run reconcile beside the servers', (
     engine = await startTestEngine({ redisUrl: sharedRedisUrl(), ledger });
     closes.push(engine.stop);
     env = {
-      ...{ REDIS_URL: sharedRedisUrl(), DATABASE_URL, FLASHDROP_NAMESPACE: engine.namespace },
+      REDIS_URL: sharedRedisUrl(),
+      DATABASE_URL,
+      FLASHDROP_NAMESPACE: engine.namespace,
       FLASHDROP_JWT_SECRET: 'a secret of the tests, long enough to be one',
       FLASHDROP_JWT_ISSUER: 'https://id.test',
     };

@@ -28,22 +28,32 @@ export function aRecord(overrides: Partial<SpikeRecord> = {}): SpikeRecord {
     },
     parameters: { showUpShare: 0.4, punctualShare: 0.06, reactionMs: 320, doubleTapShare: 0.08 },
     plan: {
-      ...{ scale: 0.1, speed: 1, seed: 20121221, processes: 2 },
+      scale: 0.1,
+      speed: 1,
+      seed: 20121221,
+      processes: 2,
       command: 'npm run spike -- --scenario mi2-weibo-2012 --scale 0.1 --seed 20121221',
     },
     engine: {
-      ...{ url: 'http://127.0.0.1:4400', own: true, redis: 'appendfsync always, embedded' },
-      ...{ ledger: 'embedded', apiProcesses: 2 },
+      url: 'http://127.0.0.1:4400',
+      own: true,
+      redis: 'appendfsync always, embedded',
+      ledger: 'embedded',
+      apiProcesses: 2,
     },
     machine: { cpu: 'A CPU @ 2.6 GHz', cores: 2, memoryBytes: 8 * 2 ** 30, platform: 'linux x64' },
     versions: { flashdrop: '0.1.0', node: 'v24.21.0', redis: '7.0.15' },
     startedAt: '2026-01-02T03:04:05.000Z',
     sale: {
-      ...{ drop: 'drp_0123456789', units, appointments: 130_000, buyers: 52_000 },
+      drop: 'drp_0123456789',
+      units,
+      appointments: 130_000,
+      buyers: 52_000,
       importMs: 4_210,
     },
     pacing: {
-      ...{ valid: true, reason: undefined },
+      valid: true,
+      reason: undefined,
       scheduled: sum(({ scheduled }) => scheduled),
       sent: sum(({ sent }) => sent),
       behindMs: { p50: 0.6, p99: 11.2, max: 74 },
@@ -71,25 +81,24 @@ export function aRecord(overrides: Partial<SpikeRecord> = {}): SpikeRecord {
       clean: true,
       points: [
         {
-          ...{
-            point: 'A',
-            promise: 1,
-            title: 'available + held + sold is the allotment',
-            ok: true,
-          },
+          point: 'A',
+          promise: 1,
+          title: 'available + held + sold is the allotment',
+          ok: true,
           figures: { available: 0, held: 0, sold: units, allotment: units },
         },
         {
-          ...{
-            point: 'C',
-            promise: 4,
-            title: 'money captured is the price of the order',
-            ok: true,
-          },
+          point: 'C',
+          promise: 4,
+          title: 'money captured is the price of the order',
+          ok: true,
           figures: { orders: units, captured: 999_500_000, refunded: 0 },
         },
         {
-          ...{ point: 'audit', promise: 10, title: 'the engine finds no difference', ok: true },
+          point: 'audit',
+          promise: 10,
+          title: 'the engine finds no difference',
+          ok: true,
           figures: { settled: 1, findings: 0 },
         },
       ],
@@ -117,7 +126,10 @@ function aTimeline(): Moment[] {
     const early = seconds < -3 ? 0 : Math.round(70 * wave);
     const crowded = Math.min(1, buys / 2_400);
     timeline.push({
-      ...{ atMs, stepMs, looks, accepted },
+      atMs,
+      stepMs,
+      looks,
+      accepted,
       scheduled: looks + buys + early,
       sent: looks + buys + early - (buys > 2_500 ? 12 : 0),
       followUps: Math.round(accepted * 1.4),
@@ -144,7 +156,9 @@ function aTimeline(): Moment[] {
           ? undefined
           : {
               units: {
-                ...{ available, held: sold - paid, sold: paid },
+                available,
+                held: sold - paid,
+                sold: paid,
                 ledger: {
                   reserved: Math.round((sold - paid) * 0.8),
                   paid: Math.max(0, paid - 40),

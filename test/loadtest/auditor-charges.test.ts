@@ -34,7 +34,11 @@ const book = [
 async function judge(charges: ProviderCharge[], more: BookLine[] = []) {
   const buyers = Object.keys(states);
   const head: BookHead = {
-    ...{ drop, sku: 'phone', units: 3, unitAmount, perBuyer: 1 },
+    drop,
+    sku: 'phone',
+    units: 3,
+    unitAmount,
+    perBuyer: 1,
     crowds: [{ prefix: 'b-', count: buyers.length }],
   };
   const units = { available: 2, held: 0, sold: 1, allotment: 3 };
@@ -70,7 +74,9 @@ test("orders whose money is right in a provider's book are found clean, with the
   expect(verdict).toMatchObject({ clean: true, breaches: [] });
   const money = verdict.points.find(({ point }) => point === 'C');
   expect(money?.figures).toMatchObject({
-    ...{ charges: 4, captured: 3 * unitAmount, refunded: 2 * unitAmount },
+    charges: 4,
+    captured: 3 * unitAmount,
+    refunded: 2 * unitAmount,
   });
 });
 

@@ -57,7 +57,11 @@ async function aSale(
   crowds += 1;
   const lines: BookLine[] = [];
   const sale: Sale = {
-    ...{ drop, merchant, merchantId, prefix: options.prefix ?? `c${crowds}-`, lines },
+    drop,
+    merchant,
+    merchantId,
+    prefix: options.prefix ?? `c${crowds}-`,
+    lines,
     order: (n) => JSON.parse((lines[n] as Extract<BookLine, { kind: 'ack' }>).body).id,
     stockKey: laneKey(engine.namespace, { drop, lane: 0 }, 'stock'),
   };

@@ -71,9 +71,15 @@ test('a misspelt flag, part or number is refused with what was meant', () => {
 });
 
 const run: OpenRun = {
-  ...{ rate: 900, scheduled: 4_500, sent: 4_500, acceptedPerSecond: 300, refused: {} },
-  ...{ accepted: { count: 1_500, p99: 80, max: 90 }, behindMs: { p99: 20, max: 900 } },
-  ...{ cpu: {}, memoryBytes: 0 },
+  rate: 900,
+  scheduled: 4_500,
+  sent: 4_500,
+  acceptedPerSecond: 300,
+  refused: {},
+  accepted: { count: 1_500, p99: 80, max: 90 },
+  behindMs: { p99: 20, max: 900 },
+  cpu: {},
+  memoryBytes: 0,
 };
 
 test('a crowd that left late or not whole is no overload: the run says by how much', () => {

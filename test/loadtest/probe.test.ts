@@ -33,13 +33,19 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   const { address, merchantKey = '', pid } = engine;
   const sale = await openSale({ address, merchantKey }, { units: 30 });
   probe = openProbe({
-    ...{ address, merchantKey, drop: sale.drop, enginePid: pid },
+    address,
+    merchantKey,
+    drop: sale.drop,
+    enginePid: pid,
     processes: [{ name: 'load 1', pid: process.pid }],
   });
   await sale.run(await sale.gather(40), { pressing: 10 });
   const sold = {
     units: {
-      ...{ available: 0, held: 0, sold: 30, settlementLag: 0 },
+      available: 0,
+      held: 0,
+      sold: 30,
+      settlementLag: 0,
       ledger: { reserved: 0, paid: 30, released: 0, refunded: 0 },
     },
     queues: { outboxBacklog: 0, waiting: 0, active: 0, delayed: 0 },
@@ -50,7 +56,9 @@ test('a look tells units, ledger and queues, and finds each process by its role'
     async () => {
       const { units, queues, processes } = (await probe.sample()).engine;
       settled = {
-        ...{ units: units ?? settled.units, queues: queues ?? settled.queues, processes },
+        units: units ?? settled.units,
+        queues: queues ?? settled.queues,
+        processes,
       };
       expect(settled).toMatchObject(sold);
       return true;

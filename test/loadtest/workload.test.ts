@@ -81,7 +81,8 @@ test('a server that stalls holds up a closed loop and no schedule: a spike needs
   const closed = await stallingServer();
   const load = autocannon({
     url: `http://127.0.0.1:${closed.port}`,
-    ...{ connections: 10, amount: 500 },
+    connections: 10,
+    amount: 500,
   });
   await new Promise((resolve) => setTimeout(resolve, 600));
   // Each connection waits for its answer: the rest of the crowd has not even come.
@@ -149,8 +150,16 @@ test('a load that left late or not whole is called invalid, and by how much', ()
 
 function aStep(seen: Partial<Step>): Step {
   return {
-    ...{ step: 0, scheduled: 0, sent: 0, followUps: 0, replayed: 0, looks: 0, refused: {} },
-    ...{ acceptedAt: new Float64Array(), latencies: {}, behind: new Float32Array() },
+    step: 0,
+    scheduled: 0,
+    sent: 0,
+    followUps: 0,
+    replayed: 0,
+    looks: 0,
+    refused: {},
+    acceptedAt: new Float64Array(),
+    latencies: {},
+    behind: new Float32Array(),
     ...seen,
   };
 }
@@ -167,7 +176,9 @@ test('the instants of the first and of the last unit are exact, whatever process
   // A look may have come between two orders: nothing is settled before the last was accepted.
   expect(outcome.settledAtMs).toBe(2_100);
   expect(openMerge({ stepMs: 500, units: 1 }).outcome(undefined)).toMatchObject({
-    ...{ accepted: 0, firstAcceptedAtMs: undefined, allAcceptedAtMs: undefined },
+    accepted: 0,
+    firstAcceptedAtMs: undefined,
+    allAcceptedAtMs: undefined,
   });
 });
 
@@ -206,7 +217,10 @@ test('a step in which nothing happened and nobody looked is in the timeline, as 
 test('units stand in the step in which they were so, however slow the answer was', () => {
   const merge = openMerge({ stepMs: 500, units: 9 });
   const units = {
-    ...{ available: 9, held: 0, sold: 0, settlementLag: 0 },
+    available: 9,
+    held: 0,
+    sold: 0,
+    settlementLag: 0,
     ledger: { reserved: 0, paid: 0, released: 0, refunded: 0 },
   };
   const told = { queues: undefined, processes: [] };
@@ -233,7 +247,10 @@ test('a step is sampled once, however the timer falls', async () => {
 test('who waits for an answer when the crowd goes home hears that none came', async () => {
   const stalling = await stallingServer();
   const wire = openWire({
-    ...{ host: '127.0.0.1', port: stalling.port, connectionsMax: 1, timeoutMs: 9e3 },
+    host: '127.0.0.1',
+    port: stalling.port,
+    connectionsMax: 1,
+    timeoutMs: 9e3,
   });
   const answer = new Promise((told) => wire.send('GET / HTTP/1.1\r\nhost: x\r\n\r\n', told));
   await expect.poll(stalling.arrived).toBe(1);
@@ -249,7 +266,10 @@ test('who waits for an answer when the crowd goes home hears that none came', as
 test('when the crowd breaks off, whoever waits hears that no answer came, and can press again', async () => {
   const stalling = await stallingServer();
   const wire = openWire({
-    ...{ host: '127.0.0.1', port: stalling.port, connectionsMax: 2, timeoutMs: 9e3 },
+    host: '127.0.0.1',
+    port: stalling.port,
+    connectionsMax: 2,
+    timeoutMs: 9e3,
   });
   const ask = () => {
     return new Promise<WireAnswer | undefined>((told) => {

@@ -255,7 +255,13 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
   };
   const { startsAt, endsAt, holdMs, lateCapture, version } = drop;
   const next = {
-    ...{ version, phase: drop.decision, startsAt, endsAt, holdMs, lateCapture, items },
+    version,
+    phase: drop.decision,
+    startsAt,
+    endsAt,
+    holdMs,
+    lateCapture,
+    items,
     appointment: drop.appointment ? 1 : 0,
   };
   await sideBySide(

@@ -37,9 +37,17 @@ const referenceOf = () => `fd${randomBytes(15).toString('hex')}`;
 function chargeOf(change: Partial<Charge> = {}): Charge {
   const startedAt = Date.now();
   return {
-    ...{ reference: referenceOf(), startedAt, orderId: 'ord_1', buyer: 'b', merchantId: 'm' },
-    ...{ amount: 199_901, currency: 'CNY', title: '小米手机 2', expiresAt: startedAt + 600_000 },
-    ...{ wish: {}, ...change },
+    reference: referenceOf(),
+    startedAt,
+    orderId: 'ord_1',
+    buyer: 'b',
+    merchantId: 'm',
+    amount: 199_901,
+    currency: 'CNY',
+    title: '小米手机 2',
+    expiresAt: startedAt + 600_000,
+    wish: {},
+    ...change,
   };
 }
 
@@ -116,7 +124,9 @@ describe('a payment', () => {
       const booked = await simulator.charge(reference);
       expect(booked).toMatchObject({ amount: 199_901, captures: 1, notifyUrl: inbox.url });
       expect(await lookUp(charge)).toEqual({
-        ...{ reference, kind: 'captured', amount: 199_901 },
+        reference,
+        kind: 'captured',
+        amount: 199_901,
         providerReference: booked?.providerReference,
       });
     });
@@ -273,7 +283,9 @@ describe('a refund', () => {
     const charge = await paid();
     await alipay().refund([refundOf(charge, 1)]);
     expect(await lookUp(charge)).toMatchObject({
-      ...{ kind: 'captured', amount: 199_901, refunded: 199_901 },
+      kind: 'captured',
+      amount: 199_901,
+      refunded: 199_901,
     });
   });
 
@@ -573,7 +585,9 @@ describe('a message', () => {
 
   it('that cannot be dealt with now is asked for again', () => {
     expect(alipay().answerNotification?.('unavailable')).toEqual({
-      ...{ status: 503, contentType: 'text/plain', body: 'fail' },
+      status: 503,
+      contentType: 'text/plain',
+      body: 'fail',
     });
   });
 });

@@ -197,7 +197,10 @@ describe('a message signed by the account itself', () => {
 
   function event(change: object) {
     return {
-      ...{ id: 'evt_1', object: 'event', livemode: false, type: 'checkout.session.completed' },
+      id: 'evt_1',
+      object: 'event',
+      livemode: false,
+      type: 'checkout.session.completed',
       data: { object: session },
       ...change,
     };

@@ -443,6 +443,10 @@ test('a short hold is ended at Stripe by closing, since a session lives half an 
 function clientOf({ settings, url }: SimulatedProvider): Stripe {
   const { hostname, port } = new URL(url);
   return new Stripe(settings.FLASHDROP_STRIPE_SECRET_KEY ?? '', {
-    ...{ host: hostname, port, protocol: 'http', telemetry: false, maxNetworkRetries: 0 },
+    host: hostname,
+    port,
+    protocol: 'http',
+    telemetry: false,
+    maxNetworkRetries: 0,
   });
 }

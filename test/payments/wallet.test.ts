@@ -19,8 +19,16 @@ onEachLedger((ledger) => {
     const reference = `pay_${orderId}_1`;
     const merchantId = 'mer_wallet';
     return {
-      ...{ reference, orderId, buyer: 'nobody', merchantId, amount: price, currency },
-      ...{ title: '', startedAt: 0, expiresAt: Number.MAX_SAFE_INTEGER, wish: {} },
+      reference,
+      orderId,
+      buyer: 'nobody',
+      merchantId,
+      amount: price,
+      currency,
+      title: '',
+      startedAt: 0,
+      expiresAt: Number.MAX_SAFE_INTEGER,
+      wish: {},
       ...change,
     };
   }
@@ -30,7 +38,12 @@ onEachLedger((ledger) => {
     const refundReference = `${charge.reference}r${number}`;
     const { amount, currency } = charge;
     return {
-      ...{ refundReference, payment: charge, amount, captured: amount, currency, reason: '' },
+      refundReference,
+      payment: charge,
+      amount,
+      captured: amount,
+      currency,
+      reason: '',
       ...rest,
     };
   }

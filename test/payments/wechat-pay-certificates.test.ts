@@ -35,7 +35,8 @@ function entryOf(identity: Identity, key: string): object {
     effective_time: beijingTime(identity.from.getTime()),
     expire_time: beijingTime(identity.until.getTime()),
     encrypt_certificate: seal(identity.certificate, {
-      ...{ apiKey: key, associatedData: 'certificate' },
+      apiKey: key,
+      associatedData: 'certificate',
     }),
   };
 }
@@ -150,7 +151,10 @@ describe('a signed answer', () => {
 /** The provider of a merchant whose public key of WeChat Pay is the second. */
 function openWithKey(options: { url?: string; warn?: (text: string) => void } = {}) {
   return openWechatPay({
-    ...{ appId: 'wx1', merchantId: '1', serial: merchant.serial, apiKey },
+    appId: 'wx1',
+    merchantId: '1',
+    serial: merchant.serial,
+    apiKey,
     privateKey: merchant.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     publicKey: { id: 'PUB_KEY_ID_1', pem: pemOf(second.publicKey) },
     notifyUrl: 'https://shop.example/notifications',

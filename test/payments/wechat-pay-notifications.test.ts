@@ -46,8 +46,12 @@ describe('a true message', () => {
   test('about a payment is told, and its answer ends the repeats', async () => {
     const charge = await paid();
     expect(lastHeard().notification).toEqual({
-      ...{ kind: 'told', id: expect.any(String), reference: charge.reference },
-      ...{ amount: 1234, currency: 'CNY', about: 'TRANSACTION.SUCCESS' },
+      kind: 'told',
+      id: expect.any(String),
+      reference: charge.reference,
+      amount: 1234,
+      currency: 'CNY',
+      about: 'TRANSACTION.SUCCESS',
       sentAt: expect.any(Number),
     });
     const { sent, taken } = await eventually(async () => {
@@ -62,7 +66,10 @@ describe('a true message', () => {
     await wechatPay.refund([aRefund(charge, 1, 234)]);
     await eventually(() => heard.length === 2);
     expect(lastHeard().notification).toMatchObject({
-      ...{ kind: 'told', reference: charge.reference, about: 'REFUND.SUCCESS', amount: 1234 },
+      kind: 'told',
+      reference: charge.reference,
+      about: 'REFUND.SUCCESS',
+      amount: 1234,
     });
   });
 
@@ -138,7 +145,8 @@ describe('a forged message', () => {
     const { raw } = lastHeard();
     const other = openFrom(simulator, { appId: 'wx0000000000000000' });
     expect(await other.readNotification?.(raw)).toEqual({
-      ...{ kind: 'refused', reason: 'other_merchant' },
+      kind: 'refused',
+      reason: 'other_merchant',
     });
   });
 });

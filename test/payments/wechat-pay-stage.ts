@@ -49,7 +49,10 @@ export function aRefund(charge: Charge, nth: number, amount: number): Refund {
   return {
     refundReference: `${charge.reference}r${nth}`,
     payment: charge,
-    ...{ amount, captured: charge.amount, currency: 'CNY', reason: '' },
+    amount,
+    captured: charge.amount,
+    currency: 'CNY',
+    reason: '',
   };
 }
 

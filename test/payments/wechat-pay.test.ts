@@ -141,8 +141,11 @@ describe('a look-up', () => {
     expect(by.get(declined.reference)).toMatchObject({ kind: 'declined', reason: 'declined' });
     const { providerReference } = (await simulator.charge(captured.reference)) ?? {};
     expect(by.get(captured.reference)).toEqual({
-      ...{ reference: captured.reference, providerReference },
-      ...{ kind: 'captured', amount: 1234, currency: 'CNY' },
+      reference: captured.reference,
+      providerReference,
+      kind: 'captured',
+      amount: 1234,
+      currency: 'CNY',
     });
   });
 
@@ -344,12 +347,20 @@ describe('the bill', () => {
     const own = lines.filter(({ reference }) => reference.startsWith(charge.reference));
     expect(own).toEqual([
       {
-        ...{ kind: 'capture', reference: charge.reference, amount: 1_000_001, currency: 'CNY' },
-        ...{ providerReference: booked?.providerReference, at: expect.any(Number) },
+        kind: 'capture',
+        reference: charge.reference,
+        amount: 1_000_001,
+        currency: 'CNY',
+        providerReference: booked?.providerReference,
+        at: expect.any(Number),
       },
       {
-        ...{ kind: 'refund', reference: `${charge.reference}r1`, amount: 70, currency: 'CNY' },
-        ...{ providerReference: booked?.refunds[0]?.providerReference, at: expect.any(Number) },
+        kind: 'refund',
+        reference: `${charge.reference}r1`,
+        amount: 70,
+        currency: 'CNY',
+        providerReference: booked?.refunds[0]?.providerReference,
+        at: expect.any(Number),
       },
     ]);
     expect(lines).toContainEqual(

@@ -10,7 +10,10 @@ const log = { warn: () => {} };
 /** How a cluster of three fails to start whose second member is opened with `how`. */
 async function failure(how: string, options: Partial<ClusterOptions> = {}): Promise<Error> {
   const started = startCluster({
-    ...{ count: 3, host: '127.0.0.1', port: await freePort(), log },
+    count: 3,
+    host: '127.0.0.1',
+    port: await freePort(),
+    log,
     file: new URL('./child.ts', import.meta.url),
     opening: (name) => (name === 'api-2' ? how : 'starts'),
     serve: () => ({ handlers: {}, close() {} }),

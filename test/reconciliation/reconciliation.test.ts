@@ -336,7 +336,8 @@ describe('what cannot be compared is said', () => {
     const report = await books.engine([books.stage.wallet]).reconcile();
     const silent = report.differences.find(({ kind }) => kind === 'provider_silent');
     expect(silent).toMatchObject({
-      ...{ provider: 'stripe', done: 'alarm' },
+      provider: 'stripe',
+      done: 'alarm',
       says: { provider: 'not configured any more' },
     });
   });

@@ -20,7 +20,9 @@ const log = { info() {}, warn() {}, error() {} } as never;
 function worker(reconcile: () => Promise<unknown>) {
   const outcomes: string[] = [];
   const schedule = openSchedule({
-    ...{ reconcile: reconcile as Reconcile, everyMs, log },
+    reconcile: reconcile as Reconcile,
+    everyMs,
+    log,
     reconciliations: openReconciliations(ledger.database, clock),
     onRun: (outcome) => outcomes.push(outcome),
   });

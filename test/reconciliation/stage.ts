@@ -28,7 +28,13 @@ export async function openBooks(more: PaymentProvider[] = []) {
   /** Several stand for several processes. */
   function engine(providers: PaymentProvider[] = [stage.wallet, stripe, ...more]) {
     return openServices({
-      ...{ redisUrl, redis, namespace, lanes, ledger, log, timings: standstill },
+      redisUrl,
+      redis,
+      namespace,
+      lanes,
+      ledger,
+      log,
+      timings: standstill,
       providers: new Map(providers.map((provider) => [provider.name, provider])),
     });
   }
@@ -71,7 +77,17 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
 
   return {
-    ...{ stage, ledger, lanes, simulator, stripe, desk, engine, reserve, begin, sell, settle },
+    stage,
+    ledger,
+    lanes,
+    simulator,
+    stripe,
+    desk,
+    engine,
+    reserve,
+    begin,
+    sell,
+    settle,
     publish: stage.publish,
     payment: async (reference: string) => (await ledger.payments.find([reference]))[0],
     sql: (text: string, params: unknown[]) => ledger.database.query(text, params),

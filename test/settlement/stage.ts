@@ -59,7 +59,12 @@ export async function openStage(options: {
     more: { onStep?: OnStep; provider?: Partial<PaymentProvider>; ledger?: Ledger } = {},
   ) {
     const opened = openServices({
-      ...{ redisUrl, redis, namespace, lanes, ledger: more.ledger ?? ledger, log },
+      redisUrl,
+      redis,
+      namespace,
+      lanes,
+      ledger: more.ledger ?? ledger,
+      log,
       providers: new Map([
         [wallet.name, more.provider ? { ...elsewhere(wallet), ...more.provider } : wallet],
       ]),
@@ -121,8 +126,19 @@ export async function openStage(options: {
   }
 
   return {
-    ...{ redis, redisUrl, namespace, lanes, ledger, wallet, logged, desk },
-    ...{ settlement, publish, reserve, inLane, figures },
+    redis,
+    redisUrl,
+    namespace,
+    lanes,
+    ledger,
+    wallet,
+    logged,
+    desk,
+    settlement,
+    publish,
+    reserve,
+    inLane,
+    figures,
     key: (ref: LaneRef, name: LaneKey) => laneKey(namespace, ref, name),
     /** Waits until lane and ledger both have the order in this state. */
     async reaches(id: string, state: Order['state']) {

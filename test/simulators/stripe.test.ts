@@ -17,7 +17,11 @@ afterAll(() => simulator.stop());
 function open(secretKey: string): Stripe {
   const { hostname, port } = new URL(simulator.url);
   return new Stripe(secretKey, {
-    ...{ host: hostname, port, protocol: 'http', telemetry: false, maxNetworkRetries: 0 },
+    host: hostname,
+    port,
+    protocol: 'http',
+    telemetry: false,
+    maxNetworkRetries: 0,
   });
 }
 
@@ -56,7 +60,9 @@ describe('a simulated Checkout Session', () => {
     ['without a thing to pay for', { line_items: [] }, 'line_items'],
   ])('%s is refused', async (_what, change, param) => {
     expect(await refusalOf(stripe.checkout.sessions.create(request(change)))).toMatchObject({
-      ...{ status: 400, type: 'invalid_request_error', param },
+      status: 400,
+      type: 'invalid_request_error',
+      param,
     });
   });
 
@@ -74,7 +80,8 @@ describe('a simulated Checkout Session', () => {
   test('is refused parameters that Stripe has not', async () => {
     const strange = { ...request(), payment_method_types: ['card'] };
     expect(await refusalOf(stripe.checkout.sessions.create(strange))).toMatchObject({
-      ...{ code: 'parameter_unknown', param: 'payment_method_types' },
+      code: 'parameter_unknown',
+      param: 'payment_method_types',
     });
   });
 
@@ -86,7 +93,9 @@ describe('a simulated Checkout Session', () => {
       expand: ['payment_intent.latest_charge'],
     });
     expect(done).toMatchObject({
-      ...{ status: 'complete', payment_status: 'paid', url: null },
+      status: 'complete',
+      payment_status: 'paid',
+      url: null,
       payment_intent: { status: 'succeeded', latest_charge: { amount: 1_000, captured: true } },
     });
     expect(await refusalOf(stripe.checkout.sessions.expire(open.id))).toMatchObject({

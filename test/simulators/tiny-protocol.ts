@@ -87,7 +87,11 @@ export async function startTiny({ seed = 1 }: { seed?: number } = {}) {
         method: 'POST',
         headers,
         body: JSON.stringify({
-          ...{ reference, amount: 1_000, currency: 'CNY', notifyUrl: nobody, ...more },
+          reference,
+          amount: 1_000,
+          currency: 'CNY',
+          notifyUrl: nobody,
+          ...more,
         }),
       }),
     refund: (reference: string, refund: { reference: string; amount: number }) =>

@@ -7,7 +7,11 @@ export function aCharge(
 ): Charge {
   const startedAt = Date.now();
   return {
-    ...{ currency: 'CNY', title: 'A phone', startedAt, expiresAt: startedAt + 300_000, wish: {} },
+    currency: 'CNY',
+    title: 'A phone',
+    startedAt,
+    expiresAt: startedAt + 300_000,
+    wish: {},
     ...wanted,
   };
 }
@@ -16,7 +20,11 @@ export function aCharge(
 export function aRefund(reference: string, captured: number, amount = captured): Refund {
   const payment = { reference, startedAt: Date.now() };
   return {
-    ...{ refundReference: `${reference}r1`, payment, amount, captured },
-    ...{ currency: 'CNY', reason: '' },
+    refundReference: `${reference}r1`,
+    payment,
+    amount,
+    captured,
+    currency: 'CNY',
+    reason: '',
   };
 }

@@ -104,17 +104,32 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
       })
     : [];
   const services = openServices({
-    ...{ redisUrl, redis, namespace, lanes, ledger, log, metrics },
+    redisUrl,
+    redis,
+    namespace,
+    lanes,
+    ledger,
+    log,
+    metrics,
     providers: new Map([...others, [wallet.name, options.provider?.(wallet) ?? wallet]]),
     ...(options.timings ? { timings: options.timings } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
   });
   const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
   const deps: AppDeps = {
-    ...{ log, metrics, catalog, lanes, ledger, tokens, services },
+    log,
+    metrics,
+    catalog,
+    lanes,
+    ledger,
+    tokens,
+    services,
     operatorKey: options.operatorKey,
     intake: openIntake({
-      ...{ lanes, catalog, limits: options.limits ?? patientLimits, takes: services.takes },
+      lanes,
+      catalog,
+      limits: options.limits ?? patientLimits,
+      takes: services.takes,
     }),
     clock: systemClock,
     health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
@@ -128,7 +143,12 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   let server: Server | undefined;
 
   return {
-    ...{ app, ledger, services, deps, namespace, logged },
+    app,
+    ledger,
+    services,
+    deps,
+    namespace,
+    logged,
     async serve(port = publicPort) {
       server = await listen(app, { host: '127.0.0.1', port });
       return server.address;
@@ -142,7 +162,9 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
       const draft = aDrop({ merchantId, version: 0, decision: 'draft', ...overrides });
       await ledger.drops.create(draft);
       const acted = await services.publishing.act({
-        ...{ merchantId, drop: draft.id, action: 'publish' },
+        merchantId,
+        drop: draft.id,
+        action: 'publish',
       });
       if (acted.kind !== 'done') throw new Error(`not published: ${acted.kind}`);
       return acted.drop;

@@ -63,7 +63,9 @@ export async function openSale(
   const created = await call('POST', '/v1/drops', {
     token: engine.merchantKey,
     body: {
-      ...{ title: 'A sale', currency: 'CNY', ...rules },
+      title: 'A sale',
+      currency: 'CNY',
+      ...rules,
       startsAt: new Date(now - 1_000).toISOString(),
       endsAt: new Date(now + 3_600_000).toISOString(),
       items: [{ sku, title: 'A phone', unitAmount: price, allotment: units, perBuyer }],
@@ -158,7 +160,14 @@ export async function openSale(
   }
 
   return {
-    ...{ drop, book, call, act, gather, one, press, settled },
+    drop,
+    book,
+    call,
+    act,
+    gather,
+    one,
+    press,
+    settled,
 
     /** A crowd that presses and, where it gets no answer, presses again under the same key. */
     async run(

@@ -43,11 +43,22 @@ export type Opened = { buyer: Buyer; id: string; reference: string };
 
 /** Looks come late, so that it is the notification that moves an order; a test of looks says otherwise. */
 const timings: Timings = {
-  ...{ pollEveryMs: 20, pollFirstMs: 60_000, redriveEveryMs: 100, redriveStaleMs: 300 },
+  pollEveryMs: 20,
+  pollFirstMs: 60_000,
+  redriveEveryMs: 100,
+  redriveStaleMs: 300,
 };
 
 const none: Partial<Mischief> = {
-  ...{ lose: 0, delay: 0, repeat: 0, reorder: 0, forge: 0, fail: 0, refuse: 0, hang: 0, slow: 0 },
+  lose: 0,
+  delay: 0,
+  repeat: 0,
+  reorder: 0,
+  forge: 0,
+  fail: 0,
+  refuse: 0,
+  hang: 0,
+  slow: 0,
   captureAfterClose: 0,
 };
 
@@ -58,7 +69,8 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
   const simulators = Object.fromEntries(started) as Shop['simulators'];
   const all = Object.values(simulators);
   const engine = await startTestEngine({
-    ...{ redisUrl: sharedRedisUrl(), settings: { demo: true } },
+    redisUrl: sharedRedisUrl(),
+    settings: { demo: true },
     timings: { ...timings, ...options.timings },
     payments: Object.assign({}, ...all.map(({ settings }) => settings)),
   });
@@ -92,7 +104,9 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
       opened.call('POST', `/v1/orders/${id}/payment`, { token, body: wish });
 
     return {
-      ...{ ...opened, buys, begins },
+      ...opened,
+      buys,
+      begins,
       async opens(method) {
         const { buyer, id } = await buys(method);
         const begun = await begins(buyer, id, { method });
@@ -110,7 +124,10 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
   }
 
   return {
-    ...{ engine, address, simulators, sale },
+    engine,
+    address,
+    simulators,
+    sale,
     async rests(id) {
       await eventually(async () => {
         const { waiting, active } = await engine.services.background().queue.counts();

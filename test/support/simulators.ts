@@ -67,7 +67,11 @@ export async function startSimulator(
   }
   stopWithTest(stop);
   return {
-    ...{ url, settings, pid: child.pid ?? 0, book, stop },
+    url,
+    settings,
+    pid: child.pid ?? 0,
+    book,
+    stop,
     pay: (reference) => act(reference, 'pay'),
     decline: (reference) => act(reference, 'decline'),
     close: (reference) => act(reference, 'close'),

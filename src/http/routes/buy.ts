@@ -175,7 +175,8 @@ function sendOrder(
   const headers = ['location', `/v1/orders/${id}`, ...jsonHeaders];
   if (status === 'replayed') headers.push('idempotency-replayed', 'true');
   sendText(reply, {
-    ...{ status: 202, headers },
+    status: 202,
+    headers,
     text: `{"id":"${id}","state":"reserved","sku":"${drop.items[item]?.sku}","quantity":${quantity},"amount":${amount},"currency":"${drop.currency}","expiresAt":"${iso(expiresAt)}"}`,
   });
 }

@@ -34,7 +34,8 @@ export function paymentRoute(
       if (!request.body) return paymentJson(view);
       const { method, password, ...wish } = request.body;
       const paying = await pay(view.id, {
-        ...{ method, password },
+        method,
+        password,
         wish: { ...wish, ip: request.ip },
       });
       if (paying.kind !== 'begun') throw await refusalOf(paying, { deps, view });
@@ -49,7 +50,9 @@ function begunJson(
 ): z.infer<typeof paymentBody> {
   const { provider, state, reason, payableUntil } = payment;
   return {
-    ...{ order: id, method: provider, state },
+    order: id,
+    method: provider,
+    state,
     ...(reason === '' ? {} : { reason }),
     ...(payableUntil === null ? {} : { payableUntil: iso(payableUntil) }),
     ...(action ? { action } : {}),

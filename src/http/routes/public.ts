@@ -14,7 +14,9 @@ type DropPath = { Params: { drop: string } };
 export function publicRoutes(app: FastifyInstance, deps: AppDeps, streams: Streams): void {
   const { catalog, ledger, log } = deps;
   const cards = openCards({
-    ...{ catalog, methods: deps.services.methods, store: ledger.merchants.get },
+    catalog,
+    methods: deps.services.methods,
+    store: ledger.merchants.get,
   });
   const watch = openDropPoller({
     catalog,

@@ -28,7 +28,9 @@ export function refundRoute(app: FastifyInstance, deps: AppDeps, guards: Guards)
         amount === undefined
           ? await refunds.refund(params.order, reason)
           : await refunds.refundPart(params.order, {
-              ...{ amount, reason, key: partKey(merchantId, requireKey(request)) },
+              amount,
+              reason,
+              key: partKey(merchantId, requireKey(request)),
             });
       if (result.kind !== 'asked') throw refusalOf(result);
       const view = await orders.read(params.order);

@@ -61,7 +61,11 @@ export function topUpRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards)
     const { amount, currency, method: _, ...wish } = request.body;
     const { buyer, ip } = request;
     const started = await topUps.start({
-      ...{ buyer, amount, currency, key, method },
+      buyer,
+      amount,
+      currency,
+      key,
+      method,
       wish: { ...wish, ip },
     });
     switch (started.kind) {

@@ -27,10 +27,15 @@ const difference = z.object({
 });
 
 export const reconciliationReportBody = z.object({
-  ...{ since: at, startedAt: at, endedAt: at },
+  since: at,
+  startedAt: at,
+  endedAt: at,
   outcome: z.enum(['clean', 'repaired', 'alarm']),
   compared: z.object({
-    ...{ payments: count, orders: count, billLines: count, foreignBillLines: count },
+    payments: count,
+    orders: count,
+    billLines: count,
+    foreignBillLines: count,
   }),
   differences: z.array(difference),
   further: count,

@@ -94,7 +94,11 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
   }
 
   return {
-    ...{ begin, beginCharged, find, ofOrders, stray },
+    begin,
+    beginCharged,
+    find,
+    ofOrders,
+    stray,
     ...openPaymentFacts(database, clock),
     ...openPolling(database),
     ...openRefunds(database, clock),
@@ -105,11 +109,26 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
 function started(start: PaymentStart, startedAt: number): Payment {
   const { orderId, drop, provider, amount, currency, attempt = 1 } = start;
   return {
-    ...{ orderId, drop, attempt, reference: paymentReference(orderId, attempt, provider) },
-    ...{ provider, amount, currency, startedAt, state: 'started', reason: '' },
-    ...{ amountCaptured: 0, amountRefunded: 0, providerReference: null, action: null },
-    ...{ capturedAt: null, declinedAt: null, refundedAt: null, refundAskedAt: null },
-    ...{ payableUntil: start.payableUntil ?? null, nextPollAt: start.nextPollAt ?? null },
+    orderId,
+    drop,
+    attempt,
+    reference: paymentReference(orderId, attempt, provider),
+    provider,
+    amount,
+    currency,
+    startedAt,
+    state: 'started',
+    reason: '',
+    amountCaptured: 0,
+    amountRefunded: 0,
+    providerReference: null,
+    action: null,
+    capturedAt: null,
+    declinedAt: null,
+    refundedAt: null,
+    refundAskedAt: null,
+    payableUntil: start.payableUntil ?? null,
+    nextPollAt: start.nextPollAt ?? null,
   };
 }
 

@@ -175,15 +175,13 @@ export function openRefunds(database: Database, clock: Clock) {
   }
 
   return {
-    ...{
-      askRefund,
-      askPart,
-      partAskedOf,
-      recordRefunds,
-      finishRefund,
-      refundsReturned,
-      takeRefunds,
-    },
+    askRefund,
+    askPart,
+    partAskedOf,
+    recordRefunds,
+    finishRefund,
+    refundsReturned,
+    takeRefunds,
     refundsOf: (references: readonly string[]) => ofPayments(references),
   };
 }

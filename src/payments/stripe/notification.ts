@@ -58,7 +58,9 @@ function tell({ id, type, data }: Envelope, sentAt: number): Notification {
   if (reference === undefined) return { kind: 'ignored', about: type };
   return {
     kind: 'told',
-    ...{ id, reference, sentAt },
+    id,
+    reference,
+    sentAt,
     ...(typeof amount === 'number' ? { amount } : {}),
     ...(typeof currency === 'string' ? { currency: fromStripe(currency) } : {}),
     about: type,

@@ -163,7 +163,11 @@ export function openWallet(options: {
     startedBy: 'engine',
     takes: () => true,
     scenes: [],
-    ...{ start, startWithin, lookUp, close, refund },
+    start,
+    startWithin,
+    lookUp,
+    close,
+    refund,
   };
 }
 

@@ -194,7 +194,8 @@ export function openRedrive(options: RedriveOptions): Redrive {
   }
 
   const interval = openInterval({
-    ...{ turn, everyMs: everyMs },
+    turn,
+    everyMs: everyMs,
     onError: (error) => log.warn({ err: error }, 'the redrive'),
   });
   return { start: interval.start, stop: interval.stop, turn, figures: counters.read };

@@ -59,8 +59,12 @@ export function openRefunds(options: {
           const paid = byReference.get(payment) as Payment;
           const { amountCaptured: captured, currency } = paid;
           return {
-            ...{ refundReference: reference, payment: refOf(paid) },
-            ...{ amount, captured, currency, reason },
+            refundReference: reference,
+            payment: refOf(paid),
+            amount,
+            captured,
+            currency,
+            reason,
           };
         }),
       );

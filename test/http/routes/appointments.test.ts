@@ -359,7 +359,10 @@ test('a draft fills in the window that it is not told, and refuses one that cann
       url: '/v1/drops',
       headers: { authorization: merchant.authorization },
       payload: {
-        ...{ title: 'a drop', currency: 'CNY', startsAt: at(hour), endsAt: at(2 * hour) },
+        title: 'a drop',
+        currency: 'CNY',
+        startsAt: at(hour),
+        endsAt: at(2 * hour),
         items: [{ sku: 'a', title: 'a', unitAmount: 1, allotment: 1, perBuyer: 1 }],
         appointment,
       },

@@ -201,7 +201,11 @@ describe('the stock of an item', () => {
     const drop = await engine.publish(store.id, { items: [anItem({ allotment: 3 })] });
     for (let n = 0; n < 2; n += 1) {
       expect((await adjust(drop, 2, 'more')).json()).toEqual({
-        ...{ sku: 'phone', available: 5, held: 0, sold: 0, allotment: 5 },
+        sku: 'phone',
+        available: 5,
+        held: 0,
+        sold: 0,
+        allotment: 5,
       });
     }
     expect((await adjust(drop, 1, 'more')).json().code).toBe('idempotency_key_reused');
@@ -209,7 +213,9 @@ describe('the stock of an item', () => {
     expect(below.statusCode).toBe(409);
     expect(below.json()).toMatchObject({ code: 'stock_taken', available: 5 });
     expect((await adjust(drop, 10_000_000, 'much')).json()).toMatchObject({
-      ...{ status: 409, code: 'allotment_over', allotment: 5 },
+      status: 409,
+      code: 'allotment_over',
+      allotment: 5,
     });
     expect((await adjust(drop, 1, 'other', 'tablet')).json().code).toBe('unknown_item');
   });
@@ -326,7 +332,9 @@ describe('the wallet', () => {
   test('is there for every buyer, empty at first, and grows once for a key', async () => {
     const empty = await ask('GET', '/v1/wallet', { as: engine.buyer('saver') });
     expect(empty.json()).toEqual({
-      ...{ password: { set: false }, balances: [], entries: [] },
+      password: { set: false },
+      balances: [],
+      entries: [],
     });
     for (let n = 0; n < 2; n += 1) {
       const answer = await topUp(500, 'a');
@@ -384,7 +392,8 @@ test.for(['\u0000', 'scratched\nand dented', '\u009b'])(
     const id = (await buy(drop, 'reasoned')).json().id;
     await untilPaid(id, 'reasoned');
     const answer = await ask('POST', `/v1/orders/${id}/refund`, {
-      ...{ as: store, payload: { amount: 1, reason } },
+      as: store,
+      payload: { amount: 1, reason },
       ...keyed('k'),
     });
     expect(answer.statusCode, answer.body).toBe(400);
@@ -419,7 +428,10 @@ describe('addresses', () => {
   test('of operations answer without credentials', async () => {
     expect((await ask('GET', '/livez')).statusCode).toBe(200);
     expect((await ask('GET', '/readyz')).json()).toEqual({
-      ...{ ready: true, redis: true, ledger: true, draining: false },
+      ready: true,
+      redis: true,
+      ledger: true,
+      draining: false,
     });
     expect((await ask('GET', '/metrics')).body).toContain('flashdrop_buys_total');
     expect((await ask('GET', '/docs/errors')).body).toContain('id="sold_out"');

@@ -181,7 +181,10 @@ describe('the statement', () => {
   const ask = (buyer: string, query: string) =>
     engine.app.inject({ url: `/v1/wallet/statement?${query}`, headers: engine.buyer(buyer) });
   const topUp = (buyer: string, n: number, currency = 'CNY') => ({
-    ...{ buyer, currency, amount: n + 1, reference: `statement:${buyer}:${n}` },
+    buyer,
+    currency,
+    amount: n + 1,
+    reference: `statement:${buyer}:${n}`,
   });
   const many = 2_300;
 

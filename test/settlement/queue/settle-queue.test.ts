@@ -33,7 +33,10 @@ function aQueue() {
     queue,
     work(settle: Parameters<typeof openSettleWorker>[0]['settle']) {
       const worker = openSettleWorker({
-        ...{ redis, namespace, settle, log },
+        redis,
+        namespace,
+        settle,
+        log,
         addApart: queue.addApart,
       });
       worker.start();
@@ -110,7 +113,12 @@ test('orders whose job waits in a long queue are not asked for again; lost ones 
   }
   const nothing = async () => new Set<string>();
   const redrive = openRedrive({
-    ...{ lanes, drops: ledger.drops, orders: ledger.orders, payments: ledger.payments, queue, log },
+    lanes,
+    drops: ledger.drops,
+    orders: ledger.orders,
+    payments: ledger.payments,
+    queue,
+    log,
     settle: async () => [],
     refunds: { giveBack: nothing, returnAsked: async () => {} },
     providers: new Map([[stage.wallet.name, stage.wallet]]),

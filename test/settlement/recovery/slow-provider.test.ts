@@ -40,18 +40,49 @@ function aCase(provider: string): SeenCase {
   const id = orderId(place);
   const now = Date.now();
   const order = {
-    ...{ id, drop, buyer: 'buyer', state: 'reserved' as const, item: 0, quantity: 1, amount },
-    ...{ expiresAt: now + 60_000, version: 1, method: provider, reason: '' as const },
+    id,
+    drop,
+    buyer: 'buyer',
+    state: 'reserved' as const,
+    item: 0,
+    quantity: 1,
+    amount,
+    expiresAt: now + 60_000,
+    version: 1,
+    method: provider,
+    reason: '' as const,
   };
   const terms = {
-    ...{ id: drop, merchantId, title, currency, holdMs, lanes, passwordAbove: undefined },
-    ...{ skus: ['phone'], titles: ['A phone'] },
+    id: drop,
+    merchantId,
+    title,
+    currency,
+    holdMs,
+    lanes,
+    passwordAbove: undefined,
+    skus: ['phone'],
+    titles: ['A phone'],
   };
   const payment: Payment = {
-    ...{ orderId: id, drop, attempt: 1, reference: paymentReference(id, 1, provider), provider },
-    ...{ amount, currency, state: 'started', reason: '', amountCaptured: 0, amountRefunded: 0 },
-    ...{ startedAt: now, providerReference: null, action: null, capturedAt: null },
-    ...{ declinedAt: null, refundedAt: null, refundAskedAt: null, nextPollAt: now },
+    orderId: id,
+    drop,
+    attempt: 1,
+    reference: paymentReference(id, 1, provider),
+    provider,
+    amount,
+    currency,
+    state: 'started',
+    reason: '',
+    amountCaptured: 0,
+    amountRefunded: 0,
+    startedAt: now,
+    providerReference: null,
+    action: null,
+    capturedAt: null,
+    declinedAt: null,
+    refundedAt: null,
+    refundAskedAt: null,
+    nextPollAt: now,
     payableUntil: now + 50_000,
   };
   return { ...newCase(id), seen: { order, terms, isHeld: true, now }, attempts: [payment] };
@@ -77,7 +108,10 @@ test('payments at a provider that hangs keep none at another from being looked u
   const settled: string[] = [];
   const orderOf = new Map<string, string>();
   const polling = openPaymentPolling({
-    ...{ payments: ledger.payments, log, everyMs: 10, settleTopUps: async () => {} },
+    payments: ledger.payments,
+    log,
+    everyMs: 10,
+    settleTopUps: async () => {},
     redisNow: async () => Date.now(),
     async settle(ids) {
       if (ids.some((id) => orderOf.get(id) === 'hanging')) await hanging.wait();

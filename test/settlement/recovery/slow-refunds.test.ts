@@ -20,7 +20,10 @@ function aSlowReturner() {
   const captured = async (payments: readonly { reference: string }[]): Promise<Outcome[]> =>
     payments.map(({ reference }) => ({ reference, kind: 'captured', amount: price }));
   const provider: Partial<PaymentProvider> = {
-    ...{ startedBy: 'engine', start: captured, lookUp: captured, close: captured },
+    startedBy: 'engine',
+    start: captured,
+    lookUp: captured,
+    close: captured,
     async refund(refunds) {
       asked.push(...refunds.map(({ refundReference }) => refundReference));
       return refunds.map(({ refundReference }) => ({ refundReference, kind: 'pending' }));

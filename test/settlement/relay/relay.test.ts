@@ -27,7 +27,11 @@ test('an order goes from reserved to paid in lane, ledger and wallet, and its ou
   expect(await settlement.background().queue.counts()).toMatchObject({ waiting: 0, failed: 0 });
   expect(await stage.money(buyer)).toMatchObject({ captures: 1, refunds: 0 });
   expect(await stage.desk.orders.read(id)).toMatchObject({
-    ...{ id, state: 'paid', sku: 'phone', currency: 'CNY', paidAt: order.paidAt },
+    id,
+    state: 'paid',
+    sku: 'phone',
+    currency: 'CNY',
+    paidAt: order.paidAt,
     payment: { provider: 'wallet', state: 'captured' },
   });
   await settlement.stop();

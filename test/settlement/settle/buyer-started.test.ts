@@ -29,7 +29,9 @@ function aCashier() {
     async start(charges) {
       return charges.map(({ reference }) => {
         const pending: Outcome = {
-          ...{ reference, kind: 'pending', action: { kind: 'redirect', url: 'https://pay.test' } },
+          reference,
+          kind: 'pending',
+          action: { kind: 'redirect', url: 'https://pay.test' },
         };
         book.set(reference, book.get(reference) ?? pending);
         return tell(reference);

@@ -33,10 +33,13 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
   const { payments } = ledger;
   const steps = more.onStep ? { onStep: more.onStep } : {};
   return openSettle({
-    ...{ lanes, payments, providers, log },
+    lanes,
+    payments,
+    providers,
+    log,
     atOnce: openAtOnce({ payments, providers }),
     charging: openCharging({ providers, log }),
-    refunds: openRefunds({ ...{ lanes, payments, providers, log }, ...steps }),
+    refunds: openRefunds({ lanes, payments, providers, log, ...steps }),
     termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     redisNow: () => redisTime(redis),
     ...steps,
