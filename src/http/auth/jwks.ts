@@ -1,5 +1,6 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { createDecoder } from 'fast-jwt';
+import { Outage } from '../problems/outage.ts';
 
 export type KeyAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA';
 
@@ -71,7 +72,7 @@ export function openKeySet<T>(options: {
     if (fetching || performance.now() - triedAt > fetchEveryMs) {
       return refresh().then(() => verifiers.get(keyIdOf(token) ?? '\0')?.(token));
     }
-    if (verifiers.size === 0) return Promise.reject(new KeySetError('was not to be had'));
+    if (verifiers.size === 0) return Promise.reject(new KeySetError('could not be fetched'));
     return undefined;
   }
 
@@ -97,8 +98,8 @@ async function fetchKeys(url: string): Promise<JsonWebKey[]> {
   }
 }
 
-/** An outage of the key server: nobody can be recognised, which is no fault of the buyer's. */
-export class KeySetError extends Error {
+/** The key server did not answer: no token can be verified, which is not the buyer's mistake. */
+class KeySetError extends Outage {
   constructor(message: string, options?: ErrorOptions) {
     super(`the key set ${message}`, options);
     this.name = 'KeySetError';

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { validatorCompiler } from '../schemas/validation.ts';
 import { parseJson } from './json.ts';
+import { validatorCompiler } from './validation.ts';
 
 /**
  * Reads and validates the bodies of one route and remembers the good ones by their text. A crowd

@@ -6,7 +6,7 @@ import type { AppDeps } from '../deps.ts';
 import { type LineReader, readCsv, readNdjson } from '../import/buyers.ts';
 import { whileImporting } from '../import/importing.ts';
 import { openList } from '../import/list.ts';
-import { isOutage } from '../problems/errors.ts';
+import { isOutage } from '../problems/outage.ts';
 import { Problem } from '../problems/problems.ts';
 import { importedBody } from '../schemas/appointments.ts';
 import { schemaOf } from '../schemas/contract.ts';
@@ -55,7 +55,7 @@ export async function importRoute(
         const told = { ...figures, badLines: list.badLines };
         if (failure === undefined) return told;
         const facts = { drop: drop.id, ...figures, err: failure };
-        if (request.raw.destroyed || isOutage(failure as Error)) {
+        if (request.raw.destroyed || isOutage(failure)) {
           log.warn(facts, 'an import broke off');
         } else {
           log.error(facts, 'an import broke off');

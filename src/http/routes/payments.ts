@@ -5,10 +5,10 @@ import type { PayResult } from '../../checkout/pay.ts';
 import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
 import { invalid, Problem } from '../problems/problems.ts';
-import { passwordProblem, passwordProblems } from '../request/payment-password.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { paymentBody, paymentStartBody } from '../schemas/orders.ts';
+import { passwordProblem, passwordProblems } from '../schemas/payment-password.ts';
 import { paymentJson } from '../views/views.ts';
 
 type PaymentRequest = {

@@ -4,10 +4,10 @@ import type { EntryPlace } from '../../ledger/wallet/entries.ts';
 import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
 import { invalid } from '../problems/problems.ts';
-import { passwordProblem, paymentPassword } from '../request/payment-password.ts';
 import { schemaOf } from '../schemas/contract.ts';
 import { currency, iso, limit } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
+import { passwordProblem, paymentPassword } from '../schemas/payment-password.ts';
 import { statementBody, statementFile } from '../views/statements.ts';
 
 const limitDefault = 50;

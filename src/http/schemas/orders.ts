@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { orderAmountMax } from '../../domain/money.ts';
 import { paymentMethods } from '../../domain/order.ts';
-import { paymentPassword } from '../request/payment-password.ts';
 import { count, currency, instant, minorUnits, noControls, orderState, sku } from './fields.ts';
+import { paymentPassword } from './payment-password.ts';
 
 export const paymentMethod = z.enum(paymentMethods);
 

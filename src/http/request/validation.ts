@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { type FieldError, Problem } from '../problems/problems.ts';
-import { shownField } from '../request/json.ts';
+import { shownField } from './json.ts';
 
 type Part = 'body' | 'querystring' | 'params' | 'headers';
 

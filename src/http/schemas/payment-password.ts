@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { paymentPasswordPattern } from '../../domain/payment-password.ts';
 import type { PasswordCheck } from '../../ledger/wallet/passwords.ts';
 import { Problem, type ProblemCode } from '../problems/problems.ts';
-import { iso } from '../schemas/fields.ts';
+import { iso } from './fields.ts';
 
 /** Six digits, as text: they may begin with zeros. */
 export const paymentPassword = z

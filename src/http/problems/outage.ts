@@ -1,0 +1,37 @@
+import { LedgerError } from '../../ledger/database/database.ts';
+
+/** Thrown where something that this process depends on did not answer: the caller may try again. */
+export class Outage extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'Outage';
+  }
+}
+
+const outageCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  // PostgreSQL: connection trouble, too many connections, shutting down, starting up.
+  '08000',
+  '08003',
+  '08006',
+  '53300',
+  '57P01',
+  '57P02',
+  '57P03',
+]);
+const outageNames = new Set(['MaxRetriesPerRequestError', 'ClusterAllFailedError', 'AbortError']);
+const outageMessages =
+  /^(?:OOM|MISCONF|READONLY|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS) |^Command timed out|^Connection is closed|^Stream isn't writeable|^Connection terminated|timeout exceeded when trying to connect/;
+
+/** True when Redis, the ledger or the key server did not answer; any other error is a bug. */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof LedgerError || error instanceof Outage) return true;
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && typeof error.code === 'string' && outageCodes.has(error.code)) return true;
+  return outageNames.has(error.name) || outageMessages.test(error.message);
+}
