@@ -4,7 +4,7 @@ import { writeRecord } from './report/record-file.ts';
 import { summaryOf } from './report/summary.ts';
 import { openTerminal } from './report/terminal.ts';
 import { readSpikeCommand, type SpikeOptions } from './spike/options.ts';
-import { conduct } from './spike/run.ts';
+import { runSpike } from './spike/run.ts';
 import { stoppedBySignal } from './spike/stopping.ts';
 import { unwritable } from './spike/written-files.ts';
 import { parameterTable } from './workload/parameters.ts';
@@ -41,7 +41,7 @@ async function run(options: SpikeOptions): Promise<number> {
   const stop = stoppedBySignal(() => terminal.say('still ending what this run started'));
   stop.addEventListener('abort', () => terminal.say('stopping: ending what this run started'));
   try {
-    const record = await conduct(options, { progress: terminal, stop });
+    const record = await runSpike(options, { progress: terminal, stop });
     terminal.end();
     if (json) writeRecord(record, json);
     writeReport(record, report, assumptions());

@@ -9,7 +9,7 @@ export type OpenBook = SimulatedBook & {
 export function openBook(options: {
   now(): number;
   newId(of: 'charge' | 'refund' | 'event'): string;
-  /** Whether a charge that has ended takes the money all the same, which is mischief. */
+  /** Whether a charge that has ended takes the money all the same, which is faults. */
   capturesAfterEnd(reference: string): boolean;
   onEvent(event: BookEvent): void;
 }): OpenBook {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asItIs } from './book.ts';
-import { type MischiefMaker, readMischief } from './faults.ts';
+import { type FaultPlan, readFaults } from './faults.ts';
 import type { Notifier } from './notifier.ts';
 import {
   type BookEvent,
@@ -17,14 +17,14 @@ export function addControl(
   app: FastifyInstance,
   options: {
     simulator: Simulator;
-    mischief: MischiefMaker;
+    faults: FaultPlan;
     notifier: Notifier;
     /** The last thing of a kind, or of any kind, that happened to a charge. */
     lastEvent(reference: string, kind?: BookEvent['kind']): BookEvent | undefined;
     shiftClock(offsetMs: number): void;
   },
 ): void {
-  const { simulator, mischief, notifier } = options;
+  const { simulator, faults, notifier } = options;
   const { book } = simulator;
 
   app.get('/_control/book', async () => ({ charges: book.all(), ...notifier.figures() }));
@@ -45,16 +45,16 @@ export function addControl(
     return { outcome: does(reference) };
   });
 
-  app.put('/_control/mischief', async (request, reply) => {
+  app.put('/_control/faults', async (request, reply) => {
     const given = readJson(request);
     if (typeof given === 'string') return refuse(reply, 400, given);
     const { seed, ...rest } = given;
     if (seed !== undefined && !isSeed(seed))
       return refuse(reply, 400, 'seed must be a whole number');
-    const change = readMischief(rest);
+    const change = readFaults(rest);
     if (typeof change === 'string') return refuse(reply, 400, change);
-    mischief.set(change, seed);
-    return mischief.settings();
+    faults.set(change, seed);
+    return faults.settings();
   });
 
   app.put('/_control/clock', async (request, reply) => {

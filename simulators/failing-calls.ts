@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Chance, MischiefMaker } from './faults.ts';
+import type { Chance, FaultPlan } from './faults.ts';
 import type { ApiCall, Protocol, SimulatedBook } from './protocol.ts';
 
 /** How an API call is to end, decided before it does anything. */
-type Fate = { call: ApiCall; fails: boolean; hangs: boolean; slowMs: number };
+type PlannedFault = { call: ApiCall; fails: boolean; hangs: boolean; slowMs: number };
 
 const failure = {
   error: { type: 'api_error', message: 'The simulator fails, as it was told to.' },
@@ -14,43 +14,43 @@ const failure = {
  * Makes the API calls of a protocol go wrong. Call it before the routes are added, on an instance
  * that holds nothing else.
  */
-export function addTrouble(
+export function addFailingCalls(
   app: FastifyInstance,
-  options: { protocol: Protocol; book: SimulatedBook; mischief: MischiefMaker },
+  options: { protocol: Protocol; book: SimulatedBook; faults: FaultPlan },
 ): void {
-  const { mischief, book, protocol } = options;
-  const fates = new WeakMap<FastifyRequest, Fate>();
+  const { faults, book, protocol } = options;
+  const plannedFaults = new WeakMap<FastifyRequest, PlannedFault>();
   /** Keys under which a call failed: asked again, it fails again and does nothing. */
   const failed = new Set<string>();
 
   /** Spares a quiet simulator the reading of every call. */
-  function isBrewing(): boolean {
-    const { refuse, fail, hang, slow } = mischief.settings();
+  function isAnyFaultSet(): boolean {
+    const { refuse, fail, hang, slow } = faults.settings();
     return refuse + fail + hang + slow > 0;
   }
 
   app.addHook('preHandler', async (request, reply) => {
-    if (isPage(request) || !(isBrewing() || failed.size > 0)) return;
+    if (isPage(request) || !(isAnyFaultSet() || failed.size > 0)) return;
     const call = { ...callOf(request, book), ...defined(protocol.callOf?.(request)) };
-    const strikes = (chance: Chance) => mischief.strikes(chance, `${call.kind} ${call.reference}`);
+    const happens = (chance: Chance) => faults.happens(chance, `${call.kind} ${call.reference}`);
     if (call.key !== undefined && failed.has(call.key)) return reply.code(500).send(failure);
     const [refused, fails, hangs, late] = [
-      strikes('refuse'),
-      strikes('fail'),
-      strikes('hang'),
-      strikes('slow'),
+      happens('refuse'),
+      happens('fail'),
+      happens('hang'),
+      happens('slow'),
     ];
     if (refused) return reply.code(500).send(failure);
-    fates.set(request, { call, fails, hangs, slowMs: late ? mischief.settings().slowMs : 0 });
+    plannedFaults.set(request, { call, fails, hangs, slowMs: late ? faults.settings().slowMs : 0 });
   });
 
   app.addHook('onSend', async (request, reply, payload) => {
-    const fate = fates.get(request);
-    if (!fate) return payload;
-    if (fate.slowMs > 0) await wait(fate.slowMs, undefined, { ref: false });
-    if (fate.hangs) await hungUp(reply);
-    if (!fate.fails) return payload;
-    if (fate.call.key !== undefined) failed.add(fate.call.key);
+    const planned = plannedFaults.get(request);
+    if (!planned) return payload;
+    if (planned.slowMs > 0) await wait(planned.slowMs, undefined, { ref: false });
+    if (planned.hangs) await hungUp(reply);
+    if (!planned.fails) return payload;
+    if (planned.call.key !== undefined) failed.add(planned.call.key);
     const body = JSON.stringify(failure);
     reply.code(500).headers({
       'content-type': 'application/json',
@@ -60,7 +60,7 @@ export function addTrouble(
   });
 }
 
-/** Whoever asks for HTML is a person in front of a page, and mischief is for programs. */
+/** Whoever asks for HTML is a person in front of a page, and faults is for programs. */
 function isPage(request: FastifyRequest): boolean {
   return (
     request.routeOptions.config.page === true ||

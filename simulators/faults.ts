@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Mischief } from './protocol.ts';
+import type { Faults } from './protocol.ts';
 
-export const noMischief: Mischief = {
+export const noFaults: Faults = {
   lose: 0,
   delay: 0,
   delayMs: 1_000,
@@ -17,18 +17,18 @@ export const noMischief: Mischief = {
   captureAfterClose: 0,
 };
 
-/** What of a mischief is a chance, and how large each of the other figures may be. */
+/** What of a faults is a chance, and how large each of the other figures may be. */
 const most = { delayMs: 600_000, repeats: 100, slowMs: 600_000 } as const;
 type Measure = keyof typeof most;
-export type Chance = Exclude<keyof Mischief, Measure>;
+export type Chance = Exclude<keyof Faults, Measure>;
 
-export type MischiefMaker = {
-  settings(): Mischief;
+export type FaultPlan = {
+  settings(): Faults;
   /** Changes what is named and leaves the rest; a seed begins the choices anew. */
-  set(change: Partial<Mischief>, seed?: number): void;
+  set(change: Partial<Faults>, seed?: number): void;
   /** Whether it happens this time, about this reference. */
-  strikes(chance: Chance, about: string): boolean;
-  /** One of several, chosen like `strikes`. */
+  happens(chance: Chance, about: string): boolean;
+  /** One of several, chosen like `happens`. */
   pick<T>(list: readonly [T, ...T[]], about: string): T;
 };
 
@@ -37,9 +37,9 @@ export type MischiefMaker = {
  * how often the same was asked before, and from nothing else: calls about other references, in
  * whatever order, do not move it, so that a run in parallel can be had again.
  */
-export function openMischief(firstSeed: number): MischiefMaker {
+export function openFaultPlan(firstSeed: number): FaultPlan {
   let seed = firstSeed;
-  let mischief = noMischief;
+  let faults = noFaults;
   const asked = new Map<string, number>();
 
   /** From 0 to below 1. */
@@ -52,23 +52,23 @@ export function openMischief(firstSeed: number): MischiefMaker {
   }
 
   return {
-    settings: () => ({ ...mischief }),
+    settings: () => ({ ...faults }),
     set(change, newSeed) {
-      mischief = { ...mischief, ...change };
+      faults = { ...faults, ...change };
       if (newSeed === undefined) return;
       seed = newSeed;
       asked.clear();
     },
-    strikes: (chance, about) => mischief[chance] > 0 && draw(chance, about) < mischief[chance],
+    happens: (chance, about) => faults[chance] > 0 && draw(chance, about) < faults[chance],
     pick: (list, about) => list[Math.floor(draw('pick', about) * list.length)] ?? list[0],
   };
 }
 
-/** Reads a part of a mischief as it came over the wire; a text says what is wrong with it. */
-export function readMischief(given: Record<string, unknown>): Partial<Mischief> | string {
+/** Reads a part of a faults as it came over the wire; a text says what is wrong with it. */
+export function readFaults(given: Record<string, unknown>): Partial<Faults> | string {
   for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(noMischief, name)) {
-      return `${name} is no mischief: it must be one of ${Object.keys(noMischief).join(', ')}`;
+    if (!Object.hasOwn(noFaults, name)) {
+      return `${name} is no faults: it must be one of ${Object.keys(noFaults).join(', ')}`;
     }
     const limit = Object.hasOwn(most, name) ? most[name as Measure] : undefined;
     const whole = limit !== undefined;
@@ -77,5 +77,5 @@ export function readMischief(given: Record<string, unknown>): Partial<Mischief> 
       return `${name} must be ${whole ? `a whole number from 0 to ${limit}` : 'a chance from 0 to 1'}`;
     }
   }
-  return given as Partial<Mischief>;
+  return given as Partial<Faults>;
 }

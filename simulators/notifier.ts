@@ -1,5 +1,5 @@
 import { setTimeout as wait, setImmediate as yieldOnce } from 'node:timers/promises';
-import type { MischiefMaker } from './faults.ts';
+import type { FaultPlan } from './faults.ts';
 import {
   type BookEvent,
   type Forgery,
@@ -15,7 +15,7 @@ export type Answer = { status: number; body: string };
 export type NotificationFigures = {
   sent: number;
   taken: number;
-  /** True messages that mischief kept back, and those given up after the last repeat. */
+  /** True messages that faults kept back, and those given up after the last repeat. */
   lost: number;
   givenUp: number;
   forged: number;
@@ -27,7 +27,7 @@ export type NotificationFigures = {
 };
 
 export type Notifier = {
-  /** Sends the message about an event in its own time, with the mischief that befalls it. */
+  /** Sends the message about an event in its own time, with the faults that befalls it. */
   tell(event: BookEvent): void;
   /** Sends a message now, so many times, and gives the answers; undefined if there is none. */
   send(
@@ -48,9 +48,9 @@ const answerCharactersMax = 10_000;
 export function openNotifier(options: {
   protocol: Protocol;
   simulator: Simulator;
-  mischief: MischiefMaker;
+  faults: FaultPlan;
 }): Notifier {
-  const { protocol, simulator, mischief } = options;
+  const { protocol, simulator, faults } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const underWay = new Set<Promise<void>>();
@@ -122,18 +122,17 @@ export function openNotifier(options: {
     // Whoever made the event may still have something to write down about the charge.
     await yieldOnce();
     const about = `${event.charge.reference} ${event.kind}`;
-    const { delayMs, repeats } = mischief.settings();
-    const strikes = (chance: Parameters<MischiefMaker['strikes']>[0]) =>
-      mischief.strikes(chance, about);
+    const { delayMs, repeats } = faults.settings();
+    const happens = (chance: Parameters<FaultPlan['happens']>[0]) => faults.happens(chance, about);
     // Each is drawn whatever the others say, so that one chance changed leaves the rest as it was.
     const [lost, late, again, after, forged] = [
-      strikes('lose'),
-      strikes('delay'),
-      strikes('repeat'),
-      strikes('reorder'),
-      strikes('forge'),
+      happens('lose'),
+      happens('delay'),
+      happens('repeat'),
+      happens('reorder'),
+      happens('forge'),
     ];
-    const forgery = forged ? post(event, mischief.pick(forgeries, about)) : undefined;
+    const forgery = forged ? post(event, faults.pick(forgeries, about)) : undefined;
     if (lost) figures.lost += 1;
     else {
       if (late) await wait(delayMs, undefined, { signal });

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-// What a simulator is made of: the part that every provider shares (a book, a notifier, mischief,
+// What a simulator is made of: the part that every provider shares (a book, a notifier, faults,
 // the control routes) and the protocol of one provider, which is written as that provider's public
 // documents have it. A simulator is a process of its own and shares no code with the engine: what
 // it believes of the engine is what came over the wire.
@@ -17,7 +17,7 @@ export type BookedCharge = {
   amount: number;
   currency: string;
   state: 'open' | 'captured' | 'declined' | 'closed';
-  /** After it nothing is captured, ms since the epoch; but mischief can. */
+  /** After it nothing is captured, ms since the epoch; but faults can. */
   expiresAt: number | undefined;
   notifyUrl: string;
   createdAt: number;
@@ -88,7 +88,7 @@ export type Simulator = {
   id(prefix: string, length: number, alphabet?: string): string;
 };
 
-/** Which call of the provider's API a request is, as mischief tells them apart. */
+/** Which call of the provider's API a request is, as faults tells them apart. */
 export type ApiCall = {
   /** Such as `refund`: each kind has its own luck. */
   kind: string;
@@ -100,7 +100,7 @@ export type ApiCall = {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A page for people (`app.get(path, { config: { page: true } }, …)`): no mischief befalls it. */
+    /** A page for people (`app.get(path, { config: { page: true } }, …)`): no faults befalls it. */
     page?: boolean;
   }
 }
@@ -151,7 +151,7 @@ export const forgeries = [
 export type Forgery = (typeof forgeries)[number];
 
 /** What a simulator is told to do wrong, each by chance from 0 to 1 under its seed. */
-export type Mischief = {
+export type Faults = {
   /** A notification is not sent at all, or a while later, or several times, or after later ones. */
   lose: number;
   delay: number;

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { openBook } from './book.ts';
 import { addControl } from './control.ts';
-import { addTrouble } from './failing-calls.ts';
-import { openMischief } from './faults.ts';
+import { addFailingCalls } from './failing-calls.ts';
+import { openFaultPlan } from './faults.ts';
 import { openNotifier } from './notifier.ts';
 import type { BookEvent, Protocol, SimulatedBook, Simulator } from './protocol.ts';
 
@@ -28,7 +28,7 @@ export async function serveSimulator(
 ): Promise<ServedSimulator> {
   const app = fastify({ bodyLimit: bodyBytesMax, forceCloseConnections: true });
   takeRawBodies(app);
-  const mischief = openMischief(seed);
+  const faults = openFaultPlan(seed);
   const id = openIds(`${protocol.provider} ${seed}`);
   const happened = openMemory();
   let offsetMs = 0;
@@ -38,22 +38,22 @@ export async function serveSimulator(
     now: () => simulator.now(),
     newId: (of) =>
       (of === 'event' ? undefined : protocol.newId?.(of, simulator)) ?? id(prefixes[of], 24),
-    capturesAfterEnd: (reference) => mischief.strikes('captureAfterClose', reference),
+    capturesAfterEnd: (reference) => faults.happens('captureAfterClose', reference),
     onEvent(event) {
       happened.add(event);
       notifier.tell(event);
     },
   });
   const simulator: Simulator = { book, url: () => url, now: () => Date.now() + offsetMs, id };
-  const notifier = openNotifier({ protocol, simulator, mischief });
+  const notifier = openNotifier({ protocol, simulator, faults });
 
   await app.register(async (api) => {
-    addTrouble(api, { protocol, book, mischief });
+    addFailingCalls(api, { protocol, book, faults });
     protocol.routes(api, simulator);
   });
   addControl(app, {
     simulator,
-    mischief,
+    faults,
     notifier,
     lastEvent: happened.last,
     shiftClock(ms) {

@@ -1,6 +1,6 @@
 import type { Breach, Verdict } from '../spike/record.ts';
 import type { BookHead, BookLine } from './book.ts';
-import { type Judged, openPoint, orderPattern, type Point, titles } from './checks.ts';
+import { type Judged, openCheck, orderPattern, type Point, titles } from './checks.ts';
 import { type Clients, readLines } from './clients.ts';
 import { type Listed, readListed } from './listed.ts';
 import { judgeMoney } from './money.ts';
@@ -52,7 +52,7 @@ function judgeStock(
   { orders }: Listed,
   report: Awaited<ReturnType<Sources['report']>>,
 ): Judged {
-  const { breaches, add } = openPoint('A');
+  const { breaches, add } = openCheck('A');
   let sold = 0;
   for (const item of report.items) {
     sold += item.sold;
@@ -83,7 +83,7 @@ function judgeStock(
 }
 
 function judgeEnds({ orders, twice }: Listed, clients: Clients): Judged {
-  const { breaches, add } = openPoint('B');
+  const { breaches, add } = openCheck('B');
   const counts: Record<string, number> = {};
   for (const id of twice) add(`${id} is listed twice`, id);
   for (const [id, { state }] of orders) {
@@ -107,7 +107,7 @@ function openCrowds(head: BookHead) {
 }
 
 function judgeLimits(head: BookHead, { orders }: Listed): Judged {
-  const { breaches, add } = openPoint('D');
+  const { breaches, add } = openCheck('D');
   const crowdOf = openCrowds(head);
   const owned = new Map<string, number>();
   for (const [id, { buyer, state, quantity }] of orders) {
@@ -121,7 +121,7 @@ function judgeLimits(head: BookHead, { orders }: Listed): Judged {
 }
 
 function judgeLedger(head: BookHead, { orders }: Listed, clients: Clients): Judged {
-  const { breaches, add } = openPoint('E');
+  const { breaches, add } = openCheck('E');
   const crowdOf = openCrowds(head);
   for (const [id, { buyer }] of clients.acknowledged) {
     const order = orders.get(id);
@@ -143,7 +143,7 @@ function judgeLedger(head: BookHead, { orders }: Listed, clients: Clients): Judg
 }
 
 function judgeOwnAudit(report: AuditReport): Judged {
-  const { breaches, add } = openPoint('audit');
+  const { breaches, add } = openCheck('audit');
   for (const { promise, findings, ok, title } of report.checks) {
     for (const text of findings.length > 0 || ok ? findings : [title]) {
       add(text);

@@ -29,7 +29,7 @@ export const titles: Record<Point['point'], { promise: number; title: string }> 
 export type Judged = { figures: Record<string, number>; breaches: Breach[] };
 
 /** Collects a point's breaches under its promise. */
-export function openPoint(point: Point['point']) {
+export function openCheck(point: Point['point']) {
   const breaches: Breach[] = [];
   const { promise } = titles[point];
   return {

@@ -1,6 +1,6 @@
 import type { BookHead } from './book.ts';
 import { capturedOf, readCharges } from './charges.ts';
-import { type Judged, openPoint, orderPattern } from './checks.ts';
+import { type Judged, openCheck, orderPattern } from './checks.ts';
 import type { Clients } from './clients.ts';
 import type { Listed } from './listed.ts';
 import type { Movement, Sources } from './sources.ts';
@@ -15,7 +15,7 @@ export async function judgeMoney(options: {
   sources: Sources;
 }): Promise<Judged> {
   const { head, listed, clients, sources } = options;
-  const { breaches, add } = openPoint('C');
+  const { breaches, add } = openCheck('C');
   const kept = new Map<string, number>();
   const figures = { captured: 0, refunded: 0, movements: 0 };
   for await (const movement of moved({ sources, drop: head.drop }, clients, listed)) {

@@ -2,11 +2,11 @@ import { laneKey } from '../../src/inventory/keys.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
 import { benchDrop, benchReservations } from './drop.ts';
 import type { Figure } from './figures.ts';
-import { fly } from './in-flight.ts';
+import { runInFlight } from './in-flight.ts';
 import { type BenchRedis, startRedis } from './redis.ts';
 
 const batch = 32;
-const flights = 2;
+const inFlight = 2;
 const fillBatch = 500;
 const sizes = { small: 10_000, middle: 100_000, large: 1_000_000 };
 /** Small lanes that are measured; one alone is over in an instant. */
@@ -97,7 +97,7 @@ async function openLane(redis: BenchRedis) {
       const answers = await lanes.reserve(ref, benchReservations(drop, from, size));
       if (answers.some(({ status }) => status !== 'reserved')) throw new Error('not reserved');
     };
-    const seconds = await fly({ total, batch: by, flights }, send, held);
+    const seconds = await runInFlight({ total, batch: by, inFlight }, send, held);
     held += total;
     return seconds;
   }

@@ -1,12 +1,12 @@
 /** Calls of so many units, so many at a time, until `total` units are sent. */
-export type Flights = { total: number; batch: number; flights: number };
+export type InFlight = { total: number; batch: number; inFlight: number };
 
 /**
  * Sends units numbered from `from`, a fixed number of calls in flight; resolves with the seconds
  * it took.
  */
-export async function fly(
-  { total, batch, flights }: Flights,
+export async function runInFlight(
+  { total, batch, inFlight }: InFlight,
   send: (from: number, size: number) => Promise<unknown>,
   from = 0,
 ): Promise<number> {
@@ -14,7 +14,7 @@ export async function fly(
   let next = from;
   const started = performance.now();
   await Promise.all(
-    Array.from({ length: flights }, async () => {
+    Array.from({ length: inFlight }, async () => {
       while (next < end) {
         const at = next;
         next += batch;

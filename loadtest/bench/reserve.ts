@@ -2,18 +2,18 @@ import { laneKey } from '../../src/inventory/keys.ts';
 import { callBuyersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { benchBuyer, benchDrop, benchReservations } from './drop.ts';
 import { type Figure, median } from './figures.ts';
-import { fly } from './in-flight.ts';
+import { runInFlight } from './in-flight.ts';
 import type { BenchRedis } from './redis.ts';
 
 const batch = 32;
-const flights = 2;
+const inFlight = 2;
 const orders = 48_000;
 const memoryOrders = 100_000;
 const memoryAppointments = 1_300_000;
 
 /**
  * Orders a second through one lane against INCR through the same client, same server, same batch
- * size and flights, one after the other in each round.
+ * size and inFlight, one after the other in each round.
  */
 export async function measureReserve(redis: BenchRedis, interval: number): Promise<Figure[]> {
   const connection = redis.connect();
@@ -24,12 +24,12 @@ export async function measureReserve(redis: BenchRedis, interval: number): Promi
     const drop = benchDrop('mer_bench');
     const ref = { drop: drop.id, lane: 0 };
     await lanes.publish(drop, 0, true);
-    const incrSeconds = await fly({ total: 4 * orders, batch, flights }, async () => {
+    const incrSeconds = await runInFlight({ total: 4 * orders, batch, inFlight }, async () => {
       const pipeline = connection.pipeline();
       for (let n = 0; n < batch; n += 1) pipeline.incr('bench:counter');
       await pipeline.exec();
     });
-    const seconds = await fly({ total: orders, batch, flights }, async (from) => {
+    const seconds = await runInFlight({ total: orders, batch, inFlight }, async (from) => {
       const answers = await lanes.reserve(ref, benchReservations(drop, from, batch));
       if (answers.some(({ status }) => status !== 'reserved')) throw new Error('not reserved');
     });
@@ -46,14 +46,14 @@ export async function measureReserve(redis: BenchRedis, interval: number): Promi
       name: 'reserve_orders_per_second',
       value: median(reserveRates),
       unit: 'orders/s',
-      how: `one lane, batches of ${batch}, ${flights} in flight, appendfsync always`,
+      how: `one lane, batches of ${batch}, ${inFlight} in flight, appendfsync always`,
     },
     {
       name: 'reserve_incr_ratio',
       value: median(ratios),
       unit: 'x',
       min: 0.25,
-      how: `the same ÷ INCR in pipelines of ${batch}, ${flights} in flight, same server`,
+      how: `the same ÷ INCR in pipelines of ${batch}, ${inFlight} in flight, same server`,
     },
   ];
 }
@@ -66,7 +66,7 @@ export async function measureMemory(redis: BenchRedis): Promise<Figure> {
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);
   const before = await redis.usedBytes();
-  await fly({ total: memoryOrders, batch, flights }, (from) =>
+  await runInFlight({ total: memoryOrders, batch, inFlight }, (from) =>
     lanes.reserve(ref, benchReservations(drop, from, batch)),
   );
   await connection.xtrim(laneKey('bench', ref, 'outbox'), 'MAXLEN', 0);

@@ -1,8 +1,8 @@
-import type { Mischief, ProviderName } from '../../simulators/protocol.ts';
-import { openDraws } from './seeded-random.ts';
+import type { Faults, ProviderName } from '../../simulators/protocol.ts';
+import { openSeededRandom } from './seeded-random.ts';
 
-/** Each chance lies between these; which it is, and when it strikes, the seed says. */
-const ranges: { [K in keyof Mischief]: [least: number, most: number] } = {
+/** Each chance lies between these; which it is, and when it happens, the seed says. */
+const ranges: { [K in keyof Faults]: [least: number, most: number] } = {
   lose: [0.1, 0.3],
   delay: [0.1, 0.3],
   delayMs: [300, 3_000],
@@ -19,20 +19,20 @@ const ranges: { [K in keyof Mischief]: [least: number, most: number] } = {
 };
 const measures = new Set(['delayMs', 'repeats', 'slowMs']);
 
-/** What a simulated provider does wrong in a run: every kind of mischief. */
-export function mischiefOf(seed: number, provider: ProviderName): Mischief {
-  const draws = openDraws(seed);
+/** What a simulated provider does wrong in a run: every kind of faults. */
+export function faultsOf(seed: number, provider: ProviderName): Faults {
+  const random = openSeededRandom(seed);
   const drawn = Object.entries(ranges).map(([name, [least, most]]) => {
     const value = measures.has(name)
-      ? draws.whole({ least, most }, 'mischief', provider, name)
-      : least + (most - least) * draws.share('mischief', provider, name);
+      ? random.whole({ least, most }, 'faults', provider, name)
+      : least + (most - least) * random.share('faults', provider, name);
     return [name, value];
   });
-  return Object.fromEntries(drawn) as Mischief;
+  return Object.fromEntries(drawn) as Faults;
 }
 
 /** From now on everything goes right; what was lost stays lost. */
-export function noMischief(): Partial<Mischief> {
+export function noFaults(): Partial<Faults> {
   const chances = Object.keys(ranges).filter((name) => !measures.has(name));
   return Object.fromEntries(chances.map((name) => [name, 0]));
 }

@@ -1,4 +1,4 @@
-import { type Draws, openDraws } from './seeded-random.ts';
+import { openSeededRandom, type SeededRandom } from './seeded-random.ts';
 
 export const methods = ['wallet', 'stripe', 'alipay', 'wechat_pay'] as const;
 export type Method = (typeof methods)[number];
@@ -74,24 +74,24 @@ export function planOf(options: {
   kills: number;
   workers: number;
 }): Plan {
-  const draws = openDraws(options.seed);
-  const buyers = Array.from({ length: options.orders }, (_, number) => buyerOf(number, draws));
+  const random = openSeededRandom(options.seed);
+  const buyers = Array.from({ length: options.orders }, (_, number) => buyerOf(number, random));
   const kills = Array.from({ length: options.kills }, (_, nth) => ({
-    worker: draws.whole({ least: 0, most: options.workers - 1 }, 'worker', nth),
+    worker: random.whole({ least: 0, most: options.workers - 1 }, 'worker', nth),
     // One in each part of the run, so that a worker has come back before the next is killed.
-    at: (nth + 0.2 + 0.8 * draws.share('kill', nth)) / options.kills,
+    at: (nth + 0.2 + 0.8 * random.share('kill', nth)) / options.kills,
   }));
   for (const buyer of buyers)
-    buyer.comesAt = (buyer.number + draws.share('comes', buyer.number)) / options.orders;
+    buyer.comesAt = (buyer.number + random.share('comes', buyer.number)) / options.orders;
   return { buyers, kills };
 }
 
-function buyerOf(number: number, draws: Draws): BuyerPlan {
-  const method = methods[draws.whole({ least: 0, most: 3 }, 'method', number)] as Method;
+function buyerOf(number: number, random: SeededRandom): BuyerPlan {
+  const method = methods[random.whole({ least: 0, most: 3 }, 'method', number)] as Method;
   const drawn =
     method === 'wallet'
-      ? draws.oneOf(walletCourses, 'course', number)
-      : draws.oneOf(courses, 'course', number);
+      ? random.oneOf(walletCourses, 'course', number)
+      : random.oneOf(courses, 'course', number);
   const isPoor = drawn === 'poor';
   const others = methods.filter((other) => other !== method);
   return {
@@ -101,22 +101,22 @@ function buyerOf(number: number, draws: Draws): BuyerPlan {
     comesAt: 0,
     name: `${prefixOf(number, isPoor)}${number % crowdSize}`,
     course: drawn === 'poor' ? 'pays' : drawn,
-    drop: draws.whole({ least: 0, most: 1 }, 'drop', number),
-    second: others[draws.whole({ least: 0, most: 2 }, 'second', number)] as Method,
-    thinkMs: draws.whole({ least: 0, most: 2_000 }, 'think', number),
-    lateMs: draws.whole({ least: 100, most: 4_000 }, 'late', number),
-    refund: refundOf(number, draws),
+    drop: random.whole({ least: 0, most: 1 }, 'drop', number),
+    second: others[random.whole({ least: 0, most: 2 }, 'second', number)] as Method,
+    thinkMs: random.whole({ least: 0, most: 2_000 }, 'think', number),
+    lateMs: random.whole({ least: 100, most: 4_000 }, 'late', number),
+    refund: refundOf(number, random),
   };
 }
 
-function refundOf(number: number, draws: Draws): BuyerPlan['refund'] {
-  const kind = draws.oneOf({ none: 80, whole: 8, parts: 12 }, 'refund', number);
+function refundOf(number: number, random: SeededRandom): BuyerPlan['refund'] {
+  const kind = random.oneOf({ none: 80, whole: 8, parts: 12 }, 'refund', number);
   if (kind !== 'parts') return kind;
-  const count = draws.whole({ least: 1, most: 3 }, 'parts', number);
+  const count = random.whole({ least: 1, most: 3 }, 'parts', number);
   const shares = Array.from({ length: count }, (_, nth) => {
-    return 0.05 + 0.25 * draws.share('part', number, nth);
+    return 0.05 + 0.25 * random.share('part', number, nth);
   });
-  return { shares, withRest: draws.share('rest', number) < 0.25 };
+  return { shares, withRest: random.share('rest', number) < 0.25 };
 }
 
 /** Buyers who, if all goes as they mean it to, keep a unit: what a drop has to have for its own. */

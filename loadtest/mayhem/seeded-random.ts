@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
  * Choices from a seed. Each follows from the seed and from what it is about alone, and not from when
  * or in which order it is asked for: so a run in parallel makes the same choices again.
  */
-export type Draws = {
+export type SeededRandom = {
   /** From 0 to below 1. */
   share(...about: (string | number)[]): number;
   /** A whole number from `least` to `most`. */
@@ -13,8 +13,8 @@ export type Draws = {
   oneOf<T extends string>(weights: Record<T, number>, ...about: (string | number)[]): T;
 };
 
-export function openDraws(seed: number): Draws {
-  const share: Draws['share'] = (...about) => {
+export function openSeededRandom(seed: number): SeededRandom {
+  const share: SeededRandom['share'] = (...about) => {
     const digest = hash('sha256', [seed, ...about].join(' '), 'hex');
     return Number.parseInt(digest.slice(0, 12), 16) / 2 ** 48;
   };

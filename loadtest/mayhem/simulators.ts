@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { NotificationFigures } from '../../simulators/notifier.ts';
-import type { BookedCharge, Mischief, ProviderName } from '../../simulators/protocol.ts';
+import type { BookedCharge, Faults, ProviderName } from '../../simulators/protocol.ts';
 
 export const simulated = ['stripe', 'alipay', 'wechat_pay'] as const satisfies ProviderName[];
 
@@ -15,7 +15,7 @@ export type Simulated = {
   /** Environment variables with which an engine talks to it. */
   settings: Record<string, string>;
   book(): Promise<ProviderBook>;
-  mischief(change: Partial<Mischief> & { seed?: number }): Promise<void>;
+  faults(change: Partial<Faults> & { seed?: number }): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -42,8 +42,8 @@ export async function startSimulated(provider: ProviderName, seed: number): Prom
     url,
     settings,
     book: () => control('GET', 'book'),
-    async mischief(change) {
-      await control('PUT', 'mischief', change);
+    async faults(change) {
+      await control('PUT', 'faults', change);
     },
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;

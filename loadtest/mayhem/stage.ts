@@ -6,7 +6,7 @@ import { freePort } from '../../src/embedded/redis-process.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startRedis } from '../bench/redis.ts';
 import { startPostgres } from '../postgres.ts';
-import { mischiefOf, noMischief } from './faults.ts';
+import { faultsOf, noFaults } from './faults.ts';
 import { type RoleProcess, startRole } from './roles.ts';
 import { type Simulated, simulated, startSimulated } from './simulators.ts';
 
@@ -61,7 +61,7 @@ export async function openStage(options: { seed: number; workers: number }): Pro
       startRole({ role: 'api', name: 'api', port, env, logs }).then(kept),
       ...Array.from({ length: count }, (_, nth) => startWorker(nth)),
     ]);
-    for (const one of simulators) await one.mischief({ ...mischiefOf(seed, one.provider), seed });
+    for (const one of simulators) await one.faults({ ...faultsOf(seed, one.provider), seed });
 
     return {
       address: api.address,
@@ -75,7 +75,7 @@ export async function openStage(options: { seed: number; workers: number }): Pro
         await startWorker(nth);
       },
       async calm() {
-        await Promise.all(simulators.map((one) => one.mischief(noMischief())));
+        await Promise.all(simulators.map((one) => one.faults(noFaults())));
       },
     };
   } catch (error) {

@@ -27,12 +27,12 @@ export function headlineOf(record: SpikeRecord): Headline {
 
 function found({ verdict }: SpikeRecord): string {
   const points = verdict.points.filter(({ ok }) => !ok);
-  const named = points.map(({ point, promise }) => `${pointWord(point)} (promise ${promise})`);
+  const named = points.map(({ point, promise }) => `${checkWord(point)} (promise ${promise})`);
   const where = named.length > 0 ? ` at ${named.join(', ')}` : '';
   return `The auditor found ${plural(verdict.breaches.length, 'breach', 'breaches')}${where}.`;
 }
 
-export function pointWord(point: string): string {
+export function checkWord(point: string): string {
   return point === 'audit' ? "the engine's audit" : `(${point})`;
 }
 

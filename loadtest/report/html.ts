@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { actions, type SpikeRecord } from '../spike/record.ts';
-import { besideRows, headlineOf, planLine, pointWord } from './headline.ts';
+import { besideRows, checkWord, headlineOf, planLine } from './headline.ts';
 import { hoverScript } from './hover.ts';
 import { type Html, html } from './markup.ts';
 import { drawPlot, type Mark } from './plot.ts';
@@ -120,7 +120,7 @@ ${table(
 function promises({ verdict }: SpikeRecord): Html {
   const rows = verdict.points.map(({ point, promise, title, ok, figures }) => [
     ok ? html`<span class="ok">✓ held</span>` : html`<span class="fail">✗ broken</span>`,
-    html`${title} <span class="soft small">${pointWord(point)}, promise ${promise}</span>`,
+    html`${title} <span class="soft small">${checkWord(point)}, promise ${promise}</span>`,
     html`<span class="soft small">${Object.entries(figures)
       .map(([name, value]) => `${spoken(name)} ${count(value)}`)
       .join(', ')}</span>`,
@@ -133,7 +133,7 @@ ${
   verdict.breaches.length > 0 &&
   html`<ul class="breaches">${verdict.breaches.map(
     ({ point, promise, order, text }) =>
-      html`<li><b>${pointWord(point)}, promise ${promise}</b>${order !== undefined && html`, order <code>${order}</code>`}: ${text}</li>`,
+      html`<li><b>${checkWord(point)}, promise ${promise}</b>${order !== undefined && html`, order <code>${order}</code>`}: ${text}</li>`,
   )}</ul>`
 }
 </section>`;

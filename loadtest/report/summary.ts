@@ -1,5 +1,5 @@
 import { type Action, actions, type Latency, type SpikeRecord } from '../spike/record.ts';
-import { besideRows, headlineOf, planLine, pointWord } from './headline.ts';
+import { besideRows, checkWord, headlineOf, planLine } from './headline.ts';
 import { count, duration, plural, share, spoken } from './words.ts';
 
 const breachesShown = 20;
@@ -47,7 +47,7 @@ function verdictLines({ verdict }: SpikeRecord): string[] {
   const breaches = verdict.breaches
     .slice(0, breachesShown)
     .map(({ point, promise, order, text }) => {
-      return `BREACH of promise ${promise} at ${pointWord(point)}${order ? `, order ${order}` : ''}: ${text}`;
+      return `BREACH of promise ${promise} at ${checkWord(point)}${order ? `, order ${order}` : ''}: ${text}`;
     });
   const more = verdict.breaches.length - breaches.length;
   return [

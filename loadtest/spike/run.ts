@@ -33,7 +33,7 @@ const settleMsMax = 300_000;
  * A whole sale: engine, drop, appointments, crowd, settlement, audit. Once `stop` is aborted it ends
  * all that it started and rejects.
  */
-export async function conduct(
+export async function runSpike(
   options: SpikeOptions,
   { progress, stop }: { progress: Progress; stop: AbortSignal },
 ): Promise<SpikeRecord> {

@@ -1,4 +1,4 @@
-/** Draws numbers from a seed: the same seed, the same numbers. */
+/** SeededRandom numbers from a seed: the same seed, the same numbers. */
 export type Random = {
   /** 0 up to 1. */
   next(): number;

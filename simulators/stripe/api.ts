@@ -142,7 +142,7 @@ export function addApi(
     const key = keyOf(request);
     if (key !== undefined && idempotency.isKept(key)) repeats.add(request);
   });
-  // Also for the failures that mischief makes the account keep under a key.
+  // Also for the failures that faults makes the account keep under a key.
   app.addHook('onSend', async (request, reply, payload) => {
     reply.header('request-id', simulator.id('req_', 14));
     if (repeats.has(request)) reply.header('idempotent-replayed', 'true');

@@ -24,7 +24,7 @@ describe.each(providerNames)('what %s tells', (name) => {
   /** An order whose hold lapsed unpaid, and whose buyer then paid all the same. */
   async function paidLate(options: { lateCapture?: 'refund'; rival?: boolean } = {}) {
     const { rival = false, ...rules } = options;
-    await provider().mischief({ captureAfterClose: 1 });
+    await provider().faults({ captureAfterClose: 1 });
     const sale = await shop.sale({ units: 1, holdMs: 2_000, ...rules });
     const order = await sale.opens(name);
     await sale.reaches(order, 'released');
@@ -38,7 +38,7 @@ describe.each(providerNames)('what %s tells', (name) => {
   }
 
   test('fifty times at once is one transition, and each is answered as taken, to the byte', async () => {
-    await provider().mischief({ lose: 1 });
+    await provider().faults({ lose: 1 });
     const before = {
       new: await shop.notified(name, 'new'),
       repeated: await shop.notified(name, 'repeated'),
@@ -60,7 +60,7 @@ describe.each(providerNames)('what %s tells', (name) => {
   });
 
   test('of a refund before it tells of the payment leaves the order paid and refunded, once', async () => {
-    await provider().mischief({ lose: 1 });
+    await provider().faults({ lose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     await provider().pay(order.reference);
@@ -113,7 +113,7 @@ describe.each(providerNames)('what %s tells', (name) => {
   });
 
   test('of a payment after its order was cancelled changes the order as a late payment does', async () => {
-    await provider().mischief({ captureAfterClose: 1 });
+    await provider().faults({ captureAfterClose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     expect((await sale.cancel(order.buyer, order.id)).status).toBe(200);
@@ -135,7 +135,7 @@ describe('a provider whose notifications are lost', () => {
 
   test.each(providerNames)('is asked on a schedule, and the payment found: %s', async (name) => {
     const provider = hasty.simulators[name];
-    await provider.mischief({ lose: 1 });
+    await provider.faults({ lose: 1 });
     const sale = await hasty.sale({ units: 1 });
     const order = await sale.opens(name);
     await hasty.rests(order.id);

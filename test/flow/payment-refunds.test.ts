@@ -90,9 +90,9 @@ describe.each(providerNames)('money that %s took', (name) => {
   test.each([
     ['does it and answers 500', { fail: 1 }],
     ['answers 500 and does nothing', { refuse: 1 }],
-  ])('is asked back of a provider that %s, and comes back once', async (_, mischief) => {
+  ])('is asked back of a provider that %s, and comes back once', async (_, faults) => {
     const { sale, order } = await paid();
-    await provider().mischief(mischief);
+    await provider().faults(faults);
     const asked = await sale.refundPart(order.id, 40_000, 'a');
     expect(asked).toMatchObject({ status: 202, json: { refund: { amount: 40_000 } } });
     expect((asked.json.refund as { state: string }).state).not.toBe('done');
@@ -105,7 +105,7 @@ describe.each(providerNames)('money that %s took', (name) => {
 
   test('is asked back of a provider that never answers, and comes back once', async () => {
     const { sale, order } = await paid();
-    await provider().mischief({ hang: 1 });
+    await provider().faults({ hang: 1 });
     let answered = 0;
     const asked = sale.refund(order.id).then(({ status }) => {
       answered = status;

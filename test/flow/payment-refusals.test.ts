@@ -134,7 +134,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
   });
 
   test('that fills a wallet is found on a schedule when its message is lost', async () => {
-    await shop.simulators[name].mischief({ lose: 1 });
+    await shop.simulators[name].faults({ lose: 1 });
     const sale = await shop.sale({ units: 1 });
     const { buyer, token } = await sale.one();
     const body = { amount: 700, currency: 'CNY', method: name };

@@ -80,7 +80,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
   });
 
   test('is not cancelled once it is paid, also when nobody was told of the payment yet', async () => {
-    await provider().mischief({ lose: 1 });
+    await provider().faults({ lose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     await provider().pay(order.reference);
@@ -136,7 +136,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
   });
 
   test('and captured in two ways keeps one capture and gives the other back, once', async () => {
-    await provider().mischief({ captureAfterClose: 1 });
+    await provider().faults({ captureAfterClose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     const [other, second] = [anotherThan[name], paymentReference(order.id, 2, name)];

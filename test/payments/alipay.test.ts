@@ -19,7 +19,7 @@ beforeAll(async () => {
   inbox = await openInbox();
 });
 beforeEach(async () => {
-  await simulator.mischief({ lose: 0, fail: 0, refuse: 0, hang: 0, captureAfterClose: 0 });
+  await simulator.faults({ lose: 0, fail: 0, refuse: 0, hang: 0, captureAfterClose: 0 });
 });
 afterAll(async () => {
   inbox?.close();
@@ -262,7 +262,7 @@ describe('closing', () => {
   it('is not believed when Alipay captures all the same', async () => {
     const charge = await opened();
     await alipay().close([charge]);
-    await simulator.mischief({ captureAfterClose: 1 });
+    await simulator.faults({ captureAfterClose: 1 });
     expect(await simulator.pay(charge.reference)).toBe('captured');
     expect(await lookUp(charge)).toMatchObject({ kind: 'captured' });
   });
@@ -339,12 +339,12 @@ describe('without an answer to rely on', () => {
   }
   const unknown = Array(4).fill('unknown');
 
-  for (const mischief of ['refuse', 'fail', 'hang'] as const) {
-    it(`everything is unknown (${mischief}), and the truth is told afterwards`, async () => {
+  for (const faults of ['refuse', 'fail', 'hang'] as const) {
+    it(`everything is unknown (${faults}), and the truth is told afterwards`, async () => {
       const charge = await paid();
-      await simulator.mischief({ [mischief]: 1 });
+      await simulator.faults({ [faults]: 1 });
       expect(await answers(charge)).toEqual(unknown);
-      await simulator.mischief({ [mischief]: 0 });
+      await simulator.faults({ [faults]: 0 });
       expect(await answers(charge)).toEqual(['captured', 'captured', 'captured', 'refunded']);
       expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
     });

@@ -14,7 +14,7 @@ beforeAll(async () => {
   stripe = openAtSimulator(simulator);
 });
 afterAll(() => simulator.stop());
-beforeEach(() => simulator.mischief(calm));
+beforeEach(() => simulator.faults(calm));
 
 const minutes = 60_000;
 
@@ -82,7 +82,7 @@ describe('beginning a payment', () => {
   test('a lost answer is unknown, and the session is found without its id', async () => {
     const hasty = openAtSimulator(simulator, { timeoutMs: 200 });
     const charge = newCharge();
-    await simulator.mischief({ hang: 1 });
+    await simulator.faults({ hang: 1 });
     expect(await only(hasty.start([charge]))).toEqual({
       reference: charge.reference,
       kind: 'unknown',
@@ -91,7 +91,7 @@ describe('beginning a payment', () => {
       reference: charge.reference,
       kind: 'unknown',
     });
-    await simulator.mischief(calm);
+    await simulator.faults(calm);
     const found = await only(stripe.lookUp([charge]));
     expect(found).toMatchObject({ kind: 'pending', action: { kind: 'redirect' } });
     expect(await only(stripe.start([charge]))).toEqual(found);
@@ -100,9 +100,9 @@ describe('beginning a payment', () => {
 
   test('a failure that Stripe repeats under the key does not hide the session it made', async () => {
     const charge = newCharge();
-    await simulator.mischief({ fail: 1 });
+    await simulator.faults({ fail: 1 });
     expect((await only(stripe.start([charge]))).kind).toBe('unknown');
-    await simulator.mischief(calm);
+    await simulator.faults(calm);
     const again = await only(stripe.start([charge]));
     expect(again).toMatchObject({ kind: 'pending', action: { kind: 'redirect' } });
     expect(await chargesOf(charge.reference)).toMatchObject([
@@ -114,9 +114,9 @@ describe('beginning a payment', () => {
     const charge = newCharge();
     // Made at a time where no session of this payment would be looked for.
     await simulator.clock(-10 * minutes);
-    await simulator.mischief({ fail: 1 });
+    await simulator.faults({ fail: 1 });
     await stripe.start([charge]);
-    await simulator.mischief(calm);
+    await simulator.faults(calm);
     await simulator.clock(0);
     expect(await only(stripe.start([charge]))).toMatchObject({
       kind: 'declined',
@@ -130,9 +130,9 @@ describe('beginning a payment', () => {
 
   test('a failure before anything ran leaves the payment to be begun', async () => {
     const charge = newCharge();
-    await simulator.mischief({ refuse: 1 });
+    await simulator.faults({ refuse: 1 });
     expect((await only(stripe.start([charge]))).kind).toBe('unknown');
-    await simulator.mischief(calm);
+    await simulator.faults(calm);
     expect((await only(stripe.lookUp([charge]))).kind).toBe('none');
     expect((await only(stripe.start([charge]))).kind).toBe('pending');
   });
@@ -284,7 +284,7 @@ describe('closing a payment', () => {
   test('money that came all the same is seen', async () => {
     const charge = await begun();
     await stripe.close([charge]);
-    await simulator.mischief({ captureAfterClose: 1 });
+    await simulator.faults({ captureAfterClose: 1 });
     expect(await simulator.pay(charge.reference)).toBe('captured');
     expect((await only(stripe.close([charge]))).kind).toBe('captured');
   });
@@ -329,9 +329,9 @@ describe('giving money back', () => {
     const charge = await paid();
     const refund = newRefund(charge, 1, 1_000);
     const known = { ...refund, payment: charge };
-    await simulator.mischief({ fail: 1 });
+    await simulator.faults({ fail: 1 });
     expect((await only(stripe.refund([known]))).kind).toBe('unknown');
-    await simulator.mischief(calm);
+    await simulator.faults(calm);
     expect(await only(stripe.refund([known]))).toMatchObject({ kind: 'refunded', amount: 1_000 });
     expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
   });

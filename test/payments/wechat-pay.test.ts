@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { noMischief } from '../../simulators/faults.ts';
+import { noFaults } from '../../simulators/faults.ts';
 import type { Charge, Outcome } from '../../src/payments/provider.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 import { aCharge, aRefund, between, openFrom, serve, type WechatPay } from './wechat-pay-stage.ts';
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => simulator.stop());
 beforeEach(async () => {
-  await simulator.mischief(noMischief);
+  await simulator.faults(noFaults);
 });
 
 async function one(outcomes: Promise<Outcome[]>): Promise<Outcome> {
@@ -236,7 +236,7 @@ describe('when WeChat Pay does not answer as it should', () => {
       const other = await paid();
       // Its certificates are known by now.
       await impatient.lookUp([charge]);
-      await simulator.mischief({ [trouble]: 1 });
+      await simulator.faults({ [trouble]: 1 });
       expect(await impatient.start([charge])).toEqual([
         { reference: charge.reference, kind: 'unknown' },
       ]);
@@ -244,7 +244,7 @@ describe('when WeChat Pay does not answer as it should', () => {
       expect((await one(impatient.close([other]))).kind).toBe('unknown');
       const [refund] = await impatient.refund([aRefund(other, 1, 1234)]);
       expect(refund?.kind).toBe('unknown');
-      await simulator.mischief(noMischief);
+      await simulator.faults(noFaults);
       expect((await started(charge)).kind).toBe('pending');
       await wechatPay.refund([aRefund(other, 1, 1234)]);
       expect((await simulator.charge(other.reference))?.refunds).toHaveLength(1);

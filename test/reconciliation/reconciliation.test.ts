@@ -323,9 +323,9 @@ test('a top-up that was paid and never credited is credited, once', async () => 
 describe('what cannot be compared is said', () => {
   test('a provider that is away is one alarm, and so is its bill', async () => {
     await books.begin(await books.publish());
-    await books.simulator.mischief({ refuse: 1 });
+    await books.simulator.faults({ refuse: 1 });
     const report = await books.desk.reconcile().finally(async () => {
-      await books.simulator.mischief({ refuse: 0 });
+      await books.simulator.faults({ refuse: 0 });
     });
     const silent = report.differences.filter(({ provider }) => provider === 'stripe');
     const kinds = silent.filter(({ order }) => order === '').map(({ kind }) => kind);

@@ -58,9 +58,9 @@ describe('a simulated charge', () => {
     expect(await tiny.act(one, 'pay')).toBe('refused');
   });
 
-  it('that has ended is captured all the same only where mischief has it so', async () => {
+  it('that has ended is captured all the same only where faults has it so', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ captureAfterClose: 1 });
+    await tiny.faults({ captureAfterClose: 1 });
     const declined = reference(2);
     await Promise.all([tiny.open(one), tiny.open(declined)]);
     await tiny.act(one, 'close');
@@ -109,11 +109,11 @@ describe('the control of a simulator', () => {
     const refusals: [method: string, path: string, body: object | undefined, RegExp][] = [
       ['POST', `charges/${reference(9)}/pay`, undefined, /404.*there is no charge/],
       ['POST', `charges/${one}/steal`, undefined, /404.*pay, decline or close/],
-      ['PUT', 'mischief', { loose: 1 }, /400.*loose is no mischief.*lose/],
-      ['PUT', 'mischief', { lose: 2 }, /400.*lose must be a chance from 0 to 1/],
-      ['PUT', 'mischief', { delayMs: -1 }, /400.*delayMs must be a whole number/],
-      ['PUT', 'mischief', { seed: 'x' }, /400.*seed must be a whole number/],
-      ['PUT', 'mischief', [], /400.*JSON object/],
+      ['PUT', 'faults', { loose: 1 }, /400.*loose is no faults.*lose/],
+      ['PUT', 'faults', { lose: 2 }, /400.*lose must be a chance from 0 to 1/],
+      ['PUT', 'faults', { delayMs: -1 }, /400.*delayMs must be a whole number/],
+      ['PUT', 'faults', { seed: 'x' }, /400.*seed must be a whole number/],
+      ['PUT', 'faults', [], /400.*JSON object/],
       ['PUT', 'clock', { offsetMs: '1' }, /400.*offsetMs/],
       ['POST', 'notifications', { reference: one }, /409.*nothing happened/],
       ['POST', 'notifications', { reference: one, forge: 'x' }, /400.*forge must be one of/],

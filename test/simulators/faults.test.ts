@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { openMischief } from '../../simulators/faults.ts';
+import { openFaultPlan } from '../../simulators/faults.ts';
 import { eventually } from '../support/eventually.ts';
 import { testSeed } from '../support/seed.ts';
 import { reference, startListener, startTiny } from './tiny-protocol.ts';
@@ -11,21 +11,21 @@ const references = Array.from({ length: 40 }, (_, nth) => reference(nth));
 describe('the choices of a seed', () => {
   /** Whether the calls about each reference fail, asked in this order. */
   function choices(seed: number, order: readonly string[]): Record<string, boolean[]> {
-    const mischief = openMischief(seed);
-    mischief.set({ fail: 0.5, hang: 0.5 });
+    const faults = openFaultPlan(seed);
+    faults.set({ fail: 0.5, hang: 0.5 });
     const made: Record<string, boolean[]> = {};
     for (const about of order) {
       made[about] = [
         ...(made[about] ?? []),
-        mischief.strikes('fail', about),
-        mischief.strikes('hang', about),
+        faults.happens('fail', about),
+        faults.happens('hang', about),
       ];
     }
     return made;
   }
 
   it('are the same again, in whatever order other references come between', () => {
-    const seed = testSeed('choices of mischief');
+    const seed = testSeed('choices of faults');
     const calls = references.flatMap((about) => [about, about, about]);
     const usual = choices(seed, calls);
     const shuffled = fc.shuffledSubarray(calls, { minLength: calls.length });
@@ -39,38 +39,38 @@ describe('the choices of a seed', () => {
   });
 
   it('begin anew when the seed is set', () => {
-    const mischief = openMischief(1);
-    mischief.set({ fail: 0.5 });
-    const draw = () => references.map((about) => mischief.strikes('fail', about));
+    const faults = openFaultPlan(1);
+    faults.set({ fail: 0.5 });
+    const draw = () => references.map((about) => faults.happens('fail', about));
     const first = draw();
     expect(draw()).not.toEqual(first);
-    mischief.set({}, 1);
+    faults.set({}, 1);
     expect(draw()).toEqual(first);
   });
 
   it('come out as often as the chance says', () => {
-    const mischief = openMischief(testSeed('chances of mischief'));
-    mischief.set({ lose: 0.2, delay: 1 });
+    const faults = openFaultPlan(testSeed('chances of faults'));
+    faults.set({ lose: 0.2, delay: 1 });
     const asked = Array.from({ length: 5_000 }, (_, nth) => reference(nth));
-    const lost = asked.filter((about) => mischief.strikes('lose', about)).length;
+    const lost = asked.filter((about) => faults.happens('lose', about)).length;
     expect(lost).toBeGreaterThan(850);
     expect(lost).toBeLessThan(1_150);
-    expect(asked.every((about) => mischief.strikes('delay', about))).toBe(true);
-    expect(asked.some((about) => mischief.strikes('hang', about))).toBe(false);
+    expect(asked.every((about) => faults.happens('delay', about))).toBe(true);
+    expect(asked.some((about) => faults.happens('hang', about))).toBe(false);
   });
 });
 
 describe('an API call', () => {
   it('that is refused answers 500 and has done nothing', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ refuse: 1 });
+    await tiny.faults({ refuse: 1 });
     expect((await tiny.open(one)).status).toBe(500);
     expect((await tiny.ledger()).charges).toEqual([]);
   });
 
   it('that fails answers 500 and has done its work', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ fail: 1 });
+    await tiny.faults({ fail: 1 });
     const answer = await tiny.open(one);
     expect(answer.status).toBe(500);
     expect(await answer.json()).toHaveProperty('error.type', 'api_error');
@@ -79,9 +79,9 @@ describe('an API call', () => {
 
   it('that failed under a key fails under it for ever; under another, or none, it is done', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ fail: 1 });
+    await tiny.faults({ fail: 1 });
     expect((await tiny.open(one, {}, { 'idempotency-key': 'k1' })).status).toBe(500);
-    await tiny.mischief({ fail: 0 });
+    await tiny.faults({ fail: 0 });
     expect((await tiny.open(one, {}, { 'idempotency-key': 'k1' })).status).toBe(500);
     expect((await tiny.open(one, {}, { 'idempotency-key': 'k2' })).status).toBe(200);
     expect((await tiny.open(one)).status).toBe(200);
@@ -89,15 +89,15 @@ describe('an API call', () => {
 
   it('that was refused under a key is done when it is repeated', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ refuse: 1 });
+    await tiny.faults({ refuse: 1 });
     expect((await tiny.open(one, {}, { 'idempotency-key': 'k1' })).status).toBe(500);
-    await tiny.mischief({ refuse: 0 });
+    await tiny.faults({ refuse: 0 });
     expect((await tiny.open(one, {}, { 'idempotency-key': 'k1' })).status).toBe(200);
   });
 
   it('that hangs has done its work and is never answered, until the simulator stops', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ hang: 1 });
+    await tiny.faults({ hang: 1 });
     const hanging = tiny.open(one).then(
       () => 'answered',
       () => 'cut',
@@ -111,7 +111,7 @@ describe('an API call', () => {
 
   it('that is slow is answered later, with its work done before', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ slow: 1, slowMs: 300 });
+    await tiny.faults({ slow: 1, slowMs: 300 });
     const started = performance.now();
     const answer = tiny.open(one);
     await eventually(async () => (await tiny.ledger()).charges.length === 1);
@@ -123,7 +123,7 @@ describe('an API call', () => {
     const seed = testSeed('luck of API calls');
     const run = async (inParallel: boolean) => {
       const tiny = await startTiny();
-      await tiny.mischief({ seed, fail: 0.3, refuse: 0.3 });
+      await tiny.faults({ seed, fail: 0.3, refuse: 0.3 });
       const statuses: Record<string, number[]> = {};
       const call = async (about: string) => {
         for (let nth = 0; nth < 3; nth++) {
@@ -143,7 +143,7 @@ describe('an API call', () => {
 
   it('of a person is left alone: pages, and what asks for HTML', async () => {
     const tiny = await startTiny();
-    await tiny.mischief({ refuse: 1 });
+    await tiny.faults({ refuse: 1 });
     expect((await fetch(`${tiny.url}/pay`)).status).toBe(200);
     await tiny.open(one, {}, { accept: 'text/html' });
     expect((await tiny.ledger()).charges).toHaveLength(1);
@@ -154,7 +154,7 @@ describe('an API call', () => {
     const { url: notifyUrl } = await startListener();
     const opened = await tiny.open(one, { notifyUrl });
     const { providerReference } = (await opened.json()) as { providerReference: string };
-    await tiny.mischief({ seed: 3, refuse: 0.5 });
+    await tiny.faults({ seed: 3, refuse: 0.5 });
     const look = async (by: string) => {
       const statuses: number[] = [];
       for (let nth = 0; nth < 10; nth++) {
@@ -163,7 +163,7 @@ describe('an API call', () => {
       return statuses;
     };
     const byOwn = await look(one);
-    await tiny.mischief({ seed: 3 });
+    await tiny.faults({ seed: 3 });
     expect(await look(providerReference)).toEqual(byOwn);
   });
 });

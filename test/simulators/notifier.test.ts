@@ -74,15 +74,15 @@ describe('a notification', () => {
   });
 });
 
-describe('mischief with notifications', () => {
+describe('faults with notifications', () => {
   it('loses them', async () => {
     const tiny = await startTiny();
     const { url: notifyUrl, heard } = await startListener();
-    await tiny.mischief({ lose: 1 });
+    await tiny.faults({ lose: 1 });
     await tiny.open(one, { notifyUrl });
     await tiny.act(one, 'pay');
     await eventually(async () => (await tiny.ledger()).lost === 1);
-    await tiny.mischief({ lose: 0 });
+    await tiny.faults({ lose: 0 });
     await tiny.refund(one, { reference: `${one}r1`, amount: 1 });
     await eventually(() => heard.length === 1);
     expect(heard.map(kindOf)).toEqual(['refunded']);
@@ -91,12 +91,12 @@ describe('mischief with notifications', () => {
   it('sends them late, so that later ones come first', async () => {
     const tiny = await startTiny();
     const { url: notifyUrl, heard } = await startListener();
-    await tiny.mischief({ delay: 1, delayMs: 300 });
+    await tiny.faults({ delay: 1, delayMs: 300 });
     await tiny.open(one, { notifyUrl });
     const paid = performance.now();
     await tiny.act(one, 'pay');
     // Its own luck is drawn by now; the next message has no such.
-    await tiny.mischief({ delay: 0 });
+    await tiny.faults({ delay: 0 });
     await tiny.refund(one, { reference: `${one}r1`, amount: 1 });
     await eventually(() => heard.length === 2);
     expect(heard.map(kindOf)).toEqual(['refunded', 'captured']);
@@ -106,10 +106,10 @@ describe('mischief with notifications', () => {
   it('holds them back until a later one has passed', async () => {
     const tiny = await startTiny();
     const { url: notifyUrl, heard } = await startListener();
-    await tiny.mischief({ reorder: 1 });
+    await tiny.faults({ reorder: 1 });
     await tiny.open(one, { notifyUrl });
     await tiny.act(one, 'pay');
-    await tiny.mischief({ reorder: 0 });
+    await tiny.faults({ reorder: 0 });
     await tiny.refund(one, { reference: `${one}r1`, amount: 1 });
     await eventually(() => heard.length === 2);
     expect(heard.map(kindOf)).toEqual(['refunded', 'captured']);
@@ -118,7 +118,7 @@ describe('mischief with notifications', () => {
   it('sends them several times', async () => {
     const tiny = await startTiny();
     const { url: notifyUrl, heard } = await startListener();
-    await tiny.mischief({ repeat: 1, repeats: 4 });
+    await tiny.faults({ repeat: 1, repeats: 4 });
     await tiny.open(one, { notifyUrl });
     await tiny.act(one, 'pay');
     await eventually(() => heard.length === 5);
@@ -128,7 +128,7 @@ describe('mischief with notifications', () => {
   it('sends forged ones beside them, once each, and counts apart how those are answered', async () => {
     const tiny = await startTiny();
     const { url: notifyUrl, heard } = await startListener((_nth, { forge }) => (forge ? 401 : 200));
-    await tiny.mischief({ forge: 1 });
+    await tiny.faults({ forge: 1 });
     await tiny.open(one, { notifyUrl });
     await tiny.act(one, 'pay');
     await eventually(() => heard.length === 2);

@@ -163,9 +163,9 @@ describe('simulated idempotency', () => {
   test('repeats a failure under its key, and says so', async () => {
     const options = { idempotencyKey: 'failed' };
     const asked = request();
-    await simulator.mischief({ fail: 1 });
+    await simulator.faults({ fail: 1 });
     const first = await stripe.checkout.sessions.create(asked, options).catch(headersOf);
-    await simulator.mischief({ fail: 0 });
+    await simulator.faults({ fail: 0 });
     const again = await stripe.checkout.sessions.create(asked, options).catch(headersOf);
     expect(first).toMatchObject({ status: 500, replayed: undefined });
     expect(again).toMatchObject({ status: 500, replayed: 'true' });

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { Answer, NotificationFigures } from '../../simulators/notifier.ts';
-import type { BookedCharge, Forgery, Mischief, Protocol } from '../../simulators/protocol.ts';
+import type { BookedCharge, Faults, Forgery, Protocol } from '../../simulators/protocol.ts';
 import { serveSimulator } from '../../simulators/server.ts';
 import { openControl } from '../support/simulators.ts';
 
@@ -102,8 +102,8 @@ export async function startTiny({ seed = 1 }: { seed?: number } = {}) {
     act: async (reference: string, verb: 'pay' | 'decline' | 'close') =>
       (await control<{ outcome: string }>('POST', `charges/${reference}/${verb}`)).outcome,
     ledger: () => control<{ charges: BookedCharge[] } & NotificationFigures>('GET', 'book'),
-    mischief: (change: Partial<Mischief> & { seed?: number }) =>
-      control<Mischief>('PUT', 'mischief', change),
+    faults: (change: Partial<Faults> & { seed?: number }) =>
+      control<Faults>('PUT', 'faults', change),
     notify: (asked: {
       reference: string;
       kind?: string;

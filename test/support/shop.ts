@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
-import type { Mischief, ProviderName } from '../../simulators/protocol.ts';
+import type { Faults, ProviderName } from '../../simulators/protocol.ts';
 import type { Timings } from '../../src/engine/services.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { ClientAction } from '../../src/payments/provider.ts';
@@ -20,7 +20,7 @@ export type Shop = {
   sale(options: SaleOptions): Promise<ShopSale>;
   /** Waits until the job that every order has is over: from then on only messages and looks move it. */
   rests(id: string): Promise<void>;
-  /** No mischief any more. */
+  /** No faults any more. */
   calm(): Promise<void>;
   /** The count of a provider's notifications that came to this. */
   notified(provider: ProviderName, outcome: string): Promise<number>;
@@ -49,7 +49,7 @@ const timings: Timings = {
   redriveStaleMs: 300,
 };
 
-const none: Partial<Mischief> = {
+const none: Partial<Faults> = {
   lose: 0,
   delay: 0,
   repeat: 0,
@@ -135,7 +135,7 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
       });
     },
     async calm() {
-      await Promise.all(all.map(({ mischief }) => mischief(none)));
+      await Promise.all(all.map(({ faults }) => faults(none)));
     },
     async notified(provider, outcome) {
       const text = await engine.deps.metrics.text();

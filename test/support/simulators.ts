@@ -6,8 +6,8 @@ import type { Answer, NotificationFigures } from '../../simulators/notifier.ts';
 import type {
   BookEvent,
   BookedCharge,
+  Faults,
   Forgery,
-  Mischief,
   ProviderName,
 } from '../../simulators/protocol.ts';
 
@@ -25,7 +25,7 @@ export type SimulatedProvider = {
   /** The charge as the provider has it; undefined when it has none. */
   charge(reference: string): Promise<BookedCharge | undefined>;
   /** Changes what is named; a seed begins the choices anew. */
-  mischief(change: Partial<Mischief> & { seed?: number }): Promise<Mischief>;
+  faults(change: Partial<Faults> & { seed?: number }): Promise<Faults>;
   /** Sends a notification now and tells the engine's answers. */
   notify(asked: {
     reference: string;
@@ -77,7 +77,7 @@ export async function startSimulator(
     close: (reference) => act(reference, 'close'),
     charge: async (reference) =>
       (await book()).charges.find((charge) => charge.reference === reference),
-    mischief: (change) => control('PUT', 'mischief', change),
+    faults: (change) => control('PUT', 'faults', change),
     notify: (asked) => control('POST', 'notifications', asked),
     async clock(offsetMs) {
       await control('PUT', 'clock', { offsetMs });
