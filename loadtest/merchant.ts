@@ -2,14 +2,6 @@ import { Readable } from 'node:stream';
 import { request } from 'undici';
 import type { Sources } from './auditor/sources.ts';
 
-/** An order as the merchant's list has it. */
-export type SeenOrder = {
-  id: string;
-  buyer: string;
-  state: string;
-  quantity: number;
-};
-
 export type DropWish = {
   sku: string;
   units: number;

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { askedAtCashier, cashierPage, refusalPage } from './alipay/cashier.ts';
-import { messageOf } from './alipay/messages.ts';
+import { type Merchant, messageOf } from './alipay/messages.ts';
 import { isSignedBy, parametersOf, signed } from './alipay/signing.ts';
 import { answerTo, type Node } from './alipay/trades.ts';
 import type { Protocol, Simulator } from './protocol.ts';
@@ -11,8 +11,6 @@ import type { Protocol, Simulator } from './protocol.ts';
 
 const cashierMethods = ['alipay.trade.page.pay', 'alipay.trade.wap.pay', 'alipay.trade.app.pay'];
 const digits = '0123456789';
-
-export type Merchant = { appId: string; sellerId: string };
 
 export function openAlipayProtocol(): Protocol {
   const merchant: Merchant = { appId: '2021000100000001', sellerId: '2088000000000001' };

@@ -68,7 +68,7 @@ export function openFaultPlan(firstSeed: number): FaultPlan {
 export function readFaults(given: Record<string, unknown>): Partial<Faults> | string {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(noFaults, name)) {
-      return `${name} is no faults: it must be one of ${Object.keys(noFaults).join(', ')}`;
+      return `${name} is no fault: it must be one of ${Object.keys(noFaults).join(', ')}`;
     }
     const limit = Object.hasOwn(most, name) ? most[name as Measure] : undefined;
     const whole = limit !== undefined;

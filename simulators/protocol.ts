@@ -100,7 +100,7 @@ export type ApiCall = {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A page for people (`app.get(path, { config: { page: true } }, …)`): no faults befalls it. */
+    /** A page for people (`app.get(path, { config: { page: true } }, …)`): no fault is applied to it. */
     page?: boolean;
   }
 }

@@ -95,6 +95,10 @@ describe('the simulators', () => {
     expect(outside.map(sentence)).toEqual([]);
   });
 
+  test('import no files in a circle', () => {
+    expect(circlesOf(graph.imports)).toEqual([]);
+  });
+
   test("take no provider's own library: what the engine uses must not judge itself", () => {
     const libraries = /^(stripe|alipay-sdk)(\/|$)/;
     const own = graph.packages.filter(({ to, typeOnly }) => {
@@ -105,5 +109,15 @@ describe('the simulators', () => {
 
   test(`have no file longer than ${linesMax} lines`, () => {
     expect(tooLong(simulators)).toEqual([]);
+  });
+});
+
+describe('the load tests', () => {
+  const { imports } = readGraph(join(root, 'loadtest'));
+
+  test('import no files and no folders in a circle', () => {
+    expect(imports.length).toBeGreaterThan(40);
+    expect(circlesOf(imports)).toEqual([]);
+    expect(circlesOf(foldersOf(imports))).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import type { Breach, Verdict } from '../spike/record.ts';
+import type { Breach, Verdict } from '../record/record.ts';
 import type { BookHead, BookLine } from './book.ts';
 import { type Judged, openCheck, orderPattern, type Point, titles } from './checks.ts';
 import { type Clients, readLines } from './clients.ts';

@@ -1,4 +1,4 @@
-import type { Breach, Verdict } from '../spike/record.ts';
+import type { Breach, Verdict } from '../record/record.ts';
 
 export type Point = Verdict['points'][number];
 

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { Breach } from '../spike/record.ts';
+import type { Breach } from '../record/record.ts';
 import type { BookLine } from './book.ts';
 
 /** An order as its client knows it. */

@@ -1,5 +1,5 @@
-import type { SeenOrder } from '../merchant.ts';
 import type { Clients } from './clients.ts';
+import type { SeenOrder } from './sources.ts';
 
 /** The merchant's list of orders, without what no point asks about. */
 export type Listed = {

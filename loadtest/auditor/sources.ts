@@ -1,5 +1,3 @@
-import type { SeenOrder } from '../merchant.ts';
-
 /** What the auditor asks the engine for; never what the workload believes of itself. */
 export type Sources = {
   /** The merchant's list of a drop's orders, as it comes. */
@@ -43,4 +41,12 @@ export type AuditReport = {
     figures: Record<string, number>;
     findings: string[];
   }[];
+};
+
+/** An order as the merchant's list has it. */
+export type SeenOrder = {
+  id: string;
+  buyer: string;
+  state: string;
+  quantity: number;
 };

@@ -1,6 +1,6 @@
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
-import type { AuditReport, Movement } from '../auditor/sources.ts';
-import type { Merchant, SeenOrder } from '../merchant.ts';
+import type { AuditReport, Movement, SeenOrder } from '../auditor/sources.ts';
+import type { Merchant } from '../merchant.ts';
 import type { Book } from './book.ts';
 import type { Plan } from './plan.ts';
 import type { ProviderBook, Simulated, simulated } from './simulators.ts';

@@ -1,5 +1,5 @@
 import { paymentReference } from '../../src/ledger/payments/row.ts';
-import type { SeenOrder } from '../merchant.ts';
+import type { SeenOrder } from '../auditor/sources.ts';
 import type { Evidence } from './evidence.ts';
 import type { Method } from './plan.ts';
 import { simulated } from './simulators.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import type { EngineMoment, QueuesMoment, UnitsMoment } from '../spike/record.ts';
+import type { EngineMoment, QueuesMoment, UnitsMoment } from '../record/record.ts';
 import { type Named, openProcesses } from './processes.ts';
 import { restingLook } from './resting-look.ts';
 import { openSettled } from './settled.ts';

@@ -1,4 +1,4 @@
-import type { SpikeRecord } from '../spike/record.ts';
+import type { SpikeRecord } from '../record/record.ts';
 import { headlineOf } from './headline.ts';
 import { readRecord } from './record-file.ts';
 import { actionWords, table } from './summary.ts';

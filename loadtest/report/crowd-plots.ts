@@ -1,4 +1,4 @@
-import type { Action, Moment } from '../spike/record.ts';
+import type { Action, Moment } from '../record/record.ts';
 import { colours, type Drawing, peak, type Series } from './series.ts';
 import { count, duration, spoken } from './words.ts';
 

@@ -1,4 +1,4 @@
-import type { EngineMoment, Moment, QueuesMoment } from '../spike/record.ts';
+import type { EngineMoment, Moment, QueuesMoment } from '../record/record.ts';
 import { colours, type Drawing, peak, type Series } from './series.ts';
 import { bytes, count } from './words.ts';
 

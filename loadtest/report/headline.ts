@@ -1,4 +1,4 @@
-import type { SpikeRecord } from '../spike/record.ts';
+import type { SpikeRecord } from '../record/record.ts';
 import { count, duration, plural } from './words.ts';
 
 /** What a run came to, in a word and a sentence. An invalid run has no result, broken or clean. */

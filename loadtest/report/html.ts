@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { actions, type SpikeRecord } from '../spike/record.ts';
+import { actions, type SpikeRecord } from '../record/record.ts';
 import { besideRows, checkWord, headlineOf, planLine } from './headline.ts';
 import { hoverScript } from './hover.ts';
 import { type Html, html } from './markup.ts';

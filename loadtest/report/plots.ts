@@ -1,4 +1,4 @@
-import type { Moment, SpikeRecord } from '../spike/record.ts';
+import type { Moment, SpikeRecord } from '../record/record.ts';
 import { accepted, arrivals, latency, opening, refused } from './crowd-plots.ts';
 import { cpu, memory, queues, settlement, stock } from './engine-plots.ts';
 import type { Drawing, Plot } from './series.ts';

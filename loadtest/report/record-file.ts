@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { actions, type SpikeRecord } from '../spike/record.ts';
+import { actions, type SpikeRecord } from '../record/record.ts';
 
 /** A file that holds no record of a run; the message says why, for people. */
 export class RecordFileError extends Error {}

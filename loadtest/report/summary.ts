@@ -1,4 +1,4 @@
-import { type Action, actions, type Latency, type SpikeRecord } from '../spike/record.ts';
+import { type Action, actions, type Latency, type SpikeRecord } from '../record/record.ts';
 import { besideRows, checkWord, headlineOf, planLine } from './headline.ts';
 import { count, duration, plural, share, spoken } from './words.ts';
 

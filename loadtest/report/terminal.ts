@@ -1,4 +1,4 @@
-import type { Moment, UnitsMoment } from '../spike/record.ts';
+import type { Moment, UnitsMoment } from '../record/record.ts';
 import { count, duration, sinceOpening } from './words.ts';
 
 /** The steps of a run, in their order, as they are told. */

@@ -1,4 +1,4 @@
-import type { Action, Moment } from '../spike/record.ts';
+import type { Action, Moment } from '../record/record.ts';
 
 /** Neighbouring steps made one: counts add up, of percentiles the worst stays. */
 export function thinned(moments: readonly Moment[], stepsMax: number): Moment[] {

@@ -1,4 +1,4 @@
-import type { RealSale } from '../spike/record.ts';
+import type { RealSale } from '../record/record.ts';
 import type { Parameters } from '../workload/parameters.ts';
 
 /** A sale to replay. Figures of the real one are the press'; the crowd's curves are assumptions. */

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { request } from 'undici';
 import { findRedisServer, redisImage } from '../../src/embedded/find-redis.mjs';
-import type { SpikeRecord } from './record.ts';
+import type { SpikeRecord } from '../record/record.ts';
 
 type Facts = {
   engine: Pick<SpikeRecord['engine'], 'redis' | 'ledger' | 'apiProcesses'>;

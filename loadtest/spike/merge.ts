@@ -1,5 +1,5 @@
+import type { Action, EngineMoment, Latency, Moment, Outcome, Pacing } from '../record/record.ts';
 import type { Step } from '../workload/counters.ts';
-import type { Action, EngineMoment, Latency, Moment, Outcome, Pacing } from './record.ts';
 
 /** Later than this against its schedule, at the 99th percentile, a load is not the one asked for. */
 const behindMsMax = 250;

@@ -7,6 +7,7 @@ import { linesIn } from '../auditor/clients.ts';
 import { type EngineProcess, startEngine } from '../engine.ts';
 import { openMerchant, unitAmount } from '../merchant.ts';
 import { openProbe } from '../probe/probe.ts';
+import type { SpikeRecord } from '../record/record.ts';
 import type { Terminal } from '../report/terminal.ts';
 import { openCrowd } from './crowd.ts';
 import { factsOf } from './engine-facts.ts';
@@ -15,7 +16,6 @@ import { importMsMax, invite } from './invite.ts';
 import { openMerge } from './merge.ts';
 import type { SpikeOptions } from './options.ts';
 import { assertUsable } from './preflight.ts';
-import type { SpikeRecord } from './record.ts';
 import { openWaiting } from './stopping.ts';
 
 /** What a run tells while it goes on. */

@@ -1,4 +1,4 @@
-import type { Action } from '../spike/record.ts';
+import type { Action } from '../record/record.ts';
 
 /** What happened in one step of the run, as a load process tells it. Latencies are in ms. */
 export type Step = {

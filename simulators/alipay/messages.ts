@@ -1,9 +1,11 @@
 import type { KeyPairKeyObjectResult } from 'node:crypto';
-import type { Merchant } from '../alipay.ts';
 import { refundedOf } from '../book.ts';
 import type { BookEvent, Forgery } from '../protocol.ts';
 import { signed, signedText } from './signing.ts';
 import { chinaTime, statusOf, yuan } from './trades.ts';
+
+/** The application and the seller that a message is about. */
+export type Merchant = { appId: string; sellerId: string };
 
 type Sender = {
   merchant: Merchant;

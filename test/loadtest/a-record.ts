@@ -1,4 +1,4 @@
-import type { Moment, SpikeRecord } from '../../loadtest/spike/record.ts';
+import type { Moment, SpikeRecord } from '../../loadtest/record/record.ts';
 
 const units = 5_000;
 const stepMs = 500;

@@ -9,7 +9,7 @@ import { auditSale } from '../../loadtest/auditor/auditor.ts';
 import type { BookLine } from '../../loadtest/auditor/book.ts';
 import { linesIn } from '../../loadtest/auditor/clients.ts';
 import { type Merchant, openMerchant, unitAmount } from '../../loadtest/merchant.ts';
-import type { Verdict } from '../../loadtest/spike/record.ts';
+import type { Verdict } from '../../loadtest/record/record.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
 import { accountKey } from '../../src/ledger/wallet/account.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';

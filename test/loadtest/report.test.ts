@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
 import type { z } from 'zod';
+import type { SpikeRecord } from '../../loadtest/record/record.ts';
 import { compare } from '../../loadtest/report/compare.ts';
 import { pageOf } from '../../loadtest/report/html.ts';
 import { plotsOf } from '../../loadtest/report/plots.ts';
@@ -14,7 +15,6 @@ import {
 } from '../../loadtest/report/record-file.ts';
 import { summaryOf } from '../../loadtest/report/summary.ts';
 import { thinned } from '../../loadtest/report/thinned.ts';
-import type { SpikeRecord } from '../../loadtest/spike/record.ts';
 import { aRecord } from './a-record.ts';
 
 let folder: string;

@@ -109,7 +109,7 @@ describe('the control of a simulator', () => {
     const refusals: [method: string, path: string, body: object | undefined, RegExp][] = [
       ['POST', `charges/${reference(9)}/pay`, undefined, /404.*there is no charge/],
       ['POST', `charges/${one}/steal`, undefined, /404.*pay, decline or close/],
-      ['PUT', 'faults', { loose: 1 }, /400.*loose is no faults.*lose/],
+      ['PUT', 'faults', { loose: 1 }, /400.*loose is no fault.*lose/],
       ['PUT', 'faults', { lose: 2 }, /400.*lose must be a chance from 0 to 1/],
       ['PUT', 'faults', { delayMs: -1 }, /400.*delayMs must be a whole number/],
       ['PUT', 'faults', { seed: 'x' }, /400.*seed must be a whole number/],
