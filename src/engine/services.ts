@@ -8,7 +8,9 @@ import { openRefundService } from '../checkout/refunds.ts';
 import { openTopUpService } from '../checkout/topups.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { openActiveDrops } from '../drops/active-drops.ts';
+import { openAdjustments } from '../drops/adjustments.ts';
 import { openAppointmentService } from '../drops/appointments.ts';
+import { openDrafts } from '../drops/drafts.ts';
 import { openDropTerms } from '../drops/drop-terms.ts';
 import { openPublishing } from '../drops/publishing.ts';
 import { openReport } from '../drops/report.ts';
@@ -124,7 +126,9 @@ export function openServices(options: ServiceOptions) {
   let background: Background | undefined;
 
   return {
+    createDraft: openDrafts({ drops, clock }),
     publishing,
+    adjustStock: openAdjustments({ drops, lanes, clock }),
     appointments: openAppointmentService({ lanes, appointments: ledger.appointments }),
     report: openReport({ lanes, drops, orders, ledgerAudit: ledger.audit }),
     settle,

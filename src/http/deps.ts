@@ -5,7 +5,9 @@ import type { Pay } from '../checkout/pay.ts';
 import type { RefundService } from '../checkout/refunds.ts';
 import type { TopUpService } from '../checkout/topups.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { AdjustStock } from '../drops/adjustments.ts';
 import type { AppointmentService } from '../drops/appointments.ts';
+import type { CreateDraft } from '../drops/drafts.ts';
 import type { Publishing } from '../drops/publishing.ts';
 import type { Report } from '../drops/report.ts';
 import type { Catalog } from '../inventory/catalog.ts';
@@ -50,7 +52,9 @@ export type AppDeps = {
   services: {
     orders: OrderService;
     appointments: AppointmentService;
+    createDraft: CreateDraft;
     publishing: Pick<Publishing, 'act'>;
+    adjustStock: AdjustStock;
     /** Undefined when there is no such drop. */
     audit: Audit;
     reconcile: Reconcile;

@@ -1,13 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { Drop, DropAction } from '../../domain/drop.ts';
-import { newDropId } from '../../domain/ids.ts';
+import type { DropAction } from '../../domain/drop.ts';
 import type { StoredDrop } from '../../ledger/drops.ts';
 import type { Guards } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
 import { Problem } from '../problems/problems.ts';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
-import { dropBody, dropsBody, type NewDrop, newDropBody, windowOf } from '../schemas/drops.ts';
+import { draftOf, dropBody, dropsBody, type NewDrop, newDropBody } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { auditJson, dropJson, reportJson } from '../views/views.ts';
@@ -28,18 +27,7 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
     { schema: createSchema(clock.now), onRequest },
     async (request, reply) => {
       const { body, merchantId } = request;
-      const drop: Drop = {
-        ...body,
-        id: newDropId(),
-        merchantId,
-        startsAt: Date.parse(body.startsAt),
-        endsAt: Date.parse(body.endsAt),
-        appointment: windowOf(body, clock.now()),
-        lanes: 1,
-        version: 0,
-        decision: 'draft',
-      };
-      await ledger.drops.create(drop);
+      const drop = await services.createDraft({ ...draftOf(body), merchantId });
       reply.code(201).header('location', `/v1/drops/${drop.id}/report`);
       return dropJson(drop, clock.now());
     },

@@ -1,8 +1,7 @@
-import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { type Drop, dropState } from '../../domain/drop.ts';
+import type { Drop } from '../../domain/drop.ts';
 import type { LedgerOrder } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import type { AppDeps } from '../deps.ts';
@@ -23,44 +22,35 @@ type ItemPath = { Params: { drop: string; sku: string }; Body: z.infer<typeof ad
 
 /** A merchant's sales: stock edits, orders, export. */
 export function salesRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { ledger, lanes, clock } = deps;
+  const { ledger, services } = deps;
   const onRequest = guards.requireMerchant;
 
   app.post<ItemPath>(
     '/v1/drops/:drop/items/:sku/adjustments',
     { schema: schemas.adjust, onRequest },
     async (request) => {
+      const { merchantId, params, body } = request;
+      const { drop, sku } = params;
       const key = requireKey(request);
-      const { sku } = request.params;
-      const { delta, reason } = request.body;
-      const drop = await ownDrop(deps, request);
-      const item = drop.items.findIndex((candidate) => candidate.sku === sku);
-      if (item < 0) throw new Problem('unknown_item');
-      // The relay and the sweepers must be watching before the lane has anything new to tell.
-      await ledger.drops.revive(drop.id);
-      const id = hash('sha256', `${drop.id}\0${key}`, 'base64url').slice(0, 22);
-      const adjusted = await lanes.adjust({ drop: drop.id, lane: 0 }, { id, item, delta, reason });
-      switch (adjusted.status) {
+      const result = await services.adjustStock({ merchantId, drop, sku, key, ...body });
+      switch (result.kind) {
         case 'adjusted':
-        case 'already':
-          return { sku, ...adjusted.figures };
-        case 'below':
-          throw new Problem('stock_taken', { available: adjusted.available });
-        case 'over':
-          throw new Problem('allotment_over', { allotment: adjusted.allotment });
-        case 'reused':
-          throw new Problem('idempotency_key_reused');
-        case 'closed':
-          throw new Problem('drop_ended');
+          return { sku, ...result.figures };
+        case 'unknown_drop':
         case 'unknown_item':
-          throw new Problem('unknown_item');
-        case 'missing': {
-          // A lane that once had the rules and has none now has lost its data.
-          if (drop.lanesVersion > 0 && drop.decision !== 'cancelled') {
-            throw new Problem('drop_frozen');
-          }
-          throw new Problem('drop_action_refused', { state: dropState(drop, clock.now()) });
-        }
+          throw new Problem(result.kind);
+        case 'stock_taken':
+          throw new Problem('stock_taken', { available: result.available });
+        case 'allotment_over':
+          throw new Problem('allotment_over', { allotment: result.allotment });
+        case 'key_reused':
+          throw new Problem('idempotency_key_reused');
+        case 'ended':
+          throw new Problem('drop_ended');
+        case 'frozen':
+          throw new Problem('drop_frozen');
+        case 'refused':
+          throw new Problem('drop_action_refused', { state: result.state });
       }
     },
   );

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { type AppointmentWindow, decisions, dropStates } from '../../domain/drop.ts';
+import { decisions, dropStates } from '../../domain/drop.ts';
 import { orderAmountMax } from '../../domain/money.ts';
+import { appointmentWindow } from '../../drops/drafts.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
 import { newWindowBody, shownWindowBody, windowBody } from './appointments.ts';
 import { count, currency, instant, minorUnits, plainText, sku } from './fields.ts';
@@ -43,16 +44,15 @@ export function newDropBody(now: () => number) {
     .superRefine((drop, context) => {
       const refuse = (path: (string | number)[], message: string) =>
         context.addIssue({ code: 'custom', path, message });
-      if (Date.parse(drop.startsAt) < now() - pastMs) refuse(['startsAt'], 'is in the past');
-      if (Date.parse(drop.endsAt) <= Date.parse(drop.startsAt)) {
-        refuse(['endsAt'], 'must be later than startsAt');
-      }
-      const { from, until } = windowOf(drop, now()) ?? {};
-      if (from !== undefined && until !== undefined) {
+      const { startsAt, endsAt, appointment } = draftOf(drop);
+      if (startsAt < now() - pastMs) refuse(['startsAt'], 'is in the past');
+      if (endsAt <= startsAt) refuse(['endsAt'], 'must be later than startsAt');
+      const window = appointmentWindow({ startsAt, appointment }, now());
+      if (window) {
         const path = ['appointment', 'until'];
-        if (until <= from) refuse(path, 'must be later than appointment.from');
-        else if (until <= now()) refuse(path, 'is in the past');
-        else if (until > Date.parse(drop.endsAt)) refuse(path, 'must not be later than endsAt');
+        if (window.until <= window.from) refuse(path, 'must be later than appointment.from');
+        else if (window.until <= now()) refuse(path, 'is in the past');
+        else if (window.until > endsAt) refuse(path, 'must not be later than endsAt');
       }
       const skus = new Set<string>();
       for (const [index, item] of drop.items.entries()) {
@@ -71,14 +71,17 @@ export function newDropBody(now: () => number) {
 /** A drop may be created to start at once: what the wire takes and clocks differ by is forgiven. */
 const pastMs = 60_000;
 
-/** The window for appointments of a new drop: unless it says otherwise, from now until it opens. */
-export function windowOf(
-  drop: { startsAt: string; appointment?: z.infer<typeof newWindowBody> | undefined },
-  now: number,
-): AppointmentWindow | undefined {
-  if (!drop.appointment) return undefined;
-  const { from, until = drop.startsAt } = drop.appointment;
-  return { from: from === undefined ? now : Date.parse(from), until: Date.parse(until) };
+/** A new drop with its instants as ms since the epoch. */
+export function draftOf({ startsAt, endsAt, appointment, ...drop }: NewDrop) {
+  return {
+    ...drop,
+    startsAt: Date.parse(startsAt),
+    endsAt: Date.parse(endsAt),
+    appointment: appointment && {
+      ...(appointment.from === undefined ? {} : { from: Date.parse(appointment.from) }),
+      ...(appointment.until === undefined ? {} : { until: Date.parse(appointment.until) }),
+    },
+  };
 }
 
 const shownPasswordAbove = minorUnits
