@@ -9,44 +9,42 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const ownCache = fileURLToPath(new URL('../../node_modules/.cache/flashdrop/', import.meta.url));
-
-type Seeding = {
-  /** Makes a database in an empty folder and closes it. */
-  make(folder: string): Promise<void>;
-  /** Where the one that is copied is kept. */
-  cache?: string;
-};
+/** Where templates are kept: beside the installed packages, so a new install starts without any. */
+export const templateCache = join(import.meta.dirname, '../../../node_modules/.cache/flashdrop');
 
 /**
- * Puts a fresh database into a folder that is empty, as a copy of one that is made once for this
- * version of PGlite: making one takes six seconds of a core and more, copying it a tenth of one. Does
- * nothing where the copy cannot be kept, such as beside a read-only program, or not be put in the
- * folder's place: PGlite then makes its own.
+ * Fills an empty folder with a copy of a template database, which is made once per version of
+ * PGlite: making a database takes six seconds of a core or more, copying one a tenth of a second.
+ * Where the template cannot be kept (a read-only installation) or the copy cannot replace the folder
+ * (a mount), nothing happens and PGlite makes its own database.
+ * @param options.make creates a database in an empty folder and closes it
  */
 export async function seedPglite(
   folder: string,
-  { make, cache = ownCache }: Seeding,
+  options: { make(folder: string): Promise<void>; cache?: string | undefined },
 ): Promise<void> {
+  const { make, cache = templateCache } = options;
   if (readdirSync(folder).length > 0) return;
   const template = join(cache, `pglite-${version()}`);
   if (!existsSync(template) && !(await makeTemplate(template, make))) return;
-  // Whole or not at all: a copy that a crash cut short would be taken for a ledger.
+  // Copied beside the folder and then renamed: half a copy, after a crash, would pass for a ledger.
   const draft = `${folder}.draft`;
   try {
     rmSync(draft, { recursive: true, force: true });
     cpSync(template, draft, { recursive: true });
     renameSync(draft, folder);
   } catch {
-    // A mount is not replaced, another user's template not read; or the disk is full.
+    // The folder is a mount, the template belongs to another user, or the disk is full.
     rmSync(draft, { recursive: true, force: true });
   }
 }
 
-/** False when it cannot be kept. Made beside its place and moved there whole, whoever else does too. */
-async function makeTemplate(template: string, make: Seeding['make']): Promise<boolean> {
+/** Makes the template under another name and renames it; false when it cannot be kept. */
+async function makeTemplate(
+  template: string,
+  make: (folder: string) => Promise<void>,
+): Promise<boolean> {
   let draft: string;
   try {
     mkdirSync(dirname(template), { recursive: true });
@@ -58,7 +56,7 @@ async function makeTemplate(template: string, make: Seeding['make']): Promise<bo
     await make(draft);
     renameSync(draft, template);
   } catch {
-    // Somebody else was faster, and a folder with something in it is never replaced; or the disk is full.
+    // Another process made it first (a folder that is not empty is never replaced), or the disk is full.
     rmSync(draft, { recursive: true, force: true });
   }
   return existsSync(template);

@@ -1,4 +1,5 @@
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -11,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { seedPglite } from '../../../src/ledger/database/pglite-template.ts';
+import { seedPglite, templateCache } from '../../../src/ledger/database/pglite-template.ts';
 
 let root: string;
 let folders = 0;
@@ -29,14 +30,14 @@ function emptyFolder(): string {
   return folder;
 }
 
-/** Takes its time, so that whoever comes meanwhile makes one as well. */
+/** Yields once, so that a concurrent caller makes a template as well. */
 async function make(folder: string): Promise<void> {
   made += 1;
   await new Promise(setImmediate);
   writeFileSync(join(folder, 'PG_VERSION'), 'fresh');
 }
 
-test('a fresh ledger is a copy of one that is made once, also for those who come at the same time', async () => {
+test('The template of a fresh ledger is made once, and callers at the same moment all get a copy', async () => {
   const cache = join(root, 'cache');
   const crowd = [emptyFolder(), emptyFolder(), emptyFolder()];
   await Promise.all(crowd.map((folder) => seedPglite(folder, { make, cache })));
@@ -50,7 +51,11 @@ test('a fresh ledger is a copy of one that is made once, also for those who come
   expect(readdirSync(cache)).toHaveLength(1);
 });
 
-test('a folder that holds something is left as it is', async () => {
+test('The template is kept in the node_modules folder of the program', () => {
+  expect(existsSync(join(templateCache, '../..', '@electric-sql/pglite'))).toBe(true);
+});
+
+test('A folder that is not empty is left as it is', async () => {
   const folder = emptyFolder();
   writeFileSync(join(folder, 'PG_VERSION'), 'ours');
   await seedPglite(folder, { make, cache: join(root, 'cache') });
@@ -58,7 +63,7 @@ test('a folder that holds something is left as it is', async () => {
   expect(made).toBe(0);
 });
 
-test('where no copy can be kept, or none can be made, the folder stays empty for PGlite to fill', async () => {
+test('A ledger folder stays empty for PGlite to fill when no template can be made or kept', async () => {
   const folder = emptyFolder();
   writeFileSync(join(root, 'file'), '');
   await seedPglite(folder, { make, cache: join(root, 'file') });
@@ -68,9 +73,9 @@ test('where no copy can be kept, or none can be made, the folder stays empty for
   expect(readdirSync(join(root, 'cache'))).toEqual([]);
 });
 
-test('a folder that a copy cannot take the place of stays empty for PGlite to fill', async () => {
+test('A ledger folder that cannot be replaced by the copy stays empty for PGlite to fill', async () => {
   const elsewhere = emptyFolder();
-  // Refused as a mount is, and made without its privileges.
+  // Renaming over a symbolic link fails like renaming over a mount, and needs no privileges.
   const folder = join(root, 'ledger');
   symlinkSync(elsewhere, folder);
   const before = readdirSync(root);
