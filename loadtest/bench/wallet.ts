@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newDropId, newId } from '../../src/domain/ids.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
-import type { PaymentFact } from '../../src/ledger/payments/results.ts';
+import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Payment, PaymentStart } from '../../src/ledger/payments/row.ts';
 import { openAccounts } from '../../src/ledger/wallet/accounts.ts';
 import type { Charge, Outcome } from '../../src/payments/provider.ts';
@@ -191,6 +191,6 @@ function chargeOf(payment: Payment, of: { merchantId: string; buyer: string }): 
   };
 }
 
-function factOf({ reference, kind }: Outcome): PaymentFact {
+function factOf({ reference, kind }: Outcome): PaymentResult {
   return { reference, state: kind === 'captured' ? kind : 'declined', amount: price };
 }

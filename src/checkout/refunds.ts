@@ -76,12 +76,17 @@ export function openRefundService(options: {
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
       const references = captured.map(({ reference }) => reference);
-      const askedOf = await payments.partAskedOf(references, key);
+      const askedOf = await payments.paymentOfRefundKey(references, key);
       const payment =
         captured.find(({ reference }) => reference === askedOf) ??
         inOrderOfCapture(captured.filter(isKept))[0] ??
         (captured[0] as Payment);
-      const asked = await payments.askPart({ payment: payment.reference, amount, key, reason });
+      const asked = await payments.askPartialRefund({
+        payment: payment.reference,
+        amount,
+        key,
+        reason,
+      });
       if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
       const [latest = payment] = await payments.find([payment.reference]);
       // With the last part, all of the order has gone back.

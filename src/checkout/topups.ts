@@ -127,8 +127,8 @@ export function openTopUpService(options: {
       return factsOf(outcome, { payment, now, byBuyer: true });
     });
     const recorded = await payments.record(facts);
-    for (const { state, moved } of recorded) {
-      if (moved && (state === 'captured' || state === 'declined')) counts.payment(name, state);
+    for (const { state, changed } of recorded) {
+      if (changed && (state === 'captured' || state === 'declined')) counts.payment(name, state);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { PaymentFact } from '../ledger/payments/results.ts';
+import type { PaymentResult } from '../ledger/payments/results.ts';
 
 /** What can differ between the books. Words that alarms and dashboards are made from. */
 export const differenceKinds = [
@@ -52,7 +52,7 @@ export type Difference = {
 
 /** What can be done about a difference: all of it may be done twice, by anybody. */
 export type Repair =
-  | { kind: 'record'; fact: PaymentFact; order: string }
+  | { kind: 'record'; fact: PaymentResult; order: string }
   | { kind: 'settle'; order: string }
   | { kind: 'refund'; payment: string };
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { PaymentFact } from '../../src/ledger/payments/results.ts';
+import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Entry, EntryPlace } from '../../src/ledger/wallet/entries.ts';
 import type { Charge, Outcome, Refund } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
@@ -395,7 +395,7 @@ onEachLedger((ledger) => {
   }
 });
 
-function factOf(outcome: Outcome): PaymentFact[] {
+function factOf(outcome: Outcome): PaymentResult[] {
   const { reference, kind } = outcome;
   if (kind === 'captured') return [{ reference, state: kind, amount: outcome.amount }];
   return kind === 'declined' ? [{ reference, state: kind, reason: outcome.reason }] : [];

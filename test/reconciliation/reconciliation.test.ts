@@ -241,7 +241,7 @@ describe('what the sides have differently is an alarm', () => {
   test('a refund that we have as done and the provider has not', async () => {
     const { id, reference } = await books.sell(await books.publish());
     const part = { payment: reference, amount: 100, key: 'k', reason: '' };
-    await books.ledger.payments.askPart(part);
+    await books.ledger.payments.askPartialRefund(part);
     await books.ledger.payments.recordRefunds([{ reference: `${reference}r1`, state: 'done' }]);
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_denied alarm']);
   });
@@ -251,7 +251,12 @@ describe('a refund', () => {
   /** A part of a sold order's money, asked for and left lying. */
   async function asked(agoMs: number) {
     const { id, reference } = await books.sell(await books.publish());
-    await books.ledger.payments.askPart({ payment: reference, amount: 100, key: 'k', reason: '' });
+    await books.ledger.payments.askPartialRefund({
+      payment: reference,
+      amount: 100,
+      key: 'k',
+      reason: '',
+    });
     await books.sql('update refunds set asked_at = asked_at - $2 where payment = $1', [
       reference,
       agoMs,

@@ -1,16 +1,18 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { Database } from '../database/database.ts';
 
-/** What a provider told us of a payment. */
+/** A provider's notification about a payment, verified and read. */
 export type StoredNotification = {
   provider: string;
-  /** The provider's id of the message. */
+  /** The provider's id of the notification: a repeat has the same. */
   id: string;
   /** The payment's reference. */
   payment: string;
+  /** The kind of notification in the provider's words, for people. */
   about: string;
+  /** Ms since the epoch. */
   sentAt: number;
-  /** The sum of the payment, where the message names one. */
+  /** The amount of the payment in minor units, where the notification names one. */
   amount?: number | undefined;
   currency?: string | undefined;
 };
@@ -24,17 +26,24 @@ export type NotificationVerdict =
 
 export type Notifications = ReturnType<typeof openNotifications>;
 
-/** Providers' messages, each kept once. */
+/** Notifications of providers, each stored once. */
 export function openNotifications(database: Database, clock: Clock = systemClock) {
   /**
-   * Takes a message about one of our payments and makes the payment's look due now; both in one
-   * statement, so that what was answered for is not forgotten. One that does not fit its payment
-   * changes nothing.
+   * Stores a notification about one of our payments and makes the payment's poll due now. Both happen
+   * in one statement, so a notification that was answered is never without its poll. One that does not
+   * match its payment changes nothing.
    */
-  async function take(notice: StoredNotification): Promise<NotificationVerdict> {
-    const { provider, id, payment, about, sentAt, amount = null, currency = null } = notice;
+  async function take(notification: StoredNotification): Promise<NotificationVerdict> {
+    const { provider, id, payment, about, sentAt } = notification;
+    const { amount = null, currency = null } = notification;
     const [row] = await database.query<{ verdict: NotificationVerdict }>(takeSql, [
-      ...[provider, id, payment, about, sentAt, amount, currency],
+      provider,
+      id,
+      payment,
+      about,
+      sentAt,
+      amount,
+      currency,
       clock.now(),
     ]);
     return row?.verdict ?? 'unknown_order';
@@ -43,7 +52,7 @@ export function openNotifications(database: Database, clock: Clock = systemClock
   return { take };
 }
 
-// Due whatever the clocks say.
+// look_at is the time of the next poll: 0 is due by any clock.
 const takeSql = `
   with known as (
     select reference, case
@@ -55,7 +64,7 @@ const takeSql = `
     select $1, $2, $3, $4, $5, $8 from known where refusal is null
     on conflict (provider, id) do update set repeats = n.repeats + 1
     returning repeats),
-  looked as (
+  made_due as (
     update payments set look_at = 0
     where reference in (select reference from known where refusal is null))
   select coalesce(refusal, case when (select repeats from taken) = 0 then 'new' else 'repeated' end)

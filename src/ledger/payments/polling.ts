@@ -1,28 +1,33 @@
 import type { Database } from '../database/database.ts';
 
+// The columns payments.look_at and payments.looks are the time of the next poll (ms; null when the
+// provider is not asked any more) and how often the payment was polled in its state.
+
 /**
- * How long after a look the next one comes, in ms. An open payment is asked about more and more
- * seldom, and once more the moment its time is over, when it is closed. A closed one is asked about
- * for a day: its provider may have taken money all the same, and the message of it may be lost. A
- * captured one is until its order has ended with it.
+ * Time from one poll of a payment to the next, in ms. An open payment is polled at growing intervals,
+ * and once more at the end of its time to pay, when it is closed. A closed payment is polled for a day
+ * more: the provider may have taken money all the same, and its notification may be lost. A captured
+ * payment is polled until its order has ended with it.
  */
-export const lookDelays = {
+export const pollDelays = {
   openFirstMs: 3_000,
   openMostMs: 30_000,
   closingFirstMs: 500,
   capturedMs: 5_000,
-  /** After its end, not after the look before: looks that messages ask for use none of these up. */
+  /** Counted from the end of the payment, so polls that notifications ask for use none of these up. */
   endedMs: [1, 2, 8, 44, 4 * 60, 26 * 60].map((minutes) => minutes * 60_000),
-  /** After a look at a closed payment that got no answer; later a quarter of the time since its end. */
+  /** After a poll of a closed payment without an answer; later a quarter of the time since its end. */
   endedAgainMs: 15_000,
 } as const;
 
 /** When providers are asked about payments that buyers make with them. */
 export function openPolling(database: Database) {
   /**
-   * Takes payments whose look is due, giving each its next one at once: so another process does not
-   * take them too, and they come again should this one die. Gives orders by provider; leaves out what
-   * is with the `busy` ones. `now` is Redis' clock, which the end of the time to pay is judged by.
+   * Takes payments whose poll is due and sets their next poll in the same statement: no other process
+   * takes them too, and they come due again should this process die.
+   * @param due.now ms by Redis' clock, by which the time to pay ends
+   * @param due.busy providers whose payments are left for later
+   * @returns the ids of their orders and top-ups by provider
    */
   async function takeDuePolls(due: {
     now: number;
@@ -40,7 +45,7 @@ export function openPolling(database: Database) {
     return new Map([...taken].map(([provider, orders]) => [provider, [...orders]]));
   }
 
-  /** Nothing more is to be heard of these. */
+  /** Ends the polling of payments whose provider has nothing more to say. */
   async function endPolling(references: readonly string[]): Promise<void> {
     if (references.length === 0) return;
     await database.query(
@@ -53,19 +58,19 @@ export function openPolling(database: Database) {
   return { takeDuePolls, endPolling };
 }
 
-const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs, endedAgainMs } = lookDelays;
-/** A look that comes within this is the one being taken: clocks differ. */
+const { openFirstMs, openMostMs, closingFirstMs, capturedMs, endedMs, endedAgainMs } = pollDelays;
+/** A poll of the schedule this close to now is the one being made: clocks differ. */
 const leastMs = 5_000;
 
-/** In SQL: when a closed payment, of the table named, is asked about next, if it was answered for now. */
+/** SQL for the next poll of a closed payment, in the table named, whose provider answered just now. */
 export function nextPollAfterEnd(table: string, now: string): string {
   const at = `${table}.declined_at + ms`;
   return `(select min(${at}) from unnest(array[${endedMs.join()}]::bigint[]) as ms
     where ${at} > ${now}::bigint + ${leastMs})`;
 }
 
-// Money that goes back is driven on by takeRefunds: a look that a message asked for is its last.
-// At a closed payment the next look comes soon, unless its provider answers: see recordSql.
+// A payment with a decided refund is driven by takeDueRefunds, so a poll that a notification asked for
+// is its last. A closed payment is polled again soon, unless the provider answers: see recordSql.
 const takeSql = `
   with due as (
     select reference from payments where look_at <= $1 and provider <> all($3::text[])

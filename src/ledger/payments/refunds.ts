@@ -1,51 +1,58 @@
 import type { Clock } from '../../domain/clock.ts';
+import { required } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
 import { type Payment, paymentColumns } from './row.ts';
 
 export type RefundState = 'asked' | 'pending' | 'done' | 'failed';
 
-/** Money on its way back to a buyer, or arrived there. */
+/** A refund of a payment or of a part of it. */
 export type Refund = {
-  /** What the provider knows it by: the payment's reference, `r` and a number. */
+  /** Our id of it at the provider: the payment's reference, `r` and the number. */
   reference: string;
   /** The payment's reference. */
   payment: string;
   number: number;
+  /** Minor units. */
   amount: number;
   reason: string;
+  /** The merchant's Idempotency-Key as a digest; null for a refund of the rest. */
+  key: string | null;
   state: RefundState;
+  /** Why the provider refused it, for people. */
   note: string;
+  /** Ms since the epoch. */
   askedAt: number;
   doneAt: number | null;
 };
 
-/** What became of a refund. */
-export type RefundFact = {
+/** What a provider answered about a refund, to be recorded. */
+export type RefundResult = {
   reference: string;
   state: Exclude<RefundState, 'asked'>;
   note?: string | undefined;
   providerReference?: string | undefined;
 };
 
-export type PartAsked =
+export type PartialRefund =
+  /** Decided now, or before under the same key. */
   | { kind: 'asked' | 'already'; refund: Refund }
-  /** More than `refundable` would be given back. */
+  /** It is more than `refundable`, in minor units. */
   | { kind: 'exceeds'; refundable: number }
-  /** The key stands for another refund. */
+  /** The key belongs to a refund of another amount. */
   | { kind: 'reused' };
 
-const columns = `reference, payment, number, amount, reason, state, note, asked_at as "askedAt",
+const columns = `reference, payment, number, amount, reason, key, state, note, asked_at as "askedAt",
   done_at as "doneAt"`;
 
 /**
- * What was decided about giving money back, written before anybody acts on it. Refunds of a payment
- * are asked for under its row's lock, so together they never come to more than was captured.
+ * Refunds, written when they are decided and before a provider is asked. The refunds of a payment are
+ * decided under the lock of its row, so together they never exceed what was captured.
  */
 export function openRefunds(database: Database, clock: Clock) {
   /**
-   * Decides that captured payments are given back whole: what of them is not on its way back yet. From
-   * here on it will happen, whoever carries it out, and no confirm may count on the money. Asking
-   * again changes nothing; with `again`, what a provider refused for good is asked for once more.
+   * Decides to refund the rest of captured payments. From now on the refund happens, whichever process
+   * carries it out, and no order is confirmed with this money. Repeating it changes nothing.
+   * @param options.again also decides a new refund where the provider refused one for good
    */
   async function askRefund(
     references: readonly string[],
@@ -59,47 +66,52 @@ export function openRefunds(database: Database, clock: Clock) {
     });
   }
 
-  /** Asks for a part of a captured payment, once per key. */
-  async function askPart(wanted: {
+  /**
+   * Decides to refund a part of a captured payment, once per key.
+   * @param wanted.amount minor units
+   */
+  async function askPartialRefund(wanted: {
     payment: string;
     amount: number;
     key: string;
     reason: string;
-  }): Promise<PartAsked> {
-    const { payment, amount, key, reason } = wanted;
-    return await database.transaction(async (query): Promise<PartAsked> => {
+  }): Promise<PartialRefund> {
+    const { payment, amount, key } = wanted;
+    return await database.transaction(async (query): Promise<PartialRefund> => {
       const [locked] = await query<{ captured: number; all: boolean }>(
         `select amount_captured as captured, refund_asked_at is not null as all
          from payments where reference = $1 for update`,
         [payment],
       );
       const before = await ofPayments([payment], query);
-      const [same] = await query<{ reference: string }>(
-        'select reference from refunds where payment = $1 and key = $2',
-        [payment, key],
-      );
-      const earlier = before.find((refund) => refund.reference === same?.reference);
+      const earlier = before.find((refund) => refund.key === key);
       if (earlier) {
-        return earlier.amount === amount
-          ? { kind: 'already', refund: earlier }
-          : { kind: 'reused' };
+        const isSame = earlier.amount === amount;
+        return isSame ? { kind: 'already', refund: earlier } : { kind: 'reused' };
       }
-      const given = before.reduce((sum, one) => sum + (one.state === 'failed' ? 0 : one.amount), 0);
-      const refundable = locked && !locked.all ? locked.captured - given : 0;
+      const refundable = locked && !locked.all ? locked.captured - amountOf(before) : 0;
       if (amount > refundable) return { kind: 'exceeds', refundable };
-      const number = (before.at(-1)?.number ?? 0) + 1;
-      const [refund] = await query<Refund>(
-        `insert into refunds (reference, payment, number, amount, reason, key, state, asked_at)
-         values ($1, $2, $3, $4, $5, $6, 'asked', $7) returning ${columns}`,
-        [`${payment}r${number}`, payment, number, amount, reason, key, clock.now()],
-      );
+      const refund = await insert(query, { ...wanted, number: (before.at(-1)?.number ?? 0) + 1 });
       if (amount === refundable) await query(askAllSql, [[payment], clock.now()]);
-      return { kind: 'asked', refund: refund as Refund };
+      return { kind: 'asked', refund };
     });
   }
 
-  /** Which of these payments a part was asked of under a key. */
-  async function partAskedOf(
+  async function insert(
+    query: Query,
+    wanted: { payment: string; number: number; amount: number; reason: string; key: string },
+  ): Promise<Refund> {
+    const { payment, number, amount, reason, key } = wanted;
+    const [refund] = await query<Refund>(
+      `insert into refunds (reference, payment, number, amount, reason, key, state, asked_at)
+       values ($1, $2, $3, $4, $5, $6, 'asked', $7) returning ${columns}`,
+      [`${payment}r${number}`, payment, number, amount, reason, key, clock.now()],
+    );
+    return required(refund, 'row of the refund that was inserted');
+  }
+
+  /** The one of these payments that has a partial refund under a key. */
+  async function paymentOfRefundKey(
     references: readonly string[],
     key: string,
   ): Promise<string | undefined> {
@@ -110,7 +122,7 @@ export function openRefunds(database: Database, clock: Clock) {
     return row?.payment;
   }
 
-  /** Refunds of these payments, each payment's in their order. */
+  /** The refunds of these payments, each payment's in the order of their numbers. */
   async function ofPayments(
     references: readonly string[],
     query: Query = database.query,
@@ -122,21 +134,21 @@ export function openRefunds(database: Database, clock: Clock) {
     );
   }
 
-  /** Adds facts to refunds, and to their payments what of them has come back by now. */
-  async function recordRefunds(facts: readonly RefundFact[]): Promise<void> {
-    if (facts.length === 0) return;
-    const params = [JSON.stringify(facts), clock.now()];
+  /** Records results of refunds, and adds up in their payments what has been refunded by now. */
+  async function recordRefunds(results: readonly RefundResult[]): Promise<void> {
+    if (results.length === 0) return;
+    const params = [JSON.stringify(results), clock.now()];
     await database.transaction(async (query) => {
-      // Before anything is read: parts of one payment that arrive together are added up in turn.
-      await query(lockSql, [facts.map((fact) => fact.reference)]);
-      const moved = await query<{ payment: string }>(recordSql, params);
-      const payments = [...new Set(moved.map(({ payment }) => payment))].sort();
+      // Locked before anything is read, so that concurrent results of one payment are added up in turn.
+      await query(lockSql, [results.map((result) => result.reference)]);
+      const changed = await query<{ payment: string }>(recordSql, params);
+      const payments = [...new Set(changed.map(({ payment }) => payment))].sort();
       if (payments.length > 0) await query(sumSql, [payments, clock.now()]);
     });
   }
 
-  /** Notes that the money and the units of refunds are back where they came from. */
-  async function finishRefund(references: readonly string[]): Promise<void> {
+  /** Marks full refunds as finished: the money is back with the buyer, the units are back on sale. */
+  async function finishRefunds(references: readonly string[]): Promise<void> {
     if (references.length === 0) return;
     await database.query(
       `update payments set refund_finished_at = $2
@@ -146,10 +158,10 @@ export function openRefunds(database: Database, clock: Clock) {
   }
 
   /**
-   * Payments whose money is back and whose units may not be: given back whole, decided before an
-   * instant, and not finished.
+   * Payments that are refunded in full and not marked as finished: their units may not be back on sale.
+   * @param options.before ms: refunds decided before this instant
    */
-  async function refundsReturned(options: { before: number; limit: number }): Promise<Payment[]> {
+  async function unfinishedRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
     return await database.query<Payment>(
       `select ${paymentColumns} from payments p
        where p.refund_asked_at < $1 and p.refund_asked_at is not null
@@ -160,10 +172,12 @@ export function openRefunds(database: Database, clock: Clock) {
   }
 
   /**
-   * Takes payments with refunds that were asked for before an instant and have not come back, each
-   * more and more seldom: a provider may take hours. One that it refused for good is not among them.
+   * Takes payments with refunds that the provider is due to be asked about (again), and sets the next
+   * time for each, at growing intervals: a provider may take hours. Refunds that a provider refused for
+   * good are not among them.
+   * @param options.before ms: refunds decided before this instant
    */
-  async function takeRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
+  async function takeDueRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
     const params = [options.before, options.limit, clock.now()];
     const taken = await database.query<{ payment: string }>(takeSql, params);
     if (taken.length === 0) return [];
@@ -176,14 +190,19 @@ export function openRefunds(database: Database, clock: Clock) {
 
   return {
     askRefund,
-    askPart,
-    partAskedOf,
+    askPartialRefund,
+    paymentOfRefundKey,
     recordRefunds,
-    finishRefund,
-    refundsReturned,
-    takeRefunds,
+    finishRefunds,
+    unfinishedRefunds,
+    takeDueRefunds,
     refundsOf: (references: readonly string[]) => ofPayments(references),
   };
+}
+
+/** What refunds come to that were not refused, in minor units. */
+function amountOf(refunds: readonly Refund[]): number {
+  return refunds.reduce((sum, { state, amount }) => sum + (state === 'failed' ? 0 : amount), 0);
 }
 
 const askAllSql = `
@@ -203,7 +222,7 @@ const askRestSql = `
   where p.reference = any($1::text[]) and rest > 0`;
 
 const tryFirstMs = 2_000;
-/** Of one that got no answer, and of one that its provider has promised. */
+/** For refunds that got no answer, and for those that the provider has accepted and not done yet. */
 const tryMostMs = { asked: 60_000, pending: 600_000 };
 
 const takeSql = `

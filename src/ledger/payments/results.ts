@@ -3,21 +3,22 @@ import type { Database, Query } from '../database/database.ts';
 import { nextPollAfterEnd } from './polling.ts';
 import { type Payment, type PaymentState, paymentStates } from './row.ts';
 
-/** What became of a payment; `amount` is what was captured or refunded, in minor units. */
-export type PaymentFact = {
+/** What a provider answered about a payment, to be recorded. */
+export type PaymentResult = {
   reference: string;
   state: Exclude<PaymentState, 'refunded'>;
   reason?: string;
+  /** Captured, in minor units; the payment's own amount when absent. */
   amount?: number;
   providerReference?: string | undefined;
-  /** JSON; kept until another comes. */
+  /** What the buyer's client does to pay, as JSON; the one on record stays when absent. */
   action?: string | undefined;
-  /** When to ask next; as it was when absent. */
+  /** When to ask the provider next, ms; unchanged when absent. */
   nextPollAt?: number | undefined;
 };
 
-/** The part of a payment that facts change. */
-export type PaymentResult = Pick<
+/** A payment after a result was recorded: the columns that results change. */
+export type RecordedPayment = Pick<
   Payment,
   | 'reference'
   | 'state'
@@ -29,37 +30,38 @@ export type PaymentResult = Pick<
   | 'action'
   | 'nextPollAt'
 > & {
-  /** This was the news: the payment has its state since now. */
-  moved: boolean;
+  /** Whether this result gave the payment its state; false when that was known before. */
+  changed: boolean;
 };
 
-export function openPaymentFacts(database: Database, clock: Clock) {
+export function openPaymentResults(database: Database, clock: Clock) {
   /**
-   * Adds facts to payments; a payment only moves forward (started, unknown, declined, captured).
-   * Gives what every named payment has now come to; unknown references are left out.
+   * Records results. A payment only moves forward (started, unknown, declined, captured), so results
+   * may come in any order and any number of times.
+   * @returns each named payment as it is now; unknown references are left out
    */
-  async function record(facts: readonly PaymentFact[]): Promise<PaymentResult[]> {
-    if (facts.length === 0) return [];
-    const rows = facts.map((fact) => ({
-      reference: fact.reference,
-      state: fact.state,
-      reason: fact.reason ?? '',
-      captured: fact.state === 'captured' ? (fact.amount ?? null) : 0,
-      providerReference: fact.providerReference ?? null,
-      action: fact.action ?? null,
-      nextPollAt: fact.nextPollAt ?? null,
+  async function record(results: readonly PaymentResult[]): Promise<RecordedPayment[]> {
+    if (results.length === 0) return [];
+    const rows = results.map((result) => ({
+      reference: result.reference,
+      state: result.state,
+      reason: result.reason ?? '',
+      captured: result.state === 'captured' ? (result.amount ?? null) : 0,
+      providerReference: result.providerReference ?? null,
+      action: result.action ?? null,
+      nextPollAt: result.nextPollAt ?? null,
     }));
     const now = clock.now();
     const write = async (query: Query) => {
-      const results = new Map<string, PaymentResult>();
-      for (const layer of layers(rows)) {
+      const recorded = new Map<string, RecordedPayment>();
+      for (const layer of distinctLayers(rows)) {
         const ordered = layer.sort((a, b) => (a.reference < b.reference ? -1 : 1));
         const params = [JSON.stringify(ordered), now, paymentStates];
-        for (const row of await query<PaymentResult>(recordSql, params)) {
-          results.set(row.reference, row);
+        for (const row of await query<RecordedPayment>(recordSql, params)) {
+          recorded.set(row.reference, row);
         }
       }
-      return [...results.values()];
+      return [...recorded.values()];
     };
     const once = new Set(rows.map((row) => row.reference)).size === rows.length;
     return once ? await write(database.query) : await database.transaction(write);
@@ -68,24 +70,29 @@ export function openPaymentFacts(database: Database, clock: Clock) {
   return { record };
 }
 
-/** A statement moves a row once, so several facts of one payment go one after the other. */
-function layers<T extends { reference: string }>(rows: readonly T[]): T[][] {
-  const found: T[][] = [];
+/**
+ * Rows in groups that name each payment once: a statement updates a row once, so several results of
+ * one payment are written one after the other.
+ */
+function distinctLayers<T extends { reference: string }>(rows: readonly T[]): T[][] {
+  const layers: T[][] = [];
   const depth = new Map<string, number>();
   for (const row of rows) {
     const at = depth.get(row.reference) ?? 0;
     depth.set(row.reference, at + 1);
-    const layer = found[at] ?? [];
+    const layer = layers[at] ?? [];
     layer.push(row);
-    found[at] = layer;
+    layers[at] = layer;
   }
-  return found;
+  return layers;
 }
 
-/** A later fact than what is known; the same or an earlier one moves nothing. */
+/** Whether a result is later than the recorded state; the same or an earlier one changes nothing. */
 const moves = 'array_position($3::text[], f.state) > array_position($3::text[], p.state)';
 
-// A closed payment that is closed still has been looked at; a look that is due meanwhile stays due.
+// An answer that a closed payment is still closed sets the next poll of its schedule, except when a
+// poll is due already (a notification came meanwhile): that one stays due. The columns look_at and
+// looks hold the time of the next poll and the polls so far.
 const recordSql = `
   update payments p set
     state = case when ${moves}
@@ -111,4 +118,4 @@ const recordSql = `
     p.amount_refunded as "amountRefunded", p.refund_asked_at as "refundAskedAt",
     p.provider_reference as "providerReference", p.action, p.look_at as "nextPollAt",
     (f.state = 'captured' and p.captured_at = $2) or (f.state = 'declined' and p.declined_at = $2)
-      as moved`;
+      as changed`;

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-/** Facts about a payment only add up, so a later state is never undone by a late message. */
+/** In the order in which a payment moves through them: it never moves back, however late a result. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
 export type PaymentState = (typeof paymentStates)[number];
 
@@ -8,28 +8,30 @@ export type Payment = {
   orderId: string;
   drop: string;
   attempt: number;
-  /** What the provider knows this attempt by: see paymentReference. */
+  /** Our id of this attempt at the provider: see paymentReference. */
   reference: string;
   provider: string;
-  /** The provider's own id of it, once told. */
+  /** The provider's own id of the payment; null until the provider has given one. */
   providerReference: string | null;
+  /** Minor units, as are the other amounts. */
   amount: number;
   currency: string;
   state: PaymentState;
   reason: string;
   amountCaptured: number;
   amountRefunded: number;
+  /** Ms since the epoch, as are the other times. */
   startedAt: number;
   capturedAt: number | null;
   declinedAt: number | null;
   refundedAt: number | null;
-  /** When the decision to give the money back was written down, before the provider is asked. */
+  /** When the full refund was decided, which is written before the provider is asked for it. */
   refundAskedAt: number | null;
   /** What the buyer's client does to pay, as JSON; null where there is nothing to do. */
   action: string | null;
-  /** The end of the time to pay, ms; null where the hold alone ends it. */
+  /** The end of the time to pay; null where the hold alone ends it. */
   payableUntil: number | null;
-  /** When the provider is asked about it next, ms; null when there is nothing left to hear. */
+  /** When the provider is asked about it next; null when it is not asked any more. */
   nextPollAt: number | null;
 };
 
@@ -39,23 +41,23 @@ export type PaymentStart = {
   provider: string;
   amount: number;
   currency: string;
-  /** 1 when absent. A higher one only after the one before is known not to have been captured. */
+  /** 1 when absent. A higher one only once the one before is known not to have captured money. */
   attempt?: number;
-  /** For a payment that the buyer makes elsewhere: until when, and when to look first; ms. */
+  /** For a payment that the buyer makes at the provider: until when, and when to poll first; ms. */
   payableUntil?: number;
   nextPollAt?: number;
 };
 
 /**
- * What a provider knows an attempt by. The wallet's names its order; elsewhere it has the 32 letters
- * and digits that every provider takes (WeChat Pay's limit), 120 bits of them a digest.
+ * Our id of an attempt at its provider. The wallet's contains the order's id. Elsewhere it is 32
+ * letters and digits, 120 bits of them a digest: WeChat Pay takes no more in `out_trade_no`.
  */
 export function paymentReference(orderId: string, attempt: number, provider = 'wallet'): string {
   if (provider === 'wallet') return `pay_${orderId}_${attempt}`;
   return `fd${hash('sha256', `${orderId}\0${attempt}`, 'hex').slice(0, 30)}`;
 }
 
-/** A payment's row, of the table called p. */
+/** The columns of a Payment, from the table `payments` under the alias p; look_at is the next poll. */
 export const paymentColumns = `p.order_id as "orderId", p.drop_id as "drop", p.attempt, p.reference,
   p.provider, p.amount, p.currency, p.state, p.reason, p.amount_captured as "amountCaptured",
   p.amount_refunded as "amountRefunded", p.started_at as "startedAt",

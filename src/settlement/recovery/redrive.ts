@@ -131,7 +131,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
   /** Payments of orders that ended without them: closed, taken late, or given back. */
   async function settleStray(now: number): Promise<void> {
     const all = performance.now() >= strayAllAt;
-    const stray = await payments.stray({
+    const stray = await payments.unresolvedAfterRelease({
       since: all ? 0 : now - strayRecentMs,
       before: now - staleMs,
       limit: batchMax,
@@ -156,10 +156,10 @@ export function openRedrive(options: RedriveOptions): Redrive {
    */
   async function finishRefunds(): Promise<void> {
     const before = options.clock.now() - staleMs;
-    const asked = await payments.takeRefunds({ before, limit: batchMax });
+    const asked = await payments.takeDueRefunds({ before, limit: batchMax });
     await refunds.returnAsked(asked);
-    const returned = await payments.refundsReturned({ before, limit: batchMax });
-    await payments.finishRefund([...(await refunds.giveBack(returned))]);
+    const returned = await payments.unfinishedRefunds({ before, limit: batchMax });
+    await payments.finishRefunds([...(await refunds.giveBack(returned))]);
   }
 
   /** Ends the activeDrops over drops from which nothing can come any more. */

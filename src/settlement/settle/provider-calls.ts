@@ -1,6 +1,6 @@
 import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
-import type { PaymentFact } from '../../ledger/payments/results.ts';
+import type { PaymentResult } from '../../ledger/payments/results.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type {
@@ -14,7 +14,7 @@ import type {
 import { isOpen, type SeenCase } from './batch.ts';
 
 /** Charges, looks up and closes what is open of these orders; gives what is now known of it. */
-export type Charging = (cases: readonly SeenCase[]) => Promise<PaymentFact[]>;
+export type Charging = (cases: readonly SeenCase[]) => Promise<PaymentResult[]>;
 
 /** What is done about a payment whose outcome is not known. */
 type Deed =
@@ -48,7 +48,7 @@ export function openCharging(options: {
   };
 
   /** What came of payments of one provider to which the same is done. */
-  async function chargeAlike(alike: Asked[]): Promise<PaymentFact[]> {
+  async function chargeAlike(alike: Asked[]): Promise<PaymentResult[]> {
     const [{ payment, deed }] = alike as [Asked];
     const name = payment.provider;
     const provider = providers.get(name);
@@ -83,7 +83,7 @@ export function openCharging(options: {
     return [{ one, payment, deed: one.fresh ? 'start' : 'resume' }];
   }
 
-  function factsIn(outcomes: Outcome[], asked: Asked[]): PaymentFact[] {
+  function factsIn(outcomes: Outcome[], asked: Asked[]): PaymentResult[] {
     const byReference = new Map(asked.map((each) => [each.payment.reference, each]));
     return outcomes.flatMap((outcome) => {
       const { one, payment } = byReference.get(outcome.reference) as Asked;
@@ -147,7 +147,7 @@ export function chargeOf(wanted: {
 export function factsOf(
   outcome: Outcome,
   about: { payment: Payment; now: number; byBuyer: boolean },
-): PaymentFact[] {
+): PaymentResult[] {
   const { reference, providerReference } = outcome;
   const { payment, now, byBuyer } = about;
   const next = (afterMs: number) => (byBuyer ? { nextPollAt: now + afterMs } : {});

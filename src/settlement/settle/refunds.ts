@@ -1,7 +1,7 @@
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
-import type { Refund, RefundFact } from '../../ledger/payments/refunds.ts';
+import type { Refund, RefundResult } from '../../ledger/payments/refunds.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type { Providers, RefundOutcome } from '../../payments/provider.ts';
@@ -133,7 +133,7 @@ export function openRefunds(options: {
 
 const isUnderWay = ({ state }: Refund) => state === 'asked' || state === 'pending';
 
-function factOf(outcome: RefundOutcome): RefundFact[] {
+function factOf(outcome: RefundOutcome): RefundResult[] {
   const { refundReference: reference, providerReference } = outcome;
   switch (outcome.kind) {
     case 'refunded':

@@ -2,7 +2,7 @@ import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
-import type { PaymentResult } from '../../ledger/payments/results.ts';
+import type { RecordedPayment } from '../../ledger/payments/results.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
@@ -72,12 +72,12 @@ export function openSettle(options: SettleOptions): Settle {
   };
 
   /** True when a payment that the buyer began turned out captured. */
-  function noteResults({ attempts }: SeenCase, results: Map<string, PaymentResult>): boolean {
+  function noteResults({ attempts }: SeenCase, results: Map<string, RecordedPayment>): boolean {
     let isPaid = false;
     for (const payment of attempts) {
       const result = results.get(payment.reference);
       Object.assign(payment, result);
-      if (!result?.moved) continue;
+      if (!result?.changed) continue;
       count(payment);
       const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
       isPaid ||= byBuyer && payment.state === 'captured';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import type { Order, OrderState } from '../../../src/domain/order.ts';
-import type { PaymentFact } from '../../../src/ledger/payments/results.ts';
+import type { PaymentResult } from '../../../src/ledger/payments/results.ts';
 import { openWallet } from '../../../src/payments/wallet/wallet.ts';
 import { aCharge } from '../../support/charges.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
@@ -58,7 +58,7 @@ onEachLedger((ledger) => {
             return aCharge({ reference, orderId, amount, buyer, merchantId: drop.merchantId });
           });
           const outcomes = await wallet.startWithin?.(query, charges);
-          return outcomes?.map((outcome): PaymentFact => {
+          return outcomes?.map((outcome): PaymentResult => {
             const { reference, kind } = outcome;
             if (kind === 'captured') return { reference, state: kind, amount: outcome.amount };
             return { reference, state: 'declined', reason: 'insufficient_funds' };
@@ -100,7 +100,7 @@ onEachLedger((ledger) => {
 
     it('comes to the same end whatever the order, grouping and repetition of facts', async () => {
       const drop = await createDrop(ledger());
-      const facts: Omit<PaymentFact, 'reference'>[] = [
+      const facts: Omit<PaymentResult, 'reference'>[] = [
         { state: 'unknown' },
         { state: 'declined', reason: 'closed' },
         { state: 'captured', amount: 199_900 },
@@ -147,9 +147,9 @@ onEachLedger((ledger) => {
     const reference = await begun(await createDrop(ledger()));
     const all = { before: Number.MAX_SAFE_INTEGER, limit: 1_000 };
     const taken = async () =>
-      (await payments().takeRefunds(all)).some((payment) => payment.reference === reference);
+      (await payments().takeDueRefunds(all)).some((payment) => payment.reference === reference);
     const returned = async () =>
-      (await payments().refundsReturned(all)).some((payment) => payment.reference === reference);
+      (await payments().unfinishedRefunds(all)).some((payment) => payment.reference === reference);
     await payments().askRefund([reference]);
     expect(await taken()).toBe(false); // nothing was captured
     await payments().record([{ reference, state: 'captured' }]);
@@ -163,7 +163,7 @@ onEachLedger((ledger) => {
     await payments().recordRefunds([{ reference: `${reference}r1`, state: 'done' }]);
     await ledger().database.query(due, [reference]);
     expect([await taken(), await returned()]).toEqual([false, true]);
-    await payments().finishRefund([reference]);
+    await payments().finishRefunds([reference]);
     expect(await returned()).toBe(false);
   });
 
@@ -181,7 +181,13 @@ onEachLedger((ledger) => {
     ]);
     await ledger().orders.upsert(orders.map((order) => ({ order, at: 1 })));
     const of = async (since: number) =>
-      (await payments().stray({ since, before: Number.MAX_SAFE_INTEGER, limit: 1_000 }))
+      (
+        await payments().unresolvedAfterRelease({
+          since,
+          before: Number.MAX_SAFE_INTEGER,
+          limit: 1_000,
+        })
+      )
         .filter((payment) => payment.drop === drop.id)
         .map((payment) => payment.reference);
     expect((await of(0)).sort()).toEqual([open, captured].sort());

@@ -1,0 +1,168 @@
+import type { Clock } from '../../domain/clock.ts';
+import { found } from '../../domain/required.ts';
+import type { Database, Query } from '../database/database.ts';
+import type { PaymentResult } from './results.ts';
+import { type Payment, type PaymentStart, paymentColumns, paymentReference } from './row.ts';
+
+/** Attempts to pay, a row each, written before the provider is asked to do anything. */
+export function openAttempts(database: Database, clock: Clock) {
+  /**
+   * Begins an attempt for each start, in the order given: a new one (`fresh`), or the order's latest
+   * one when it has an open attempt already, whichever process began that. An order never has two
+   * open attempts.
+   */
+  async function begin(starts: readonly PaymentStart[]): Promise<(Payment & { fresh: boolean })[]> {
+    if (starts.length === 0) return [];
+    const now = clock.now();
+    const wanted = starts.map((start) => newPayment(start, now));
+    const made = await database.query<{ reference: string }>(beginSql, [JSON.stringify(wanted)]);
+    const fresh = new Set(made.map((row) => row.reference));
+    const others = wanted.filter(({ reference }) => !fresh.has(reference));
+    const existing = await ofOrders(others.map((other) => other.orderId));
+    // Each order's attempts come first to last, so the latest one stays in the map.
+    const latest = new Map(existing.map((payment) => [payment.orderId, payment]));
+    return wanted.map((payment) => {
+      return fresh.has(payment.reference)
+        ? { ...payment, fresh: true }
+        : { ...found(latest, payment.orderId, 'payment of order'), fresh: false };
+    });
+  }
+
+  /**
+   * Begins payments and records the results of `charge` in the same transaction, for a provider that
+   * keeps its book in the ledger: no crash can come between payment and capture. `charge` answers
+   * every payment with `captured` or `declined`.
+   * @returns undefined, with nothing written, when one of the payments exists already or `charge`
+   *   gives undefined
+   */
+  async function beginCharged(
+    starts: readonly PaymentStart[],
+    charge: (query: Query, payments: readonly Payment[]) => Promise<PaymentResult[] | undefined>,
+  ): Promise<Payment[] | undefined> {
+    const now = clock.now();
+    return await rolledBackIfUndefined(database, async (query) => {
+      const begun = starts.map((start) => newPayment(start, now));
+      const results = await charge(query, begun);
+      if (!results) return undefined;
+      const byReference = new Map(results.map((result) => [result.reference, result]));
+      const charged = begun.map((payment) => {
+        return withResult(payment, found(byReference, payment.reference, 'result of charge'), now);
+      });
+      const made = await query(beginSql, [JSON.stringify(charged)]);
+      return made.length === charged.length ? charged : undefined;
+    });
+  }
+
+  async function find(references: readonly string[]): Promise<Payment[]> {
+    if (references.length === 0) return [];
+    return await database.query<Payment>(
+      `select ${paymentColumns} from payments p where p.reference = any($1::text[]) order by p.reference`,
+      [references],
+    );
+  }
+
+  /** All attempts of these orders, each order's first to last. */
+  async function ofOrders(orderIds: readonly string[]): Promise<Payment[]> {
+    if (orderIds.length === 0) return [];
+    return await database.query<Payment>(
+      `select ${paymentColumns} from payments p where p.order_id = any($1::text[])
+       order by p.order_id, p.attempt`,
+      [orderIds],
+    );
+  }
+
+  /**
+   * Payments of released orders that are still open, or captured with no refund decided: they have to
+   * be closed, accepted as late captures, or refunded. Left out are payments with a poll ahead
+   * (polling drives those) and those with a decided refund (`takeDueRefunds` drives those).
+   * @param options.since, options.before ms: orders released from `since` (0 when absent) until
+   *   before `before`
+   */
+  async function unresolvedAfterRelease(options: {
+    since?: number;
+    before: number;
+    limit: number;
+  }): Promise<Payment[]> {
+    return await database.query<Payment>(
+      `select ${paymentColumns} from orders o join payments p on p.order_id = o.id
+       where o.state = 'released' and o.released_at >= $1 and o.released_at < $2
+         and p.look_at is null
+         and (p.state in ('started', 'unknown')
+           or p.state = 'captured' and p.refund_asked_at is null)
+       order by o.released_at, o.id, p.attempt limit $3`,
+      [options.since ?? 0, options.before, options.limit],
+    );
+  }
+
+  return { begin, beginCharged, find, ofOrders, unresolvedAfterRelease };
+}
+
+/** A payment as `begin` writes it: built here, since reading it back would cost as much as writing it. */
+function newPayment(start: PaymentStart, startedAt: number): Payment {
+  const { orderId, drop, provider, amount, currency, attempt = 1 } = start;
+  return {
+    orderId,
+    drop,
+    attempt,
+    reference: paymentReference(orderId, attempt, provider),
+    provider,
+    amount,
+    currency,
+    startedAt,
+    state: 'started',
+    reason: '',
+    amountCaptured: 0,
+    amountRefunded: 0,
+    providerReference: null,
+    action: null,
+    capturedAt: null,
+    declinedAt: null,
+    refundedAt: null,
+    refundAskedAt: null,
+    payableUntil: start.payableUntil ?? null,
+    nextPollAt: start.nextPollAt ?? null,
+  };
+}
+
+/** Runs a transaction that is rolled back when its work gives undefined. */
+async function rolledBackIfUndefined<T>(
+  database: Database,
+  work: (query: Query) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const nothing = Symbol('nothing');
+  try {
+    return await database.transaction(async (query) => {
+      const result = await work(query);
+      if (result === undefined) throw nothing;
+      return result;
+    });
+  } catch (error) {
+    if (error === nothing) return undefined;
+    throw error;
+  }
+}
+
+/** A new payment with the result of its charge. */
+function withResult(payment: Payment, result: PaymentResult, at: number): Payment {
+  if (result.state === 'captured') {
+    const { amount = payment.amount } = result;
+    return { ...payment, state: 'captured', amountCaptured: amount, capturedAt: at };
+  }
+  if (result.state === 'declined') {
+    return { ...payment, state: 'declined', reason: result.reason ?? '', declinedAt: at };
+  }
+  throw new Error(`bug: a charge in the ledger gave ${result.state}`);
+}
+
+const beginSql = `
+  insert into payments (order_id, drop_id, attempt, reference, provider, amount, currency, state,
+    reason, amount_captured, started_at, captured_at, declined_at, payable_until, look_at)
+  select "orderId", "drop", attempt, reference, provider, amount, currency, state, reason,
+    "amountCaptured", "startedAt", "capturedAt", "declinedAt", "payableUntil", "nextPollAt"
+  from json_to_recordset($1::json) as r("orderId" text, "drop" text, attempt integer,
+    reference text, provider text, amount bigint, currency text, state text, reason text,
+    "amountCaptured" bigint, "startedAt" bigint, "capturedAt" bigint, "declinedAt" bigint,
+    "payableUntil" bigint, "nextPollAt" bigint)
+  order by reference collate "C"
+  on conflict do nothing
+  returning reference`;
