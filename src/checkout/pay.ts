@@ -48,7 +48,7 @@ export function openPay(options: {
   lanes: Lanes;
   payments: Payments;
   accounts: Pick<Accounts, 'balance'>;
-  passwords: Pick<WalletPasswords, 'check'>;
+  passwords: Pick<WalletPasswords, 'check' | 'state'>;
   paymentAttempts: PaymentAttempts;
   settleOne(id: string): Promise<Settled>;
   termsOf(drop: string): Promise<DropTerms | undefined>;
@@ -112,13 +112,18 @@ export function openPay(options: {
     password: string | undefined,
   ): Promise<PayResult | undefined> {
     if (needsPassword({ amount }, terms)) {
-      if (password === undefined) return { kind: 'password_needed' };
+      if (password === undefined) return await withoutPassword(buyer);
       const check = await passwords.check(buyer, password);
       if (check.kind !== 'right') return { kind: 'password', check };
     }
     const { currency } = terms;
     const balance = await accounts.balance({ kind: 'buyer', owner: buyer, currency });
     return balance < amount ? { kind: 'insufficient_funds' } : undefined;
+  }
+
+  async function withoutPassword(buyer: string): Promise<PayResult> {
+    const { set } = await passwords.state(buyer);
+    return set ? { kind: 'password_needed' } : { kind: 'password', check: { kind: 'not_set' } };
   }
 
   async function goOn(

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { openAudit } from '../audit/audit.ts';
 import { openPaymentAttempts } from '../checkout/attempts.ts';
+import { openGifts } from '../checkout/gifts.ts';
 import { openProviderNotifications } from '../checkout/notifications.ts';
 import { openOrderService } from '../checkout/orders.ts';
 import { openPay } from '../checkout/pay.ts';
@@ -154,6 +155,7 @@ export function openServices(options: ServiceOptions) {
       redisNow,
     }),
     topUps,
+    gifts: openGifts({ accounts }),
     refunds: openRefundService({ lanes, drops, payments, refunds }),
     notifications: openProviderNotifications({
       notifications: ledger.notifications,

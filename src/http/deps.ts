@@ -1,4 +1,5 @@
 import type { Audit } from '../audit/audit.ts';
+import type { Gifts } from '../checkout/gifts.ts';
 import type { ProviderNotifications } from '../checkout/notifications.ts';
 import type { OrderService } from '../checkout/orders.ts';
 import type { Pay } from '../checkout/pay.ts';
@@ -18,29 +19,21 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Reconcile } from '../reconciliation/reconciliation.ts';
 import type { TokenRules } from './auth/buyers.ts';
+import type { Health } from './routes/ops.ts';
+import type { ServerSettings } from './server/fastify.ts';
 
-export type AppSettings = {
-  /** Mints buyer tokens and tops wallets up for whoever asks. */
+export type AppSettings = ServerSettings & {
+  /** Mints buyer tokens and adds free money to wallets for anybody who asks. */
   demo: boolean;
-  /** False for a process that serves its operators alone. */
+  /** False for a process that serves operators only. */
   buying?: boolean;
-  /** Whose X-Forwarded-* headers are believed; nobody's unless named. */
-  trustProxy?: boolean | string | string[];
-  bodyBytesMax?: number;
-  /** A request that has not arrived whole by then is closed. */
-  requestTimeoutMs?: number;
-  headersTimeoutMs?: number;
-  keepAliveMs?: number;
   /** Buys that one buyer may send in ten seconds, replays included. */
   buysPerBuyerMax?: number;
-  /** A turn of the event loop that takes requests for longer refuses the Buys that are left. */
-  turnMsMax?: number;
-  /** Connections open at once in this process; those beyond are closed. */
-  connectionsMax?: number;
   /** Live streams open at once in this process. */
   streamsMax?: number;
 };
 
+/** What the app is built from. Each route gets its own part of it: see routing.ts. */
 export type AppDeps = {
   log: Logger;
   clock: Clock;
@@ -55,20 +48,20 @@ export type AppDeps = {
     createDraft: CreateDraft;
     publishing: Pick<Publishing, 'act'>;
     adjustStock: AdjustStock;
-    /** Undefined when there is no such drop. */
     audit: Audit;
     reconcile: Reconcile;
+    /** Undefined when there is no such drop. */
     report(drop: string): Promise<Report | undefined>;
     refunds: RefundService;
     pay: Pay;
     topUps: Pick<TopUpService, 'start' | 'find'>;
+    gifts: Gifts;
     notifications: ProviderNotifications;
     methods(currency: string): { method: string; scenes: string[] }[];
   };
   tokens: TokenRules;
-  /** Whoever has it runs the engine; without one there are no routes for operators. */
+  /** Whoever sends it operates the engine; without one there are no routes for operators. */
   operatorKey?: string | undefined;
-  /** Each resolves when the part answers and rejects when it does not. */
-  health: { redis(): Promise<unknown>; ledger(): Promise<unknown> };
+  health: Health;
   settings: AppSettings;
 };

@@ -8,7 +8,10 @@ import type { Stream } from './streams.ts';
 type PolledOrder = Polled & { view: OrderView };
 
 /** Follows orders for their streams: one look per lane, however many orders are followed. */
-export function openOrderPoller(options: { lanes: Lanes; onError(error: unknown): void }) {
+export function openOrderPoller(options: {
+  lanes: Pick<Lanes, 'find'>;
+  onError(error: unknown): void;
+}) {
   const { lanes } = options;
   const watch = openPoller<PolledOrder>({ poll, onError: options.onError });
 

@@ -1,4 +1,4 @@
-export type LimiterOptions = {
+export type RateLimiterOptions = {
   /** Requests that one name may make within a window. */
   requestsMax: number;
   windowMs: number;
@@ -9,7 +9,7 @@ export type LimiterOptions = {
   now?: () => number;
 };
 
-export type Limiter = {
+export type RateLimiter = {
   /** 0 when the request may pass, else the milliseconds until it may. */
   take(name: string): number;
 };
@@ -22,7 +22,7 @@ const slotsBits = 16;
  * and a crowd that presses a few times costs no memory of names. One who shares a slot with somebody
  * who presses more is taken to have made that many when counted on their own for the first time.
  */
-export function openLimiter(options: LimiterOptions): Limiter {
+export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
   const { requestsMax, windowMs, namesMax, sharedMax = 0 } = options;
   const { now = () => performance.now() } = options;
   const shared = new Uint16Array(1 << slotsBits);

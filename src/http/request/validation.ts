@@ -2,28 +2,31 @@ import type { z } from 'zod';
 import { type FieldError, Problem } from '../problems/problems.ts';
 import { shownField } from './json.ts';
 
-type Part = 'body' | 'querystring' | 'params' | 'headers';
-
 /**
  * Fastify's validator for zod schemas: the value as the schema reads it, or a Problem that names
  * every wrong field with a reason. What a caller sent is never repeated, only the names of fields.
  */
-export function validatorCompiler({ schema, httpPart }: { schema: unknown; httpPart?: string }) {
-  const zod = schema as z.ZodType;
-  const part = (httpPart ?? 'body') as Part;
-  return (given: unknown) => {
-    // Fastify hands null over where there is no body; no schema of ours wants one.
+export function validatorCompiler<T>({
+  schema,
+  httpPart = 'body',
+}: {
+  schema: z.ZodType<T>;
+  /** body, querystring, params or headers: named in a refusal that is about the whole of it. */
+  httpPart?: string | undefined;
+}) {
+  return (given: unknown): { value: T } | { error: Problem } => {
+    // Fastify gives null where there is no body; none of our schemas takes null.
     const value = given ?? undefined;
-    const result = zod.safeParse(value);
+    const result = schema.safeParse(value);
     if (result.success) return { value: result.data };
-    return { error: explain(zod, value, part) };
+    return { error: explain(schema, value, httpPart) };
   };
 }
 
-/** Parses again, now with the words for the caller: refusals may cost more than good requests. */
-function explain(schema: z.ZodType, value: unknown, part: Part): Problem {
+/** Parses again, now with messages for the caller: refusals may cost more than good requests. */
+function explain(schema: z.ZodType, value: unknown, part: string): Problem {
   const result = schema.safeParse(value, { error: reasonOf });
-  if (result.success) throw new Error('bug: a refused value was taken at the second look');
+  if (result.success) throw new Error('bug: a refused value was accepted when parsed again');
   const errors: FieldError[] = [];
   for (const issue of result.error.issues) {
     if (issue.code === 'unrecognized_keys') {
@@ -37,7 +40,7 @@ function explain(schema: z.ZodType, value: unknown, part: Part): Problem {
   return new Problem('invalid_request', { errors: errors.slice(0, 20) });
 }
 
-function fieldName(path: PropertyKey[], part: Part): string {
+function fieldName(path: PropertyKey[], part: string): string {
   let name = '';
   for (const step of path) {
     if (typeof step === 'number') name += `[${step}]`;

@@ -1,64 +1,65 @@
 import type { FastifyInstance } from 'fastify';
 import type { AppointmentWindow } from '../../domain/drop.ts';
-import type { Appointed } from '../../drops/appointments.ts';
-import type { DropView } from '../../inventory/catalog.ts';
+import type { Appointed, AppointmentService } from '../../drops/appointments.ts';
+import type { Catalog } from '../../inventory/catalog.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { isOver } from '../live/drops.ts';
 import { Problem } from '../problems/problems.ts';
 import { appointmentBody } from '../schemas/appointments.ts';
-import { type Contract, schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { iso, nothing } from '../schemas/fields.ts';
-import { viewOf } from './public.ts';
+import { addRoute } from '../server/add-route.ts';
+import { publishedDrop } from './lookups.ts';
 
-type DropPath = { Params: { drop: string } };
+export type AppointmentRouteOptions = {
+  requireBuyer: Guards['requireBuyer'];
+  catalog: Catalog;
+  appointments: Pick<AppointmentService, 'make' | 'find'>;
+  /** Counts appointments by how they came about. */
+  counts: { add(how: 'made' | 'already'): void };
+};
 
 /** A buyer's own appointment. */
-export function appointmentRoutes(
-  app: FastifyInstance,
-  deps: AppDeps,
-  guards: Guards,
-  counted: { add(how: string): void },
-): void {
-  const { catalog } = deps;
-  const desk = deps.services.appointments;
-  const onRequest = guards.requireBuyer;
+export function appointmentRoutes(app: FastifyInstance, options: AppointmentRouteOptions): void {
+  const { catalog, appointments, counts, requireBuyer: onRequest } = options;
 
-  app.post<DropPath>(
-    '/v1/drops/:drop/appointment',
-    { schema: schemas.make, onRequest },
-    async (request, reply) => {
-      const { buyer } = request;
-      const { drop, window, isClosed, opensInMs } = await asked(request.params.drop);
-      const open = opensInMs <= 0 && !isClosed;
-      const appointed = await (open ? desk.make(drop, buyer) : desk.find(drop, buyer));
-      if (!appointed && isClosed) throw new Problem('appointments_closed', shown(window));
-      if (!appointed) {
+  addRoute(
+    app,
+    'POST /v1/drops/:drop/appointment',
+    { contract: contracts.make, onRequest },
+    async ({ buyer, params }, reply) => {
+      const { drop, window, isClosed, opensInMs } = await find(params);
+      const isOpen = opensInMs <= 0 && !isClosed;
+      const found = await (isOpen
+        ? appointments.make(drop, buyer)
+        : appointments.find(drop, buyer));
+      if (!found && isClosed) throw new Problem('appointments_closed', shown(window));
+      if (!found) {
         throw new Problem('appointments_not_open', { ...shown(window), retryAfterMs: opensInMs });
       }
-      const { made, madeAt } = told(appointed);
-      counted.add(made ? 'made' : 'already');
+      const { made, madeAt } = appointmentOf(found);
+      counts.add(made ? 'made' : 'already');
       reply.code(made ? 201 : 200).header('location', `/v1/drops/${drop.id}/appointment`);
       return { drop: drop.id, buyer, madeAt: iso(madeAt) };
     },
   );
 
-  app.get<DropPath>(
-    '/v1/drops/:drop/appointment',
-    { schema: schemas.read, onRequest },
-    async (request, reply) => {
-      const { buyer } = request;
-      const { drop } = await asked(request.params.drop);
-      const appointed = await desk.find(drop, buyer);
-      if (!appointed) throw new Problem('unknown_appointment');
+  addRoute(
+    app,
+    'GET /v1/drops/:drop/appointment',
+    { contract: contracts.read, onRequest },
+    async ({ buyer, params }, reply) => {
+      const { drop } = await find(params);
+      const found = await appointments.find(drop, buyer);
+      if (!found) throw new Problem('unknown_appointment');
       reply.header('cache-control', 'no-store');
-      return { drop: drop.id, buyer, madeAt: iso(told(appointed).madeAt) };
+      return { drop: drop.id, buyer, madeAt: iso(appointmentOf(found).madeAt) };
     },
   );
 
-  /** The drop of a path and where its window stands on Redis' clock. */
-  async function asked(dropId: string) {
-    const view: DropView = await viewOf(catalog, dropId);
+  /** The drop of a path and where its window is on Redis' clock. */
+  async function find(params: { drop: string }) {
+    const view = await publishedDrop(catalog, params);
     const { drop } = view;
     const window = drop.appointment;
     if (!window) throw new Problem('appointments_not_offered');
@@ -72,28 +73,27 @@ function shown({ from, until }: AppointmentWindow): { from: string; until: strin
   return { from: iso(from), until: iso(until) };
 }
 
-function told(appointed: Appointed): Extract<Appointed, { kind: 'appointed' }> {
-  if (appointed.kind === 'frozen') throw new Problem('drop_frozen');
-  if (appointed.kind === 'overloaded') throw new Problem('overloaded');
-  return appointed;
+function appointmentOf(result: Appointed): Extract<Appointed, { kind: 'appointed' }> {
+  if (result.kind === 'frozen') throw new Problem('drop_frozen');
+  if (result.kind === 'overloaded') throw new Problem('overloaded');
+  return result;
 }
 
-const buyer: Pick<Contract, 'tag' | 'who'> = { tag: 'Buyers', who: 'buyer' };
-
-const schemas = {
-  make: schemaOf({
-    ...buyer,
+const contracts = {
+  make: contract({
+    tag: 'Buyers',
+    who: 'buyer',
     summary: 'Make an appointment',
     description:
-      'For a drop that sells to buyers with an appointment only. Repeating it is harmless.',
+      'Registers you for a drop that sells only to buyers with an appointment. You can repeat the request: there is one appointment for each buyer.',
     body: nothing,
     answers: {
       201: {
-        description: 'The appointment, made now',
+        description: 'The appointment was made now',
         schema: appointmentBody,
         headers: { Location: 'The appointment' },
       },
-      200: { description: 'The appointment, made before', schema: appointmentBody },
+      200: { description: 'The appointment had been made before', schema: appointmentBody },
     },
     problems: [
       'unknown_drop',
@@ -104,9 +104,10 @@ const schemas = {
       'overloaded',
     ],
   }),
-  read: schemaOf({
-    ...buyer,
-    summary: 'Your appointment',
+  read: contract({
+    tag: 'Buyers',
+    who: 'buyer',
+    summary: 'Get your appointment',
     answers: { 200: { description: 'The appointment', schema: appointmentBody } },
     problems: ['unknown_drop', 'unknown_appointment', 'appointments_not_offered', 'drop_frozen'],
   }),

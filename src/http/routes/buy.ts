@@ -1,36 +1,42 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Order } from '../../domain/order.ts';
-import type { Bought } from '../../inventory/intake.ts';
+import type { Bought, Intake } from '../../inventory/intake.ts';
+import type { Metrics } from '../../metrics.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { problems, problemText, problemType, sendProblem } from '../problems/problems.ts';
-import { openKnownBodies } from '../request/body-cache.ts';
+import { openBodyCache } from '../request/body-cache.ts';
 import { readIdempotencyKey } from '../request/idempotency.ts';
-import { openLimiter } from '../request/rate-limiter.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import { openRateLimiter } from '../request/rate-limiter.ts';
+import { textParser } from '../request/text-parser.ts';
+import { contract, schemaOf } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { boughtBody, buyBody } from '../schemas/orders.ts';
 import { sendText } from '../server/send-raw.ts';
 
 const limitWindowMs = 10_000;
 const limitNamesMax = 200_000;
-const buysPerBuyerMax = 300;
+const buysPerBuyerMaxDefault = 300;
 
 type BuyRequest = { Params: { drop: string }; Body: z.infer<typeof buyBody> };
 
-/** The Buy button: the one hot route, kept free of anything that a request does not need. */
-export function buyRoute(
-  app: FastifyInstance,
-  deps: AppDeps,
-  guards: Guards,
-  outcomes: { add(outcome: string): void },
-): void {
-  const { intake, metrics } = deps;
-  const requestsMax = deps.settings.buysPerBuyerMax ?? buysPerBuyerMax;
-  const limiter = openLimiter({
-    requestsMax,
-    sharedMax: Math.floor(requestsMax / 2),
+export type BuyRouteOptions = {
+  requireBuyer: Guards['requireBuyer'];
+  intake: Pick<Intake, 'buy' | 'refuseSoldOut'>;
+  metrics: Pick<Metrics, 'durations'>;
+  /** Counts Buys by outcome. */
+  outcomes: { add(outcome: string): void };
+  /** Buys that one buyer may send in ten seconds, replays included. */
+  buysPerBuyerMax?: number | undefined;
+};
+
+/** The Buy button: the hot route, without anything that a request does not need. */
+export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
+  const { requireBuyer, intake, metrics, outcomes } = options;
+  const { buysPerBuyerMax = buysPerBuyerMaxDefault } = options;
+  const limiter = openRateLimiter({
+    requestsMax: buysPerBuyerMax,
+    sharedMax: Math.floor(buysPerBuyerMax / 2),
     windowMs: limitWindowMs,
     namesMax: limitNamesMax,
   });
@@ -40,7 +46,13 @@ export function buyRoute(
     bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   });
 
-  /** Most of a crowd comes too late: it is told before its body is read. */
+  function finish(reply: FastifyReply, bought: Bought, startedAt: number): void {
+    answer(reply, bought);
+    outcomes.add(bought.status);
+    durations.observe((performance.now() - startedAt) / 1_000);
+  }
+
+  /** Most Buys come when the drop is sold out: they are refused before their body is read. */
   function refuseSoldOut(
     request: FastifyRequest<BuyRequest>,
     reply: FastifyReply,
@@ -49,40 +61,36 @@ export function buyRoute(
     const startedAt = performance.now();
     const reading = readIdempotencyKey(request.headers['idempotency-key']);
     const { drop } = request.params;
-    const asked =
+    const refusal =
       'key' in reading
         ? intake.refuseSoldOut({ drop, buyer: request.buyer, key: reading.key })
         : undefined;
-    if (!asked) {
+    if (!refusal) {
       done();
       return;
     }
-    asked.then((refused) => {
-      if (!refused) return done();
-      answer(reply, refused);
-      outcomes.add(refused.status);
-      durations.observe((performance.now() - startedAt) / 1_000);
+    refusal.then((refused) => {
+      if (refused) finish(reply, refused, startedAt);
+      else done();
     }, done);
   }
 
-  const bodies = openKnownBodies(buyBody);
+  const bodies = openBodyCache(buyBody);
   app.removeContentTypeParser('application/json');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
-    try {
-      done(null, bodies.read(text as string));
-    } catch (problem) {
-      done(problem as Error);
-    }
-  });
+  app.addContentTypeParser<string>(
+    'application/json',
+    { parseAs: 'string' },
+    textParser(bodies.read),
+  );
 
   app.post<BuyRequest>(
     '/v1/drops/:drop/orders',
     {
-      schema,
+      schema: schemaOf(buyContract),
       validatorCompiler: bodies.validatorCompiler,
-      onRequest: [guards.requireBuyer, refuseSoldOut],
+      onRequest: [requireBuyer, refuseSoldOut],
     },
-    // Not async: the answer is sent from here, and what the framework makes of a promise costs more.
+    // Not async: the answer is sent from here, and Fastify's handling of a promise costs more.
     (request, reply) => {
       const startedAt = performance.now();
       const key = requireKey(request);
@@ -102,11 +110,7 @@ export function buyRoute(
           quantity,
           method: payment.method,
         })
-        .then((bought) => {
-          answer(reply, bought);
-          outcomes.add(bought.status);
-          durations.observe((performance.now() - startedAt) / 1_000);
-        })
+        .then((bought) => finish(reply, bought, startedAt))
         .catch((error: Error) => reply.send(error));
     },
   );
@@ -121,6 +125,15 @@ function answer(reply: FastifyReply, bought: Bought): void {
     case 'sold_out':
       sendSoldOut(reply, bought.available);
       return;
+    default:
+      sendRefusal(reply, bought);
+  }
+}
+
+type Refused = Exclude<Bought, { status: 'replayed' | 'reserved' | 'sold_out' }>;
+
+function sendRefusal(reply: FastifyReply, bought: Refused): void {
+  switch (bought.status) {
     case 'all_held': {
       const { available, retryAfterMs } = bought;
       sendProblem(reply, 'all_held', { available, retryAfterMs });
@@ -164,8 +177,9 @@ const refusals = {
 } as const;
 
 /**
- * Written by hand from the parts of boughtBody, none of which can hold a quote: a sku, a currency
- * and an id are letters and digits. Only what never changes goes in, so a replay is the same bytes.
+ * Writes boughtBody by hand: none of its parts can hold a quote, since a sku, a currency and an id
+ * are letters, digits, dots, dashes and underscores. Only what never changes is in it, so that a
+ * replay is the same bytes.
  */
 function sendOrder(
   reply: FastifyReply,
@@ -184,20 +198,20 @@ function sendOrder(
 const jsonHeaders = ['content-type', 'application/json; charset=utf-8'];
 const problemHeaders = ['content-type', `${problemType}; charset=utf-8`];
 
-/** Most answers of a sale are this one. */
+/** Most answers of a sale are this one, so its text is written once. */
 function sendSoldOut(reply: FastifyReply, available: number): void {
-  const text = available === 0 ? noneText : problemText('sold_out', { available });
+  const text = available === 0 ? soldOutText : problemText('sold_out', { available });
   sendText(reply, { status: problems.sold_out.status, headers: problemHeaders, text });
 }
 
-const noneText = problemText('sold_out', { available: 0 });
+const soldOutText = problemText('sold_out', { available: 0 });
 
-const schema = schemaOf({
+const buyContract = contract({
   tag: 'Buyers',
+  who: 'buyer',
   summary: 'Buy',
   description:
-    'Reserves units at once and starts the payment behind the answer. The same Idempotency-Key of the same buyer always stands for the same order.',
-  who: 'buyer',
+    'Reserves units at once; the payment follows after the answer. The same Idempotency-Key of the same buyer always gives the same order.',
   body: buyBody,
   idempotent: true,
   answers: {

@@ -1,11 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { Gift, Gifts } from '../../checkout/gifts.ts';
+import type { Clock } from '../../domain/clock.ts';
 import { newId } from '../../domain/ids.ts';
-import { isBuyerName, openSigner } from '../auth/buyers.ts';
-import type { AppDeps } from '../deps.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import type { Accounts } from '../../ledger/wallet/accounts.ts';
+import { isBuyerName } from '../auth/buyers.ts';
+import { contract } from '../schemas/contract.ts';
 import { currency, instant, iso, minorUnits } from '../schemas/fields.ts';
-import { topUpReference } from './topups.ts';
+import { addRoute } from '../server/add-route.ts';
 
 const lifetimeMs = 24 * 3_600_000;
 const giftAmount = 1_000_000;
@@ -20,7 +22,7 @@ const tokenBody = z
   .default({ currency: giftCurrency });
 
 const crowdBody = z.strictObject({
-  prefix: buyerName.max(64).describe('The buyers are named by it and a number from 0'),
+  prefix: buyerName.max(64).describe('A buyer is named by the prefix and a number from 0'),
   count: z.int().min(1).max(1_000),
   currency: giftedCurrency,
   amount: z.int().min(0).max(giftAmount).default(giftAmount).describe('In each wallet'),
@@ -28,55 +30,49 @@ const crowdBody = z.strictObject({
 
 const statementsBody = z.strictObject({ buyers: z.array(buyerName).min(1).max(1_000) });
 
-/** Demo mode alone has these: they let anybody be any buyer. */
-export function demoRoutes(app: FastifyInstance, deps: AppDeps): void {
-  const { tokens, ledger, clock } = deps;
-  const sign = openSigner(tokens, clock.now);
+export type DemoRouteOptions = {
+  gifts: Pick<Gifts, 'welcome'>;
+  accounts: Pick<Accounts, 'statements'>;
+  /** Signs a token of a buyer that is valid for `lifetimeMs`. */
+  sign(buyer: string, lifetimeMs: number): string;
+  clock: Clock;
+};
 
-  app.post<{ Body: z.infer<typeof tokenBody> }>(
-    '/demo/tokens',
-    { schema: tokenSchema },
-    async (request, reply) => {
-      const buyer = request.body.sub ?? newId('buyer');
-      const { currency } = request.body;
+/** Added in demo mode only: they let anybody act as any buyer. */
+export function demoRoutes(app: FastifyInstance, options: DemoRouteOptions): void {
+  const { gifts, accounts, sign, clock } = options;
+
+  addRoute(
+    app,
+    'POST /demo/tokens',
+    { contract: contracts.token },
+    async ({ body: { sub: buyer = newId('buyer'), currency } }, reply) => {
       const [minted] = await mint([buyer], { currency, amount: giftAmount });
       reply.code(201).header('cache-control', 'no-store');
       return minted;
     },
   );
 
-  app.post<{ Body: z.infer<typeof crowdBody> }>(
-    '/demo/crowds',
-    { schema: crowdSchema },
-    async (request, reply) => {
-      const { prefix, count, ...gift } = request.body;
-      const buyers = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
-      const tokens = await mint(buyers, gift);
-      reply.code(201).header('cache-control', 'no-store');
-      return { tokens };
-    },
-  );
+  addRoute(app, 'POST /demo/crowds', { contract: contracts.crowd }, async ({ body }, reply) => {
+    const { prefix, count, ...gift } = body;
+    const buyers = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+    const tokens = await mint(buyers, gift);
+    reply.code(201).header('cache-control', 'no-store');
+    return { tokens };
+  });
 
-  app.post<{ Body: z.infer<typeof statementsBody> }>(
-    '/demo/statements',
-    { schema: statementsSchema, bodyLimit: statementsBytesMax },
-    async (request, reply) => {
+  addRoute(
+    app,
+    'POST /demo/statements',
+    { contract: contracts.statements, bodyLimit: statementsBytesMax },
+    async ({ body }, reply) => {
       reply.header('cache-control', 'no-store');
-      return { movements: await ledger.accounts.statements(request.body.buyers) };
+      return { movements: await accounts.statements(body.buyers) };
     },
   );
 
-  async function mint(buyers: string[], gift: { currency: string; amount: number }) {
-    const { currency, amount } = gift;
-    // Once per buyer, so that asking again for a token is no way to get rich.
-    if (amount > 0) {
-      await ledger.accounts.topUpAll(
-        buyers.map((buyer) => {
-          const reference = topUpReference(buyer, `welcome ${currency}`);
-          return { buyer, currency, amount, reference };
-        }),
-      );
-    }
+  async function mint(buyers: string[], gift: Gift) {
+    await gifts.welcome(buyers, gift);
     const expiresAt = clock.now() + lifetimeMs;
     return buyers.map((buyer) => ({
       sub: buyer,
@@ -96,38 +92,38 @@ const movement = z.strictObject({
   currency,
 });
 
-const statementsSchema = schemaOf({
-  tag: 'Demo',
-  summary: "The wallet's own book of many buyers, for whoever audits a load test",
-  body: statementsBody,
-  answers: {
-    200: {
-      description: 'What was taken from each wallet and what was given back',
-      schema: z.strictObject({ movements: z.array(movement) }),
+const contracts = {
+  token: contract({
+    tag: 'Demo',
+    summary: 'Mint a buyer token, with money in the wallet',
+    body: tokenBody,
+    answers: {
+      201: {
+        description: 'Send it as Authorization: Bearer',
+        schema: mintedToken,
+      },
     },
-  },
-});
-
-const crowdSchema = schemaOf({
-  tag: 'Demo',
-  summary: 'Tokens of many buyers at once, for a load test',
-  body: crowdBody,
-  answers: {
-    201: {
-      description: 'One for each buyer, with money in the wallets',
-      schema: z.strictObject({ tokens: z.array(mintedToken) }),
+  }),
+  crowd: contract({
+    tag: 'Demo',
+    summary: 'Mint tokens of many buyers at once, for a load test',
+    body: crowdBody,
+    answers: {
+      201: {
+        description: 'A token for each buyer, with money in the wallets',
+        schema: z.strictObject({ tokens: z.array(mintedToken) }),
+      },
     },
-  },
-});
-
-const tokenSchema = schemaOf({
-  tag: 'Demo',
-  summary: 'A buyer token, with money in the wallet',
-  body: tokenBody,
-  answers: {
-    201: {
-      description: 'Send it as Authorization: Bearer',
-      schema: mintedToken,
+  }),
+  statements: contract({
+    tag: 'Demo',
+    summary: "List the wallet's movements of many buyers, to audit a load test",
+    body: statementsBody,
+    answers: {
+      200: {
+        description: 'What was taken from each wallet and what was given back',
+        schema: z.strictObject({ movements: z.array(movement) }),
+      },
     },
-  },
-});
+  }),
+};

@@ -1,90 +1,102 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { DropAction } from '../../domain/drop.ts';
-import type { StoredDrop } from '../../ledger/drops.ts';
+import type { Audit } from '../../audit/audit.ts';
+import type { Clock } from '../../domain/clock.ts';
+import { type DropAction, dropState } from '../../domain/drop.ts';
+import type { CreateDraft } from '../../drops/drafts.ts';
+import type { Publishing } from '../../drops/publishing.ts';
+import type { Report } from '../../drops/report.ts';
+import type { Drops } from '../../ledger/drops.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { Problem } from '../problems/problems.ts';
-import { type Contract, schemaOf } from '../schemas/contract.ts';
-import { draftOf, dropBody, dropsBody, type NewDrop, newDropBody } from '../schemas/drops.ts';
+import { contract } from '../schemas/contract.ts';
+import { draftOf, dropBody, dropsBody, newDropBody } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
+import { addRoute } from '../server/add-route.ts';
 import { auditJson, dropJson, reportJson } from '../views/views.ts';
+import { ownDrop } from './lookups.ts';
 
 const limitDefault = 50;
 const actions: DropAction[] = ['publish', 'pause', 'resume', 'end', 'cancel'];
 const listQuery = z.strictObject({ limit, cursor });
 
-type DropPath = { Params: { drop: string } };
+export type DropRouteOptions = {
+  requireMerchant: Guards['requireMerchant'];
+  drops: Pick<Drops, 'getOwned' | 'listOwned'>;
+  createDraft: CreateDraft;
+  publishing: Pick<Publishing, 'act'>;
+  report(drop: string): Promise<Report | undefined>;
+  audit: Audit;
+  clock: Clock;
+};
 
-/** A merchant's own drops: made, listed, moved through their life, reported and audited. */
-export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { ledger, services, clock } = deps;
-  const onRequest = guards.requireMerchant;
+/** A merchant's own drops: create, list, change state, report and audit. */
+export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): void {
+  const { drops, createDraft, publishing, clock, requireMerchant: onRequest } = options;
 
-  app.post<{ Body: NewDrop }>(
-    '/v1/drops',
-    { schema: createSchema(clock.now), onRequest },
-    async (request, reply) => {
-      const { body, merchantId } = request;
-      const drop = await services.createDraft({ ...draftOf(body), merchantId });
+  addRoute(
+    app,
+    'POST /v1/drops',
+    { contract: createContract(clock.now), onRequest },
+    async ({ body, merchantId }, reply) => {
+      const drop = await createDraft({ ...draftOf(body), merchantId });
       reply.code(201).header('location', `/v1/drops/${drop.id}/report`);
       return dropJson(drop, clock.now());
     },
   );
 
-  app.get<{ Querystring: z.output<typeof listQuery> }>(
-    '/v1/drops',
-    { schema: schemas.list, onRequest },
-    async (request) => {
-      const { query, merchantId } = request;
-      const page = await ledger.drops.listOwned(merchantId, {
+  addRoute(
+    app,
+    'GET /v1/drops',
+    { contract: contracts.list, onRequest },
+    async ({ query, merchantId }) => {
+      const page = await drops.listOwned(merchantId, {
         cursor: query.cursor,
         limit: query.limit ?? limitDefault,
       });
-      return {
-        drops: page.rows.map((drop) => dropJson(drop, clock.now())),
-        ...(page.next === undefined ? {} : { next: page.next }),
-      };
+      return { drops: page.rows.map((drop) => dropJson(drop, clock.now())), next: page.next };
     },
   );
 
   for (const action of actions) {
-    app.post<DropPath>(
-      `/v1/drops/:drop/${action}`,
-      { schema: actionSchema(action), onRequest },
-      async (request) => {
-        const { merchantId, params } = request;
-        const result = await services.publishing.act({ merchantId, drop: params.drop, action });
+    addRoute(
+      app,
+      `POST /v1/drops/:drop/${action}`,
+      { contract: actionContract(action), onRequest },
+      async ({ merchantId, params }) => {
+        const result = await publishing.act({ merchantId, drop: params.drop, action });
         if (result.kind === 'unknown') throw new Problem('unknown_drop');
         if (result.kind === 'frozen') throw new Problem('drop_frozen');
         const now = clock.now();
         if (result.kind === 'refused') {
-          throw new Problem('drop_action_refused', { state: dropJson(result.drop, now).state });
+          throw new Problem('drop_action_refused', { state: dropState(result.drop, now) });
         }
         return dropJson(result.drop, now);
       },
     );
   }
 
-  app.get<DropPath>(
-    '/v1/drops/:drop/report',
-    { schema: schemas.report, onRequest },
+  addRoute(
+    app,
+    'GET /v1/drops/:drop/report',
+    { contract: contracts.report, onRequest },
     async (request, reply) => {
-      const drop = await ownDrop(deps, request);
-      const report = await services.report(drop.id);
+      const drop = await ownDrop(drops, request);
+      const report = await options.report(drop.id);
       if (!report) throw new Problem('unknown_drop');
       reply.header('cache-control', 'no-store');
       return reportJson(report);
     },
   );
 
-  app.get<DropPath>(
-    '/v1/drops/:drop/audit',
-    { schema: schemas.audit, onRequest },
+  addRoute(
+    app,
+    'GET /v1/drops/:drop/audit',
+    { contract: contracts.audit, onRequest },
     async (request, reply) => {
-      const drop = await ownDrop(deps, request);
-      const report = await services.audit(drop.id);
+      const drop = await ownDrop(drops, request);
+      const report = await options.audit(drop.id);
       if (!report) throw new Problem('unknown_drop');
       reply.header('cache-control', 'no-store');
       return auditJson(report);
@@ -92,68 +104,61 @@ export function dropRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards):
   );
 }
 
-/**
- * The drop that a path names, if it is the merchant's.
- * @throws Problem unknown_drop, also for another's: nobody learns what exists elsewhere
- */
-export async function ownDrop(
-  deps: Pick<AppDeps, 'ledger'>,
-  request: { merchantId: string; params: { drop: string } },
-): Promise<StoredDrop> {
-  const drop = await deps.ledger.drops.getOwned(request.merchantId, request.params.drop);
-  if (!drop) throw new Problem('unknown_drop');
-  return drop;
-}
-
-const merchant: Pick<Contract, 'tag' | 'who'> = { tag: 'Merchants', who: 'merchant' };
-
-function createSchema(now: () => number) {
-  return schemaOf({
-    ...merchant,
+function createContract(now: () => number) {
+  return contract({
+    tag: 'Merchants',
+    who: 'merchant',
     summary: 'Create a drop',
-    description: 'It is a draft that nobody else sees until it is published.',
+    description: 'The drop is a draft that only you can see until it is published.',
     body: newDropBody(now),
     answers: { 201: { description: 'The draft', schema: dropBody } },
   });
 }
 
-const actionTexts: Record<DropAction, string> = {
-  publish: 'Put a draft on sale for its window',
-  pause: 'Take no orders for now',
-  resume: 'Take orders again',
+const actionSummaries: Record<DropAction, string> = {
+  publish: 'Publish a draft: it goes on sale for its window',
+  pause: 'Pause the drop: no orders are accepted',
+  resume: 'Resume a paused drop',
   end: 'End the drop before its window does',
   cancel: 'Cancel the drop: open orders are released and paid ones refunded',
 };
 
-function actionSchema(action: DropAction) {
-  return schemaOf({
-    ...merchant,
-    summary: actionTexts[action],
-    description: 'Repeating it is harmless.',
+function actionContract(action: DropAction) {
+  return contract({
+    tag: 'Merchants',
+    who: 'merchant',
+    summary: actionSummaries[action],
+    description: 'You can repeat the request.',
     body: nothing,
     answers: { 200: { description: 'The drop', schema: dropBody } },
     problems: ['unknown_drop', 'drop_action_refused', 'drop_frozen'],
   });
 }
 
-const schemas = {
-  list: schemaOf({
-    ...merchant,
-    summary: 'Your drops, newest first',
+const contracts = {
+  list: contract({
+    tag: 'Merchants',
+    who: 'merchant',
+    summary: 'List your drops, newest first',
     querystring: listQuery,
     answers: { 200: { description: 'A page of drops', schema: dropsBody } },
   }),
-  report: schemaOf({
-    ...merchant,
-    summary: 'Figures of a drop',
+  report: contract({
+    tag: 'Merchants',
+    who: 'merchant',
+    summary: 'Get the figures of a drop',
     answers: {
-      200: { description: 'Figures per item and lane, and the funnel', schema: reportBody },
+      200: {
+        description: 'Units by item and lane, orders by state, and rates',
+        schema: reportBody,
+      },
     },
     problems: ['unknown_drop'],
   }),
-  audit: schemaOf({
-    ...merchant,
-    summary: 'The promises, checked now',
+  audit: contract({
+    tag: 'Merchants',
+    who: 'merchant',
+    summary: 'Check the promises of a drop now',
     answers: { 200: { description: 'Each promise with its figures', schema: auditBody } },
     problems: ['unknown_drop'],
   }),

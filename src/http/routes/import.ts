@@ -1,94 +1,102 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../../domain/clock.ts';
 import { dropState } from '../../domain/drop.ts';
+import type { AppointmentService } from '../../drops/appointments.ts';
+import type { Drops } from '../../ledger/drops.ts';
+import type { Log } from '../../log.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { type LineReader, readCsv, readNdjson } from '../import/buyers.ts';
 import { whileImporting } from '../import/importing.ts';
 import { openList } from '../import/list.ts';
 import { isOutage } from '../problems/outage.ts';
 import { Problem } from '../problems/problems.ts';
 import { importedBody } from '../schemas/appointments.ts';
-import { schemaOf } from '../schemas/contract.ts';
-import { ownDrop } from './drops.ts';
+import { contract } from '../schemas/contract.ts';
+import { addRoute } from '../server/add-route.ts';
+import { ownDrop } from './lookups.ts';
 
-type DropPath = { Params: { drop: string } };
+const readers = new Map<string, LineReader>([
+  ['application/x-ndjson', readNdjson],
+  ['text/csv', readCsv],
+]);
 
-const readers: Record<string, LineReader> = {
-  'application/x-ndjson': readNdjson,
-  'text/csv': readCsv,
+export type ImportRouteOptions = {
+  requireMerchant: Guards['requireMerchant'];
+  drops: Pick<Drops, 'getOwned'>;
+  appointments: Pick<AppointmentService, 'takeList'>;
+  /** Counts appointments by how they came about. */
+  counts: { add(how: 'imported', by: number): void };
+  clock: Clock;
+  log: Log;
 };
 
 /** A merchant's list of buyers, who all get an appointment: of any length, read as it arrives. */
 export async function importRoute(
   app: FastifyInstance,
-  deps: AppDeps,
-  guards: Guards,
-  counted: { add(how: string, by: number): void },
+  options: ImportRouteOptions,
 ): Promise<void> {
-  const { log, clock } = deps;
+  const { requireMerchant, drops, appointments, counts, clock, log } = options;
 
-  // A scope of its own, so that no other route takes these types.
+  // A scope of its own, so that no other route accepts these types.
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser(Object.keys(readers), (_request, payload, done) => {
+    scope.addContentTypeParser([...readers.keys()], (_request, payload, done) => {
       done(null, payload);
     });
 
-    scope.post<DropPath>(
-      '/v1/drops/:drop/appointments/import',
-      { schema, onRequest: guards.requireMerchant },
+    addRoute(
+      scope,
+      'POST /v1/drops/:drop/appointments/import',
+      { contract: importContract, onRequest: requireMerchant },
       async (request) => {
-        const drop = await ownDrop(deps, request);
+        const drop = await ownDrop(drops, request);
         const reader = readerOf(request);
         const state = dropState(drop, clock.now());
         if (!drop.appointment) throw new Problem('appointments_not_offered');
-        // A draft has no lanes yet; what is over needs no appointments.
+        // A draft has no lanes yet; a drop that is over needs no appointments.
         if (['draft', 'ended', 'cancelled'].includes(state)) {
           throw new Problem('drop_action_refused', { state });
         }
         const list = openList(chunksOf(request), reader);
         const { figures, failure } = await whileImporting(request.raw.socket, () =>
-          deps.services.appointments.takeList(drop, list.parts()),
+          appointments.takeList(drop, list.parts()),
         );
-        counted.add('imported', figures.imported);
-        const told = { ...figures, badLines: list.badLines };
-        if (failure === undefined) return told;
-        const facts = { drop: drop.id, ...figures, err: failure };
-        if (request.raw.destroyed || isOutage(failure)) {
-          log.warn(facts, 'an import broke off');
-        } else {
-          log.error(facts, 'an import broke off');
-        }
-        // Whoever is still sending reads no answer before the end.
+        counts.add('imported', figures.imported);
+        if (failure === undefined) return { ...figures, badLines: list.badLines };
+        const details = { drop: drop.id, ...figures, err: failure };
+        if (request.raw.destroyed || isOutage(failure)) log.warn(details, 'import broke off');
+        else log.error(details, 'import broke off');
+        // A client that is still sending reads no answer before it has sent all.
         request.raw.resume();
-        const badLines = told.badLines.filter(({ line }) => line <= figures.lines);
+        const badLines = list.badLines.filter(({ line }) => line <= figures.lines);
         throw new Problem('import_broken_off', { ...figures, badLines });
       },
     );
   });
 }
 
-/** The body as it arrives. Reading may stop early: the connection lives on for the answer. */
-function chunksOf(request: FastifyRequest): AsyncIterable<Buffer> {
-  return (request.body as Readable).iterator({ destroyOnReturn: false });
+/** The body as it arrives. Reading may stop early: the connection stays open for the answer. */
+function chunksOf({ body }: { body: unknown }): AsyncIterable<Buffer> {
+  if (!(body instanceof Readable)) throw new Error('bug: the body is not a stream');
+  return body.iterator({ destroyOnReturn: false });
 }
 
-function readerOf(request: FastifyRequest): LineReader {
+function readerOf(request: Pick<FastifyRequest, 'headers'>): LineReader {
   const type = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  const reader = readers[type];
+  const reader = readers.get(type);
   if (!reader) throw new Problem('unsupported_media_type');
   return reader;
 }
 
-const schema = schemaOf({
+const importContract = contract({
   tag: 'Merchants',
-  summary: 'Give appointments to the buyers of a list',
-  description:
-    'One buyer a line, whether the window is open or not: NDJSON (`"ann"` or `{"buyer":"ann"}`) or CSV with the one column `buyer`, its header optional. The list may be of any length and is taken while it arrives. Bad lines are told by number and keep no other line out; sending a list again is harmless.',
   who: 'merchant',
-  bodyTypes: Object.keys(readers),
-  answers: { 200: { description: 'What became of the lines', schema: importedBody } },
+  summary: 'Import appointments from a list of buyers',
+  description:
+    'One buyer on each line, whether or not the window is open: NDJSON (`"ann"` or `{"buyer":"ann"}`) or CSV with the one column `buyer` and an optional header. The list may be of any length and is imported while it arrives. Bad lines are reported by number and do not affect the others. You can send a list again.',
+  bodyTypes: [...readers.keys()],
+  answers: { 200: { description: 'Counts of lines by outcome', schema: importedBody } },
   problems: [
     'unknown_drop',
     'appointments_not_offered',

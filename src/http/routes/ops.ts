@@ -1,18 +1,24 @@
 import type { FastifyInstance } from 'fastify';
-import type { AppDeps } from '../deps.ts';
+import type { Metrics } from '../../metrics.ts';
 import { errorsPage } from '../problems/errors-page.ts';
 import { isDraining } from '../server/server.ts';
 
 const answerMsMax = 1_000;
 
-/** For those who run the engine. None of it needs Redis or the ledger except /readyz, which asks. */
-export function opsRoutes(app: FastifyInstance, deps: AppDeps): void {
-  const { health, metrics } = deps;
+/** Each resolves when the store answers and rejects when it does not. */
+export type Health = { redis(): Promise<unknown>; ledger(): Promise<unknown> };
 
+export type OpsRouteOptions = { health: Health; metrics: Pick<Metrics, 'registry' | 'text'> };
+
+/** For operators. Only /readyz needs Redis and the ledger: it asks whether they answer. */
+export function opsRoutes(app: FastifyInstance, { health, metrics }: OpsRouteOptions): void {
   app.get('/livez', (_request, reply) => void reply.type('text/plain').send('live\n'));
 
   app.get('/readyz', async (_request, reply) => {
-    const [redis, ledger] = await Promise.all([answers(health.redis()), answers(health.ledger())]);
+    const [redis, ledger] = await Promise.all([
+      doesAnswer(health.redis()),
+      doesAnswer(health.ledger()),
+    ]);
     const draining = isDraining(app);
     const ready = redis && ledger && !draining;
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
@@ -28,8 +34,8 @@ export function opsRoutes(app: FastifyInstance, deps: AppDeps): void {
   app.get('/openapi.json', (_request, reply) => void reply.send(app.swagger()));
 }
 
-/** True when a part answers within a second. */
-async function answers(asked: Promise<unknown>): Promise<boolean> {
+/** True when a store answers within a second. */
+async function doesAnswer(asked: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), answerMsMax);

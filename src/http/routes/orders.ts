@@ -1,107 +1,101 @@
 import type { FastifyInstance } from 'fastify';
-import type { OrderService, OrderView } from '../../checkout/orders.ts';
-import { parseOrderId } from '../../domain/ids.ts';
+import type { OrderService } from '../../checkout/orders.ts';
+import type { Lanes } from '../../inventory/lanes.ts';
+import type { Log } from '../../log.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { isSettled, openOrderPoller } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
 import { Problem, sendProblem } from '../problems/problems.ts';
-import { type Contract, schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { nothing } from '../schemas/fields.ts';
 import { orderBody } from '../schemas/orders.ts';
+import { addRoute } from '../server/add-route.ts';
 import { orderJson } from '../views/views.ts';
-import { paymentRoute } from './payments.ts';
-import { nothingMore } from './public.ts';
+import { ownOrder } from './lookups.ts';
 
-type OrderPath = { Params: { order: string } };
+export type OrderRouteOptions = {
+  requireBuyer: Guards['requireBuyer'];
+  orders: Pick<OrderService, 'peek' | 'cancel'>;
+  lanes: Pick<Lanes, 'find'>;
+  streams: Streams;
+  log: Log;
+};
 
-/** A buyer's own orders. Another's order and none at all are the same answer. */
-export function orderRoutes(
-  app: FastifyInstance,
-  deps: AppDeps,
-  guards: Guards,
-  streams: Streams,
-): void {
-  const { lanes, log } = deps;
-  const { orders } = deps.services;
-  const onRequest = guards.requireBuyer;
-  const watch = openOrderPoller({
+/** A buyer's own orders. Another buyer's order is answered like one that does not exist. */
+export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): void {
+  const { orders, lanes, streams, log, requireBuyer: onRequest } = options;
+  const poller = openOrderPoller({
     lanes,
-    onError: (error) => log.warn({ err: error }, 'orders could not be looked at'),
+    onError: (error) => log.warn({ err: error }, 'order poll of the live streams failed'),
   });
 
-  async function ownOrder(
-    request: { buyer: string; params: { order: string } },
-    look: OrderService['read'] = orders.peek,
-  ) {
-    const { order } = request.params;
-    const view = parseOrderId(order) ? await look(order) : undefined;
-    if (view?.buyer !== request.buyer) throw new Problem('unknown_order');
-    return view as OrderView;
-  }
-
-  app.get<OrderPath>(
-    '/v1/orders/:order',
-    { schema: schemas.read, onRequest },
+  addRoute(
+    app,
+    'GET /v1/orders/:order',
+    { contract: contracts.read, onRequest },
     async (request, reply) => {
       reply.header('cache-control', 'no-store');
-      return orderJson(await ownOrder(request));
+      return orderJson(await ownOrder(orders.peek, request));
     },
   );
 
-  app.get<OrderPath>(
-    '/v1/orders/:order/stream',
-    { schema: schemas.stream, onRequest, exposeHeadRoute: false },
+  addRoute(
+    app,
+    'GET /v1/orders/:order/stream',
+    { contract: contracts.stream, onRequest, exposeHeadRoute: false },
     async (request, reply) => {
-      const view = await ownOrder(request);
-      const seen = request.headers['last-event-id'] === String(view.version);
-      if (isSettled(view) && seen) return nothingMore(reply);
-      const stream = streams.open(reply, (closed) => watch.leave(view.id, closed));
-      if (!stream) return void sendProblem(reply, 'overloaded');
-      watch.follow(view, stream);
+      const view = await ownOrder(orders.peek, request);
+      const isSeen = request.headers['last-event-id'] === String(view.version);
+      // 204 keeps an EventSource from reconnecting for an event that it already has.
+      if (isSettled(view) && isSeen) return reply.code(204).send();
+      const stream = streams.open(reply, (closed) => poller.leave(view.id, closed));
+      if (!stream) return sendProblem(reply, 'overloaded');
+      poller.follow(view, stream);
+      return reply;
     },
   );
 
-  app.post<OrderPath>(
-    '/v1/orders/:order/cancel',
-    { schema: schemas.cancel, onRequest },
+  addRoute(
+    app,
+    'POST /v1/orders/:order/cancel',
+    { contract: contracts.cancel, onRequest },
     async (request) => {
-      const view = await ownOrder(request);
+      const view = await ownOrder(orders.peek, request);
       const result = await orders.cancel(view.id);
       if (result.kind === 'unknown') throw new Problem('unknown_order');
       if (result.kind === 'refused') throw new Problem('order_paid');
       return orderJson({ ...view, ...result.order });
     },
   );
-
-  paymentRoute(app, deps, guards, (request) => ownOrder(request, orders.read));
 }
 
-const order: Pick<Contract, 'tag' | 'who'> = { tag: 'Buyers', who: 'buyer' };
-
-const schemas = {
-  read: schemaOf({
-    ...order,
-    summary: 'The order now',
+const contracts = {
+  read: contract({
+    tag: 'Buyers',
+    who: 'buyer',
+    summary: 'Get an order',
     answers: { 200: { description: 'The order', schema: orderBody } },
     problems: ['unknown_order', 'overloaded'],
   }),
-  stream: schemaOf({
-    ...order,
-    summary: 'The order, live',
+  stream: contract({
+    tag: 'Buyers',
+    who: 'buyer',
+    summary: 'Follow an order live',
     description:
-      'Server-sent events `order`, each with the whole order; ends when the order is no longer reserved.',
+      'Server-sent events named `order`, each with the whole order. The stream ends when the order is no longer reserved.',
     answers: {
       200: { description: 'Events', mediaTypes: ['text/event-stream'] },
       204: { description: 'The order has ended and its last event was already delivered' },
     },
     problems: ['unknown_order', 'overloaded'],
   }),
-  cancel: schemaOf({
-    ...order,
-    summary: 'Give the units back',
+  cancel: contract({
+    tag: 'Buyers',
+    who: 'buyer',
+    summary: 'Cancel an order',
+    description:
+      'Releases the units of a reserved order. You can repeat the request. A paid order cannot be cancelled.',
     body: nothing,
-    description: 'Repeating it is harmless. A paid order is not cancelled.',
     answers: { 200: { description: 'The order, released', schema: orderBody } },
     problems: ['unknown_order', 'order_paid', 'overloaded'],
   }),

@@ -1,45 +1,39 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
-import type { OrderView } from '../../checkout/orders.ts';
-import type { PayResult } from '../../checkout/pay.ts';
+import type { OrderService, OrderView } from '../../checkout/orders.ts';
+import type { Pay, PayResult } from '../../checkout/pay.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { invalid, Problem } from '../problems/problems.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { paymentBody, paymentStartBody } from '../schemas/orders.ts';
 import { passwordProblem, passwordProblems } from '../schemas/payment-password.ts';
+import { addRoute } from '../server/add-route.ts';
 import { paymentJson } from '../views/views.ts';
+import { ownOrder } from './lookups.ts';
 
-type PaymentRequest = {
-  Params: { order: string };
-  Body: z.output<typeof paymentStartBody>;
+export type PaymentRouteOptions = {
+  requireBuyer: Guards['requireBuyer'];
+  orders: Pick<OrderService, 'read'>;
+  pay: Pay;
 };
 
 /** How a buyer pays for an order. */
-export function paymentRoute(
-  app: FastifyInstance,
-  deps: AppDeps,
-  guards: Guards,
-  ownOrder: (request: { buyer: string; params: { order: string } }) => Promise<OrderView>,
-): void {
-  const { pay } = deps.services;
+export function paymentRoute(app: FastifyInstance, options: PaymentRouteOptions): void {
+  const { requireBuyer, orders, pay } = options;
 
-  app.post<PaymentRequest>(
-    '/v1/orders/:order/payment',
-    { schema, onRequest: guards.requireBuyer },
+  addRoute(
+    app,
+    'POST /v1/orders/:order/payment',
+    { contract: paymentContract, onRequest: requireBuyer },
     async (request, reply): Promise<z.infer<typeof paymentBody>> => {
-      const view = await ownOrder(request);
+      const view = await ownOrder(orders.read, request);
       reply.header('cache-control', 'no-store');
       if (!request.body) return paymentJson(view);
       const { method, password, ...wish } = request.body;
-      const paying = await pay(view.id, {
-        method,
-        password,
-        wish: { ...wish, ip: request.ip },
-      });
-      if (paying.kind !== 'begun') throw await refusalOf(paying, { deps, view });
-      return begunJson(paying, view);
+      const result = await pay(view.id, { method, password, wish: { ...wish, ip: request.ip } });
+      if (result.kind !== 'begun') throw refusalOf(result, view);
+      return begunJson(result, view);
     },
   );
 }
@@ -53,9 +47,9 @@ function begunJson(
     order: id,
     method: provider,
     state,
-    ...(reason === '' ? {} : { reason }),
-    ...(payableUntil === null ? {} : { payableUntil: iso(payableUntil) }),
-    ...(action ? { action } : {}),
+    reason: reason === '' ? undefined : reason,
+    payableUntil: payableUntil === null ? undefined : iso(payableUntil),
+    action,
   };
 }
 
@@ -66,37 +60,31 @@ const refusals = {
   too_many: 'payment_attempts_over',
   insufficient_funds: 'insufficient_funds',
   refused: 'payment_refused',
+  password_needed: 'payment_password_needed',
 } as const;
 
-async function refusalOf(
-  paying: Exclude<PayResult, { kind: 'begun' }>,
-  { deps, view }: { deps: AppDeps; view: OrderView },
-): Promise<Problem> {
-  switch (paying.kind) {
+function refusalOf(result: Exclude<PayResult, { kind: 'begun' }>, { id }: OrderView): Problem {
+  switch (result.kind) {
     case 'wish':
-      return invalid(paying.field, paying.reason);
+      return invalid(result.field, result.reason);
     case 'over':
-      if (paying.state === 'paid') return new Problem('order_paid');
-      return new Problem('order_ended', { state: paying.state });
+      if (result.state === 'paid') return new Problem('order_paid');
+      return new Problem('order_ended', { state: result.state });
     case 'password':
-      return passwordProblem(paying.check);
-    case 'password_needed': {
-      const { set } = await deps.ledger.passwords.state(view.buyer);
-      return new Problem(set ? 'payment_password_needed' : 'payment_password_not_set');
-    }
+      return passwordProblem(result.check);
     case 'unknown':
-      return new Problem('payment_unknown', { order: view.id });
+      return new Problem('payment_unknown', { order: id });
     default:
-      return new Problem(refusals[paying.kind]);
+      return new Problem(refusals[result.kind]);
   }
 }
 
-const schema = schemaOf({
+const paymentContract = contract({
   tag: 'Buyers',
   who: 'buyer',
   summary: 'Start or change the payment of an order',
   description:
-    'Without a body it tells how the payment stands. Asked again, it goes on with what was begun; with another method it closes that first, so that an order is never payable in two ways.',
+    'Without a body, answers with the state of the payment. A repeated request continues the payment that was started. A request with another method closes that payment first, so that an order can never be paid in two ways.',
   body: paymentStartBody,
   answers: {
     200: { description: "The payment now, and what the buyer's client does", schema: paymentBody },

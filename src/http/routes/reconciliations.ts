@@ -1,32 +1,43 @@
 import type { FastifyInstance } from 'fastify';
-import type { z } from 'zod';
+import type { Reconcile } from '../../reconciliation/reconciliation.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { reconciliationBody, reconciliationReportBody } from '../schemas/reconciliations.ts';
+import { addRoute } from '../server/add-route.ts';
 
 /** Providers are asked about every payment, and the connection is silent meanwhile. */
 const answerMsMax = 15 * 60_000;
 
-type Asked = { Body: z.infer<typeof reconciliationBody> };
+export type ReconciliationRouteOptions = {
+  requireOperator: Guards['requireOperator'];
+  reconcile: Reconcile;
+};
 
-/** The books compared now, for whoever runs the engine. */
-export function reconciliationRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const onRequest = guards.requireOperator;
+/** Reconciles now, for whoever operates the engine. */
+export function reconciliationRoute(
+  app: FastifyInstance,
+  options: ReconciliationRouteOptions,
+): void {
+  const { requireOperator, reconcile } = options;
 
-  app.post<Asked>('/v1/reconciliations', { schema, onRequest }, async (request, reply) => {
-    reply.raw.setTimeout(answerMsMax, () => reply.raw.destroy());
-    reply.header('cache-control', 'no-store');
-    return await deps.services.reconcile({ sinceHours: request.body.sinceHours });
-  });
+  addRoute(
+    app,
+    'POST /v1/reconciliations',
+    { contract: reconciliationContract, onRequest: requireOperator },
+    async (request, reply) => {
+      reply.raw.setTimeout(answerMsMax, () => reply.raw.destroy());
+      reply.header('cache-control', 'no-store');
+      return await reconcile({ sinceHours: request.body.sinceHours });
+    },
+  );
 }
 
-const schema = schemaOf({
+const reconciliationContract = contract({
   tag: 'Operations',
   who: 'operator',
-  summary: 'Compare the books of providers, ledger and lanes',
+  summary: 'Reconcile providers, ledger and lanes',
   description:
-    'For the last `sinceHours` hours, and everything open whatever its age. What can be mended is; the rest is an alarm. Takes as long as the providers take to answer. Only where there is an operator key.',
+    'Compares payments and orders of the last `sinceHours` hours, and all that are still open whatever their age. Repairs what it can and raises an alarm for the rest. Takes as long as the providers take to answer. The route exists only where an operator key is set.',
   body: reconciliationBody,
-  answers: { 200: { description: 'What differed', schema: reconciliationReportBody } },
+  answers: { 200: { description: 'The differences', schema: reconciliationReportBody } },
 });

@@ -1,27 +1,36 @@
 import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
-import type { Refunding } from '../../checkout/refunds.ts';
+import type { OrderService } from '../../checkout/orders.ts';
+import type { Refunding, RefundService } from '../../checkout/refunds.ts';
 import { parseOrderId } from '../../domain/ids.ts';
+import type { Drops } from '../../ledger/drops.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { Problem } from '../problems/problems.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { refundBody, refundedBody } from '../schemas/orders.ts';
+import { addRoute } from '../server/add-route.ts';
 import { orderJson } from '../views/views.ts';
 
-/** A merchant gives the money of an order back, or a part of it. */
-export function refundRoute(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { ledger } = deps;
-  const { orders, refunds } = deps.services;
+export type RefundRouteOptions = {
+  requireMerchant: Guards['requireMerchant'];
+  drops: Pick<Drops, 'getOwned'>;
+  orders: Pick<OrderService, 'read'>;
+  refunds: RefundService;
+};
 
-  app.post<{ Params: { order: string }; Body: z.output<typeof refundBody> }>(
-    '/v1/orders/:order/refund',
-    { schema, onRequest: guards.requireMerchant },
+/** A merchant refunds an order, whole or in part. */
+export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): void {
+  const { requireMerchant, drops, orders, refunds } = options;
+
+  addRoute(
+    app,
+    'POST /v1/orders/:order/refund',
+    { contract: refundContract, onRequest: requireMerchant },
     async (request, reply): Promise<z.infer<typeof refundedBody>> => {
       const { merchantId, params, body } = request;
       const place = parseOrderId(params.order);
-      const drop = place && (await ledger.drops.getOwned(merchantId, place.drop));
+      const drop = place && (await drops.getOwned(merchantId, place.drop));
       if (!drop) throw new Problem('unknown_order');
       const { amount, reason = '' } = body ?? {};
       const result =
@@ -35,17 +44,20 @@ export function refundRoute(app: FastifyInstance, deps: AppDeps, guards: Guards)
       if (result.kind !== 'asked') throw refusalOf(result);
       const view = await orders.read(params.order);
       if (!view) throw new Problem('unknown_order');
-      // Decided and under way: it is carried on with, and the order tells when it is done.
+      // 202: the refund is decided and will be carried out; the order shows when it is done.
       reply.code(result.isDone ? 200 : 202);
-      const { refund, order } = result;
-      return {
-        ...orderJson({ ...view, ...order }),
-        ...(refund
-          ? { refund: { id: refund.reference, amount: refund.amount, state: refund.state } }
-          : {}),
-      };
+      return refundedJson(orderJson({ ...view, ...result.order }), result.refund);
     },
   );
+}
+
+function refundedJson(
+  order: ReturnType<typeof orderJson>,
+  refund: Extract<Refunding, { kind: 'asked' }>['refund'],
+): z.infer<typeof refundedBody> {
+  if (!refund) return order;
+  const { reference: id, amount, state } = refund;
+  return { ...order, refund: { id, amount, state } };
 }
 
 function refusalOf(result: Exclude<Refunding, { kind: 'asked' }>): Problem {
@@ -61,21 +73,21 @@ function refusalOf(result: Exclude<Refunding, { kind: 'asked' }>): Problem {
   }
 }
 
-/** One key of one merchant is one refund; the digest keeps other people's text out of the ledger. */
+/** One key of one merchant is one refund; the digest keeps callers' text out of the ledger. */
 function partKey(merchantId: string, key: string): string {
   return hash('sha256', `${merchantId}\0${key}`, 'base64url');
 }
 
-const schema = schemaOf({
+const refundContract = contract({
   tag: 'Merchants',
   who: 'merchant',
   summary: 'Refund a paid order, or a part of it',
-  body: refundBody,
   description:
-    'Without `amount` all that is left is given back, once, however often it is asked for, and the units are on sale again. A part needs an Idempotency-Key, which gives it back once, and leaves the order paid.',
+    'Without `amount`, refunds all that is left and puts the units back on sale; repeated requests refund it once. A partial refund needs an Idempotency-Key, is made once for each key, and leaves the order paid.',
+  body: refundBody,
   answers: {
-    200: { description: 'The order as it is now', schema: refundedBody },
-    202: { description: 'Asked for: the provider has not said yet', schema: refundedBody },
+    200: { description: 'The order after the refund', schema: refundedBody },
+    202: { description: 'The provider has not completed the refund yet', schema: refundedBody },
   },
   problems: [
     'unknown_order',

@@ -1,82 +1,62 @@
-import { hash } from 'node:crypto';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
+import type { Gifts } from '../../checkout/gifts.ts';
+import type { TopUpService, TopUpStarted } from '../../checkout/topups.ts';
 import type { TopUpOrder } from '../../ledger/wallet/topups.ts';
 import type { ClientAction } from '../../payments/provider.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { invalid, Problem } from '../problems/problems.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { minorUnits } from '../schemas/fields.ts';
 import { topUpBody, topUpStateBody } from '../schemas/orders.ts';
+import { addRoute } from '../server/add-route.ts';
 
-/** Money into a buyer's wallet: through another provider, or in demo mode out of nowhere. */
-export function topUpRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { accounts } = deps.ledger;
-  const { topUps } = deps.services;
-  const onRequest = guards.requireBuyer;
+export type TopUpRouteOptions = {
+  requireBuyer: Guards['requireBuyer'];
+  topUps: Pick<TopUpService, 'start' | 'find'>;
+  /** Undefined outside demo mode: then nothing is added that was not paid. */
+  gifts: Pick<Gifts, 'give'> | undefined;
+};
 
-  app.post<{ Body: z.infer<typeof topUpBody> }>(
-    '/v1/wallet/topups',
-    { schema: schemas.start, onRequest },
+/** Money into a buyer's wallet: paid with another provider, or free in demo mode. */
+export function topUpRoutes(app: FastifyInstance, options: TopUpRouteOptions): void {
+  const { topUps, gifts, requireBuyer: onRequest } = options;
+
+  addRoute(
+    app,
+    'POST /v1/wallet/topups',
+    { contract: contracts.start, onRequest },
     async (request, reply) => {
       const key = requireKey(request);
-      const { method } = request.body;
-      return method === undefined
-        ? await give(request, reply, key)
-        : await begin(request, reply, { key, method });
+      const { buyer, ip } = request;
+      const { amount, currency, method, ...wish } = request.body;
+      if (method === undefined) return await give({ buyer, amount, currency, key }, reply);
+      const paid = { buyer, amount, currency, key, method, wish: { ...wish, ip } };
+      const started = await topUps.start(paid);
+      if (started.kind !== 'begun') throw refusalOf(started);
+      reply.code(202).header('location', `/v1/wallet/topups/${started.topUp.id}`);
+      return topUpJson(started.topUp, started.action);
     },
   );
 
-  app.get<{ Params: { topup: string } }>(
-    '/v1/wallet/topups/:topup',
-    { schema: schemas.read, onRequest },
+  addRoute(
+    app,
+    'GET /v1/wallet/topups/:topup',
+    { contract: contracts.read, onRequest },
     async (request, reply) => {
       const topUp = await topUps.find(request.buyer, request.params.topup);
       if (!topUp) throw new Problem('unknown_topup');
       reply.header('cache-control', 'no-store');
-      return stateOf(topUp);
+      return topUpJson(topUp);
     },
   );
 
-  async function give(
-    { buyer, body }: FastifyRequest<{ Body: z.infer<typeof topUpBody> }>,
-    reply: FastifyReply,
-    key: string,
-  ) {
-    if (!deps.settings.demo) throw new Problem('topups_closed');
-    const { amount, currency } = body;
-    const reference = topUpReference(buyer, key);
-    const result = await accounts.topUp({ buyer, currency, amount, reference });
+  async function give(gift: Parameters<Gifts['give']>[0], reply: FastifyReply) {
+    if (!gifts) throw new Problem('topups_closed');
+    const result = await gifts.give(gift);
     if (result.kind === 'reused') throw new Problem('idempotency_key_reused');
     reply.code(201);
-    return { currency, amount: result.balance };
-  }
-
-  async function begin(
-    request: FastifyRequest<{ Body: z.infer<typeof topUpBody> }>,
-    reply: FastifyReply,
-    { key, method }: { key: string; method: string },
-  ) {
-    const { amount, currency, method: _, ...wish } = request.body;
-    const { buyer, ip } = request;
-    const started = await topUps.start({
-      buyer,
-      amount,
-      currency,
-      key,
-      method,
-      wish: { ...wish, ip },
-    });
-    switch (started.kind) {
-      case 'begun':
-        reply.code(202).header('location', `/v1/wallet/topups/${started.topUp.id}`);
-        return stateOf(started.topUp, started.action);
-      case 'wish':
-        throw invalid(started.field, started.reason);
-      default:
-        throw new Problem(refusals[started.kind]);
-    }
+    return { currency: gift.currency, amount: result.balance };
   }
 }
 
@@ -89,26 +69,25 @@ const refusals = {
   too_many: 'topups_open',
 } as const;
 
-function stateOf(
+function refusalOf(started: Exclude<TopUpStarted, { kind: 'begun' }>): Problem {
+  if (started.kind === 'wish') return invalid(started.field, started.reason);
+  return new Problem(refusals[started.kind]);
+}
+
+function topUpJson(
   { id, amount, currency, creditedAt }: TopUpOrder,
   action?: ClientAction,
 ): z.infer<typeof topUpStateBody> {
-  const state = creditedAt === null ? 'open' : 'credited';
-  return { id, state, amount, currency, ...(action ? { action } : {}) };
+  return { id, state: creditedAt === null ? 'open' : 'credited', amount, currency, action };
 }
 
-/** One key of one buyer is one top-up; the digest keeps other people's text out of references. */
-export function topUpReference(buyer: string, key: string): string {
-  return `topup_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
-}
-
-const schemas = {
-  start: schemaOf({
+const contracts = {
+  start: contract({
     tag: 'Buyers',
     who: 'buyer',
     summary: 'Add money to the wallet',
     description:
-      'Paid by `method`, like an order; the money is in the wallet once the provider has it. Without `method` only in demo mode, where nobody pays for it.',
+      'Paid with `method`, like an order; the wallet is credited when the provider has captured the money. Without `method` the money is free, which only demo mode allows.',
     body: topUpBody,
     idempotent: true,
     answers: {
@@ -117,7 +96,7 @@ const schemas = {
         schema: z.strictObject({ currency: z.string(), amount: minorUnits }),
       },
       202: {
-        description: 'Begun: what to do to pay, and where to look',
+        description: 'The payment was started: what to do to pay',
         schema: topUpStateBody,
         headers: { Location: 'The top-up' },
       },
@@ -132,11 +111,11 @@ const schemas = {
       'topups_open',
     ],
   }),
-  read: schemaOf({
+  read: contract({
     tag: 'Buyers',
     who: 'buyer',
-    summary: 'A top-up',
-    answers: { 200: { description: 'How it stands', schema: topUpStateBody } },
+    summary: 'Get a top-up',
+    answers: { 200: { description: 'The top-up', schema: topUpStateBody } },
     problems: ['unknown_topup'],
   }),
 };

@@ -1,13 +1,16 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { Accounts } from '../../ledger/wallet/accounts.ts';
 import type { EntryPlace } from '../../ledger/wallet/entries.ts';
+import type { WalletPasswords } from '../../ledger/wallet/passwords.ts';
+import type { Log } from '../../log.ts';
 import type { Guards } from '../auth/guards.ts';
-import type { AppDeps } from '../deps.ts';
 import { invalid } from '../problems/problems.ts';
-import { schemaOf } from '../schemas/contract.ts';
+import { contract } from '../schemas/contract.ts';
 import { currency, iso, limit } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
 import { passwordProblem, paymentPassword } from '../schemas/payment-password.ts';
+import { addRoute } from '../server/add-route.ts';
 import { statementBody, statementFile } from '../views/statements.ts';
 
 const limitDefault = 50;
@@ -17,24 +20,31 @@ const walletQuery = z.strictObject({
   limit,
   cursor: z
     .string()
-    .regex(/^\d{1,15}\.\d{1,15}$/, 'must be `next` of the page before')
+    .regex(/^\d{1,15}\.\d{1,15}$/, 'must be `next` of the previous page')
     .transform(placeOf)
     .optional(),
 });
 const statementQuery = z.strictObject({ currency, format: z.enum(['json', 'csv']).optional() });
 const passwordBody = z.strictObject({
   password: paymentPassword,
-  current: paymentPassword.optional().describe('The one that is set, when one is'),
+  current: paymentPassword.optional().describe('The password that is set now, if there is one'),
 });
 
-/** The wallet that every buyer has by being one. */
-export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards): void {
-  const { accounts, passwords } = deps.ledger;
-  const onRequest = guards.requireBuyer;
+export type WalletRouteOptions = {
+  requireBuyer: Guards['requireBuyer'];
+  accounts: Pick<Accounts, 'ofBuyer' | 'entries' | 'statement'>;
+  passwords: Pick<WalletPasswords, 'state' | 'set'>;
+  log: Log;
+};
 
-  app.get<{ Querystring: z.output<typeof walletQuery> }>(
-    '/v1/wallet',
-    { schema: schemas.read, onRequest },
+/** A buyer's wallet. It needs no sign-up: every buyer has one. */
+export function walletRoutes(app: FastifyInstance, options: WalletRouteOptions): void {
+  const { accounts, passwords, log, requireBuyer: onRequest } = options;
+
+  addRoute(
+    app,
+    'GET /v1/wallet',
+    { contract: contracts.read, onRequest },
     async (request, reply): Promise<z.infer<typeof walletBody>> => {
       const { query, buyer } = request;
       reply.header('cache-control', 'no-store');
@@ -43,51 +53,53 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
         passwords.state(buyer),
       ]);
       const shown = query.currency ?? owned[0]?.currency;
-      const page = shown
-        ? await accounts.entries(
-            { kind: 'buyer', owner: buyer, currency: shown },
-            { before: query.cursor, limit: query.limit ?? limitDefault },
-          )
-        : { rows: [] };
+      const page =
+        shown === undefined
+          ? { rows: [] }
+          : await accounts.entries(
+              { kind: 'buyer', owner: buyer, currency: shown },
+              { before: query.cursor, limit: query.limit ?? limitDefault },
+            );
       return {
-        password: { set, ...(lockedUntil === undefined ? {} : { lockedUntil: iso(lockedUntil) }) },
+        password: { set, lockedUntil: lockedUntil === undefined ? undefined : iso(lockedUntil) },
         balances: owned.map((account) => ({ currency: account.currency, amount: account.balance })),
-        ...(shown ? { currency: shown } : {}),
+        currency: shown,
         entries: page.rows.map((entry) => ({ ...entry, at: iso(entry.at) })),
-        ...(page.next ? { next: cursorOf(page.next) } : {}),
+        next: page.next && cursorOf(page.next),
       };
     },
   );
 
-  app.get<{ Querystring: z.output<typeof statementQuery> }>(
-    '/v1/wallet/statement',
-    { schema: schemas.statement, onRequest, exposeHeadRoute: false },
+  addRoute(
+    app,
+    'GET /v1/wallet/statement',
+    { contract: contracts.statement, onRequest, exposeHeadRoute: false },
     async (request, reply) => {
       const { buyer, query } = request;
       const { currency, format = 'json' } = query;
       const statement = await accounts.statement({ kind: 'buyer', owner: buyer, currency });
       const { type, name, body } = statementFile(statement, { currency, format });
-      // The answer has begun by then, and breaks off; only the log can say why.
-      body.on('error', (err) => deps.log.error({ err }, 'a statement broke off'));
+      // The status has been sent by then, so the answer can only break off: the log says why.
+      body.on('error', (err) => log.error({ err }, 'statement download broke off'));
       reply.header('cache-control', 'no-store').header('content-type', type);
       reply.header('content-disposition', `attachment; filename="${name}"`);
       return reply.send(body);
     },
   );
 
-  app.put<{ Body: z.infer<typeof passwordBody> }>(
-    '/v1/wallet/password',
-    { schema: schemas.password, onRequest },
-    async (request, reply) => {
-      const { body, buyer } = request;
+  addRoute(
+    app,
+    'PUT /v1/wallet/password',
+    { contract: contracts.password, onRequest },
+    async ({ body, buyer }, reply) => {
       const result = await passwords.set({ buyer, ...body });
       switch (result.kind) {
         case 'done':
           return reply.code(204).send();
         case 'weak':
-          throw invalid('password', 'is among the first that are guessed: choose another');
+          throw invalid('password', 'is easy to guess: choose another');
         case 'current_needed':
-          throw invalid('current', 'is needed: a password is set already');
+          throw invalid('current', 'is required: a password is already set');
         default:
           throw passwordProblem(result);
       }
@@ -95,42 +107,42 @@ export function walletRoutes(app: FastifyInstance, deps: AppDeps, guards: Guards
   );
 }
 
-/** A cursor carries the balance at its place: counting it anew would read all that is newer. */
+/** A cursor carries the balance at its place: summing it anew would read all newer entries. */
 function cursorOf({ id, balance }: EntryPlace): string {
   return `${id}.${balance}`;
 }
 
 function placeOf(cursor: string): EntryPlace {
-  const [id, balance] = cursor.split('.').map(Number);
-  return { id: id as number, balance: balance as number };
+  const [id = 0, balance = 0] = cursor.split('.').map(Number);
+  return { id, balance };
 }
 
-const schemas = {
-  read: schemaOf({
+const contracts = {
+  read: contract({
     tag: 'Buyers',
     who: 'buyer',
-    summary: 'Balances and entries',
+    summary: 'Get balances and entries',
     querystring: walletQuery,
     answers: { 200: { description: 'The wallet', schema: walletBody } },
   }),
-  statement: schemaOf({
+  statement: contract({
     tag: 'Buyers',
     who: 'buyer',
-    summary: 'Every entry, oldest first, with the balance after it',
+    summary: 'Download every entry, oldest first, with the balance after it',
     description:
-      'One file, sent as it is read: JSON, or CSV with `format=csv`. What moves after it was asked for is not in it.',
+      'One file: JSON, or CSV with `format=csv`. Entries made after the request are not in it.',
     querystring: statementQuery,
     answers: {
       200: { description: 'The statement', schema: statementBody },
     },
   }),
-  password: schemaOf({
+  password: contract({
     tag: 'Buyers',
     who: 'buyer',
     summary: 'Set or change the payment password',
-    description: 'The first is set as it is sent; from then on `current` changes it.',
+    description: 'The first password is set as sent; after that, a change needs `current`.',
     body: passwordBody,
-    answers: { 204: { description: 'It is set' } },
+    answers: { 204: { description: 'The password is set' } },
     problems: ['payment_password_wrong', 'payment_password_locked', 'overloaded'],
   }),
 };

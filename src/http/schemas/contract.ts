@@ -2,6 +2,13 @@ import type { FastifySchema } from 'fastify';
 import { z } from 'zod';
 import { type ProblemCode, problems, problemType } from '../problems/problems.ts';
 
+declare module 'fastify' {
+  interface FastifySchema {
+    /** What the OpenAPI document says of the route. */
+    contract?: Contract;
+  }
+}
+
 /** What a route takes and answers, in one place: validation, types, serialisers and OpenAPI. */
 export type Contract = {
   tag: 'Public' | 'Buyers' | 'Merchants' | 'Providers' | 'Demo' | 'Operations';
@@ -18,6 +25,11 @@ export type Contract = {
   /** Besides those that any route may answer with. */
   problems?: ProblemCode[];
 };
+
+/** A contract with the types of its schemas. */
+export function contract<C extends Contract>(value: C): C {
+  return value;
+}
 
 type Answer = {
   description: string;
@@ -58,13 +70,13 @@ export function schemaOf(contract: Contract): FastifySchema {
     ...(contract.querystring ? { querystring: contract.querystring } : {}),
     response,
     contract,
-  } as FastifySchema;
+  };
 }
 
 /** What @fastify/swagger is given for a route: its contract in JSON Schema. */
 export function documented(schema: FastifySchema): FastifySchema {
-  const { contract } = schema as { contract?: Contract };
-  if (!contract) return { hide: true } as FastifySchema;
+  const { contract } = schema;
+  if (!contract) return { hide: true };
   const { tag, summary, description, who, body, bodyTypes, querystring, idempotent } = contract;
   return {
     tags: [tag],
@@ -76,7 +88,7 @@ export function documented(schema: FastifySchema): FastifySchema {
     ...(querystring ? { querystring: jsonSchema(querystring, 'input') } : {}),
     ...(idempotent ? { headers: idempotencyHeader } : {}),
     response: { ...answersOf(contract), ...refusalsOf(contract) },
-  } as FastifySchema;
+  };
 }
 
 function textsOf(types: string[]): Record<string, unknown> {

@@ -4,12 +4,13 @@ import type { OrderView } from '../../checkout/orders.ts';
 import { type AppointmentWindow, type Drop, dropState } from '../../domain/drop.ts';
 import type { ReleaseReason } from '../../domain/order.ts';
 import type { Report } from '../../drops/report.ts';
+import type { LedgerOrder } from '../../ledger/orders.ts';
 import type { dropBody } from '../schemas/drops.ts';
 import { iso } from '../schemas/fields.ts';
-import type { orderBody, paymentBody } from '../schemas/orders.ts';
+import type { orderBody, paymentBody, soldOrderBody } from '../schemas/orders.ts';
 import type { auditBody, reportBody } from '../schemas/reports.ts';
 
-/** Why an order was released, in words for its buyer. */
+/** Why an order was released, for its buyer. */
 const reasonTexts: Record<ReleaseReason, string> = {
   '': '',
   expired: 'The payment was not completed while the unit was held for you.',
@@ -19,7 +20,7 @@ const reasonTexts: Record<ReleaseReason, string> = {
   declined: 'The payment was declined.',
 };
 
-/** What became of a released order's money: a payment may have been faster than the release. */
+/** What happens to the money of a released order: it may have been paid just before. */
 function moneyText(payment: OrderView['payment']): string {
   switch (payment?.state) {
     case undefined:
@@ -34,7 +35,7 @@ function moneyText(payment: OrderView['payment']): string {
 
 /** An order as its buyer reads it. */
 export function orderJson(view: OrderView): z.infer<typeof orderBody> {
-  const { id, drop, state, sku, quantity, amount, currency, payment } = view;
+  const { id, drop, state, sku, quantity, amount, currency, reason, payment } = view;
   return {
     id,
     drop,
@@ -44,36 +45,46 @@ export function orderJson(view: OrderView): z.infer<typeof orderBody> {
     amount,
     currency,
     expiresAt: iso(view.expiresAt),
-    ...stamp('reservedAt', view.reservedAt),
-    ...stamp('paidAt', view.paidAt),
-    ...stamp('releasedAt', view.releasedAt),
-    ...stamp('refundedAt', view.refundedAt),
-    ...(view.reason
-      ? { reason: view.reason, reasonText: `${reasonTexts[view.reason]} ${moneyText(payment)}` }
-      : {}),
-    ...(payment
-      ? {
-          payment: {
-            provider: payment.provider,
-            state: payment.state,
-            ...(payment.reason ? { reason: payment.reason } : {}),
-          },
-        }
-      : {}),
-    ...(view.amountRefunded ? { amountRefunded: view.amountRefunded } : {}),
-    ...(view.awaits ? { awaits: view.awaits } : {}),
+    reservedAt: isoIf(view.reservedAt),
+    paidAt: isoIf(view.paidAt),
+    releasedAt: isoIf(view.releasedAt),
+    refundedAt: isoIf(view.refundedAt),
+    reason: reason || undefined,
+    reasonText: reason ? `${reasonTexts[reason]} ${moneyText(payment)}` : undefined,
+    payment: payment && {
+      provider: payment.provider,
+      state: payment.state,
+      reason: payment.reason || undefined,
+    },
+    amountRefunded: view.amountRefunded || undefined,
+    awaits: view.awaits,
   };
 }
 
-function stamp<Name extends string>(name: Name, at: number | null | undefined) {
-  return (at ? { [name]: iso(at) } : {}) as { [name in Name]?: string };
+function isoIf(at: number | null | undefined): string | undefined {
+  return at ? iso(at) : undefined;
 }
 
-/** The payment of an order as it stands. */
+/** An order as its merchant reads it in a list. */
+export function soldOrderJson(order: LedgerOrder, drop: Drop): z.infer<typeof soldOrderBody> {
+  const { paidAt, releasedAt, refundedAt } = order;
+  const view = orderJson({
+    ...order,
+    sku: drop.items[order.item]?.sku ?? '',
+    currency: drop.currency,
+    paidAt: paidAt ?? undefined,
+    releasedAt: releasedAt ?? undefined,
+    refundedAt: refundedAt ?? undefined,
+  });
+  // The text is for the buyer and depends on the payment, which is not read for a list.
+  return { ...view, reasonText: undefined, buyer: order.buyer, lane: order.lane };
+}
+
+/** The payment of an order now. */
 export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
   const { id, method, payment } = view;
   const state = (payment?.state ?? 'waiting') as z.infer<typeof paymentBody>['state'];
-  return { order: id, method, state, ...(payment?.reason ? { reason: payment.reason } : {}) };
+  return { order: id, method, state, reason: payment?.reason || undefined };
 }
 
 /** A drop as its merchant reads it. */

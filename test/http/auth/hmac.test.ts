@@ -4,7 +4,7 @@ import { createSigner } from 'fast-jwt';
 import { describe, expect, test } from 'vitest';
 import { type HmacAlgorithm, openHmacCheck } from '../../../src/http/auth/hmac.ts';
 import { openMemory } from '../../../src/http/request/generational-cache.ts';
-import { openLimiter } from '../../../src/http/request/rate-limiter.ts';
+import { openRateLimiter } from '../../../src/http/request/rate-limiter.ts';
 import { testSeed } from '../../support/seed.ts';
 
 const seed = testSeed('hmac');
@@ -108,7 +108,7 @@ test('a memory holds no more than two generations, and keeps what is asked for',
 
 test('a limiter counts each name alone, forgets at the window, and holds so many names', () => {
   let now = 0;
-  const limiter = openLimiter({ requestsMax: 2, windowMs: 100, namesMax: 3, now: () => now });
+  const limiter = openRateLimiter({ requestsMax: 2, windowMs: 100, namesMax: 3, now: () => now });
   expect([limiter.take('a'), limiter.take('a'), limiter.take('b')]).toEqual([0, 0, 0]);
   now = 40;
   expect(limiter.take('a')).toBe(60);
@@ -120,7 +120,7 @@ test('a limiter counts each name alone, forgets at the window, and holds so many
 test('a limiter that lets names share slots refuses one alone at the same request', () => {
   const limits = { requestsMax: 6, windowMs: 100, namesMax: 3 };
   let now = 0;
-  const limiter = openLimiter({ ...limits, sharedMax: 3, now: () => now });
+  const limiter = openRateLimiter({ ...limits, sharedMax: 3, now: () => now });
   const takes = (name: string, count: number) =>
     Array.from({ length: count }, () => limiter.take(name) > 0);
   expect(takes('ann', 8)).toEqual([false, false, false, false, false, false, true, true]);

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { openKnownBodies } from '../../../src/http/request/body-cache.ts';
+import { openBodyCache } from '../../../src/http/request/body-cache.ts';
 import { buyBody } from '../../../src/http/schemas/orders.ts';
 
 const good = '{"sku":"phone","quantity":1,"payment":{"method":"wallet"}}';
 const read = JSON.parse(good);
 
 test('a body that comes again is what it was the first time, whoever had it in hand', () => {
-  const bodies = openKnownBodies(buyBody);
+  const bodies = openBodyCache(buyBody);
   const first = bodies.read(good) as { payment: { method: string } };
   expect(first).toEqual(read);
   expect(() => Object.assign(first.payment, { method: 'other' })).toThrow(TypeError);
@@ -15,7 +15,7 @@ test('a body that comes again is what it was the first time, whoever had it in h
 });
 
 test('a body that is refused is refused each time, and what was never read is judged as well', () => {
-  const bodies = openKnownBodies(buyBody);
+  const bodies = openBodyCache(buyBody);
   const wrong = good.replace('1', '0');
   for (let n = 0; n < 2; n += 1) expect(() => bodies.read(wrong)).toThrow('not valid');
   const validate = bodies.validatorCompiler();
@@ -26,7 +26,7 @@ test('a body that is refused is refused each time, and what was never read is ju
 });
 
 test('only so many texts are kept, and none that is long', () => {
-  const bodies = openKnownBodies(buyBody, { textsMax: 2, lengthMax: good.length + 2 });
+  const bodies = openBodyCache(buyBody, { textsMax: 2, lengthMax: good.length + 2 });
   const first = bodies.read(good);
   const long = `${good}   `;
   expect(bodies.read(long)).not.toBe(bodies.read(long));

@@ -75,7 +75,7 @@ describe('the payment password', () => {
     const bare = await put('ann', { password: '904418' });
     expect(bare.statusCode).toBe(400);
     expect(reasonsOf(bare)).toEqual([
-      { field: 'current', reason: 'is needed: a password is set already' },
+      { field: 'current', reason: 'is required: a password is already set' },
     ]);
     const guessed = await put('ann', { password: '904418', current: '280194' });
     expect(guessed.statusCode).toBe(403);
@@ -108,8 +108,8 @@ describe('the payment password', () => {
     ['a line break at the end', '280193\n', 'must be six digits'],
     ['a number', 280193, 'must be a text'],
     ['nothing', undefined, 'is required'],
-    ['one digit six times', '777777', 'is among the first that are guessed: choose another'],
-    ['a run', '123456', 'is among the first that are guessed: choose another'],
+    ['one digit six times', '777777', 'is easy to guess: choose another'],
+    ['a run', '123456', 'is easy to guess: choose another'],
   ] as const)('is not %s', async ([, password, reason]) => {
     const answer = await put('careless', { password });
     expect(answer.statusCode, answer.body).toBe(400);

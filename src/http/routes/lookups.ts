@@ -1,0 +1,45 @@
+import type { OrderService, OrderView } from '../../checkout/orders.ts';
+import { parseOrderId } from '../../domain/ids.ts';
+import type { Catalog, DropView } from '../../inventory/catalog.ts';
+import type { Drops, StoredDrop } from '../../ledger/drops.ts';
+import { Problem } from '../problems/problems.ts';
+
+/**
+ * The published drop that a path names, as this process has it in memory.
+ * @throws Problem unknown_drop, or drop_frozen when its lanes have lost their data
+ */
+export async function publishedDrop(
+  catalog: Pick<Catalog, 'get' | 'isLost'>,
+  { drop }: { drop: string },
+): Promise<DropView> {
+  const view = await catalog.get(drop);
+  if (!view) throw new Problem(catalog.isLost(drop) ? 'drop_frozen' : 'unknown_drop');
+  return view;
+}
+
+/**
+ * The drop that a path names, if it is the merchant's.
+ * @throws Problem unknown_drop, also for another merchant's: what others have stays hidden
+ */
+export async function ownDrop(
+  drops: Pick<Drops, 'getOwned'>,
+  request: { merchantId: string; params: { drop: string } },
+): Promise<StoredDrop> {
+  const drop = await drops.getOwned(request.merchantId, request.params.drop);
+  if (!drop) throw new Problem('unknown_drop');
+  return drop;
+}
+
+/**
+ * The order that a path names, if it is the buyer's.
+ * @throws Problem unknown_order, also for another buyer's
+ */
+export async function ownOrder(
+  read: OrderService['read'],
+  request: { buyer: string; params: { order: string } },
+): Promise<OrderView> {
+  const { order } = request.params;
+  const view = parseOrderId(order) ? await read(order) : undefined;
+  if (!view || view.buyer !== request.buyer) throw new Problem('unknown_order');
+  return view;
+}

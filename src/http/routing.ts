@@ -1,0 +1,136 @@
+import type { FastifyInstance } from 'fastify';
+import { openSigner } from './auth/buyers.ts';
+import type { Guards } from './auth/guards.ts';
+import type { AppDeps } from './deps.ts';
+import type { Streams } from './live/streams.ts';
+import { appointmentRoutes } from './routes/appointments.ts';
+import { buyRoute } from './routes/buy.ts';
+import { demoRoutes } from './routes/demo.ts';
+import { dropRoutes } from './routes/drops.ts';
+import { importRoute } from './routes/import.ts';
+import { notificationRoute } from './routes/notifications.ts';
+import { opsRoutes } from './routes/ops.ts';
+import { orderRoutes } from './routes/orders.ts';
+import { paymentRoute } from './routes/payments.ts';
+import { publicRoutes } from './routes/public.ts';
+import { reconciliationRoute } from './routes/reconciliations.ts';
+import { refundRoute } from './routes/refunds.ts';
+import { salesRoutes } from './routes/sales.ts';
+import { topUpRoutes } from './routes/topups.ts';
+import { walletRoutes } from './routes/wallet.ts';
+import { openCards } from './views/card.ts';
+
+type Counts = { add(name: string, by?: number): void };
+
+/** What the routes share beside the services. */
+type Shared = { guards: Guards; streams: Streams; outcomes: Counts; appointmentCounts: Counts };
+
+/** Adds the routes, each with the services that it uses. */
+export async function addRoutes(
+  app: FastifyInstance,
+  deps: AppDeps,
+  shared: Shared,
+): Promise<void> {
+  const { health, metrics, operatorKey, settings, services } = deps;
+  const { requireOperator } = shared.guards;
+
+  opsRoutes(app, { health, metrics });
+  if (operatorKey !== undefined) {
+    reconciliationRoute(app, { requireOperator, reconcile: services.reconcile });
+  }
+  if (settings.buying === false) return;
+  await addBuyerRoutes(app, deps, shared);
+  await addMerchantRoutes(app, deps, shared);
+  await notificationRoute(app, { notifications: services.notifications });
+  if (settings.demo) {
+    demoRoutes(app, {
+      gifts: services.gifts,
+      accounts: deps.ledger.accounts,
+      sign: openSigner(deps.tokens, deps.clock.now),
+      clock: deps.clock,
+    });
+  }
+}
+
+async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Shared): Promise<void> {
+  const { catalog, lanes, ledger, log, services, settings } = deps;
+  const { streams, outcomes, appointmentCounts } = shared;
+  const { requireBuyer } = shared.guards;
+  const { orders } = services;
+
+  // In a scope of its own, because it parses bodies differently.
+  await app.register(async (scope) => {
+    buyRoute(scope, {
+      requireBuyer,
+      intake: deps.intake,
+      metrics: deps.metrics,
+      outcomes,
+      buysPerBuyerMax: settings.buysPerBuyerMax,
+    });
+  });
+  const cards = openCards({
+    catalog,
+    methods: services.methods,
+    store: ledger.merchants.get,
+  });
+  publicRoutes(app, { catalog, cards, streams, log });
+  orderRoutes(app, { requireBuyer, orders, lanes, streams, log });
+  paymentRoute(app, { requireBuyer, orders, pay: services.pay });
+  appointmentRoutes(app, {
+    requireBuyer,
+    catalog,
+    appointments: services.appointments,
+    counts: appointmentCounts,
+  });
+  walletRoutes(app, {
+    requireBuyer,
+    accounts: ledger.accounts,
+    passwords: ledger.passwords,
+    log,
+  });
+  topUpRoutes(app, {
+    requireBuyer,
+    topUps: services.topUps,
+    gifts: settings.demo ? services.gifts : undefined,
+  });
+}
+
+async function addMerchantRoutes(
+  app: FastifyInstance,
+  deps: AppDeps,
+  shared: Shared,
+): Promise<void> {
+  const { clock, ledger, log, services } = deps;
+  const { drops } = ledger;
+  const { requireMerchant } = shared.guards;
+
+  await importRoute(app, {
+    requireMerchant,
+    drops,
+    appointments: services.appointments,
+    counts: shared.appointmentCounts,
+    clock,
+    log,
+  });
+  dropRoutes(app, {
+    requireMerchant,
+    drops,
+    createDraft: services.createDraft,
+    publishing: services.publishing,
+    report: services.report,
+    audit: services.audit,
+    clock,
+  });
+  salesRoutes(app, {
+    requireMerchant,
+    drops,
+    orders: ledger.orders,
+    adjustStock: services.adjustStock,
+  });
+  refundRoute(app, {
+    requireMerchant,
+    drops,
+    orders: services.orders,
+    refunds: services.refunds,
+  });
+}

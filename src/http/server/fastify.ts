@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import fastify, { type FastifyInstance, type FastifyServerFactory } from 'fastify';
+import type { z } from 'zod';
+import type { Logger } from '../../log.ts';
+import { parseJson } from '../request/json.ts';
+import { textParser } from '../request/text-parser.ts';
+import { validatorCompiler } from '../request/validation.ts';
+import { onClientError } from './client-errors.ts';
+import { openErrors } from './errors.ts';
+import { openShedding } from './load-shedding.ts';
+
+export type ServerSettings = {
+  /** Proxies whose X-Forwarded-* headers are trusted; none unless named. */
+  trustProxy?: boolean | string | string[];
+  bodyBytesMax?: number;
+  /** A request that has not arrived whole after this time is refused. */
+  requestTimeoutMs?: number;
+  headersTimeoutMs?: number;
+  keepAliveMs?: number;
+  /** When one turn of the event loop has taken requests for longer, its remaining Buys are refused. */
+  turnMsMax?: number;
+  /** Connections open at once in this process; those beyond are closed. */
+  connectionsMax?: number;
+};
+
+const headerBytesMax = 8_192;
+/** A Buy has then waited for two such turns at most, which leaves time for its call and answer. */
+const turnMsMaxDefault = 75;
+const connectionsMaxDefault = 20_000;
+/** A connection without a byte for this long is closed. */
+const idleMsMax = 30_000;
+
+/**
+ * A Fastify instance as all routes need it, without routes: limits, time-outs, strict JSON, zod
+ * validation, and errors as problem documents. Every time-out is set, so that a client that sends
+ * half a request is closed while others are served. `onShed` is called for each Buy that is refused
+ * because this process is behind.
+ */
+export function openFastify(options: {
+  settings: ServerSettings;
+  log: Logger;
+  onShed(): void;
+}): FastifyInstance {
+  const { settings, log, onShed } = options;
+  const errors = openErrors(log);
+  const app: FastifyInstance = fastify({
+    serverFactory: serverFactory(settings, onShed),
+    // We log failures ourselves; Fastify's logger costs every request a child logger and listeners.
+    logger: false,
+    genReqId: requestIds(),
+    trustProxy: settings.trustProxy ?? false,
+    bodyLimit: settings.bodyBytesMax ?? 16_384,
+    forceCloseConnections: 'idle',
+    // While draining, requests on open connections are still answered; /readyz sends no new ones.
+    return503OnClosing: false,
+    clientErrorHandler: onClientError,
+    frameworkErrors: errors.onFrameworkError,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>(
+    'application/json',
+    { parseAs: 'string' },
+    textParser(parseJson),
+  );
+  app.setValidatorCompiler<z.ZodType>(validatorCompiler);
+  app.decorateRequest('buyer', '');
+  app.decorateRequest('merchantId', '');
+  errors.handle(app);
+  return app;
+}
+
+function serverFactory(settings: ServerSettings, onShed: () => void): FastifyServerFactory {
+  const shedding = openShedding({ turnMsMax: settings.turnMsMax ?? turnMsMaxDefault, onShed });
+  return (handler) => {
+    const server = createServer(
+      {
+        requestTimeout: settings.requestTimeoutMs ?? 8_000,
+        headersTimeout: settings.headersTimeoutMs ?? 6_000,
+        keepAliveTimeout: settings.keepAliveMs ?? 30_000,
+        connectionsCheckingInterval: 1_000,
+        maxHeaderSize: headerBytesMax,
+      },
+      (request, response) => {
+        if (!shedding.refuse(request, response)) handler(request, response);
+      },
+    );
+    server.setTimeout(idleMsMax);
+    server.maxConnections = settings.connectionsMax ?? connectionsMaxDefault;
+    return server;
+  };
+}
+
+/** Ids to search the log by: unique across restarts and processes, and cheap to make. */
+function requestIds(): () => string {
+  const prefix = randomBytes(5).toString('hex');
+  let count = 0;
+  return () => {
+    count += 1;
+    return `req_${prefix}_${count}`;
+  };
+}
