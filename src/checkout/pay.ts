@@ -1,5 +1,6 @@
 import { parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import { required } from '../domain/required.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
@@ -8,6 +9,7 @@ import type { Accounts } from '../ledger/wallet/accounts.ts';
 import type { PasswordCheck, WalletPasswords } from '../ledger/wallet/passwords.ts';
 import type { ClientAction, PaymentProvider } from '../payments/provider.ts';
 import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
+import type { HoldDeferral } from '../settlement/settle/hold-deferral.ts';
 import { needsPassword, payableUntil } from '../settlement/settle/payment-rules.ts';
 import { chargeOf } from '../settlement/settle/provider-calls.ts';
 import type { Choice, PaymentAttempts, Refusal } from './attempts.ts';
@@ -50,12 +52,13 @@ export function openPay(options: {
   accounts: Pick<Accounts, 'balance'>;
   passwords: Pick<WalletPasswords, 'check' | 'state'>;
   paymentAttempts: PaymentAttempts;
+  holdDeferral: HoldDeferral;
   settleOne(id: string): Promise<Settled>;
   termsOf(drop: string): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
 }): Pay {
   const { lanes, payments, accounts, passwords, paymentAttempts } = options;
-  const { settleOne, termsOf, redisNow } = options;
+  const { holdDeferral, settleOne, termsOf, redisNow } = options;
 
   return async function pay(id, choice) {
     const place = parseOrderId(id);
@@ -144,8 +147,13 @@ export function openPay(options: {
     }
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', payment, action };
+    // After the payment is in the ledger and before its provider hears of it: from here on either the
+    // hold waits for its closing, or its units are gone and it is never begun.
+    const place = required(parseOrderId(order.id), `order id in ${order.id}`);
+    if (!(await holdDeferral.defer(place))) return await settled(order);
     const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
+    if (started.kind === 'refused') await holdDeferral.lift([order.id]);
     if (started.kind === 'waiting') return { kind: 'begun', payment, action: started.action };
     return started.kind === 'captured' ? await settled(order) : started;
   }

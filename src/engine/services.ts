@@ -34,6 +34,8 @@ import type { OnStep } from '../settlement/steps.ts';
 export type Timings = BackgroundTimings & {
   /** How soon after its beginning a payment is first asked about. */
   pollFirstMs?: number | undefined;
+  /** How long after its end a hold waits for its open payment to be closed. */
+  closingGraceMs?: number | undefined;
   /** For how long a difference between the books may be an entry that is still on its way. */
   differenceGraceMs?: number | undefined;
 };
@@ -89,9 +91,10 @@ export function openServices(options: ServiceOptions) {
     termsOf,
     redisNow,
     log,
+    closingGraceMs: timings.closingGraceMs,
     onStep,
   });
-  const { settle, settleOne, refunds } = settlement;
+  const { settle, settleOne, refunds, holdDeferral } = settlement;
 
   const paymentAttempts = openPaymentAttempts({
     payments,
@@ -150,6 +153,7 @@ export function openServices(options: ServiceOptions) {
       accounts,
       passwords,
       paymentAttempts,
+      holdDeferral,
       settleOne,
       termsOf,
       redisNow,

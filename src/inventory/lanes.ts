@@ -7,6 +7,7 @@ import {
   type Adjusted,
   type Appointed,
   type Confirmed,
+  type Deferred,
   type Inspected,
   type Moved,
   parseAdjusted,
@@ -49,7 +50,12 @@ export type Lanes = {
   confirm(ref: LaneRef, digests: string[]): Promise<Confirmed[]>;
   release(ref: LaneRef, orders: { digest: string; reason: ReleaseReason }[]): Promise<Released[]>;
   refund(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
-  /** Releases due holds, at most `limit`; dueAt is the earliest hold left (ms since the epoch). */
+  /**
+   * Keeps the holds of reserved orders from the sweep until `graceMs` after their end; 0 puts them
+   * back to their end. `over`: the order is not reserved any more.
+   */
+  defer(ref: LaneRef, orders: { digest: string; graceMs: number }[]): Promise<Deferred[]>;
+  /** Releases due holds, at most `limit`; dueAt is when the next one is due (ms since the epoch). */
   sweep(
     ref: LaneRef,
     limit: number,
@@ -75,10 +81,10 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
   }
 
   async function move<Status extends string>(
-    name: 'confirm' | 'release' | 'refund',
+    name: 'confirm' | 'release' | 'refund' | 'defer',
     ref: LaneRef,
     digests: string[],
-    args: string[],
+    args: (string | number)[],
   ): Promise<Moved<Status>[]> {
     if (digests.length === 0) return [];
     const reply = (await call(name, ref, args)) as string[];
@@ -108,6 +114,12 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
     },
 
     refund: (ref, digests) => move('refund', ref, digests, digests),
+
+    defer(ref, orders) {
+      const digests = orders.map((order) => order.digest);
+      const args = orders.flatMap((order) => [order.digest, order.graceMs]);
+      return move('defer', ref, digests, args);
+    },
 
     async sweep(ref, limit) {
       const reply = (await call('sweep', ref, [limit])) as [string, string, number, string];

@@ -18,11 +18,12 @@ export type Reserved =
 /** What appoint answers for one buyer; `missing` when the lane holds no rules. */
 export type Appointed = 'appointed' | 'already' | 'missing';
 
-/** What confirm, release and refund answer for one order. */
+/** What confirm, release, refund and defer answer for one order. */
 export type Moved<Status extends string> = { status: Status; order: Order } | { status: 'unknown' };
 export type Confirmed = Moved<'paid' | 'retaken' | 'already' | 'gone'>;
 export type Released = Moved<'released' | 'already' | 'refused'>;
 export type Refunded = Moved<'refunded' | 'already' | 'refused'>;
+export type Deferred = Moved<'deferred' | 'over'>;
 
 export type Figures = { available: number; held: number; sold: number; allotment: number };
 

@@ -7,6 +7,7 @@ import type { Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from './metrics/payment-metrics.ts';
 import type { Settled } from './settle/batch.ts';
 import { openAtOnce } from './settle/charge-in-ledger.ts';
+import { openHoldDeferral } from './settle/hold-deferral.ts';
 import { openCharging } from './settle/provider-calls.ts';
 import { openRefunds } from './settle/refunds.ts';
 import { openSettle } from './settle/settle.ts';
@@ -26,6 +27,8 @@ export function openSettlement(options: {
   /** Redis' clock, ms since the epoch. */
   redisNow(): Promise<number>;
   log: Log;
+  /** How long after its end a hold waits for its open payment to be closed, ms. */
+  closingGraceMs?: number | undefined;
   onStep?: OnStep | undefined;
 }) {
   const { lanes, payments, providers, counts, termsOf, redisNow, log, onStep } = options;
@@ -38,11 +41,18 @@ export function openSettlement(options: {
     onRefund: counts.refund,
     ...steps,
   });
+  const holdDeferral = openHoldDeferral({
+    lanes,
+    payments,
+    providers,
+    graceMs: options.closingGraceMs,
+  });
   const settle = openSettle({
     lanes,
     payments,
     providers,
     refunds,
+    holdDeferral,
     termsOf,
     redisNow,
     log,
@@ -53,5 +63,5 @@ export function openSettlement(options: {
   });
   // What buyers settle from a request: those of one moment share their statements.
   const { add: settleOne } = openBatcher<string, Settled>({ run: settle, ...settleLimits });
-  return { settle, settleOne, refunds };
+  return { settle, settleOne, refunds, holdDeferral };
 }

@@ -87,6 +87,9 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
     .array(fc.tuple(fc.nat(1000), fc.constantFrom(...reasons)), { minLength: 1, maxLength: 4 })
     .map((drawn) => command('release', drawn, releaseOrders));
   const refund = picks.map((drawn) => command('refund', drawn, refundOrders));
+  const defer = fc
+    .array(fc.tuple(fc.nat(1000), fc.constantFrom(0, 1, 3, 1_000)), { minLength: 1, maxLength: 4 })
+    .map((drawn) => command('defer', drawn, deferHolds));
   const sweep = fc.integer({ min: 0, max: 3 }).map((limit) => command('sweep', limit, sweepHolds));
   const adjust = fc.constantFrom(...adjustments).map((draw) => command('adjust', draw, adjustItem));
   const appoint = fc
@@ -97,7 +100,7 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const due = fc.nat(1).map((earlyMs) => command('due', earlyMs, sweepAtDue));
   const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
-    ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund],
+    ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund, defer],
     ...[sweep, sweep, due, due, late, adjust, appoint, appoint, publish, publish, inspect],
   ];
   const start = rules.map((draw) => [
@@ -204,6 +207,16 @@ function refundOrders(sides: Sides, drawn: number[]) {
   );
 }
 
+function deferHolds(sides: Sides, drawn: [number, number][]) {
+  const orders = drawn.map(([number, graceMs]) => ({ digest: pick(sides, number), graceMs }));
+  return sideBySide(
+    'defer',
+    sides,
+    () => sides.real.lanes.defer(sides.real.ref, orders),
+    (now) => lane.defer(sides.model, orders, now),
+  );
+}
+
 function sweepHolds(sides: Sides, limit: number) {
   return sideBySide(
     'sweep',
@@ -288,7 +301,7 @@ function inspectLane({ model, real }: Sides) {
 /** Sweeps right before or right when the first of the short holds is due. */
 async function sweepAtDue(sides: Sides, earlyMs: number): Promise<void> {
   const { model, real } = sides;
-  const due = lane.holdsOf(model)[0]?.expiresAt;
+  const due = lane.holdsOf(model)[0]?.dueAt;
   if (due === undefined || due > (await serverTime(real.redis)) + 5) return;
   while ((await serverTime(real.redis)) < due - earlyMs);
   await sweepHolds(sides, 3);

@@ -122,6 +122,7 @@ test('scripts that end orders run when memory is short, those that take on more 
     confirm: 'allow-oom',
     release: 'allow-oom',
     refund: 'allow-oom',
+    defer: 'allow-oom',
     sweep: 'allow-oom',
     inspect: 'no-writes',
   });

@@ -6,6 +6,7 @@ import type {
   Adjusted,
   Appointed,
   Confirmed,
+  Deferred,
   Figures,
   Inspected,
   Refunded,
@@ -34,6 +35,8 @@ export type Model = {
   rules: Rules | undefined;
   allotments: number[];
   orders: Map<string, Order>;
+  /** Digest → how long after its end a hold is kept from the sweep, ms. */
+  graces: Map<string, number>;
   /** `<item>:<buyer>` → the digest of the order that last gave the buyer units. */
   lastTaker: Map<string, string>;
   edits: Map<string, { figures: Figures; request: string }>;
@@ -49,6 +52,7 @@ export function newModel(ref: LaneRef): Model {
     rules: undefined,
     allotments: [],
     orders: new Map(),
+    graces: new Map(),
     lastTaker: new Map(),
     edits: new Map(),
     appointed: new Set(),
@@ -75,11 +79,15 @@ export function digestOf(order: Order): string {
   return order.id.slice(-22);
 }
 
-/** Reserved orders, the earliest end of hold first; equal ends stand in the order of digests. */
-export function holdsOf(model: Model): Order[] {
+/** Reserved orders and when the sweep may take them, the earliest first; equal ones by digest. */
+export function holdsOf(model: Model): { order: Order; digest: string; dueAt: number }[] {
   return [...model.orders.values()]
     .filter((order) => order.state === 'reserved')
-    .sort((a, b) => a.expiresAt - b.expiresAt || (digestOf(a) < digestOf(b) ? -1 : 1));
+    .map((order) => {
+      const digest = digestOf(order);
+      return { order, digest, dueAt: order.expiresAt + (model.graces.get(digest) ?? 0) };
+    })
+    .sort((a, b) => a.dueAt - b.dueAt || (a.digest < b.digest ? -1 : 1));
 }
 
 /** What each buyer holds or owns: `<item>:<buyer>` → units and the order that gave them last. */
@@ -99,7 +107,7 @@ export function buyersOf(model: Model): Map<string, { units: number; last: strin
 export function reserve(model: Model, reservations: Reservation[], now: number): Reserved[] {
   const { rules, ref } = model;
   if (!rules) return reservations.map(() => ({ status: 'missing' }));
-  const dueAt = holdsOf(model)[0]?.expiresAt ?? now + rules.holdMs;
+  const dueAt = holdsOf(model)[0]?.dueAt ?? now + rules.holdMs;
   const changed: Order[] = [];
   const answers = reservations.map(({ digest, buyer, item, quantity, method }): Reserved => {
     const known = model.orders.get(digest);
@@ -182,6 +190,19 @@ export function refund(model: Model, digests: string[], now: number): Refunded[]
   });
 }
 
+export function defer(
+  model: Model,
+  orders: { digest: string; graceMs: number }[],
+  now: number,
+): Deferred[] {
+  const digests = orders.map((order) => order.digest);
+  return moveEach(model, digests, now, (order, index) => {
+    if (order.state !== 'reserved') return 'over';
+    model.graces.set(digestOf(order), orders[index]?.graceMs ?? 0);
+    return 'deferred';
+  });
+}
+
 export function sweep(
   model: Model,
   limit: number,
@@ -189,11 +210,12 @@ export function sweep(
 ): { released: number; now: number; dueAt: number | undefined } {
   const cancelled = model.rules?.phase === 'cancelled';
   const due = holdsOf(model)
-    .filter((order) => cancelled || order.expiresAt <= now)
-    .slice(0, limit);
+    .filter(({ dueAt }) => cancelled || dueAt <= now)
+    .slice(0, limit)
+    .map(({ order }) => order);
   for (const order of due) move(order, 'released', cancelled ? 'drop_cancelled' : 'expired');
   record(model, due, now);
-  return { released: due.length, now, dueAt: holdsOf(model)[0]?.expiresAt };
+  return { released: due.length, now, dueAt: holdsOf(model)[0]?.dueAt };
 }
 
 export function adjust(
@@ -244,7 +266,7 @@ export function inspect(model: Model, at: { now: number; lastEvent: string }): I
     phase: model.rules.phase,
     orders: model.orders.size,
     holds: holds.length,
-    dueAt: holds[0]?.expiresAt,
+    dueAt: holds[0]?.dueAt,
     backlog: model.outbox.length,
     lastEvent,
     appointments: model.appointed.size,

@@ -137,6 +137,18 @@ const faults: Fault[] = [
     to: '',
   },
   {
+    script: 'defer',
+    what: 'leaves to the sweep what is to be kept from it',
+    from: 'record.expiresAt + ARGV[i * 2]',
+    to: 'record.expiresAt',
+  },
+  {
+    script: 'defer',
+    what: 'gives a paid order a hold again',
+    from: "record.state == 'r'",
+    to: "record.state ~= 'x'",
+  },
+  {
     script: 'sweep',
     what: 'releases a hold a millisecond early',
     from: "'+inf' or now",

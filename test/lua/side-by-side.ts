@@ -4,7 +4,7 @@ import type { Drop } from '../../src/domain/drop.ts';
 import type { LaneRef } from '../../src/domain/ids.ts';
 import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
 import type { Lanes } from '../../src/inventory/lanes.ts';
-import { buyersOf, digestOf, figuresOf, holdsOf, type Model, packed } from './model.ts';
+import { buyersOf, figuresOf, holdsOf, type Model, packed } from './model.ts';
 
 /** A lane on a real Redis, driven beside a model of it. */
 export type Real = {
@@ -113,7 +113,7 @@ export async function compareWhole({ model, real }: { model: Model; real: Real }
   );
   assert.deepStrictEqual(
     await redis.zrange(key('holds'), '0', '-1', 'WITHSCORES'),
-    holdsOf(model).flatMap((order) => [digestOf(order), String(order.expiresAt)]),
+    holdsOf(model).flatMap(({ digest, dueAt }) => [digest, String(dueAt)]),
   );
   assert.deepStrictEqual(
     sorted(await redis.hgetall(key('edits'))),

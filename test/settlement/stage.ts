@@ -26,6 +26,8 @@ export const hurry: Required<Timings> = {
   pollEveryMs: 20,
   pollFirstMs: 100,
   differenceGraceMs: 50,
+  // Far longer than any pause of a busy machine: tests of the grace itself have their own.
+  closingGraceMs: 60_000,
 };
 
 /** The wallet without what only a provider can whose book is in the ledger. */
@@ -56,7 +58,12 @@ export async function openStage(options: {
    * like one whose book is elsewhere, but for what is given.
    */
   function settlement(
-    more: { onStep?: OnStep; provider?: Partial<PaymentProvider>; ledger?: Ledger } = {},
+    more: {
+      onStep?: OnStep;
+      provider?: Partial<PaymentProvider>;
+      ledger?: Ledger;
+      closingGraceMs?: number;
+    } = {},
   ) {
     const opened = openServices({
       redisUrl,
@@ -68,7 +75,7 @@ export async function openStage(options: {
       providers: new Map([
         [wallet.name, more.provider ? { ...elsewhere(wallet), ...more.provider } : wallet],
       ]),
-      timings: hurry,
+      timings: { ...hurry, closingGraceMs: more.closingGraceMs ?? hurry.closingGraceMs },
       ...(more.onStep ? { onStep: more.onStep } : {}),
     });
     stops.push(opened.stop);

@@ -12,6 +12,7 @@ import type { Database } from '../database/database.ts';
 export const pollDelays = {
   openFirstMs: 3_000,
   openMostMs: 30_000,
+  /** After the end of the time to pay; later half the time since then. */
   closingFirstMs: 500,
   capturedMs: 5_000,
   /** Counted from the end of the payment, so polls that notifications ask for use none of these up. */
@@ -82,6 +83,7 @@ const takeSql = `
       least($1 + greatest(${endedAgainMs}, ($1 - declined_at) / 4), ${nextPollAfterEnd('p', '$1')})
     when payable_until > $1 then least(
       $1 + least(${openMostMs}, ${openFirstMs} * 2::float8 ^ least(looks, 10))::bigint, payable_until)
-    else $1 + least(${openMostMs}, ${closingFirstMs} * 2::float8 ^ least(looks, 10))::bigint end
+    else $1 + least(${openMostMs}, greatest(${closingFirstMs}, coalesce(($1 - payable_until) / 2,
+      ${closingFirstMs} * 2::float8 ^ least(looks, 10))))::bigint end
   from due where p.reference = due.reference
   returning p.order_id as "orderId", p.provider`;

@@ -6,6 +6,12 @@ const closingMsMost = 10_000;
 const closingShare = 0.2;
 
 /**
+ * How long after its end a hold waits for its open payment to be closed, ms. Together with a sweep and
+ * the relay it stays within the five seconds in which every order ends.
+ */
+export const closingGraceMs = 3_000;
+
+/**
  * Whether the engine charges an order by itself. Otherwise the buyer begins the payment, with what
  * only they have: a choice, a device, a payment password.
  */
@@ -25,8 +31,8 @@ export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: DropTerm
 }
 
 /**
- * Until when a buyer may pay elsewhere: the hold less the time it takes to close the payment, so that
- * nothing is captured once the units are on sale again.
+ * Until when a buyer may pay elsewhere, ms: the hold less the time it usually takes to close the payment.
+ * When closing takes longer, the hold waits for it: see hold-deferral.ts.
  */
 export function payableUntil(order: Pick<Order, 'expiresAt'>, { holdMs }: DropTerms): number {
   return order.expiresAt - Math.min(closingMsMost, Math.floor(holdMs * closingShare));

@@ -12,12 +12,14 @@ import {
   type Case,
   digestOf,
   eachLane,
+  isOpen,
   newCase,
   type Seen,
   type SeenCase,
   type Settled,
 } from './batch.ts';
 import type { AtOnce } from './charge-in-ledger.ts';
+import type { HoldDeferral } from './hold-deferral.ts';
 import { engineStarts } from './payment-rules.ts';
 import type { Charging } from './provider-calls.ts';
 import type { Refunds } from './refunds.ts';
@@ -33,6 +35,7 @@ export type SettleOptions = {
   atOnce: AtOnce;
   charging: Charging;
   refunds: Refunds;
+  holdDeferral: HoldDeferral;
   termsOf(drop: string): Promise<DropTerms | undefined>;
   /** Redis' clock, in ms: it alone says whether a hold has ended. */
   redisNow(): Promise<number>;
@@ -49,7 +52,7 @@ export type SettleOptions = {
  */
 export function openSettle(options: SettleOptions): Settle {
   const { lanes, payments, providers, atOnce, charging, termsOf, redisNow, log } = options;
-  const { onPayment, onStep } = options;
+  const { holdDeferral, onPayment, onStep } = options;
   const moving = openMoving(options);
 
   return async function settle(ids) {
@@ -67,9 +70,22 @@ export function openSettle(options: SettleOptions): Settle {
     await onStep?.('recorded');
     await moving.giveBack(await moving.move(seen));
     await moving.endPolling(seen);
+    await holdDeferral.lift(seen.filter((one) => isToLift(one, results)).map(({ id }) => id));
     await onStep?.('moved');
     return ids.map((id) => cases.get(id)?.settled ?? { kind: 'later', why: 'bug: left undecided' });
   };
+
+  /** Whether an order goes on waiting for its buyer although its open payment has just ended. */
+  function isToLift(
+    { attempts, settled, seen }: SeenCase,
+    results: Map<string, RecordedPayment>,
+  ): boolean {
+    if (settled?.kind !== 'waiting' || seen.order.state !== 'reserved') return false;
+    const isEnded = ({ reference, provider }: Payment) => {
+      return results.get(reference)?.changed && providers.get(provider)?.startedBy === 'buyer';
+    };
+    return attempts.some(isEnded) && !attempts.some(isOpen);
+  }
 
   /** True when a payment that the buyer began turned out captured. */
   function noteResults({ attempts }: SeenCase, results: Map<string, RecordedPayment>): boolean {

@@ -48,6 +48,15 @@ onEachLedger((ledger) => {
       expect(await takeDuePolls(['alipay'])).toContain(orderId);
     });
 
+    it('that closes a payment comes again soon without an answer, however many polls came before', async () => {
+      const { reference } = await begun(Date.now() - 1, Date.now() - 1);
+      await ledger().database.query(`update payments set looks = 10 where reference = $1`, [
+        reference,
+      ]);
+      await takeDuePolls();
+      expect((await find(reference)).nextPollAt).toBeLessThan(Date.now() + 2_000);
+    });
+
     it('comes when the time to pay is over, however seldom looks have become', async () => {
       const until = Date.now() + 1_000;
       const { reference } = await begun(Date.now() - 1, until);

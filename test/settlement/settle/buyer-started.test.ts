@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import { openPayments } from '../../../src/ledger/payments/payments.ts';
-import type { Outcome, PaymentProvider } from '../../../src/payments/provider.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
+import { aCashier } from '../cashier.ts';
 import { gate, openStage, type Stage } from '../stage.ts';
 
 let stage: Stage;
@@ -15,50 +15,6 @@ afterAll(() => stage.close());
 
 const price = anItem().unitAmount;
 let names = 0;
-
-/** A provider at which a buyer pays by hand: its book is a map from references to what it tells. */
-function aCashier() {
-  const book = new Map<string, Outcome>();
-  const given: { reference: string; amount: number }[] = [];
-  const tell = (reference: string): Outcome => book.get(reference) ?? { reference, kind: 'none' };
-  const provider: PaymentProvider = {
-    name: 'wallet',
-    startedBy: 'buyer',
-    takes: () => true,
-    scenes: ['page'],
-    async start(charges) {
-      return charges.map(({ reference }) => {
-        const pending: Outcome = {
-          reference,
-          kind: 'pending',
-          action: { kind: 'redirect', url: 'https://pay.test' },
-        };
-        book.set(reference, book.get(reference) ?? pending);
-        return tell(reference);
-      });
-    },
-    lookUp: async (payments) => payments.map(({ reference }) => tell(reference)),
-    async close(payments) {
-      return payments.map(({ reference }) => {
-        const known = tell(reference);
-        if (known.kind === 'captured') return known;
-        const closed: Outcome = { reference, kind: 'declined', reason: 'closed' };
-        book.set(reference, closed);
-        return closed;
-      });
-    },
-    async refund(refunds) {
-      return refunds.map(({ refundReference, amount }) => {
-        const isNew = !given.some(({ reference }) => reference === refundReference);
-        if (isNew) given.push({ reference: refundReference, amount });
-        return { refundReference, kind: 'refunded', amount };
-      });
-    },
-  };
-  const pay = (reference: string, amount = price, currency = 'CNY') =>
-    book.set(reference, { reference, kind: 'captured', amount, currency });
-  return { provider, book, given, pay };
-}
 
 async function aSale(overrides: Partial<Drop> = {}) {
   const cashier = aCashier();

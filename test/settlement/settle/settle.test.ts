@@ -3,6 +3,7 @@ import type { Drop } from '../../../src/domain/drop.ts';
 import { openDropTerms } from '../../../src/drops/drop-terms.ts';
 import { redisTime } from '../../../src/inventory/redis-connections.ts';
 import { openAtOnce } from '../../../src/settlement/settle/charge-in-ledger.ts';
+import { openHoldDeferral } from '../../../src/settlement/settle/hold-deferral.ts';
 import { openCharging } from '../../../src/settlement/settle/provider-calls.ts';
 import { openRefunds } from '../../../src/settlement/settle/refunds.ts';
 import { openSettle } from '../../../src/settlement/settle/settle.ts';
@@ -40,6 +41,7 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
     atOnce: openAtOnce({ payments, providers }),
     charging: openCharging({ providers, log }),
     refunds: openRefunds({ lanes, payments, providers, log, ...steps }),
+    holdDeferral: openHoldDeferral({ lanes, payments, providers }),
     termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     redisNow: () => redisTime(redis),
     ...steps,

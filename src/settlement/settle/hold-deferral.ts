@@ -1,0 +1,61 @@
+import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
+import { required } from '../../domain/required.ts';
+import { byLane, type Lanes } from '../../inventory/lanes.ts';
+import type { Payments } from '../../ledger/payments/payments.ts';
+import type { Providers } from '../../payments/provider.ts';
+import { isOpen } from './batch.ts';
+import { closingGraceMs } from './payment-rules.ts';
+
+export type HoldDeferral = {
+  /**
+   * Keeps an order's hold from the sweep for a grace beyond its end. To be called between writing a
+   * payment to the ledger and beginning it at the provider.
+   * @returns false when the order is not reserved any more: then nothing may be begun
+   */
+  defer(place: OrderRef): Promise<boolean>;
+  /** Puts the holds of these orders back to their end, unless a payment of them is open again. */
+  lift(ids: readonly string[]): Promise<void>;
+};
+
+/**
+ * Holds whose payment is open at a provider are swept later than others, so that the payment is closed
+ * before its units are on sale again, however late its closing comes within the grace. The lane decides
+ * alone, without the ledger: a hold that nobody lifts or releases is swept when its grace is over.
+ */
+export function openHoldDeferral(options: {
+  lanes: Pick<Lanes, 'defer'>;
+  payments: Pick<Payments, 'ofOrders'>;
+  providers: Providers;
+  graceMs?: number | undefined;
+}): HoldDeferral {
+  const { lanes, payments, providers, graceMs = closingGraceMs } = options;
+
+  async function set(ids: readonly string[], ms: number): Promise<void> {
+    const places = ids.map((id) => required(parseOrderId(id), `order id in ${id}`));
+    await Promise.all(
+      byLane(places).map(({ ref, places: group }) => {
+        const orders = group.map(({ digest }) => ({ digest, graceMs: ms }));
+        return lanes.defer(ref, orders);
+      }),
+    );
+  }
+
+  return {
+    async defer(place) {
+      const [answer] = await lanes.defer(place, [{ digest: place.digest, graceMs }]);
+      return answer?.status === 'deferred';
+    },
+
+    async lift(ids) {
+      if (ids.length === 0) return;
+      await set(ids, 0);
+      // Read after the lift: a payment that was begun before it is seen here, and one that is begun
+      // after it defers the hold itself.
+      const attempts = await payments.ofOrders(ids);
+      const reopened = attempts.filter((payment) => {
+        return isOpen(payment) && providers.get(payment.provider)?.startedBy === 'buyer';
+      });
+      await set([...new Set(reopened.map(({ orderId }) => orderId))], graceMs);
+    },
+  };
+}
