@@ -17,7 +17,7 @@ export function openAlipayProtocol(): Protocol {
   const keysOf = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
   const [application, alipay, stranger] = [keysOf(), keysOf(), keysOf()];
 
-  /** Why a request is not answered at all; undefined when it is the application's own. */
+  /** The refusal of a request that is not the application's; undefined when it is. */
   function refusalOf(parameters: Map<string, string>): Node | undefined {
     const invalid = (detail: string) => {
       return { code: '40002', msg: 'Invalid Arguments', sub_code: `isv.${detail}` };
@@ -34,19 +34,19 @@ export function openAlipayProtocol(): Protocol {
     const method = parameters.get('method') ?? '';
     const refusal = refusalOf(parameters);
     reply.type('text/html;charset=utf-8');
-    // Whoever is not known gets no signature either.
+    // An unknown application gets an unsigned answer.
     if (refusal?.sub_code === 'isv.invalid-app-id') {
       return reply.send(JSON.stringify({ error_response: refusal }));
     }
     const node = JSON.stringify(
       refusal ?? answerTo(method, contentOf(parameters), simulator) ?? noSuchMethod,
     );
-    // The signature is over these very characters.
+    // The signature covers exactly these characters.
     const name = `${method.replaceAll('.', '_')}_response`;
     return reply.send(`{"${name}":${node},"sign":"${signed(alipay.privateKey, node)}"}`);
   }
 
-  /** The buyer's browser, or their Alipay app with an order string: opening it makes the trade. */
+  /** The buyer's browser, or the Alipay app with an order string; opening it creates the trade. */
   function cashier(simulator: Simulator, parameters: Map<string, string>, reply: FastifyReply) {
     reply.type('text/html;charset=utf-8');
     const refusal = refusalOf(parameters);
@@ -75,7 +75,7 @@ export function openAlipayProtocol(): Protocol {
         const isCashier = cashierMethods.includes(parameters.get('method') ?? '');
         return (isCashier ? cashier : api)(simulator, parameters, reply);
       };
-      // Programs post; what is opened by its address is the page.
+      // API clients POST; a GET opens the page.
       app.post('/gateway.do', answer);
       app.get('/gateway.do', { config: { page: true } }, answer);
     },
@@ -104,7 +104,7 @@ function contentOf(parameters: Map<string, string>): Record<string, unknown> {
   }
 }
 
-/** A variable of the environment that any shell can set. */
+/** A value for an environment variable, without line breaks. */
 function oneLine(pem: string | Buffer): string {
   return pem.toString().trim().replaceAll('\n', '\\n');
 }

@@ -1,24 +1,24 @@
 import type { BookEvent, BookedCharge, SimulatedBook } from './protocol.ts';
 
 export type OpenBook = SimulatedBook & {
-  /** Closes what has run out. Looking at a charge does the same to it. */
+  /** Closes charges whose time is over. Reading a charge closes it too. */
   expire(): void;
 };
 
-/** Opens an empty book, in memory. Each event is told at once, in the order of the book. */
+/** Opens an empty book in memory. `onEvent` is called at once for each event, in order. */
 export function openBook(options: {
   now(): number;
   newId(of: 'charge' | 'refund' | 'event'): string;
-  /** Whether a charge that has ended takes the money all the same, which is faults. */
+  /** Whether a charge that has ended is captured all the same: a fault. */
   capturesAfterEnd(reference: string): boolean;
   onEvent(event: BookEvent): void;
 }): OpenBook {
   const { now, newId } = options;
   const charges = new Map<string, BookedCharge>();
-  /** References of open charges that end by themselves. */
+  /** References of open charges that expire. */
   const running = new Set<string>();
 
-  function tell(kind: BookEvent['kind'], charge: BookedCharge, refund?: BookEvent['refund']): void {
+  function emit(kind: BookEvent['kind'], charge: BookedCharge, refund?: BookEvent['refund']): void {
     options.onEvent({
       kind,
       charge: asItIs(charge),
@@ -32,7 +32,7 @@ export function openBook(options: {
     charge.state = how;
     charge.endedAt = now();
     running.delete(charge.reference);
-    tell(how, charge);
+    emit(how, charge);
   }
 
   function find(reference: string): BookedCharge | undefined {
@@ -88,7 +88,7 @@ export function openBook(options: {
       charge.capturedAt = now();
       charge.captures += 1;
       running.delete(reference);
-      tell('captured', charge);
+      emit('captured', charge);
       return 'captured';
     },
     close(reference, how) {
@@ -114,7 +114,7 @@ export function openBook(options: {
         providerReference: newId('refund'),
       };
       charge.refunds.push(refund);
-      tell('refunded', charge, refund);
+      emit('refunded', charge, refund);
       return { kind: 'refunded', refund };
     },
   };
@@ -130,7 +130,7 @@ export function refundedOf({ refunds }: BookedCharge): number {
   return refunds.reduce((sum, { amount }) => sum + amount, 0);
 }
 
-/** A copy that later changes leave alone, but for what the protocol remembers. */
+/** A copy that later changes do not affect, except `extra`, which is shared. */
 export function asItIs(charge: BookedCharge): BookedCharge {
   return { ...charge, refunds: charge.refunds.map((refund) => ({ ...refund })) };
 }

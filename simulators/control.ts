@@ -12,14 +12,14 @@ import {
 
 export const eventKinds = ['captured', 'declined', 'closed', 'refunded'] as const;
 
-/** Routes by which tests, auditors and people move a simulator; no provider has such. */
+/** Control routes for tests, auditors and people; a real provider has none of them. */
 export function addControl(
   app: FastifyInstance,
   options: {
     simulator: Simulator;
     faults: FaultPlan;
     notifier: Notifier;
-    /** The last thing of a kind, or of any kind, that happened to a charge. */
+    /** The last event of a charge, of one kind or of any. */
     lastEvent(reference: string, kind?: BookEvent['kind']): BookEvent | undefined;
     shiftClock(offsetMs: number): void;
   },
@@ -88,7 +88,7 @@ export function addControl(
   });
 }
 
-/** An event that never happened, for messages that lie. */
+/** An event that never happened, for forged notifications. */
 function invented(simulator: Simulator, reference: string, kind: BookEvent['kind']): BookEvent {
   const found = simulator.book.find(reference);
   if (!found) throw new Error('bug: a charge that was there is gone');
@@ -115,7 +115,7 @@ type Asked = {
   forge?: Forgery;
 };
 
-/** What of `Asked` each field must be, in words. */
+/** What each field of `Asked` must be, for error messages. */
 const fields: { [K in keyof Required<Asked>]: [(value: unknown) => boolean, string] } = {
   reference: [(value) => typeof value === 'string', 'the reference of a charge'],
   kind: [(value) => eventKinds.some((kind) => kind === value), `one of ${eventKinds.join(', ')}`],
@@ -148,7 +148,7 @@ function readJson({ body }: FastifyRequest): Record<string, unknown> | string {
       return value as Record<string, unknown>;
     }
   } catch {
-    // Told below: what is wrong is the same.
+    // Answered below with the same error.
   }
   return 'the body must be a JSON object';
 }

@@ -3,16 +3,16 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Chance, FaultPlan } from './faults.ts';
 import type { ApiCall, Protocol, SimulatedBook } from './protocol.ts';
 
-/** How an API call is to end, decided before it does anything. */
+/** The faults of one API call, decided before it runs. */
 type PlannedFault = { call: ApiCall; fails: boolean; hangs: boolean; slowMs: number };
 
 const failure = {
-  error: { type: 'api_error', message: 'The simulator fails, as it was told to.' },
+  error: { type: 'api_error', message: 'The simulator fails as its fault settings say.' },
 };
 
 /**
- * Makes the API calls of a protocol go wrong. Call it before the routes are added, on an instance
- * that holds nothing else.
+ * Adds faults to the API calls of a protocol. Must be called before the routes are added, on an
+ * instance of its own.
  */
 export function addFailingCalls(
   app: FastifyInstance,
@@ -20,10 +20,10 @@ export function addFailingCalls(
 ): void {
   const { faults, book, protocol } = options;
   const plannedFaults = new WeakMap<FastifyRequest, PlannedFault>();
-  /** Keys under which a call failed: asked again, it fails again and does nothing. */
+  /** Idempotency keys of failed calls: a repeat fails again and does nothing. */
   const failed = new Set<string>();
 
-  /** Spares a quiet simulator the reading of every call. */
+  /** Without any fault set, requests are not inspected. */
   function isAnyFaultSet(): boolean {
     const { refuse, fail, hang, slow } = faults.settings();
     return refuse + fail + hang + slow > 0;
@@ -60,7 +60,7 @@ export function addFailingCalls(
   });
 }
 
-/** Whoever asks for HTML is a person in front of a page, and faults is for programs. */
+/** Pages for people have no faults. */
 function isPage(request: FastifyRequest): boolean {
   return (
     request.routeOptions.config.page === true ||
@@ -68,7 +68,7 @@ function isPage(request: FastifyRequest): boolean {
   );
 }
 
-/** Until the caller gives up or the simulator stops. */
+/** Resolves when the caller gives up or the simulator stops. */
 function hungUp(reply: FastifyReply): Promise<void> {
   return new Promise((resolve) => {
     if (reply.raw.destroyed) resolve();

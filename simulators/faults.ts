@@ -17,25 +17,25 @@ export const noFaults: Faults = {
   captureAfterClose: 0,
 };
 
-/** What of a faults is a chance, and how large each of the other figures may be. */
+/** The settings that are no probabilities, and their upper bounds. */
 const most = { delayMs: 600_000, repeats: 100, slowMs: 600_000 } as const;
 type Measure = keyof typeof most;
 export type Chance = Exclude<keyof Faults, Measure>;
 
 export type FaultPlan = {
   settings(): Faults;
-  /** Changes what is named and leaves the rest; a seed begins the choices anew. */
+  /** Changes the given settings; a seed restarts the random choices. */
   set(change: Partial<Faults>, seed?: number): void;
-  /** Whether it happens this time, about this reference. */
+  /** Whether this fault happens now, for this reference. */
   happens(chance: Chance, about: string): boolean;
-  /** One of several, chosen like `happens`. */
+  /** One of several, chosen at random like `happens`. */
   pick<T>(list: readonly [T, ...T[]], about: string): T;
 };
 
 /**
- * Decides by chance what goes wrong. A choice follows from the seed, from what it is about and from
- * how often the same was asked before, and from nothing else: calls about other references, in
- * whatever order, do not move it, so that a run in parallel can be had again.
+ * Decides at random which faults happen. A choice depends only on the seed, the reference and how
+ * often the same was asked before. Calls about other references do not change it, in whatever order
+ * they come, so a parallel run can be repeated.
  */
 export function openFaultPlan(firstSeed: number): FaultPlan {
   let seed = firstSeed;
@@ -64,7 +64,7 @@ export function openFaultPlan(firstSeed: number): FaultPlan {
   };
 }
 
-/** Reads a part of a faults as it came over the wire; a text says what is wrong with it. */
+/** Reads fault settings from a request; returns a text that says what is wrong with them. */
 export function readFaults(given: Record<string, unknown>): Partial<Faults> | string {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(noFaults, name)) {

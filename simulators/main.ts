@@ -9,7 +9,7 @@ const usage = `node simulators/main.ts PROVIDER|all [--port N] [--seed N]
   variables with which an engine talks to it. Started with an IPC channel it sends the same as
   messages, then {serving: true}, and ends when the channel does.`;
 
-/** Loaded only when asked for: each makes keys of its own, which takes a while. */
+/** Loaded on demand: each generates keys, which takes a while. */
 const protocols: Record<ProviderName, () => Promise<Protocol>> = {
   stripe: async () => (await import('./stripe.ts')).openStripeProtocol(),
   alipay: async () => (await import('./alipay.ts')).openAlipayProtocol(),
@@ -41,18 +41,18 @@ async function main(): Promise<number> {
   }
   process.send?.({ serving: true });
   await toldToStop();
-  // Whatever was left open must not keep it alive.
+  // Open handles must not keep the process alive.
   setTimeout(() => process.exit(), stopMsMax).unref();
   await Promise.all(served.map(({ stop }) => stop()));
   if (process.connected) process.disconnect();
   return 0;
 }
 
-/** A signal, or the end of whoever started it. */
+/** Resolves on a signal, or when the parent process ends. */
 function toldToStop(): Promise<void> {
   return new Promise((resolve) => {
     for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(event, () => resolve());
-    // The channel may have ended before anybody listened for it.
+    // The channel may have closed before the listener was added.
     if (process.send && !process.connected) resolve();
   });
 }

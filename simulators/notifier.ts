@@ -8,18 +8,18 @@ import {
   type Simulator,
 } from './protocol.ts';
 
-/** What came back for a message; `status` 0: no answer at all, `body` says why. */
+/** The answer to a notification; with `status` 0 there was none and `body` says why. */
 export type Answer = { status: number; body: string };
 
-/** What was sent and how it was answered, true messages and forged ones apart. */
+/** Counts of sent notifications and their answers, true and forged ones apart. */
 export type NotificationFigures = {
   sent: number;
   taken: number;
-  /** True messages that faults kept back, and those given up after the last repeat. */
+  /** True notifications that a fault suppressed, and those given up after the last repeat. */
   lost: number;
   givenUp: number;
   forged: number;
-  /** Forged messages that were believed: a breach if not 0. */
+  /** Forged notifications that were accepted: a breach if not 0. */
   forgeriesTaken: number;
   /** Answers by their status; 0 for none. */
   answers: Record<number, number>;
@@ -27,9 +27,9 @@ export type NotificationFigures = {
 };
 
 export type Notifier = {
-  /** Sends the message about an event in its own time, with the faults that befalls it. */
-  tell(event: BookEvent): void;
-  /** Sends a message now, so many times, and gives the answers; undefined if there is none. */
+  /** Queues the notification of an event, with the faults drawn for it. */
+  notify(event: BookEvent): void;
+  /** Sends a notification now, `times` times, and returns the answers; undefined if there is none. */
   send(
     event: BookEvent,
     how?: { times?: number; parallel?: boolean; forge?: Forgery | undefined },
@@ -38,10 +38,10 @@ export type Notifier = {
   stop(): Promise<void>;
 };
 
-/** Waits between the repeats of a message that is not taken: real ones wait minutes and hours. */
+/** Delays between repeats of a notification, in ms; real providers wait minutes and hours. */
 const backoffMs = [50, 200, 1_000, 5_000, 15_000, 60_000] as const;
 const answerMsMax = 5_000;
-/** A message held back for a later one to pass it goes out by then in any case. */
+/** The longest time that a notification is held back so that a later one overtakes it, in ms. */
 const heldMsMax = 2_000;
 const answerCharactersMax = 10_000;
 
@@ -92,7 +92,7 @@ export function openNotifier(options: {
   async function untilTaken(event: BookEvent): Promise<void> {
     for (const waitMs of [...backoffMs, undefined]) {
       const answer = await post(event);
-      letHeldGo();
+      releaseHeld();
       if (!answer || isTaken(answer)) return;
       if (waitMs === undefined) break;
       await wait(waitMs, undefined, { signal });
@@ -100,12 +100,12 @@ export function openNotifier(options: {
     figures.givenUp += 1;
   }
 
-  function letHeldGo(): void {
+  function releaseHeld(): void {
     for (const go of held) go();
     held.clear();
   }
 
-  /** Until another message has gone out. */
+  /** Resolves when another notification was sent. */
   function overtaken(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, heldMsMax);
@@ -118,13 +118,13 @@ export function openNotifier(options: {
     });
   }
 
-  async function tell(event: BookEvent): Promise<void> {
-    // Whoever made the event may still have something to write down about the charge.
+  async function deliverEvent(event: BookEvent): Promise<void> {
+    // The code that caused the event may still change the charge in this turn of the event loop.
     await yieldOnce();
     const about = `${event.charge.reference} ${event.kind}`;
     const { delayMs, repeats } = faults.settings();
     const happens = (chance: Parameters<FaultPlan['happens']>[0]) => faults.happens(chance, about);
-    // Each is drawn whatever the others say, so that one chance changed leaves the rest as it was.
+    // All are drawn every time, so that changing one probability does not change the other draws.
     const [lost, late, again, after, forged] = [
       happens('lose'),
       happens('delay'),
@@ -145,9 +145,9 @@ export function openNotifier(options: {
   }
 
   return {
-    tell(event) {
+    notify(event) {
       if (signal.aborted) return;
-      const task = tell(event).catch((error: unknown) => {
+      const task = deliverEvent(event).catch((error: unknown) => {
         if (!signal.aborted) throw error;
       });
       underWay.add(task);
@@ -184,7 +184,7 @@ async function answerTo(
       method: 'POST',
       headers,
       body: new Uint8Array(body),
-      // A provider follows nobody elsewhere with a signed message.
+      // Providers do not follow redirects with a signed notification.
       redirect: 'manual',
       signal: AbortSignal.any([stopping, AbortSignal.timeout(answerMsMax)]),
     });

@@ -1,33 +1,32 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-// What a simulator is made of: the part that every provider shares (a book, a notifier, faults,
-// the control routes) and the protocol of one provider, which is written as that provider's public
-// documents have it. A simulator is a process of its own and shares no code with the engine: what
-// it believes of the engine is what came over the wire.
+// A simulator consists of what all providers share (book, notifier, faults, control routes) and the
+// protocol of one provider, written from that provider's public documentation. A simulator is a
+// process of its own and shares no code with the engine; all it knows of the engine came over the wire.
 
 export type ProviderName = 'stripe' | 'alipay' | 'wechat_pay';
 
-/** A payment as the provider has it: its own book, which auditors trust. */
+/** A payment in the provider's own book, which auditors trust. */
 export type BookedCharge = {
   /** The merchant's reference. */
   reference: string;
-  /** The provider's own id, made when the charge was. */
+  /** The provider's own id. */
   providerReference: string;
   /** Minor units. */
   amount: number;
   currency: string;
   state: 'open' | 'captured' | 'declined' | 'closed';
-  /** After it nothing is captured, ms since the epoch; but faults can. */
+  /** Nothing is captured after this instant (ms since the epoch), except by a fault. */
   expiresAt: number | undefined;
   notifyUrl: string;
   createdAt: number;
   capturedAt: number | undefined;
   /** When it was closed or declined. */
   endedAt: number | undefined;
-  /** How often money was taken: more than once is a breach of the provider's own. */
+  /** How often money was taken; more than once is a bug of the simulator. */
   captures: number;
   refunds: BookedRefund[];
-  /** What the protocol wants to remember of it. */
+  /** Data of the protocol. */
   extra: Record<string, string>;
 };
 
@@ -39,26 +38,26 @@ export type BookedRefund = {
   at: number;
 };
 
-/** What happened to a charge that the merchant is to be told. */
+/** An event of a charge, of which the merchant is notified. */
 export type BookEvent = {
   kind: 'captured' | 'declined' | 'closed' | 'refunded';
-  /** As it was when it happened; only `extra` is the charge's own. */
+  /** A copy from the time of the event; only `extra` is shared with the book. */
   charge: BookedCharge;
   refund?: BookedRefund | undefined;
-  /** Unique: a repeat of the same message has the same. */
+  /** Unique; repeats of the same notification carry the same id. */
   id: string;
   at: number;
 };
 
 /**
- * The book with its rules: money is taken once, never after the end, given back to the cent. An open
- * charge whose time is over is closed, and that is an event. `find` and `all` give the book's own
- * records, of which a protocol changes nothing but `extra`.
+ * The book and its rules: money is taken once, never after the end, and refunded exactly. An open
+ * charge whose time is over is closed, with an event. `find` and `all` return the book's own records,
+ * of which a protocol may change `extra` only.
  */
 export type SimulatedBook = {
   find(reference: string): BookedCharge | undefined;
   all(): BookedCharge[];
-  /** A charge under this reference, made now unless it is there. */
+  /** The charge with this reference, created unless it exists. */
   open(
     charge: Pick<BookedCharge, 'reference' | 'amount' | 'currency' | 'notifyUrl'> & {
       expiresAt?: number | undefined;
@@ -69,7 +68,7 @@ export type SimulatedBook = {
   capture(reference: string): 'captured' | 'already' | 'refused';
   /** Ends an open charge. */
   close(reference: string, how: 'closed' | 'declined'): 'closed' | 'already' | 'captured' | 'none';
-  /** Gives money back; the same refund again is `already`, another amount under it `reused`. */
+  /** Refunds. The same refund again is `already`; another amount under its reference is `reused`. */
   refund(
     reference: string,
     refund: Pick<BookedRefund, 'reference' | 'amount'>,
@@ -84,17 +83,17 @@ export type Simulator = {
   url(): string;
   /** The simulator's clock, ms. */
   now(): number;
-  /** A random id, from the seed, of letters and digits or of what `alphabet` has. */
+  /** A random id from the seed, of letters and digits or of the characters of `alphabet`. */
   id(prefix: string, length: number, alphabet?: string): string;
 };
 
-/** Which call of the provider's API a request is, as faults tells them apart. */
+/** The API call that a request makes; faults are chosen per call. */
 export type ApiCall = {
-  /** Such as `refund`: each kind has its own luck. */
+  /** Such as `refund`: faults are drawn separately for each kind. */
   kind: string;
-  /** What it is about. */
+  /** The charge or refund it is about. */
   reference: string;
-  /** Repeated under the same key, a call that failed fails again. */
+  /** A failed call that is repeated with the same key fails again. */
   key?: string | undefined;
 };
 
@@ -105,35 +104,34 @@ declare module 'fastify' {
   }
 }
 
-/** One provider's own language. */
+/** The API and the notifications of one provider. */
 export type Protocol = {
   provider: ProviderName;
   /** Settings (environment variables) with which an engine talks to this simulator. */
   settings(url: string): Record<string, string>;
   /**
    * The provider's API and its cashier page for people. Bodies arrive as a Buffer in request.body.
-   * Requests are verified with the real algorithms; what does not verify is refused as the real one
-   * refuses it.
+   * Requests are verified with the real algorithms and refused as the real provider refuses them.
    */
   routes(app: FastifyInstance, simulator: Simulator): void;
   /** The provider's own id of a new charge or refund; without this `ch_…` and `re_…`. */
   newId?(of: 'charge' | 'refund', simulator: Simulator): string;
   /**
-   * Without it, or of what it leaves undefined: the kind is the route, the reference whatever in the
-   * request looks like one of the engine's (`fd` and 30 hex digits), else the address; the key is
-   * the header `idempotency-key`.
+   * Describes a request. Defaults: the kind is the route; the reference is what in the request looks
+   * like one of the engine's (`fd` and 30 hex digits), else the URL; the key is the header
+   * `idempotency-key`.
    */
   callOf?(request: FastifyRequest): Partial<ApiCall>;
   /**
-   * The message about an event, signed (and encrypted) at the moment it is sent. `forge` is the name
-   * of a falsification to commit, see `forgeries`. Undefined: the provider sends none for it.
+   * The notification of an event, signed (and encrypted) when it is sent. `forge` names the forgery to
+   * make, see `forgeries`. Undefined when the provider sends none for the event.
    */
   notification(
     event: BookEvent,
     simulator: Simulator,
     forge?: Forgery,
   ): { headers: Record<string, string>; body: Buffer } | undefined;
-  /** Whether an answer ends the repeats of a message. */
+  /** Whether an answer ends the repeats of a notification. */
   isTaken(answer: { status: number; body: string }): boolean;
 };
 
@@ -150,16 +148,16 @@ export const forgeries = [
 ] as const;
 export type Forgery = (typeof forgeries)[number];
 
-/** What a simulator is told to do wrong, each by chance from 0 to 1 under its seed. */
+/** Fault settings: probabilities from 0 to 1, drawn with the simulator's seed. */
 export type Faults = {
-  /** A notification is not sent at all, or a while later, or several times, or after later ones. */
+  /** A notification is not sent, is delayed, repeated, or sent after later ones. */
   lose: number;
   delay: number;
   delayMs: number;
   repeat: number;
   repeats: number;
   reorder: number;
-  /** A forged message is sent beside the true one. */
+  /** A forged notification is sent beside the true one. */
   forge: number;
   /** An API call does its work and answers 500; repeated under the same key it answers 500 again
    *  where the provider does so (Stripe). */
@@ -171,6 +169,6 @@ export type Faults = {
   /** An API call is answered this much later. */
   slow: number;
   slowMs: number;
-  /** A charge that was closed or has run out is captured all the same when the buyer pays. */
+  /** A closed or expired charge is captured all the same when the buyer pays. */
   captureAfterClose: number;
 };

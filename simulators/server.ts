@@ -13,15 +13,15 @@ export type ServedSimulator = {
   /** Settings (environment variables) with which an engine talks to it. */
   settings: Record<string, string>;
   book: SimulatedBook;
-  /** Ends at once, also what hangs. */
+  /** Stops at once; hanging calls are cut. */
   stop(): Promise<void>;
 };
 
 const bodyBytesMax = 1024 * 1024;
-/** How often charges that have run out are closed, if nobody looks at them. */
+/** How often expired charges are closed, in ms. */
 const expiryMs = 250;
 
-/** Serves one provider on loopback. */
+/** Serves one simulated provider on loopback. */
 export async function serveSimulator(
   protocol: Protocol,
   { port = 0, seed }: { port?: number; seed: number },
@@ -30,7 +30,7 @@ export async function serveSimulator(
   takeRawBodies(app);
   const faults = openFaultPlan(seed);
   const id = openIds(`${protocol.provider} ${seed}`);
-  const happened = openMemory();
+  const happened = openEventLog();
   let offsetMs = 0;
   let url = '';
 
@@ -41,7 +41,7 @@ export async function serveSimulator(
     capturesAfterEnd: (reference) => faults.happens('captureAfterClose', reference),
     onEvent(event) {
       happened.add(event);
-      notifier.tell(event);
+      notifier.notify(event);
     },
   });
   const simulator: Simulator = { book, url: () => url, now: () => Date.now() + offsetMs, id };
@@ -79,7 +79,7 @@ export async function serveSimulator(
 
 const prefixes = { charge: 'ch_', refund: 're_', event: 'evt_' } as const;
 
-/** Signatures are over the bytes as they came, so nothing is parsed before a protocol has them. */
+/** Signatures cover the raw bytes, so bodies reach the protocol unparsed. */
 function takeRawBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -90,7 +90,7 @@ function takeRawBodies(app: FastifyInstance): void {
 
 const lettersAndDigits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Ids that a seed gives again: the nth with a prefix is the same each time. */
+/** Ids from a seed: the nth id with a prefix is always the same. */
 function openIds(seed: string): Simulator['id'] {
   const counts = new Map<string, number>();
   return (prefix, length, alphabet = lettersAndDigits) => {
@@ -104,7 +104,7 @@ function openIds(seed: string): Simulator['id'] {
 }
 
 /** The last event of each kind of each charge. */
-function openMemory() {
+function openEventLog() {
   const byCharge = new Map<string, BookEvent[]>();
   return {
     add(event: BookEvent): void {

@@ -5,17 +5,17 @@ import { eventMessage } from './stripe/events.ts';
 import { checkoutPage } from './stripe/page.ts';
 import { StripeRefusal } from './stripe/refusals.ts';
 
-/** One account of the test world; nobody else's key opens it. */
+/** One account in test mode; only its own key is accepted. */
 const secretKey = 'sk_test_simulated0account0of0flashdrop';
 const webhookSecret = 'whsec_simulated0endpoint0of0flashdrop';
 
 /**
- * Stripe as its public documents have it: Checkout Sessions, payment intents, charges, refunds and
+ * Stripe as its public documentation describes it: Checkout Sessions, payment intents, charges, refunds and
  * events of API version 2026-10-28.endive, with the idempotency of version 1.
  */
 export function openStripeProtocol(): Protocol {
   let account: StripeAccount | undefined;
-  /** Made with the first use, when the simulator is there. */
+  /** Created at first use, since it needs the simulator. */
   const accountOf = (simulator: Simulator) => (account ??= openAccount(simulator));
 
   return {

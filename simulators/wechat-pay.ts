@@ -25,7 +25,7 @@ import {
 const billsKept = 16;
 const digits = '0123456789';
 
-/** WeChat Pay's API v3 for one merchant, with keys and a certificate made for this run. */
+/** WeChat Pay's API v3 for one merchant, with keys and a certificate generated at start. */
 export function openWechatPayProtocol(): Protocol {
   const agreement: Agreement = {
     appId: 'wxd678efh567hg6787',
@@ -69,7 +69,7 @@ function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreem
     return refuse(reply, agreement, told);
   });
 
-  /** A call of the API: signed by the merchant, answered with WeChat Pay's signature. */
+  /** An API call: the merchant signs the request, WeChat Pay the answer. */
   function serve(method: 'GET' | 'POST', url: string, handler: Handler): void {
     app.route({
       method,
@@ -106,7 +106,7 @@ function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreem
     if (bodyOf(request).mchid !== agreement.merchantId) throw wrong('mchid', 'is not who signed');
     const closed = book.close((request.params as { reference: string }).reference, 'closed');
     if (closed === 'captured') throw new ApiError(400, 'ORDERPAID', 'The order is paid.');
-    // Also for an order that never was: so does the real one.
+    // Also for an order that does not exist, as WeChat Pay does.
     return { status: 204 };
   });
 
@@ -147,7 +147,7 @@ function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreem
   });
 }
 
-/** A day's bill is asked for, and then fetched from an address of its own without a signature. */
+/** A bill is requested for a day, then downloaded from a URL of its own without a signature. */
 function addBills(
   app: FastifyInstance,
   serve: (method: 'GET', url: string, handler: Handler) => void,
@@ -196,7 +196,7 @@ function certificateList({ platform, apiKey }: Agreement): object {
   };
 }
 
-/** A request that was not signed gets no signature back. */
+/** An unsigned request gets an unsigned answer. */
 function refuse(reply: FastifyReply, agreement: Agreement, { status, code, message }: ApiError) {
   const content = { code, message };
   if (status !== 401) return answer(reply, agreement, { status, content });
@@ -214,7 +214,7 @@ function bodyOf(request: FastifyRequest): Fields {
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return value as Fields;
   } catch {
-    // Told below.
+    // Answered below.
   }
   throw wrong('the body', 'must be a JSON object');
 }

@@ -7,7 +7,7 @@ const products: Record<string, string> = {
   'alipay.trade.app.pay': 'QUICK_MSECURITY_PAY',
 };
 
-/** Makes the trade that is asked for, or finds it; else why it cannot be paid. */
+/** Creates or finds the requested trade; otherwise the reason why it cannot be paid. */
 export function askedAtCashier(
   parameters: Map<string, string>,
   content: Record<string, unknown>,
@@ -42,7 +42,7 @@ export function askedAtCashier(
   return charge.state === 'open' ? charge : 'ACQ.TRADE_HAS_CLOSE';
 }
 
-/** For people: the buttons do what a test does by the control routes, then lead back to the shop. */
+/** The page for people: its buttons call the control routes, then return to the shop. */
 export function cashierPage({ reference, amount, extra }: BookedCharge): string {
   const back = extra.returnUrl ? JSON.stringify(extra.returnUrl) : 'undefined';
   return page(

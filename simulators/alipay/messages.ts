@@ -17,12 +17,12 @@ const staleMs = 27 * 3600_000;
 
 /** The form that is posted about an event, as https://opendocs.alipay.com/open/270/105902 has it. */
 export function messageOf(event: BookEvent, sender: Sender, forge?: Forgery) {
-  // An amount here is yuan and nothing else: there is no currency to lie about.
+  // Alipay's amounts are always yuan: there is no currency to falsify.
   if (forge === 'other_currency') return undefined;
   const { now, keys } = sender;
   const parameters = { ...parametersOf(event, sender), ...lies(event, now, forge) };
   const key = forge === 'signature' ? keys.stranger : keys.alipay;
-  // Neither the signature nor its kind is part of what is signed here, unlike in a request.
+  // Unlike in a request, neither `sign` nor `sign_type` is part of what is signed.
   const sign = signed(key.privateKey, signedText(Object.entries(parameters)));
   const sent = { ...parameters, sign_type: 'RSA2', sign };
   if (forge === 'reserialised') sent.total_amount = `${sent.total_amount}0`;
@@ -69,7 +69,7 @@ function parametersOf(event: BookEvent, { merchant, now }: Sender) {
   };
 }
 
-/** What a falsification says instead, under a signature that is good. */
+/** What a forgery says instead, under a valid signature. */
 function lies({ charge }: BookEvent, now: number, forge?: Forgery): Record<string, string> {
   switch (forge) {
     case 'stale':

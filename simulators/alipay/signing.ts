@@ -1,14 +1,14 @@
 import { createSign, createVerify, type KeyObject } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 
-/** The parameters of the address and of the form together: the documents allow either place. */
+/** The parameters of query and form together: the documentation allows either place. */
 export function parametersOf(request: FastifyRequest): Map<string, string> {
   const query = request.url.includes('?') ? request.url.slice(request.url.indexOf('?') + 1) : '';
   const form = (request.body as Buffer).toString('utf8');
   return new Map([...new URLSearchParams(query), ...new URLSearchParams(form)]);
 }
 
-/** What is signed: all but the signature and what is empty, sorted, undecorated. */
+/** The text to sign: all parameters but the signature and empty ones, sorted, not encoded. */
 export function signedText(parameters: Iterable<[string, string]>): string {
   const pairs = [...parameters].filter(([name, value]) => name !== 'sign' && value !== '');
   return pairs

@@ -1,15 +1,15 @@
 import { refundedOf } from '../book.ts';
 import type { BookedCharge, Simulator } from '../protocol.ts';
 
-/** The inner part of an answer, or of a message. */
+/** The content of an answer or of a notification. */
 export type Node = { code: string; msg: string; sub_code?: string; [field: string]: unknown };
 
 type Content = Record<string, unknown>;
 
-/** A year after the payment a trade is finished, and nothing is given back any more. */
+/** A year after its payment a trade is finished and cannot be refunded. */
 const refundableMs = 365 * 24 * 3600_000;
 
-/** Answers a call about a trade; undefined for a method that is none of these. */
+/** Answers a call about a trade; undefined for an unknown method. */
 export function answerTo(method: string, content: Content, simulator: Simulator): Node | undefined {
   const answer = methods[method];
   if (!answer) return undefined;
@@ -41,7 +41,7 @@ const methods: Record<string, (charge: BookedCharge, content: Content, s: Simula
 
   'alipay.trade.fastpay.refund.query': (charge, { out_request_no }) => {
     const found = charge.refunds.find(({ reference }) => reference === out_request_no);
-    // Without one the answer says no more than that the question was heard.
+    // Without a trade the answer only acknowledges the query.
     if (!found) return done({});
     return done({
       ...namesOf(charge),
@@ -62,7 +62,7 @@ function refund(charge: BookedCharge, content: Content, { book, now }: Simulator
   const status = statusOf(charge, now());
   if (status === 'TRADE_FINISHED') return failed('ACQ.TRADE_HAS_FINISHED', namesOf(charge));
   if (status === 'TRADE_CLOSED' && !isRepeat) return failed('ACQ.TRADE_HAS_CLOSE', namesOf(charge));
-  // Only the whole is given back without a number of its own.
+  // Only a full refund may omit the refund's number.
   if (content.out_request_no === undefined && amount !== charge.amount) {
     return failed('ACQ.REFUND_AMT_NOT_EQUAL_TOTAL', namesOf(charge));
   }
@@ -78,7 +78,7 @@ function refund(charge: BookedCharge, content: Content, { book, now }: Simulator
   });
 }
 
-/** Of a payment that is given back in full nothing is left: it is closed, like one never made. */
+/** A trade that is refunded in full counts as closed, like one that was never paid. */
 export function statusOf(charge: BookedCharge, now: number): string {
   if (charge.state === 'open') return 'WAIT_BUYER_PAY';
   if (charge.state !== 'captured' || refundedOf(charge) === charge.amount) return 'TRADE_CLOSED';

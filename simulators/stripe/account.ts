@@ -2,15 +2,15 @@ import type { BookedCharge, BookedRefund, Simulator } from '../protocol.ts';
 import { impossible, missing } from './refusals.ts';
 import type { SessionRequest } from './session-request.ts';
 
-/** A Checkout Session; what became of its money stands in the book. */
+/** A Checkout Session; its money is in the book. */
 export type SessionRecord = SessionRequest & {
   id: string;
-  /** Under which its charge stands in the book; undefined for a session that takes no money. */
+  /** Reference of its charge in the book; undefined for a session without a payment. */
   reference: string | undefined;
   created: number;
   intent: string;
   charge: string;
-  /** Of a session without money. */
+  /** For a session without a payment. */
   isExpired: boolean;
 };
 
@@ -21,7 +21,7 @@ export type RefundRecord = BookedRefund & {
 
 export type StripeAccount = ReturnType<typeof openAccount>;
 
-/** Where an engine takes Stripe's events, unless it has registered another address. */
+/** Where an engine receives Stripe's events, unless it has registered another address. */
 const eventsPath = '/v1/payments/stripe/notifications';
 
 /** The sessions and refunds of one Stripe account, over the simulator's book. */
@@ -57,7 +57,7 @@ export function openAccount({ book, id, now, url }: Simulator) {
     return record;
   }
 
-  /** Nothing at Stripe keeps two sessions from one reference: a second is a charge of its own. */
+  /** Stripe allows two sessions with one reference: the second is a charge of its own. */
   function freeReference(wanted: string): string {
     let reference = wanted;
     for (let nth = 2; book.find(reference); nth += 1) reference = `${wanted}#${nth}`;
@@ -98,7 +98,7 @@ export function openAccount({ book, id, now, url }: Simulator) {
     else book.close(record.reference, 'closed');
   }
 
-  /** Sessions whose buyer has come so far that there is a payment intent. */
+  /** Sessions that have a payment intent. */
   function paidBy(intent: string): SessionRecord {
     const found = [...sessions.values()].find((record) => record.intent === intent);
     const state = found && chargeOf(found)?.state;
@@ -137,7 +137,7 @@ export function openAccount({ book, id, now, url }: Simulator) {
     return refundRecord(record, done.refund);
   }
 
-  /** To Stripe a reference in the metadata is a word: whoever asks twice is refunded twice. */
+  /** Stripe does not interpret references in metadata: asking twice refunds twice. */
   function freeRefund(charge: BookedCharge, wanted: string): string {
     const isTaken = (reference: string) =>
       charge.refunds.some((refund) => refund.reference === reference);

@@ -142,7 +142,7 @@ export function addApi(
     const key = keyOf(request);
     if (key !== undefined && idempotency.isKept(key)) repeats.add(request);
   });
-  // Also for the failures that faults makes the account keep under a key.
+  // Also for the failures that the fault settings store under a key.
   app.addHook('onSend', async (request, reply, payload) => {
     reply.header('request-id', simulator.id('req_', 14));
     if (repeats.has(request)) reply.header('idempotent-replayed', 'true');
@@ -161,7 +161,7 @@ function authenticate({ headers }: FastifyRequest, secretKey: string): void {
   if (authorization !== `Bearer ${secretKey}`) throw unauthorized('Invalid API Key provided');
 }
 
-/** What is asked to be shown whole below `field`; undefined when the field itself is not. */
+/** What `expand` asks for below `field`; undefined when the field itself is not expanded. */
 function expansions(form: Form, field: string): string[] | undefined {
   const asked = Object.values(innerOf(form, 'expand')).map(String);
   if (field === '') return asked;

@@ -8,7 +8,7 @@ const apiVersion = '2026-10-28.endive';
 const paddingBytes = 900_000;
 const staleSeconds = 3600;
 
-/** A declined card leaves a session open; what ends one unpaid is a payment that failed later. */
+/** A declined card leaves the session open; only a payment that fails later ends it unpaid. */
 const types = {
   captured: 'checkout.session.completed',
   declined: 'checkout.session.async_payment_failed',
@@ -16,7 +16,7 @@ const types = {
   refunded: 'charge.refunded',
 } as const satisfies Record<BookEvent['kind'], Stripe.Event.Type>;
 
-/** The event as Stripe's endpoints get it; undefined when no session of ours is behind it. */
+/** The event as Stripe sends it; undefined when it belongs to no session. */
 export function eventMessage(
   event: BookEvent,
   { account, secret, now }: { account: StripeAccount; secret: string; now: number },
@@ -73,7 +73,7 @@ function envelope(event: BookEvent, object: Stripe.Checkout.Session | Stripe.Cha
 
 const strangersReference = `fd${'0123456789'.repeat(3)}`;
 
-/** What a forger who had the secret would change. */
+/** Changes the content of an event, for a forgery under a valid signature. */
 function falsified(told: Envelope, forge: Forgery | undefined): Envelope {
   const { object } = told.data;
   const sum = 'amount_total' in object ? 'amount_total' : 'amount';

@@ -1,6 +1,6 @@
 import { invalid } from './refusals.ts';
 
-/** Form-encoded parameters with their brackets undone; lists have the indices as names. */
+/** Form parameters with nested names decoded; lists become objects with indices as names. */
 export type Form = { [name: string]: string | Form };
 
 const keyForm = /^[^[\]]+(\[[^[\]]*\])*$/;
@@ -29,7 +29,7 @@ function put(form: Form, names: readonly string[], value: string, key: string): 
   put(inner, rest, value, key);
 }
 
-/** The same parameters give the same text, in whatever order they came. */
+/** A canonical text: the same parameters give the same text in any order. */
 export function canonical(value: string | Form): string {
   if (typeof value === 'string') return JSON.stringify(value);
   const parts = Object.keys(value)
@@ -73,7 +73,7 @@ export function innerOf(form: Form, name: string): Form {
   return value;
 }
 
-/** A hash of texts, such as metadata. */
+/** An object of strings, such as metadata. */
 export function textsOf(form: Form, name: string): Record<string, string> {
   return Object.fromEntries(
     Object.entries(innerOf(form, name)).map(([key, value]) => {

@@ -5,10 +5,10 @@ export type Answer = { status: number; body: unknown };
 type Kept = Answer & { path: string; parameters: string };
 
 /**
- * Idempotency keys as version 1 of Stripe's API has them
+ * Idempotency keys as in version 1 of Stripe's API
  * (https://docs.stripe.com/api/idempotent_requests): the first answer under a key is given again, an
  * error too, unless the parameters did not validate. Stripe forgets keys after a day at the
- * earliest; this one when it ends.
+ * earliest; this simulator when it stops.
  */
 export function openIdempotency() {
   const kept = new Map<string, Kept>();

@@ -5,7 +5,7 @@ import { invalid, missing } from './refusals.ts';
 const limitDefault = 10;
 const limitMax = 100;
 
-/** A page of a list: the newest first, within `created`, after the object `starting_after` names. */
+/** A page of a list: newest first, within `created`, after the object named by `starting_after`. */
 export function pageOf<T extends { id: string; created: number }>(
   all: readonly T[],
   form: Form,

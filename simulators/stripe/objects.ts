@@ -2,11 +2,11 @@ import type { Stripe } from 'stripe';
 import type { BookedCharge } from '../protocol.ts';
 import { type RefundRecord, type SessionRecord, seconds } from './account.ts';
 
-// Stripe's objects, held to the types of its own library, which are generated from its OpenAPI
-// document (v2596 for stripe 23.1.0): a field that Stripe always sends and this does not is an error
-// of types. Fields of features that are not simulated are null or empty, as Stripe has them.
+// Stripe's objects, typed by Stripe's own library, whose types are generated from its OpenAPI
+// document (v2596 for stripe 23.1.0): a missing field does not compile. Fields of features that are
+// not simulated are null or empty, as Stripe sends them.
 
-/** A session as its charge stands; the charge is undefined for one that takes no money. */
+/** A session with the state of its charge; `charge` is undefined for one without a payment. */
 export function sessionObject(
   record: SessionRecord,
   charge: BookedCharge | undefined,

@@ -1,6 +1,6 @@
 import type { SessionRecord } from './account.ts';
 
-/** Stripe's page for the buyer, as far as a person needs one to try the engine. */
+/** A minimal payment page, for trying the engine by hand. */
 export function checkoutPage(record: SessionRecord, status: string): string {
   const title = escaped(record.title || 'Nothing to pay');
   const amount = `${record.amount} minor units of ${escaped((record.currency ?? '').toUpperCase())}`;

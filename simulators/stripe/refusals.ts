@@ -2,7 +2,7 @@
 export class StripeRefusal extends Error {
   readonly status: number;
   readonly body: { error: Record<string, string> };
-  /** Whether it is kept under the idempotency key: it is, once the request began to run. */
+  /** Whether the answer is kept under the idempotency key: true once the request began to run. */
   readonly isKept: boolean;
 
   constructor(status: number, error: Record<string, string>, isKept: boolean) {
@@ -15,12 +15,12 @@ export class StripeRefusal extends Error {
 
 type Details = { code?: string; param?: string };
 
-/** Parameters that do not validate: nothing ran. */
+/** The parameters are invalid; nothing was executed. */
 export function invalid(message: string, details: Details = {}): StripeRefusal {
   return new StripeRefusal(400, { ...details, message, type: 'invalid_request_error' }, false);
 }
 
-/** What cannot be done as things stand. */
+/** The request is valid but the object's state does not allow it. */
 export function impossible(message: string, details: Details = {}): StripeRefusal {
   return new StripeRefusal(400, { ...details, message, type: 'invalid_request_error' }, true);
 }

@@ -1,7 +1,7 @@
 import { type Form, innerOf, neededText, refuseUnknown, textOf, textsOf, wholeOf } from './form.ts';
 import { invalid } from './refusals.ts';
 
-/** What a request for a Checkout Session comes to. */
+/** A validated request for a Checkout Session. */
 export type SessionRequest = {
   mode: 'payment' | 'setup';
   clientReferenceId: string | null;
@@ -15,7 +15,7 @@ export type SessionRequest = {
   intentMetadata: Record<string, string>;
 };
 
-/** Of Stripe's parameters those that this simulator knows. */
+/** The parameters that this simulator supports. */
 const known = [
   ...['mode', 'client_reference_id', 'metadata', 'payment_intent_data', 'line_items'],
   ...['expires_at', 'success_url', 'cancel_url', 'allowed_payment_method_types', 'currency'],
@@ -113,7 +113,7 @@ function readSetup(form: Form) {
   return { amount: 0, currency: currency ? readCurrency(currency) : null, title: '' };
 }
 
-/** Nothing may be paid at all, but not too little. */
+/** An amount of 0 is allowed; one below Stripe's minimum is not. */
 function refuseAmount(amount: number, currency: string): void {
   const least = amountsMin[currency] ?? 0;
   if (amount > 0 && amount < least) {

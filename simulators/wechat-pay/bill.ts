@@ -1,13 +1,13 @@
 import type { BookedCharge, BookedRefund } from '../protocol.ts';
 import { type Agreement, beijingTime } from './wire.ts';
 
-// The file as pay.weixin.qq.com/docs/merchant/products/bill-download/format-trade.html has it.
+// Format: pay.weixin.qq.com/docs/merchant/products/bill-download/format-trade.html.
 const columns =
   '交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注';
 const totals =
   '总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额';
 
-/** The bill of a day in Beijing, such as 2025-12-31; undefined when nothing moved. */
+/** The trade bill of one day in Beijing time (`2025-12-31`); undefined when there were no trades. */
 export function billText(
   charges: readonly BookedCharge[],
   date: string,
@@ -46,7 +46,7 @@ function line(agreement: Agreement, charge: BookedCharge, refund?: BookedRefund)
   ]);
 }
 
-/** Each value has a grave accent before it, so that no spreadsheet interval it. */
+/** Each value has a grave accent before it, so that no spreadsheet rounds it. */
 function row(values: readonly string[]): string {
   return values.map((value) => `\`${value}`).join(',');
 }

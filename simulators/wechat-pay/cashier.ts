@@ -1,6 +1,6 @@
 import type { BookedCharge } from '../protocol.ts';
 
-/** The page on which a person plays the buyer in WeChat. */
+/** A page with the buttons that a buyer has in WeChat. */
 export function cashierPage(charge: BookedCharge | undefined, back: string | undefined): string {
   if (!charge) return page('<p>There is no such order.</p>');
   const amount = `${(charge.amount / 100).toFixed(2)} ${charge.currency}`;
@@ -44,7 +44,7 @@ function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** A string for a script within HTML. */
+/** Escapes a string for a script inside HTML. */
 function scripted(text: string): string {
   return JSON.stringify(text).replaceAll('<', '\\u003c');
 }

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 
-/** A key pair with the certificate that vouches for it. */
+/** A key pair with its self-signed certificate. */
 export type Identity = {
   /** 40 hexadecimal digits. */
   serial: string;
@@ -14,7 +14,7 @@ export type Identity = {
 
 const dayMs = 24 * 3_600_000;
 
-/** Makes a key pair and a certificate signed with itself, valid for five years unless told. */
+/** Makes a key pair and a certificate signed with itself, valid for five years by default. */
 export function newIdentity(
   commonName: string,
   validity: { from?: Date; until?: Date } = {},

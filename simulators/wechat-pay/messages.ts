@@ -5,7 +5,7 @@ import { type Agreement, beijingTime, seal, signedHeaders } from './wire.ts';
 const staleMs = 600_000;
 const oversizedBytes = 1_500_000;
 
-/** The message about an event; there is none about an order that failed or was closed. */
+/** The notification of an event; WeChat Pay sends none for an order that failed or was closed. */
 export function messageOf(
   event: BookEvent,
   agreement: Agreement,

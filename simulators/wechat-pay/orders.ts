@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { BookedCharge, BookedRefund, Simulator } from '../protocol.ts';
 import { type Agreement, ApiError, beijingTime } from './wire.ts';
 
-/** A body or a part of one, as it came. */
+/** A parsed request body, not validated yet. */
 export type Fields = Record<string, unknown>;
 
 const tradeTypes: Record<string, string> = { native: 'NATIVE', jsapi: 'JSAPI', h5: 'MWEB' };
 const payableMsLeast = 60_000;
 const payableMsUsual = 2 * 3_600_000;
 
-/** Places an order, or finds the one that the same request placed before. */
+/** Creates an order, or returns the one that the same request created before. */
 export function placeOrder(
   simulator: Simulator,
   agreement: Agreement,
@@ -34,7 +34,7 @@ export function placeOrder(
     amount,
     currency: 'CNY',
     notifyUrl,
-    // An end that is too near is moved, as the documents say.
+    // WeChat Pay moves an expiry that is too near, as its documentation says.
     expiresAt: Math.max(expiresAt ?? now + payableMsUsual, now + payableMsLeast),
     extra: {
       request,
@@ -73,7 +73,7 @@ function readTime(body: Fields): number {
   return Date.parse(text(body, 'time_expire', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$/));
 }
 
-/** An order as the look-up tells it. */
+/** The answer to an order query. */
 export function orderAnswer(charge: BookedCharge, { appId, merchantId }: Agreement): object {
   const { reference, amount, currency, capturedAt, extra } = charge;
   return {
@@ -101,7 +101,7 @@ function tradeState({ state, refunds }: BookedCharge): string {
   return { open: 'NOTPAY', closed: 'CLOSED', declined: 'PAYERROR' }[state];
 }
 
-/** Gives money back; the same request again finds the same refund. */
+/** Refunds; the same request again returns the same refund. */
 export function giveBack(
   { book }: Simulator,
   { body, reference }: { body: Fields; reference: string | undefined },
@@ -135,7 +135,7 @@ export function giveBack(
   }
 }
 
-/** A refund as it is answered: under way at first, done when it is asked for again. */
+/** The answer to a refund: processing at first, successful when it is asked for again. */
 export function refundAnswer(charge: BookedCharge, refund: BookedRefund, fresh: boolean): object {
   return {
     refund_id: refund.providerReference,

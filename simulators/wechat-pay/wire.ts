@@ -2,13 +2,13 @@ import { createCipheriv, randomBytes, sign, verify } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Identity } from './certificate.ts';
 
-// How WeChat Pay's API v3 speaks: pay.weixin.qq.com/docs/merchant/development/interface-rules.
-// Freshness goes by the real clock: the simulated one moves what is due, not what is a replay.
+// The wire format of WeChat Pay's API v3: pay.weixin.qq.com/docs/merchant/development/interface-rules.
+// Request timestamps are checked by the real clock; the simulated clock only moves due dates.
 
 const scheme = 'WECHATPAY2-SHA256-RSA2048';
 const toleranceSeconds = 300;
 
-/** What a merchant has agreed on with WeChat Pay. */
+/** A merchant's credentials at WeChat Pay. */
 export type Agreement = {
   appId: string;
   merchantId: string;
@@ -18,7 +18,7 @@ export type Agreement = {
   apiKey: string;
 };
 
-/** Refused: the status and the code that the documents have for it. */
+/** A refusal, with the HTTP status and error code of WeChat Pay's documentation. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -90,7 +90,7 @@ export function answer(
   return reply.send(body);
 }
 
-/** A text sealed under the APIv3 key. */
+/** A text encrypted with the APIv3 key (AES-256-GCM). */
 export function seal(
   text: string,
   { apiKey, associatedData }: { apiKey: string; associatedData: string },
