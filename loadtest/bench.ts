@@ -44,7 +44,7 @@ async function run({ interval, json, parts }: BenchOptions): Promise<number> {
   }
 }
 
-/** Tells what goes on, on a terminal only until the figures take its place. */
+/** Prints progress; on a terminal only until the figures replace it. */
 function announce({ name, what }: Part, place: string): () => void {
   const { stderr } = process;
   const text = `     ${place} ${name}: ${what}`;

@@ -13,16 +13,16 @@ export type Attempt = {
   body: string;
 };
 
-/** What each buyer was told, by buyer, in order: all that the auditor may go by. */
+/** The answers of each buyer, in order: the auditor's only source about clients. */
 export type Book = Map<string, Attempt[]>;
 
 export type CrowdOptions = {
-  /** Where the engine is now; it may go away and come back. */
+  /** The engine's current address; it may be down and come back. */
   address: string;
   drop: string;
   sku: string;
   buyers: { buyer: string; token: string }[];
-  /** The part of the buyers who send their Buy again under the same key: 0 to 1. */
+  /** The share of buyers who repeat their Buy with the same key, 0 to 1. */
   repeatRate: number;
   /** Buyers pressing at once. */
   pressing: number;
@@ -106,7 +106,7 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
   await pool.close();
 }
 
-/** A book as the auditor reads it. */
+/** Writes the book that the auditor reads. */
 export function* linesOf(book: Book): Generator<BookLine> {
   for (const [buyer, attempts] of book) {
     for (const { key, again, status, code, replayed, body } of attempts) {
@@ -120,7 +120,7 @@ export function* linesOf(book: Book): Generator<BookLine> {
   }
 }
 
-/** Overload is no answer to a key, and another body under it is another question. */
+/** Whether an answer is final for its key; overload is not, nor is another body under the key. */
 function refusesTheKey(status: number, code: string): boolean {
   return status !== 503 && status !== 429 && code !== 'idempotency_key_reused';
 }

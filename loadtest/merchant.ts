@@ -6,7 +6,7 @@ export type DropWish = {
   sku: string;
   units: number;
   title?: string;
-  /** When it opens, ms since the epoch; at once when it is not given. */
+  /** When it opens, ms since the epoch; at once when absent. */
   startsAt?: number;
   /** Only buyers with an appointment may buy. */
   byAppointment?: boolean;
@@ -21,7 +21,7 @@ export type Merchant = Sources & {
     list: Iterable<string>,
     stop?: AbortSignal,
   ): Promise<{ imported: number }>;
-  /** Tokens of buyers who can pay for a unit; under another prefix they are others. */
+  /** Tokens of buyers with enough money for a unit; another prefix gives other buyers. */
   gatherCrowd(size: number, prefix?: string): Promise<{ buyer: string; token: string }[]>;
   /** Units that lanes or ledger still hold, or that only one of them knows to be sold. */
   unsettled(drop: string): Promise<number>;
@@ -32,7 +32,7 @@ const tokensAtOnce = 1_000;
 const openMs = 24 * 3_600_000;
 const importMsMax = 1_800_000;
 
-/** What a load test asks of the engine as its merchant and, in demo mode, for its crowd. */
+/** The requests of a load test as a merchant and, in demo mode, for its crowd. */
 export function openMerchant(engine: { address: string; merchantKey: string }): Merchant {
   async function open(method: 'GET' | 'POST', path: string, body?: unknown) {
     const { statusCode, body: answer } = await request(`${engine.address}${path}`, {

@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import { freePort } from '../src/embedded/redis-process.ts';
 
-/** A PostgreSQL server of a test's or the bench's own. */
+/** A PostgreSQL server for a test or the bench. */
 export type PostgresServer = {
   /** `postgres://…` on loopback, as a superuser. */
   url: string;
@@ -23,7 +23,7 @@ type Found = { folder: string; owner?: { uid: number; gid: number } };
 
 const startMsMax = 20_000;
 
-/** Why no PostgreSQL server can be started here; undefined when one can. */
+/** The reason why no PostgreSQL server can be started here; undefined when one can. */
 export function postgresMissing(): string | undefined {
   const found = find();
   return typeof found === 'string' ? found : undefined;

@@ -111,7 +111,7 @@ function crowdsOf(buyers: { buyer: string }[]): BookHead['crowds'] {
   return [...counts].map(([prefix, count]) => ({ prefix, count }));
 }
 
-/** What the crowd was told, in figures. */
+/** The answers of the crowd, counted. */
 function told(book: Book): Record<string, number> {
   const attempts = [...book.values()];
   const figures: Record<string, number> = {

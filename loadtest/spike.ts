@@ -9,7 +9,7 @@ import { stoppedBySignal } from './spike/stopping.ts';
 import { unwritable } from './spike/written-files.ts';
 import { parameterTable } from './workload/parameters.ts';
 
-/** How a run ended, for shells. */
+/** Exit codes. */
 const exitCodes = { clean: 0, broken: 1, misused: 2, invalid: 3, failed: 4, stopped: 130 } as const;
 
 process.exitCode = await main(process.argv.slice(2));
@@ -21,8 +21,8 @@ async function main(args: string[]): Promise<number> {
       say(command.text);
       return exitCodes.clean;
     case 'refused':
-      for (const problem of command.problems) complain(problem);
-      complain('--help tells what is understood');
+      for (const problem of command.problems) printError(problem);
+      printError('--help tells what is understood');
       return exitCodes.misused;
     case 'compare':
       return tellDifference(command.files);
@@ -34,7 +34,7 @@ async function main(args: string[]): Promise<number> {
 async function run(options: SpikeOptions): Promise<number> {
   const { scenario, parameters, scale, seed, json, report } = options;
   const problems = unwritable([report, ...(json ? [json] : [])]);
-  for (const problem of problems) complain(problem);
+  for (const problem of problems) printError(problem);
   if (problems.length > 0) return exitCodes.misused;
   const terminal = openTerminal({ units: parameters.units });
   terminal.say(`${scenario.title}, scale ${scale}, seed ${seed}`);
@@ -51,10 +51,10 @@ async function run(options: SpikeOptions): Promise<number> {
   } catch (error) {
     terminal.end();
     if (stop.aborted) {
-      complain(`stopped by ${stop.reason}: there is no result`);
+      printError(`stopped by ${stop.reason}: there is no result`);
       return exitCodes.stopped;
     }
-    complain((error as Error).message);
+    printError((error as Error).message);
     return exitCodes.failed;
   }
 }
@@ -69,12 +69,12 @@ function tellDifference([a, b]: [string, string]): number {
     say(compare(a, b));
     return exitCodes.clean;
   } catch (error) {
-    complain((error as Error).message);
+    printError((error as Error).message);
     return exitCodes.misused;
   }
 }
 
-function complain(text: string): void {
+function printError(text: string): void {
   process.stderr.write(`spike: ${text}\n`);
 }
 

@@ -10,11 +10,11 @@ const breachesShownMax = 1_000;
 
 /**
  * Judges a sale that has settled, from what its clients saw and what the engine's routes and the
- * providers' own books say. It takes no part in the load and trusts no figure of it.
+ * providers' own books say. It does not run in the load processes and uses none of their figures.
  */
 export async function auditSale(options: {
   head: BookHead;
-  /** What the clients wrote down: each one's lines in their order. */
+  /** The clients' books: the lines of each client in order. */
   lines: AsyncIterable<BookLine> | Iterable<BookLine>;
   sources: Sources;
 }): Promise<Verdict> {

@@ -12,10 +12,10 @@ export type BookLine =
   | { kind: 'unknown'; at: number; buyer: string; key: string; order?: string }
   /** A part of a paid order's price that its merchant gave back, under a key that stands for one refund. */
   | { kind: 'gave_back'; at: number; buyer: string; order: string; key: string; amount: number }
-  /** What a later look at the order showed. */
+  /** What a later read of the order showed. */
   | { kind: 'seen'; at: number; buyer: string; order: string; state: string };
 
-/** What the book says as a whole: who pressed, under which limit, for which goods. */
+/** The sale that the book is about: its buyers, their limit, its items. */
 export type BookHead = {
   drop: string;
   sku: string;

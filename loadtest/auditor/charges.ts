@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { ProviderCharge } from './sources.ts';
 
-/** Attempts to be paid that one order may have had. */
+/** The most payment attempts that one order may have. */
 const attemptsMax = 20;
 
-/** What providers took for one order, and gave back. */
+/** What providers captured and refunded for one order. */
 export type ChargedOrder = { captured: number; refunded: number; captures: number };
 
 export type Charged = {
@@ -16,7 +16,7 @@ export type Charged = {
 
 /**
  * A provider knows an attempt by a digest of order and number, so its book is read by making the
- * digests of every listed order. What the engine believes of its payments is not asked.
+ * digests of every listed order. The engine's own list of payments is not used.
  */
 export async function readCharges(
   charges: AsyncIterable<ProviderCharge> | Iterable<ProviderCharge>,
@@ -50,7 +50,7 @@ export async function readCharges(
   return { orders: charged, strays: [...byReference.values()].flat(), figures };
 }
 
-/** As it is promised to providers: `fd` and 120 bits in hex. */
+/** The form of a payment reference: `fd` and 120 bits in hex. */
 function referenceOf(order: string, attempt: number): string {
   const digest = createHash('sha256').update(order).update('\0').update(String(attempt));
   return `fd${digest.digest('hex').slice(0, 30)}`;

@@ -5,7 +5,7 @@ export type Point = Verdict['points'][number];
 /** An order's id, also within a payment's reference. */
 export const orderPattern = /ord_[a-z0-9]{12}_\d{1,2}_[A-Za-z0-9_-]{22}/;
 
-/** What each point asks, and the promise it is about. */
+/** What each check asks, and the promise it is about. */
 export const titles: Record<Point['point'], { promise: number; title: string }> = {
   A: { promise: 1, title: 'available + held + sold = allotment, and no more paid than there was' },
   B: { promise: 5, title: 'each order has exactly one end' },
@@ -28,7 +28,7 @@ export const titles: Record<Point['point'], { promise: number; title: string }> 
 
 export type Judged = { figures: Record<string, number>; breaches: Breach[] };
 
-/** Collects a point's breaches under its promise. */
+/** Collects the breaches found by a check, under its promise. */
 export function openCheck(point: Point['point']) {
   const breaches: Breach[] = [];
   const { promise } = titles[point];

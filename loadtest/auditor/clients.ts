@@ -3,18 +3,18 @@ import { createInterface } from 'node:readline';
 import type { Breach } from '../record/record.ts';
 import type { BookLine } from './book.ts';
 
-/** An order as its client knows it. */
+/** An order in its client's book. */
 export type Acknowledged = { order: string; buyer: string; key: string };
 
-/** The clients' books, read whole: what was promised to whom. */
+/** The clients' books, read completely: what each client was promised. */
 export type Clients = {
   /** By order id. */
   acknowledged: Map<string, Acknowledged>;
   /** Every state in which a client saw an order, by order id. */
   seen: Map<string, Set<string>>;
-  /** Buyers who had no answer to a Buy, and so may have an order that they do not know of. */
+  /** Buyers who had no answer to a Buy, and may therefore have an unknown order. */
   unsure: Set<string>;
-  /** What merchants gave back of orders that stayed paid, by order id. */
+  /** Partial refunds of orders that stayed paid, by order id. */
   gaveBack: Map<string, number>;
   lines: number;
   breaches: Breach[];
@@ -29,7 +29,7 @@ export async function* linesIn(files: string[]): AsyncGenerator<BookLine> {
   }
 }
 
-/** Reads the books and judges point F in passing: the same key always got the same bytes. */
+/** Reads the books and makes check F on the way: the same key always got the same bytes. */
 export async function readLines(
   lines: AsyncIterable<BookLine> | Iterable<BookLine>,
 ): Promise<Clients> {

@@ -1,7 +1,7 @@
 import type { Clients } from './clients.ts';
 import type { SeenOrder } from './sources.ts';
 
-/** The merchant's list of orders, without what no point asks about. */
+/** The merchant's list of orders, with the fields that the checks need. */
 export type Listed = {
   orders: Map<string, ListedOrder>;
   /** Ids that the list has more than once. */
@@ -11,8 +11,8 @@ export type Listed = {
 export type ListedOrder = Pick<SeenOrder, 'buyer' | 'state' | 'quantity'>;
 
 /**
- * Reads the list as it comes. A text cut out of it would keep all of it in memory, so names that the
- * clients' books have are taken from there, and others are copied.
+ * Reads the list as a stream. A substring would keep the whole text in memory, so buyers' names are
+ * taken from the clients' books where these have them, and copied otherwise.
  */
 export async function readListed(
   rows: AsyncIterable<SeenOrder>,

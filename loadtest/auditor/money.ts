@@ -7,7 +7,7 @@ import type { Movement, Sources } from './sources.ts';
 
 const buyersAtOnce = 1_000;
 
-/** (C) Order by order; a capture that names no order is held against its buyer. */
+/** (C) Order by order; a capture that names no order is counted for its buyer. */
 export async function judgeMoney(options: {
   head: BookHead;
   listed: Listed;
@@ -58,8 +58,8 @@ export async function judgeMoney(options: {
 }
 
 /**
- * What moved between merchant and every buyer who may have paid; not what the payment's reference
- * says was for another drop, since the same crowd may have been at an earlier one.
+ * Transfers between the merchant and every buyer who may have paid, without those whose payment
+ * reference names another drop: the same buyers may have bought in an earlier one.
  */
 async function* moved(
   { sources, drop }: { sources: Sources; drop: string },

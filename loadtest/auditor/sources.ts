@@ -1,4 +1,4 @@
-/** What the auditor asks the engine for; never what the workload believes of itself. */
+/** What the auditor reads from the engine; it never uses figures of the workload. */
 export type Sources = {
   /** The merchant's list of a drop's orders, as it comes. */
   orders(drop: string): AsyncIterable<SeenOrder>;
@@ -12,7 +12,7 @@ export type Sources = {
   charges?(drop: string): AsyncIterable<ProviderCharge>;
 };
 
-/** A payment as its provider has it. It names no order: `reference` is what the engine told. */
+/** A payment in its provider's book. It names no order; `reference` is the engine's payment reference. */
 export type ProviderCharge = {
   reference: string;
   amount: number;
@@ -43,7 +43,7 @@ export type AuditReport = {
   }[];
 };
 
-/** An order as the merchant's list has it. */
+/** An order in the merchant's list. */
 export type SeenOrder = {
   id: string;
   buyer: string;

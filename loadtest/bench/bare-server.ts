@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { fastify } from 'fastify';
 import { serve } from './server.ts';
 
-/** The least a Fastify server can do with a Buy: route it, parse its body, answer. */
+/** The least that a Fastify server can do with a Buy: route, parse the body, answer. */
 const app = fastify({ logger: false });
 app.post('/v1/drops/:drop/orders', (request, reply) => {
   const { sku } = request.body as { sku: string };

@@ -43,9 +43,9 @@ function buyRequests({ drops }: BenchServer, from: number, count: number): strin
 export type Pressed = { seconds: number; statuses: Record<string, number> };
 
 /**
- * A closed loop: each connection sends its next request as soon as it has its answer. Over the wire
- * of the load processes, because a client that costs more than the server answers in would be what
- * is measured (docs/decisions, 8).
+ * A closed loop: each connection sends its next request as soon as it has its answer. It uses the
+ * client of the load processes, because a client that costs more than the server would be what is
+ * measured (docs/decisions, 8).
  */
 export async function press(port: number, requests: string[]): Promise<Pressed> {
   const wire = openWire({ host: '127.0.0.1', port, connectionsMax: connections, timeoutMs });
@@ -75,7 +75,7 @@ export async function press(port: number, requests: string[]): Promise<Pressed> 
   return { seconds, statuses };
 }
 
-/** A server under the crowd: what it must answer, and the Redis behind it, if any. */
+/** A server under load: the status it must answer, and the Redis behind it, if any. */
 export type Side = {
   server: BenchServer;
   status: number;
@@ -83,13 +83,12 @@ export type Side = {
   redis?: BenchRedis;
 };
 
-/** A side's turn: answers a second, and processor time of one, its server's and its Redis'. */
+/** One measured turn of a server: answers a second, and CPU time per answer of server and Redis. */
 export type Turn = { rate: number; cpuMicros: number };
 
 /**
- * Presses several servers in turns, so that whatever else the machine does meets all of them. Their
- * first turns find them cold, may be shed and do not count. Many short turns, because a median can
- * leave out a disturbed one only where there are others.
+ * Loads several servers in turns, so that other work of the machine affects all of them. First turns
+ * are warm-up and do not count. Turns are short and many, so that the median ignores disturbed ones.
  */
 export async function inTurns<Name extends string>(
   sides: Record<Name, Side>,

@@ -1,6 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 
-/** A measured figure and the bound it is held to. */
+/** A measured figure and its budget. */
 export type Figure = {
   name: string;
   value: number;
@@ -11,7 +11,7 @@ export type Figure = {
   max?: number;
   /** How it was measured, in a line. */
   how: string;
-  /** What is known to hold it back, told when the bound is missed. */
+  /** What is known to limit it, printed when the budget is missed. */
   why?: string;
 };
 
@@ -19,7 +19,7 @@ export type Figure = {
 export type LeftOut = {
   name: string;
   reason: string;
-  /** Whether a budget goes unjudged: then the run is not a good one either. */
+  /** Whether a budget could not be judged, which fails the run too. */
   budget: boolean;
 };
 
@@ -45,7 +45,7 @@ export function median(values: number[]): number {
   return sorted.length % 2 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
 }
 
-/** Three significant digits: more would claim what a noisy machine does not give. */
+/** Three significant digits: a noisy machine gives no more. */
 export function rounded(value: number): number {
   return value >= 1000 ? Math.round(value) : Number(value.toPrecision(3));
 }
@@ -63,7 +63,7 @@ export function environment(redisVersion: string) {
   };
 }
 
-/** What the terminal says of a figure: one line, and a second where it falls short. */
+/** The terminal's text for a figure: one line, and a second when it misses its budget. */
 export function line(measured: Measured): string {
   if (isLeftOut(measured)) return `--   ${measured.name.padEnd(26)} left out: ${measured.reason}`;
   const { name, unit, min, max, how } = measured;
@@ -75,7 +75,7 @@ export function line(measured: Measured): string {
   return why === undefined ? told : `${told}\n     ${name} falls short: ${why}`;
 }
 
-/** How a run ends, for shells. */
+/** Exit codes. */
 export const exitCodes = { held: 0, missed: 1, misused: 2, unmeasured: 3 } as const;
 
 /** Missed budgets come before those that could not be measured. */

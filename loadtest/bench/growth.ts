@@ -9,7 +9,7 @@ const batch = 32;
 const inFlight = 2;
 const fillBatch = 500;
 const sizes = { small: 10_000, middle: 100_000, large: 1_000_000 };
-/** Small lanes that are measured; one alone is over in an instant. */
+/** How many small lanes are measured; a single one is too short to time. */
 const smallLanes = 20;
 
 /** What an order costs, microseconds: on the clock, and of the server's processor. */

@@ -1,4 +1,4 @@
-/** Calls of so many units, so many at a time, until `total` units are sent. */
+/** `total` units, in calls of `batch` units, `inFlight` calls at a time. */
 export type InFlight = { total: number; batch: number; inFlight: number };
 
 /**

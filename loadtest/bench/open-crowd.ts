@@ -7,7 +7,7 @@ import { openProcesses } from '../probe/processes.ts';
 import { summarise } from '../spike/merge.ts';
 import type { LoadOrder, LoadRun, LoadWord } from './open-load.ts';
 
-/** What became of a crowd that came at a rate, and what all processes took meanwhile. */
+/** The result of a crowd that came at a fixed rate, and what all processes used. */
 export type OpenRun = {
   /** Buys a second that were due. */
   rate: number;
@@ -72,7 +72,7 @@ function openLoad({ address, drop, name }: { address: string; drop: string; name
 
   return {
     pid: child.pid as number,
-    /** A buyer for each Buy of a run; whoever is refused is there again. */
+    /** Prepares a buyer for each Buy of a run; refused buyers are used again. */
     async gather(wanted: number): Promise<void> {
       const count = Math.ceil(wanted - left);
       if (count <= 0) return;
@@ -114,7 +114,7 @@ function merge(
   };
 }
 
-/** Processor and memory of engine and crowd from now to `end`; empty where the system does not tell. */
+/** CPU and memory of engine and crowd from now to `end`; empty where /proc is missing. */
 function watch(engine: number, loads: number[]) {
   const others = loads.map((pid, n) => ({ name: `crowd ${n + 1}`, pid }));
   const whole = openProcesses({ engine, others });

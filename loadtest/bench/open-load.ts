@@ -5,8 +5,8 @@ import { pace } from '../workload/pacer.ts';
 import { openWire, type WireAnswer } from '../workload/wire.ts';
 import { buyRequest } from './closed-loop.ts';
 
-// One process of a crowd that comes at a rate, whatever becomes of it: not the bench's own, so that
-// what it costs is known apart, and several, so that one busy core does not hold up the schedule.
+// One process of a crowd that comes at a fixed rate. It is separate from the bench, so that its CPU
+// is known, and there are several, so that one busy core does not delay the schedule.
 
 export type LoadOrder =
   /** More buyers, with money. */
@@ -15,7 +15,7 @@ export type LoadOrder =
 
 export type LoadWord = { kind: 'gathered' } | { kind: 'ran'; run: LoadRun };
 
-/** What became of a process' requests. Times in ms; those of accepted Buys from when they were due. */
+/** The results of a process' requests. Times in ms; accepted Buys from their scheduled start. */
 export type LoadRun = {
   scheduled: number;
   /** Requests for which a buyer was left. */
@@ -34,7 +34,7 @@ const priority = -10;
 const codeOf = /"code":"(\w+)"/;
 
 const { BENCH_ADDRESS: address = '', BENCH_DROP: drop = '' } = process.env;
-/** Buys of those who have no unit yet, who presses next first; a refused one comes again last. */
+/** Buyers without a unit, in the order of their next Buy; a refused one goes to the end. */
 let buyers: string[] = [];
 
 process.on('message', async (order: LoadOrder) => {
@@ -51,7 +51,7 @@ try {
   // A saturated engine must not take the time that the schedule needs.
   setPriority(priority);
 } catch {
-  // Only a privileged user may; the figures of pacing tell whether it mattered.
+  // Only root may raise the priority; the pacing figures show whether it mattered.
 }
 
 async function gather({ count, prefix }: { count: number; prefix: string }): Promise<void> {

@@ -7,13 +7,13 @@ import { type Measured, median } from './figures.ts';
 import { type OpenCrowd, type OpenRun, openCrowd } from './open-crowd.ts';
 
 const ramp = { from: 2_000, factor: 1.35, steps: 12, seconds: 3 };
-/** Accepted less than this share of its Buys, a rate is beyond what the engine can take. */
+/** A rate of which a smaller share of Buys is accepted is beyond the engine's capacity. */
 const beyond = 0.7;
 const seconds = 5;
-/** What the ramp's short steps take, the engine may not take for longer: the best of these counts. */
+/** Shares of the ramp's peak to try for longer; the best counts. */
 const around = [0.7, 0.85, 1];
 const overload = 3;
-/** Later than this against its schedule, at the 99th percentile, a load is not the one asked for. */
+/** A load that is later than this at the 99th percentile did not follow its schedule, in ms. */
 const behindMsMax = 250;
 
 type Pair = { atPeak: OpenRun; above: OpenRun };
@@ -45,7 +45,7 @@ export async function measureOverload(interval: number): Promise<Measured[]> {
   }
 }
 
-/** Why a run's load was not the one asked for, undefined when it was. */
+/** Why a run's load did not follow its schedule; undefined when it did. */
 export function unpaced(run: OpenRun): string | undefined {
   const { rate, scheduled, sent, behindMs } = run;
   const asked = `${Math.round(rate)} Buys a second`;

@@ -10,7 +10,7 @@ import { measureSettle } from './settle.ts';
 import { measureSoldOut } from './sold-out.ts';
 import { measureWallet } from './wallet.ts';
 
-/** What a part measures with: a Redis of the run's own, empty when it begins. */
+/** What a part measures with: a Redis of this run, empty at the start. */
 export type Stage = { redis: BenchRedis; interval: number };
 
 /** A part of the bench, which `--only` takes by its name. */

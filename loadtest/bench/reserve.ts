@@ -13,7 +13,7 @@ const memoryAppointments = 1_300_000;
 
 /**
  * Orders a second through one lane against INCR through the same client, same server, same batch
- * size and inFlight, one after the other in each round.
+ * size and calls in flight, one after the other in each round.
  */
 export async function measureReserve(redis: BenchRedis, interval: number): Promise<Figure[]> {
   const connection = redis.connect();

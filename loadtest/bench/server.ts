@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { on } from 'node:events';
 
-/** What the measured processes tell over their channel, the second whenever they are asked. */
+/** Messages of the measured processes; the second is the answer to a request. */
 export type ServerMessage =
   | { kind: 'ready'; port: number; drops: string[] }
   | { kind: 'cpu'; micros: number };
@@ -46,7 +46,7 @@ export async function startServer(
   };
 }
 
-/** In such a process: tells the bench that it serves, and its processor time whenever it asks. */
+/** In a measured process: reports to the bench that it serves, and its CPU time on request. */
 export function serve(ready: { port: number; drops: string[] }): void {
   const tell = (message: ServerMessage) => process.send?.(message);
   process.on('message', () => {

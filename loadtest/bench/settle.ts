@@ -101,7 +101,7 @@ async function settledRate(redis: BenchRedis, namespace: string): Promise<number
     const drop = await sellOut({ ledger, lanes, publish: settlement.publishing.act });
     const started = performance.now();
     await settlement.start();
-    // Asking the lane costs the ledger nothing; only the end is the ledger's to tell.
+    // Reading the lane costs the ledger nothing; only the end is read from the ledger.
     const ref = { drop: drop.id, lane: 0 };
     const isOver = async () =>
       (await heldUnits(lanes, ref)) === 0 && (await paidOrders(ledger, drop)) === orders;

@@ -16,7 +16,7 @@ const clients = 8;
 /** As many orders as the settlement's worker charges at once. */
 const batch = 256;
 const chargesMax = 8_192;
-/** Without batches a charge costs many times as much: fewer tell the rate as well. */
+/** Without batches a charge costs many times as much, so fewer charges are enough. */
 const naiveCharges = 512;
 const buyers = clients * batch;
 const currency = 'CNY';
@@ -27,11 +27,11 @@ type Way = {
   batch: number;
   /** All clients charge for one merchant, or each for its own. */
   merchants: number;
-  /** Rows of a merchant's account; as many as the engine has, unless it is told. */
+  /** Rows of a merchant's account; the engine's number by default. */
   slots?: number;
 };
 
-/** `naive` is a commit for each charge, and one row that all of them wait for. */
+/** `naive`: a commit for each charge, all on one row. */
 const ways = {
   engine: { charges: chargesMax, batch, merchants: 1 },
   apart: { charges: chargesMax, batch, merchants: clients },
@@ -107,7 +107,7 @@ function figuresOf(
   ];
 }
 
-/** Each way in turn, round by round, so that what else the machine does is shared by all. */
+/** All ways in turn, round by round, so that other work of the machine affects all. */
 async function onLedger<Name extends WayName>(
   where: { databaseUrl: string } | { folder: string },
   interval: number,
@@ -131,7 +131,7 @@ async function onLedger<Name extends WayName>(
   }
 }
 
-/** Buyers enough that no two batches at once share one, with money for every round there may be. */
+/** Enough buyers that no two concurrent batches share one, with money for every round. */
 async function fund(ledger: Ledger): Promise<void> {
   for (let from = 0; from < buyers; from += batch) {
     await ledger.accounts.topUpAll(

@@ -1,4 +1,4 @@
-/** What buyers and merchant were told: the auditor's half of the truth. */
+/** What buyers and the merchant were answered. */
 export type Book = {
   /** By order: who got a 202 for it. */
   acknowledged: Map<string, { buyer: string; drop: number }>;
@@ -6,13 +6,13 @@ export type Book = {
   unsure: Set<string>;
   /** States in which a client saw an order. */
   seen: Map<string, Set<string>>;
-  /** By order: parts that the merchant was promised to be given back, in minor units. */
+  /** By order: partial refunds that the merchant was promised, in minor units. */
   parts: Map<string, number>;
-  /** Orders that the merchant has asked to be given back whole, and was promised so. */
+  /** Orders whose full refund the merchant was promised. */
   wholes: Set<string>;
-  /** What was wrong in the very moment, in words. */
+  /** Breaches that were seen during the run, as text. */
   breaches: string[];
-  /** Answers that ended a wish, by their code. */
+  /** Final answers, by code. */
   told: Record<string, number>;
 };
 

@@ -6,7 +6,7 @@ import { type Answer, type Call, untilTold } from './wire.ts';
 
 export const sku = 'phone';
 
-/** An order on its way, as its buyer has it. */
+/** An order that its buyer is paying for. */
 type Bought = { id: string; expiresAt: number; token: string; plan: BuyerPlan };
 
 export type Shop = {
@@ -19,10 +19,10 @@ export type Shop = {
 
 const pressMsMax = 90_000;
 const watchMsMax = 25_000;
-/** How long before the end of the hold the time to pay ends is the engine's own affair: about this. */
+/** About how long before the end of the hold the time to pay ends, as a share (the engine decides). */
 const closingShare = 0.2;
 
-/** Lives one buyer's plan; gives the order's id once it was seen paid. */
+/** Carries out one buyer's plan; resolves with the order's id once it was seen paid. */
 export async function live(shop: Shop, plan: BuyerPlan): Promise<string | undefined> {
   const order = await press(shop, plan);
   if (!order) return undefined;
@@ -113,7 +113,7 @@ async function pay(shop: Shop, order: Bought): Promise<void> {
 
 const reach = (at: number) => wait(Math.max(0, at - Date.now()));
 
-/** Begins the payment and opens its page. A buyer who is told nothing certain asks again. */
+/** Begins the payment and opens its page; repeats while the outcome is unknown. */
 async function begin(
   { call, book }: Shop,
   { id, token, expiresAt }: Bought,
@@ -135,7 +135,7 @@ async function cancel({ call, book }: Shop, { id, token }: Bought): Promise<void
   else count(book, `not cancelled: ${answer.code || answer.status}`);
 }
 
-/** Looks at the order until it has ended or it has taken too long. */
+/** Reads the order until it has ended or the time is over. */
 async function watch({ call, book }: Shop, { id, token }: Bought): Promise<string | undefined> {
   const isOver = ({ status, json }: Answer) => {
     if (status === 200) see(book, id, json.state as string);

@@ -7,7 +7,7 @@ import type { ProviderBook, Simulated, simulated } from './simulators.ts';
 
 type Units = { available: number; held: number; sold: number; allotment: number };
 
-/** What each side says of a run, read once. */
+/** The books of all sides after a run, read once. */
 export type Evidence = {
   plan: Plan;
   book: Book;
@@ -45,7 +45,7 @@ const buyersAtOnce = 1_000;
 
 export const openWitness = (databaseUrl: string) => openLedger({ databaseUrl });
 
-/** Reads all of it. The engine's own audit takes seconds and is asked only when it is wanted. */
+/** Reads all books. The engine's own audit takes seconds and is optional. */
 export async function gatherEvidence(
   { plan, book, price, drops, merchant, simulators, ledger }: Witnesses,
   { withAudit }: { withAudit: boolean },

@@ -1,7 +1,7 @@
 import type { Faults, ProviderName } from '../../simulators/protocol.ts';
 import { openSeededRandom } from './seeded-random.ts';
 
-/** Each chance lies between these; which it is, and when it happens, the seed says. */
+/** The range of each fault setting; the seed chooses a value within it. */
 const ranges: { [K in keyof Faults]: [least: number, most: number] } = {
   lose: [0.1, 0.3],
   delay: [0.1, 0.3],
@@ -19,7 +19,7 @@ const ranges: { [K in keyof Faults]: [least: number, most: number] } = {
 };
 const measures = new Set(['delayMs', 'repeats', 'slowMs']);
 
-/** What a simulated provider does wrong in a run: every kind of faults. */
+/** The fault settings of a simulated provider in a run: every kind of fault is on. */
 export function faultsOf(seed: number, provider: ProviderName): Faults {
   const random = openSeededRandom(seed);
   const drawn = Object.entries(ranges).map(([name, [least, most]]) => {
@@ -31,7 +31,7 @@ export function faultsOf(seed: number, provider: ProviderName): Faults {
   return Object.fromEntries(drawn) as Faults;
 }
 
-/** From now on everything goes right; what was lost stays lost. */
+/** No faults from now on; what was lost stays lost. */
 export function noFaults(): Partial<Faults> {
   const chances = Object.keys(ranges).filter((name) => !measures.has(name));
   return Object.fromEntries(chances.map((name) => [name, 0]));

@@ -4,27 +4,27 @@ import type { Evidence } from './evidence.ts';
 import type { Method } from './plan.ts';
 import { simulated } from './simulators.ts';
 
-/** Money under one reference, as whoever has it tells. */
+/** Money under one payment reference in one book. */
 export type Money = { provider: Method; captured: number; refunded: number };
 
 export type Judgement = {
   breaches: string[];
   /** By reference, from the books of the providers and of the wallet. */
   money: Map<string, Money>;
-  /** By order: what it is to have cost its buyer at last. */
+  /** By order: what it must finally have cost its buyer. */
   due: Map<string, number>;
 };
 
 const attemptsMax = 20;
 
-/** A state that was seen and could not be left for the other. A late capture may still sell what was released. */
+/** State changes that are impossible. A late capture may still sell what was released. */
 const cannotFollow: Record<string, string[]> = {
   paid: ['reserved', 'released'],
   refunded: ['reserved', 'paid', 'released'],
   released: ['reserved'],
 };
 
-/** Holds what clients, merchant and providers know against each other; an empty list is a clean run. */
+/** Compares what clients, merchant and providers have; returns the breaches, an empty list for a clean run. */
 export function judge(evidence: Evidence): Judgement {
   const { drops, book, price } = evidence;
   const breaches = [...book.breaches];
@@ -52,7 +52,7 @@ export function judge(evidence: Evidence): Judgement {
   return { breaches, money, due };
 }
 
-/** Every movement of money that anybody but the engine knows of. */
+/** Every movement of money in the books outside the engine. */
 function moneyOf({ providers, wallet }: Evidence, breaches: string[]): Map<string, Money> {
   const money = new Map<string, Money>();
   for (const provider of simulated) {
@@ -98,7 +98,7 @@ function judgeOrders({ book }: Evidence, listed: Map<string, SeenOrder>, breache
   }
 }
 
-/** Captured less refunded is the price of what is paid, less its parts, and else nothing; to the unit. */
+/** Captured less refunded is the price of a paid order less its partial refunds, and 0 otherwise. */
 function judgeMoney(
   { money, due }: { money: Map<string, Money>; due: Map<string, number> },
   breaches: string[],
@@ -129,7 +129,7 @@ function judgeMoney(
   }
 }
 
-/** The ledger says of every reference what its provider's book says. */
+/** The ledger and the provider's book agree about every payment reference. */
 function judgeLedger(
   { payments, refunds }: Evidence,
   money: Map<string, Money>,

@@ -1,6 +1,6 @@
 import type { Answer } from './wire.ts';
 
-/** The page of a provider on which a buyer pays. */
+/** The payment page of a provider. */
 export type Page = {
   act(what: 'pay' | 'decline'): Promise<string>;
 };

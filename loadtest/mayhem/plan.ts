@@ -3,7 +3,7 @@ import { openSeededRandom, type SeededRandom } from './seeded-random.ts';
 export const methods = ['wallet', 'stripe', 'alipay', 'wechat_pay'] as const;
 export type Method = (typeof methods)[number];
 
-/** What a buyer does with an order, by how many in a hundred do so. */
+/** What buyers do with an order, in percent. */
 const courses = {
   /** Pays on the provider's page. */
   pays: 46,
@@ -28,7 +28,7 @@ const courses = {
 };
 export type Course = keyof typeof courses;
 
-/** The same for those whom the engine charges by itself. */
+/** The same for buyers who pay from the wallet. */
 const walletCourses = { pays: 70, paysTwice: 10, cancels: 12, poor: 8 };
 
 export type BuyerPlan = {
@@ -40,7 +40,7 @@ export type BuyerPlan = {
   drop: number;
   method: Method;
   course: Course;
-  /** What a buyer who changes changes to. */
+  /** The method that a buyer changes to. */
   second: Method;
   /** From 0 to 1: when this buyer comes, as a part of the time in which all of them come. */
   comesAt: number;
@@ -55,7 +55,7 @@ export type KillPlan = { worker: number; at: number };
 
 export type Plan = { buyers: BuyerPlan[]; kills: KillPlan[] };
 
-/** Buyers share the first part of their names with so many others: see crowdsOf. */
+/** How many buyers share a name prefix: see crowdsOf. */
 export const crowdSize = 1_000;
 
 const prefixOf = (number: number, isPoor: boolean) =>
@@ -67,7 +67,7 @@ export function crowdsOf({ buyers }: Plan): { prefix: string; isPoor: boolean }[
   return [...crowds].map(([prefix, isPoor]) => ({ prefix, isPoor }));
 }
 
-/** What everybody does. It follows from the seed alone. */
+/** The plan of every buyer. It depends on the seed alone. */
 export function planOf(options: {
   seed: number;
   orders: number;
@@ -78,7 +78,7 @@ export function planOf(options: {
   const buyers = Array.from({ length: options.orders }, (_, number) => buyerOf(number, random));
   const kills = Array.from({ length: options.kills }, (_, nth) => ({
     worker: random.whole({ least: 0, most: options.workers - 1 }, 'worker', nth),
-    // One in each part of the run, so that a worker has come back before the next is killed.
+    // One in each part of the run, so that a worker is back before the next is killed.
     at: (nth + 0.2 + 0.8 * random.share('kill', nth)) / options.kills,
   }));
   for (const buyer of buyers)
@@ -119,7 +119,7 @@ function refundOf(number: number, random: SeededRandom): BuyerPlan['refund'] {
   return { shares, withRest: random.share('rest', number) < 0.25 };
 }
 
-/** Buyers who, if all goes as they mean it to, keep a unit: what a drop has to have for its own. */
+/** Buyers who keep a unit if their plan works: the units a drop needs for them. */
 export function unitsWanted({ buyers }: Plan, drop: number): number {
   const keeps = new Set<Course>(['pays', 'paysTwice', 'changes', 'paysBoth', 'paysAtTheEnd']);
   return buyers.filter((one) => {

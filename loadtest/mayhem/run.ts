@@ -20,11 +20,11 @@ export type MayhemOptions = {
   rate: number;
   holdMs: number;
   /**
-   * True: the minute is skipped after which a provider is asked about a payment that was closed, by
-   * making those looks due at once when the buyers are done.
+   * True: polls of closed payments, which come a minute after the closing, are made due at once when
+   * the buyers are done.
    */
   hurry?: boolean;
-  /** How long it may take until all is in order, once the buyers are done. */
+  /** How long the run may take to become consistent once the buyers are done, in ms. */
   settleMsMax?: number;
   say(text: string): void;
 };
@@ -39,12 +39,12 @@ export type MayhemResult = Judgement & {
 };
 
 const price = 199_900;
-/** Units beyond those that are wanted: few, so that buyers and late captures compete for them. */
+/** Spare units: few, so that buyers and late captures compete for them. */
 const spare = 0.06;
 const settleMsDefault = 180_000;
 const judgeEveryMs = 2_000;
 
-/** Sells two drops with everything going wrong that can, and judges what is left. */
+/** Sells two drops with all faults on, and judges the result. */
 export async function runMayhem(options: MayhemOptions): Promise<MayhemResult> {
   const { seed, orders, kills, workers = 2, say } = options;
   const plan = planOf({ seed, orders, kills, workers });
@@ -93,7 +93,7 @@ export async function runMayhem(options: MayhemOptions): Promise<MayhemResult> {
   }
 }
 
-/** Judged again and again: what is on its way arrives, what is wrong stays. */
+/** Judges repeatedly: what is still in flight arrives, what is wrong stays. */
 async function untilClean(
   witnesses: Witnesses,
   { hurry, settleMsMax = settleMsDefault, say }: MayhemOptions,
@@ -140,8 +140,8 @@ async function killWorkers(options: {
 type OpenedDrop = { id: string; allotment: number };
 
 /**
- * Two drops whose ids the seed says, since orders' ids follow from them and from orders' ids what the
- * providers know payments by: so that the same payments meet the same misbehaviour again.
+ * Two drops with ids from the seed. Order ids follow from the drop's id, and payment references from
+ * order ids, so a repeated run applies the same faults to the same payments.
  */
 async function openDrops(options: {
   stage: Stage;
@@ -180,7 +180,7 @@ async function openDrops(options: {
   return [await open(0, 'retake'), await open(1, 'refund')];
 }
 
-/** Tokens of everybody, rich or poor, by their names. */
+/** Tokens of all buyers, with and without money, by name. */
 async function tokensOf(stage: Stage, plan: Plan): Promise<Map<string, string>> {
   const call = openWire(stage.address);
   const tokens = new Map<string, string>();

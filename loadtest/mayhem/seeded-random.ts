@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 
 /**
- * Choices from a seed. Each follows from the seed and from what it is about alone, and not from when
- * or in which order it is asked for: so a run in parallel makes the same choices again.
+ * Random choices from a seed. Each depends only on the seed and its subject, not on the order of calls,
+ * so a parallel run makes the same choices again.
  */
 export type SeededRandom = {
   /** From 0 to below 1. */

@@ -10,7 +10,7 @@ import { faultsOf, noFaults } from './faults.ts';
 import { type RoleProcess, startRole } from './roles.ts';
 import { type Simulated, simulated, startSimulated } from './simulators.ts';
 
-/** Everything that a run is made of, each a real process: stores, providers, api and workers. */
+/** The processes of a run: stores, providers, api and workers. */
 export type Stage = {
   address: string;
   merchant: { id: string; apiKey: string };
@@ -21,7 +21,7 @@ export type Stage = {
   /** Kills a worker and starts it again; resolves once it works. */
   kill(worker: number): Promise<void>;
   calm(): Promise<void>;
-  /** `keepLogs`: somebody will want to read them. */
+  /** `keepLogs` keeps the log files. */
   stop(options: { keepLogs: boolean }): Promise<void>;
 };
 

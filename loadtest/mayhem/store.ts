@@ -4,7 +4,7 @@ import { type Answer, type Call, untilTold } from './wire.ts';
 
 const askMsMax = 60_000;
 
-/** The merchant gives money back as the plan has it: all of an order at once, or parts of it. */
+/** The merchant refunds as planned: an order in full, or parts of it. */
 export async function giveBack(
   { call, book, merchantKey: token }: { call: Call; book: Book; merchantKey: string },
   { order, price, refund }: { order: string; price: number; refund: BuyerPlan['refund'] },
@@ -19,7 +19,7 @@ export async function giveBack(
     const body = { amount, reason: 'mayhem' };
     const ask = () => call('POST', path, { token, key, body });
     const answer = await untilTold(ask, { until, isVague });
-    // The same key again gives nothing more back.
+    // Repeating the key refunds nothing more.
     await untilTold(ask, { until, isVague });
     const isAsked = answer.status === 200 || answer.status === 202;
     if (isAsked) book.parts.set(order, (book.parts.get(order) ?? 0) + amount);
@@ -35,14 +35,14 @@ export async function giveBack(
       until,
       isVague,
     });
-    // Told so, it goes on by itself.
+    // 202: the engine continues by itself.
     if ([200, 202].includes(answer.status) || answer.code === 'outcome_unknown')
       book.wholes.add(order);
     else count(book, `no refund: ${answer.code || answer.status}`);
     return;
   }
   const amounts = refund.shares.map((share) => Math.floor(share * price));
-  // All at once: together they never come to more than the price.
+  // In parallel: together they must never exceed the price.
   await Promise.all(amounts.map((amount, nth) => part(amount, `${order}-${nth}`)));
   if (!refund.withRest) return;
   const rest = price - (book.parts.get(order) ?? 0);

@@ -2,7 +2,7 @@ import type { Evidence } from './evidence.ts';
 import type { Judgement } from './judge.ts';
 import { type Method, methods } from './plan.ts';
 
-/** What a run came to with one provider. Money in minor units. */
+/** The result of a run for one provider. Money in minor units. */
 export type Row = {
   provider: Method;
   /** Of the orders that were bought with it. */
@@ -14,7 +14,7 @@ export type Row = {
   captured: number;
   returned: number;
   kept: number;
-  /** What is due for the paid orders whose money the ledger says is here. */
+  /** What is due for the paid orders that the ledger has as captured by this provider. */
   due: number;
   sent: number;
   lost: number;

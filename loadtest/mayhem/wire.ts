@@ -17,7 +17,7 @@ export type Call = (
 
 const answerMsMax = 40_000;
 
-/** Calls one server; no answer is an answer, too. */
+/** Calls one server; a missing answer is returned with status 0. */
 export function openWire(address: string): Call {
   const dispatcher = new Agent({ connections: 256, pipelining: 1 });
 
@@ -44,7 +44,7 @@ export function openWire(address: string): Call {
   };
 }
 
-/** Asks until there is an answer that says something, with pauses in between. */
+/** Repeats a request, with pauses, until the answer is conclusive. */
 export async function untilTold(
   ask: () => Promise<Answer>,
   options: { until?: number; pauseMs?: number; isVague?: (answer: Answer) => boolean } = {},

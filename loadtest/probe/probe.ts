@@ -1,26 +1,26 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import type { EngineMoment, QueuesMoment, UnitsMoment } from '../record/record.ts';
+import { pausingRead } from './pausing-read.ts';
 import { type Named, openProcesses } from './processes.ts';
-import { restingLook } from './resting-look.ts';
 import { openSettled } from './settled.ts';
 
 export type Sample = {
   engine: EngineMoment;
-  /** When the lanes were read for `engine.units`, ms since the epoch: a slow answer tells of then. */
+  /** When the lanes were read for `engine.units`, ms since the epoch; a slow answer describes that instant. */
   unitsAt: number | undefined;
 };
 
 export type Probe = {
   /**
-   * What the engine has told since the last sample and what its processes use, at most `waitMsMax`
-   * after the call; undefined for what it was not asked or has not answered yet.
+   * What the engine reported since the last sample and what its processes use, at most `waitMsMax`
+   * after the call; undefined for parts that were not read or not answered yet.
    */
   sample(): Promise<Sample>;
   /**
-   * Looks until every order of the drop has its end in the ledger; the instant, on performance.now,
-   * from which on all looks found it so, which may lie before the call. Undefined when the time is
-   * over.
+   * Reads until every order of the drop has ended in the ledger. Resolves with the instant (on
+   * performance.now) since when all reads found it so, which may be before the call; undefined after
+   * the time limit.
    */
   untilSettled(withinMs: number): Promise<number | undefined>;
   close(): Promise<void>;
@@ -29,16 +29,16 @@ export type Probe = {
 const answerMsMax = 10_000;
 const lookEveryMs = 100;
 
-/** Looks at an engine under load as its merchant, so rarely that it hardly adds to the load. */
+/** Reads an engine under load as its merchant, so rarely that it hardly adds to the load. */
 export function openProbe(options: {
   address: string;
   merchantKey: string;
   drop: string;
-  /** The engine's process, whose children are found; undefined for one on another machine. */
+  /** Process id of the engine, whose children are found; undefined for an engine on another machine. */
   enginePid: number | undefined;
   /** Further processes to watch, such as those of the load. */
   processes: readonly Named[];
-  /** A sample waits this long for looks that are under way. */
+  /** A sample waits this long for reads that are under way, in ms. */
   waitMsMax?: number;
 }): Probe {
   const { address, merchantKey, drop, enginePid, processes, waitMsMax = 300 } = options;
@@ -57,15 +57,15 @@ export function openProbe(options: {
     return text;
   }
 
-  const units = restingLook(async () => {
+  const units = pausingRead(async () => {
     const askedAt = Date.now();
     const { at, seen } = readUnits(await get(`/v1/drops/${drop}/report`));
     settled.see(haveEnded(seen), performance.now());
-    // The engine's clock may be another's; what it read it read while it was asked.
+    // The engine's clock may differ; it read the lanes at some time during the request.
     return { seen, at: Math.max(askedAt, Math.min(at, Date.now())) };
   });
-  // Cheap, so it tells the instant more closely; the units alone tell that it is so.
-  const queues = restingLook(async () => {
+  // The queues are cheap to read, so they give the instant; only the units prove it.
+  const queues = pausingRead(async () => {
     const seen = readQueues(await get('/metrics'));
     settled.see(areIdle(seen), performance.now());
     return seen;
@@ -84,8 +84,8 @@ export function openProbe(options: {
       while (performance.now() < until) {
         const seenQueues = await queues.lookNow();
         const idle = seenQueues !== undefined && areIdle(seenQueues);
-        // At once when the queues come to rest, else now and then: they may rest while an order waits
-        // for the sweeper, and be busy for ever with another drop.
+        // At once when the queues are empty, else from time to time: they may be empty while an order
+        // waits for the sweeper, and busy for ever with another drop.
         const known = await (idle && !wereIdle ? units.lookNow() : units.look());
         wereIdle = idle;
         if (known && haveEnded(known.seen)) return settled.since() ?? performance.now();
@@ -120,7 +120,7 @@ function readUnits(text: string): { at: number; seen: UnitsMoment } {
     held: sum('held'),
     sold,
     ledger,
-    // Lanes and ledger are read one after the other: a sale may end up in the second alone.
+    // Lanes and ledger are read one after the other, so a sale may appear in the second only.
     settlementLag: Math.max(0, sold - ledger.paid),
   };
   return { at: Date.parse(at), seen };
@@ -129,7 +129,7 @@ function readUnits(text: string): { at: number; seen: UnitsMoment } {
 function readQueues(text: string): QueuesMoment {
   const gauge = (name: string) => {
     const value = new RegExp(`^flashdrop_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1];
-    // The engine tells -1 while Redis does not answer it.
+    // The engine reports -1 while Redis does not answer.
     if (value === undefined || Number(value) < 0) throw new Error(`${name} is not known`);
     return Number(value);
   };

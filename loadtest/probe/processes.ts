@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 export type ProcessMoment = { name: string; pid: number; cpu: number; memoryBytes: number };
 export type Named = { name: string; pid: number };
 
-/** Linux counts CPU time in these for every program, whatever the kernel's own tick. */
+/** Linux reports CPU time in these ticks, whatever the kernel's own. */
 const ticksPerSecond = 100;
 const lookAgainMs = 5_000;
 
@@ -29,14 +29,14 @@ export function openProcesses(options: { engine: number | undefined; others: rea
       before.set(pid, { seconds: stat.cpuSeconds, at: now });
       const wall = last ? (now - last.at) / 1_000 : 0;
       const cpu = last && wall > 0 ? (stat.cpuSeconds - last.seconds) / wall : 0;
-      // One that has ended and waits for its parent to notice has no memory any more.
+      // A zombie process has no memory.
       const memoryBytes = memoryOf(pid);
       return memoryBytes > 0 ? [{ name, pid, cpu, memoryBytes }] : [];
     });
   };
 }
 
-/** The engine and its children, each by its role. */
+/** The engine's processes, named by role. */
 function engineTree(root: number): Named[] {
   const parents = new Map(everyPid().map((pid) => [pid, readStat(pid)?.parent]));
   const below = (pid: number): number[] => {
@@ -47,7 +47,7 @@ function engineTree(root: number): Named[] {
     .sort((a, b) => a - b)
     .map((pid) => ({ pid, program: programOf(pid) }));
   const apis = children.filter(({ program }) => program === 'node').map(({ pid }) => pid);
-  // One process does it all, or a primary that settles with an api in each child.
+  // Either one process does everything, or the primary settles and each child serves the api.
   const first = { name: apis.length > 0 ? 'settlement' : 'engine', pid: root };
   const named = children.map(({ pid, program }) => {
     if (program === 'node') return { name: `api ${apis.indexOf(pid) + 1}`, pid };

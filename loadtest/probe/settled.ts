@@ -1,11 +1,11 @@
 /**
- * From when on a sale has been settled, as far as looks can tell: one that finds something under way
- * takes back what those before it found.
+ * The instant since when a sale has been settled, as far as reads show: a read that finds an open order
+ * discards the earlier ones.
  */
 export function openSettled() {
   let since: number | undefined;
   return {
-    /** A look that ended at this instant, and whether it found every order with its end. */
+    /** Adds a read that ended at this instant, and whether every order had ended. */
     see(settled: boolean, at: number): void {
       if (!settled) since = undefined;
       else since ??= at;

@@ -1,5 +1,5 @@
 /**
- * What one replayed sale left behind: the machine-readable result, and the source of every report.
+ * The record of one replayed sale: the machine-readable result, and the source of every report.
  * All times `atMs` are milliseconds of the run since the opening of the drop, negative before it.
  */
 export type SpikeRecord = {
@@ -34,7 +34,7 @@ export type SpikeRecord = {
   verdict: Verdict;
 };
 
-/** The sale of the past that a scenario replays; each figure with how sure it is. */
+/** The sale of the past that a scenario replays; each figure with its source. */
 export type RealSale = {
   title: string;
   date: string;
@@ -45,12 +45,12 @@ export type RealSale = {
 };
 
 /**
- * Whether the load was what the schedule asked for. `behindMs` is how late requests left against
+ * Whether the load followed its schedule. `behindMs` is how late requests left against
  * their schedule because the generator itself had no time.
  */
 export type Pacing = {
   valid: boolean;
-  /** Why not, in a sentence that says by how much. */
+  /** Why not, with the figure. */
   reason: string | undefined;
   /** Acts that the schedule asks for, and those of them that were sent. */
   scheduled: number;
@@ -67,18 +67,18 @@ export type Outcome = {
   /** Refusals of Buy by their code, `no_answer` among them. */
   refused: Record<string, number>;
   /**
-   * The instants at which a buyer was told of the first order, and of as many as there are units.
+   * The instants at which the first order was acknowledged, and as many as there are units.
    * A unit that came back and was taken again counts each time.
    */
   firstAcceptedAtMs: number | undefined;
   allAcceptedAtMs: number | undefined;
-  /** The most that were accepted within any one second. */
+  /** The most Buys accepted within any one second. */
   acceptedPerSecondPeak: number;
-  /** From when on every look found that each order had its end in the ledger. */
+  /** Since when every read found that each order had ended in the ledger. */
   settledAtMs: number | undefined;
 };
 
-/** What people do against the engine; every latency counts from the scheduled start. */
+/** Requests of the crowd; every latency counts from the scheduled start. */
 export const actions = ['look', 'buy_accepted', 'buy_refused', 'poll', 'cancel'] as const;
 export type Action = (typeof actions)[number];
 
@@ -99,22 +99,22 @@ export type Moment = {
   /** Acts that the schedule asked for in this step, and scheduled acts that were sent in it. */
   scheduled: number;
   sent: number;
-  /** Second taps, tries again, looks at an order, cancels: what nobody scheduled. */
+  /** Double taps, retries, reads of an order, cancels: requests that are not in the schedule. */
   followUps: number;
   accepted: number;
   replayed: number;
   refused: Record<string, number>;
   looks: number;
   latency: Partial<Record<Action, { p50: number; p99: number; max: number }>>;
-  /** As it was known within this step; undefined when nobody looked. */
+  /** As read within this step; undefined when nothing was read. */
   engine: EngineMoment | undefined;
 };
 
-/** What the engine told within a step; looks rest between, so not every step has each part. */
+/** What the engine reported within a step; reads pause, so not every step has each part. */
 export type EngineMoment = {
   units: UnitsMoment | undefined;
   queues: QueuesMoment | undefined;
-  /** `cpu` in cores (1 = one core busy), since the look before. */
+  /** `cpu` in cores (1 = one core busy), since the read before. */
   processes: { name: string; pid: number; cpu: number; memoryBytes: number }[];
 };
 

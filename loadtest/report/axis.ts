@@ -1,7 +1,7 @@
 import type { Plot } from './series.ts';
 import { bytes, count, duration } from './words.ts';
 
-/** Where a value stands on its axis, 0 to 1, and the lines that are drawn across with their labels. */
+/** The position of a value on an axis, 0 to 1, and the grid lines with their labels. */
 export type Axis = {
   place(value: number): number;
   ticks: { at: number; label: string }[];
@@ -11,7 +11,7 @@ const mebibyte = 1_048_576;
 const yTicks = 4;
 const xTicks = 7;
 
-/** The steps that people count in: 1, 2 or 5 of a power of ten. */
+/** Round steps: 1, 2 or 5 times a power of ten. */
 export function step(range: number, ticks: number): number {
   const rough = range / ticks;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -29,7 +29,7 @@ export function valueAxis(plot: Plot, top: number): Axis {
     place: (value) => value / unit / (lines * wide),
     ticks: Array.from({ length: lines + 1 }, (_, n) => ({
       at: n / lines,
-      // Sums of fractions such as 0.1 carry an error far to the right of the point.
+      // Sums of fractions such as 0.1 have a rounding error.
       label: label(Number((n * wide).toPrecision(12))),
     })),
   };
@@ -49,7 +49,7 @@ function logAxis(top: number): Axis {
   };
 }
 
-/** From the first step to the last, the opening always in sight; in ms. */
+/** From the first step to the last, always including the opening; in ms. */
 export function timeSpan(at: readonly number[]): { from: number; to: number } {
   return { from: Math.min(0, at[0] ?? 0), to: Math.max(1_000, at.at(-1) ?? 0) };
 }

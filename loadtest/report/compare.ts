@@ -5,9 +5,9 @@ import { actionWords, table } from './summary.ts';
 import { bytes, count, duration, spoken } from './words.ts';
 
 /**
- * Two runs beside each other, told in lines for the terminal: what differs in how they were run,
- * then the main figures with their ratio.
- * @throws RecordFileError when a file is none of ours
+ * Compares two runs, as lines for the terminal: what differs in their set-up, then the main figures
+ * with their ratio.
+ * @throws RecordFileError when a file is not a record of a run
  */
 export function compare(fileA: string, fileB: string): string {
   const [a, b] = [readRecord(fileA), readRecord(fileB)];
@@ -24,7 +24,7 @@ export function compare(fileA: string, fileB: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** What makes a figure of one run say little about the other. */
+/** Differences that make two runs hard to compare. */
 const deciding = new Set(['scenario', 'scale', 'speed', 'CPU', 'cores', 'memory', 'platform']);
 
 function differences(a: SpikeRecord, b: SpikeRecord): string[][] {

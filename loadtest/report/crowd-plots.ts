@@ -2,7 +2,7 @@ import type { Action, Moment } from '../record/record.ts';
 import { colours, type Drawing, peak, type Series } from './series.ts';
 import { count, duration, spoken } from './words.ts';
 
-// What the crowd did and was told.
+// What the crowd did and how it was answered.
 
 const reasonsMax = 6;
 
@@ -87,7 +87,7 @@ export function accepted(moments: readonly Moment[]): Drawing {
   };
 }
 
-/** The commonest reasons each in a layer of their own, the rest together. */
+/** The most frequent reasons in a layer each, the rest together. */
 export function refused(moments: readonly Moment[]): Drawing {
   const sums = new Map<string, number>();
   for (const { refused } of moments) {

@@ -2,9 +2,9 @@ import type { EngineMoment, Moment, QueuesMoment } from '../record/record.ts';
 import { colours, type Drawing, peak, type Series } from './series.ts';
 import { bytes, count } from './words.ts';
 
-// What the engine told of itself, and what its processes used.
+// What the engine reported, and what its processes used.
 
-/** An engine is not asked in every step; one that tells nothing for longer leaves a hole. */
+/** The engine is not read in every step; a longer silence shows as a gap, in ms. */
 const joinMs = 5_000;
 
 function told<T>(moments: readonly Moment[], get: (engine: EngineMoment) => T): (T | undefined)[] {

@@ -1,7 +1,7 @@
 import type { SpikeRecord } from '../record/record.ts';
 import { count, duration, plural } from './words.ts';
 
-/** What a run came to, in a word and a sentence. An invalid run has no result, broken or clean. */
+/** The result of a run, in a word and a sentence. An invalid run has none. */
 export type Headline = { tone: 'clean' | 'broken' | 'invalid'; word: string; sentence: string };
 
 export function headlineOf(record: SpikeRecord): Headline {
@@ -48,7 +48,7 @@ function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
-/** The sale of the past beside this one. */
+/** The replayed sale of the past, for comparison. */
 export function besideRows(
   record: SpikeRecord,
 ): { label: string; real: string; ours: string }[] | undefined {
@@ -85,7 +85,7 @@ function perSecond(units: number, ms: number): number {
   return units / (Math.max(ms, 1) / 1_000);
 }
 
-/** What was run, so that nobody takes a small replay for a whole one. */
+/** The scale of the run, so that a small replay is not taken for a whole one. */
 export function planLine({ plan, sale }: SpikeRecord): string {
   const { scale, speed, seed, processes } = plan;
   return [

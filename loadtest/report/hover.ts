@@ -2,7 +2,7 @@ import { timeSpan } from './axis.ts';
 import { Html, json } from './markup.ts';
 import { isSeen, type Plot } from './series.ts';
 
-/** Under the pointer, the legend tells the values of that moment. The page reads as well without. */
+/** Under the pointer, the legend shows the values of that instant. The page works without script. */
 export function hoverScript(plots: readonly Plot[]): Html {
   const data: Data = Object.fromEntries(
     plots.map(({ id, unit, series, at }) => {
@@ -23,7 +23,7 @@ type Data = Record<
   { unit: string; at: number[]; from: number; to: number; values: (number | null)[][] }
 >;
 
-/** Runs in the reader's browser, as it stands: it may use nothing from outside itself. */
+/** Runs in the browser as it is written here: it may use nothing from outside itself. */
 function follow(data: Data): void {
   type Element = {
     textContent: string;

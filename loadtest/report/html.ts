@@ -9,10 +9,10 @@ import { style } from './style.ts';
 import { actionWords } from './summary.ts';
 import { bytes, count, duration, share, spoken } from './words.ts';
 
-/** What a parameter stands for, by its name. */
+/** What each parameter means. */
 export type Assumptions = Record<string, { unit: string; text: string }>;
 
-/** Writes the report of a run: one file that stands alone, without a network and without a script. */
+/** Writes the report of a run: one self-contained file that needs no network and no script. */
 export function writeReport(record: SpikeRecord, file: string, assumptions?: Assumptions): void {
   writeFileSync(file, pageOf(record, assumptions));
 }
@@ -204,7 +204,7 @@ ${wide('Parameters', html`<table><thead><tr><th>Name</th><th class="n">Value</th
 </section>`;
 }
 
-/** Counts and plain numbers speak for themselves. */
+/** Counts and plain numbers need no unit. */
 function measured(value: number, unit: string): string {
   if (unit === 'share') return `${count(Number((value * 100).toPrecision(6)))} %`;
   return unit === 'ms' ? `${count(value)} ms` : count(value);

@@ -1,4 +1,4 @@
-/** Markup that may stand in the page as it is; every other value is escaped on its way in. */
+/** Markup that is inserted as it is; every other value is escaped. */
 export class Html {
   readonly text: string;
   constructor(text: string) {

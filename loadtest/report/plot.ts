@@ -3,8 +3,8 @@ import { type Html, html } from './markup.ts';
 import { isSeen, most, type Plot, type Series } from './series.ts';
 import { bytes, count, duration, sinceOpening } from './words.ts';
 
-// A plot is an SVG that stretches to the width it finds, with its text beside it as HTML: so the
-// letters keep their size on a phone and on a wall.
+// A plot is an SVG that stretches to the available width, with its text as HTML beside it, so that
+// letters keep their size on every screen.
 
 const width = 1_000;
 const height = 100;
@@ -49,12 +49,12 @@ ${inSight.map((mark) => html`<path class="mark" d="M${across(x, mark.at)} 0V${he
 `;
 }
 
-/** On a phone a name takes up to this share of a plot's width. */
+/** On a phone a label takes up to this share of the plot's width. */
 const nameShare = 0.25;
 
-/** Each beside its line, and in a row of its own where it would meet the name before it. */
+/** Labels are placed at their line, in another row where they would overlap the one before. */
 function markLabels(x: Axis, marks: readonly Mark[]): { labels: Html[]; rows: number } {
-  /** How far each row is taken, from the lowest up. */
+  /** How far each row is occupied, from the lowest up. */
   const taken: number[] = [];
   const labels = marks.map(({ at, name }) => {
     const place = x.place(at);
@@ -70,9 +70,9 @@ function markLabels(x: Axis, marks: readonly Mark[]): { labels: Html[]; rows: nu
 
 type Place = { x: Axis; y: Axis; at: readonly number[]; joinMs: number };
 
-/** A line for each series, broken where nothing is known. */
+/** A line for each series, with gaps where there are no values. */
 function lines(series: readonly Series[], layers: Layers, place: Place): Html[] {
-  // The first is what the plot is about: it is drawn last, over the others.
+  // The first series is the main one: it is drawn last, on top.
   return series
     .map(({ colour, dashed }, index) => {
       const d = runs(layers[index] ?? [], place)
@@ -83,7 +83,7 @@ function lines(series: readonly Series[], layers: Layers, place: Place): Html[] 
     .reverse();
 }
 
-/** Each layer between its own sum and that of the layer below; a texture beside the colour. */
+/** Stacked layers, each with a texture beside its colour. */
 function areas(series: readonly Series[], layers: Layers, place: Place): Html[] {
   return series.map(({ colour }, index) => {
     const upper = layers[index] ?? [];
@@ -101,7 +101,7 @@ function areas(series: readonly Series[], layers: Layers, place: Place): Html[] 
 
 type Layers = readonly (readonly (number | undefined)[])[];
 
-/** Running sums; a step of which nothing is known stays unknown in all of them. */
+/** Running sums; a step without a value stays without one in all of them. */
 function stacked(series: readonly Series[]): (number | undefined)[][] {
   const known = (series[0]?.values ?? []).map((_, i) =>
     series.some(({ values }) => values[i] !== undefined),
@@ -113,7 +113,7 @@ function stacked(series: readonly Series[]): (number | undefined)[][] {
   });
 }
 
-/** The stretches of indexes that have a value, over gaps that are to be joined. */
+/** Runs of indexes that have values; short gaps are joined. */
 function runs(values: Layers[number], { at, joinMs }: Place): number[][] {
   const found: number[][] = [];
   let last: number | undefined;
@@ -128,7 +128,7 @@ function runs(values: Layers[number], { at, joinMs }: Place): number[][] {
   return found;
 }
 
-/** The outline of a run; a step alone between two holes is drawn as wide as it is. */
+/** The outline of a run; a single step between two gaps is drawn with its full width. */
 function outline({ x, y, at }: Place, run: readonly number[], values: Layers[number]): string[] {
   const half = run.length > 1 ? 0 : ((at[1] ?? 0) - (at[0] ?? 0)) / 2;
   const ends = half > 0 ? [-half, half] : [0];
@@ -149,7 +149,7 @@ function percent(place: number): string {
   return `${(place * 100).toFixed(2)}%`;
 }
 
-/** In the order in which the eye meets them: a stack from its top down. */
+/** In the order of the drawing: a stack from its top down. */
 function legend(plot: Plot, series: readonly Series[]): Html[] {
   const rows = series.map(
     ({ name, colour, dashed, told }, index) =>

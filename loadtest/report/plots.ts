@@ -4,12 +4,12 @@ import { cpu, memory, queues, settlement, stock } from './engine-plots.ts';
 import type { Drawing, Plot } from './series.ts';
 import { thinned } from './thinned.ts';
 
-/** Enough for a line as wide as a screen, few enough for a page that opens at once. */
+/** Points of a line: enough for a wide screen, few enough for a page that opens at once. */
 const stepsMax = 400;
 const closeShare = 4;
 const closeStepsMin = 8;
 
-/** Every plot of the report. A sale over in a moment of the run gets one that looks closer. */
+/** Every plot of the report. A sale that ends within a small part of the run gets a close-up. */
 export function plotsOf(record: SpikeRecord): Plot[] {
   const moments = thinned(record.timeline, stepsMax);
   const close = theOpening(record);

@@ -2,10 +2,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { actions, type SpikeRecord } from '../record/record.ts';
 
-/** A file that holds no record of a run; the message says why, for people. */
+/** A file that holds no record of a run; the message says why. */
 export class RecordFileError extends Error {}
 
-/** JSON has no undefined: it is written as null, and a key left out is read the same. */
+/** JSON has no undefined: it is written as null, and a missing key reads the same. */
 function maybe<T extends z.ZodType>(schema: T) {
   return schema.nullish().transform((value) => (value ?? undefined) as z.output<T> | undefined);
 }
@@ -149,7 +149,7 @@ export function writeRecord(record: SpikeRecord, file: string): void {
   writeFileSync(file, `${JSON.stringify(record, undefinedAsNull, 1)}\n`);
 }
 
-/** @throws RecordFileError when the file cannot be read or is not a record of ours */
+/** @throws RecordFileError when the file cannot be read or is not a record of a run */
 export function readRecord(file: string): SpikeRecord {
   let json: unknown;
   try {

@@ -1,9 +1,9 @@
 import { count } from './words.ts';
 
-/** What is drawn over the time of a run: one value a step, undefined where nothing is known. */
+/** Values over the time of a run: one for each step, undefined where there is none. */
 export type Series = {
   name: string;
-  /** Which of the page's colours, and whether the line is broken. */
+  /** The colour, and whether the line is dashed. */
   colour: number;
   dashed?: boolean;
   values: (number | undefined)[];
@@ -14,14 +14,14 @@ export type Series = {
 export type Plot = {
   id: string;
   title: string;
-  /** What a value is, such as `requests a second`. */
+  /** The unit, such as `requests a second`. */
   measure: string;
   unit: 'count' | 'ms' | 'bytes' | 'cores';
   kind: 'lines' | 'stack';
   log?: boolean;
-  /** Values this close in time are joined although nothing is known between them, in ms. */
+  /** Values this close in time are joined across a gap, in ms. */
   joinMs?: number;
-  /** The axis goes at least this far. */
+  /** The least end of the axis. */
   atLeast?: number;
   /** As wide as the page. */
   whole?: boolean;
@@ -38,7 +38,7 @@ export function most(all: readonly (number | undefined)[]): number {
   return all.reduce<number>((high, value) => Math.max(high, value ?? 0), 0);
 }
 
-/** A series of which nothing is known is not drawn. */
+/** A series without any value is not drawn. */
 export function isSeen({ values }: { values: readonly (number | undefined)[] }): boolean {
   return values.some((value) => value !== undefined);
 }

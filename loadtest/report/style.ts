@@ -1,7 +1,7 @@
 import { Html } from './markup.ts';
 
-// Colours that people with any colour vision can tell apart (after Okabe and Ito), at least 3 : 1
-// against the paper in both schemes; dashes and textures say the same a second time.
+// Colours that are distinguishable with any colour vision (after Okabe and Ito), with a contrast of at
+// least 3 : 1 in both themes; dashes and textures repeat the distinction.
 
 const dark = `
   --paper: #141416; --card: #1c1d20; --ink: #ecebe8; --soft: #a8a6a0; --rule: #313236; --accent: #5cb3ec;

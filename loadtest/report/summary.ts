@@ -12,7 +12,7 @@ export const actionWords: Record<Action, string> = {
   cancel: 'cancel',
 };
 
-/** The end of a run in the terminal. An invalid run is told as such, without figures. */
+/** The end of a run in the terminal. An invalid run is named so, without figures. */
 export function summaryOf(record: SpikeRecord, files: { report?: string; json?: string }): string {
   const { scenario, outcome, pacing } = record;
   const { tone, word, sentence } = headlineOf(record);

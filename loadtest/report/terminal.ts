@@ -1,7 +1,7 @@
 import type { Moment, UnitsMoment } from '../record/record.ts';
 import { count, duration, sinceOpening } from './words.ts';
 
-/** The steps of a run, in their order, as they are told. */
+/** The steps of a run, in order, as they are printed. */
 const phases = {
   start: 'starting the engine',
   gather: 'gathering the crowd',
@@ -14,14 +14,14 @@ const phases = {
 export type Phase = keyof typeof phases;
 
 export type Terminal = {
-  /** A new step begins; the one before is told with the time it took. */
+  /** A new step begins; the one before is printed with its duration. */
   phase(phase: Phase, detail?: string): void;
-  /** How far the step is, such as buyers gathered. */
+  /** The progress of the step, such as buyers with tokens. */
   progress(done: number, of: number): void;
   moment(moment: Moment): void;
   /** A line that stays. */
   say(text: string): void;
-  /** The last step is over, well or not. */
+  /** The last step is over, successful or not. */
   end(): void;
 };
 
@@ -34,7 +34,7 @@ const barWidth = 32;
 const blocks = '▁▂▃▄▅▆▇█';
 
 /**
- * A run as it goes: on a terminal one block that is drawn anew, elsewhere a line every few seconds.
+ * Prints a run: on a terminal one block that is redrawn, elsewhere a line every few seconds.
  */
 export function openTerminal(options: {
   units: number;
@@ -94,7 +94,7 @@ export function openTerminal(options: {
     ];
   }
 
-  /** Not every moment has a look at the stock. */
+  /** Not every step has a reading of the stock. */
   function knownUnits(): UnitsMoment | undefined {
     return moments.findLast(({ engine }) => engine?.units)?.engine?.units;
   }
@@ -124,7 +124,7 @@ export function openTerminal(options: {
     if (!current) return;
     clear();
     const { phase, detail, since } = current;
-    // Elsewhere the step was told when it began.
+    // Without a terminal the step was printed when it began.
     const mark = live ? `✓ ${phases[phase]}` : `  ${phases[phase]} took`;
     const what = live && detail ? `  ${detail}` : '';
     out.write(`${mark}${what}${live ? '  ' : ' '}${duration(clock() - since)}\n`);

@@ -1,6 +1,6 @@
 import type { Action, Moment } from '../record/record.ts';
 
-/** Neighbouring steps made one: counts add up, of percentiles the worst stays. */
+/** Merges neighbouring steps: counts are added, of percentiles the worst is kept. */
 export function thinned(moments: readonly Moment[], stepsMax: number): Moment[] {
   const together = Math.ceil(moments.length / stepsMax);
   if (together <= 1) return [...moments];

@@ -1,4 +1,4 @@
-// How figures are told, in the terminal and on the page alike.
+// Formats of figures, for the terminal and the page.
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
@@ -20,7 +20,7 @@ export function duration(ms: number): string {
   return `${ms < 0 ? '-' : ''}${whole.format(Math.floor(seconds / 60))} min ${seconds % 60} s`;
 }
 
-/** A moment against the opening: −10 s, 0 s, +4.2 s. */
+/** An instant relative to the opening: −10 s, 0 s, +4.2 s. */
 export function sinceOpening(ms: number): string {
   const sign = ms < 0 ? '−' : '+';
   return ms === 0 ? '0 s' : `${sign}${duration(Math.abs(ms))}`;
@@ -36,7 +36,7 @@ export function bytes(value: number): string {
 export function share(part: number, of: number): string {
   if (of === 0) return '–';
   const percent = (part / of) * 100;
-  // All but a few must not read as all.
+  // 99.97 % must not be printed as 100 %.
   return part < of && percent > 99.9
     ? `${(Math.floor(percent * 100) / 100).toFixed(2)} %`
     : `${percent.toFixed(1)} %`;
@@ -47,7 +47,7 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** `drop_not_open` and `unsureBuyers` as people say them. */
+/** Names such as `drop_not_open` and `unsureBuyers` as words. */
 export function spoken(code: string): string {
   return code
     .replaceAll('_', ' ')

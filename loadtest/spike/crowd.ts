@@ -18,7 +18,7 @@ export type Crowd = {
   /** Resolves with how many acts are scheduled, once every process has its buyers' tokens. */
   gathered: Promise<number>;
   go(word: { opensAt: number; goods: Goods }): void;
-  /** Resolves when all have told all; rejects with what one of them failed of. */
+  /** Resolves when all processes have reported everything; rejects when one of them fails. */
   done: Promise<void>;
   /** Ends all of them at once, and resolves when they are gone. */
   stop(): Promise<void>;
@@ -82,7 +82,7 @@ export function openCrowd(options: {
   });
   const gone = children.map((child) => once(child, 'exit'));
   const done = Promise.all(children.map(follow)).then(() => undefined);
-  // Both fail together; whoever waits for one of them hears it.
+  // Both promises reject together; only the awaited one needs handling.
   gathered.catch(() => {});
   done.catch(() => {});
   return {
@@ -93,7 +93,7 @@ export function openCrowd(options: {
     pids: children.map((child) => child.pid ?? 0),
     go: (word) => children.forEach((child) => void tell(child, { kind: 'go', ...word })),
     async stop() {
-      // A load process ends when nobody is there to tell.
+      // A load process ends when its parent is gone.
       for (const child of children) if (child.connected) child.disconnect();
       await Promise.all(gone);
     },

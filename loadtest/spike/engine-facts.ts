@@ -11,8 +11,8 @@ type Facts = {
 const notTold = 'not told';
 
 /**
- * What can be known of the engine under load. One that the run started takes Redis and ledger from
- * this environment; of another only what /metrics tells.
+ * What is known of the engine under load. An engine that the run started uses Redis and ledger of
+ * this environment; of any other only /metrics is known.
  */
 export async function factsOf(options: { address: string; own: boolean }): Promise<Facts> {
   const { address, own } = options;
@@ -28,7 +28,7 @@ export async function factsOf(options: { address: string; own: boolean }): Promi
   };
 }
 
-/** Several that share a port are told apart by a label; one alone has none. */
+/** Processes that share a port have a label; a single process has none. */
 async function countApiProcesses(address: string): Promise<number | undefined> {
   const { statusCode, body } = await request(`${address}/metrics`, { headersTimeout: 5_000 });
   const text = await body.text();
@@ -45,7 +45,7 @@ function embeddedVersion(): string {
 
 async function versionAt(url: string): Promise<string> {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null });
-  client.on('error', () => {}); // The question's own failure tells the same.
+  client.on('error', () => {}); // The command's own rejection says the same.
   try {
     await client.connect();
     return /^redis_version:(\S+)/m.exec(await client.info('server'))?.[1] ?? notTold;

@@ -1,6 +1,6 @@
 /**
  * Calls back once in each step of a run, in its middle: `now` is ms since the opening. A timer that
- * only repeats would drift, and leave out a step now and then. Gives how to end it.
+ * only repeats would drift, and leave out a step now and then. Returns a function that ends it.
  */
 export function everyStep(options: {
   stepMs: number;

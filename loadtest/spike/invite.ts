@@ -6,7 +6,7 @@ import { SpikeError } from './preflight.ts';
 
 export type Invited = { appointments: number; importMs: number | undefined };
 
-/** The engine takes 1.3 million appointments in under a minute: at this pace it is waited for. */
+/** The longest wait for the import, in ms; 1.3 million appointments take under a minute. */
 const linesPerSecond = 1_300_000 / 60;
 const slackMs = 2_000;
 
@@ -25,7 +25,7 @@ export async function invite(sale: {
   drop: string;
   groups: Group[];
   parameters: Parameters;
-  /** When the crowd is to be told to go at the latest, ms since the epoch. */
+  /** The latest instant for the start signal, ms since the epoch. */
   until: number;
   stop: AbortSignal;
 }): Promise<Invited> {

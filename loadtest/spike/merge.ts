@@ -1,7 +1,7 @@
 import type { Action, EngineMoment, Latency, Moment, Outcome, Pacing } from '../record/record.ts';
 import type { Step } from '../workload/counters.ts';
 
-/** Later than this against its schedule, at the 99th percentile, a load is not the one asked for. */
+/** A load that is later than this at the 99th percentile did not follow its schedule, in ms. */
 const behindMsMax = 250;
 const second = 1_000;
 
@@ -13,7 +13,7 @@ type Merged = Omit<Step, 'acceptedAt' | 'latencies' | 'behind'> & {
   engine: EngineMoment | undefined;
 };
 
-/** Puts together what the load processes tell. Every latency is kept, so percentiles are exact. */
+/** Merges the reports of the load processes. Every latency is kept, so percentiles are exact. */
 export function openMerge(options: { stepMs: number; units: number }) {
   const { stepMs, units } = options;
   const steps = new Map<number, Merged>();
@@ -56,7 +56,7 @@ export function openMerge(options: { stepMs: number; units: number }) {
     return { atMs: step * stepMs, stepMs, ...counts, latency };
   }
 
-  /** Every step from the first to the last, also one in which nothing happened and nobody looked. */
+  /** Every step from the first to the last, also empty ones. */
   function moments(): Moment[] {
     const known = [...steps.keys()];
     const last = Math.max(...known);
@@ -67,13 +67,13 @@ export function openMerge(options: { stepMs: number; units: number }) {
   return {
     add,
     moments,
-    /** The latest step that all processes have told of. */
+    /** The latest step that all processes have reported. */
     last(): Moment | undefined {
       const latest = [...steps.keys()].reduce((high, step) => Math.max(high, step), -Infinity);
       const merged = steps.get(latest - Math.ceil(second / stepMs));
       return merged && momentOf(merged);
     },
-    /** Units stand in the step in which they were so, which a slow answer lies behind. */
+    /** Units belong to the step in which the lanes were read, not to that of a slow answer. */
     sample(engine: EngineMoment, { atMs, unitsAtMs }: { atMs: number; unitsAtMs: number }): void {
       const merged = at(Math.floor(atMs / stepMs));
       const units = merged.engine?.units;
@@ -91,7 +91,7 @@ export function openMerge(options: { stepMs: number; units: number }) {
       }
       return Object.fromEntries([...all].map(([action, parts]) => [action, summarise(parts)]));
     },
-    /** `settledAtMs` as it was looked at; nothing is settled before its last order was accepted. */
+    /** `settledAtMs` as read; nothing is settled before the last order was accepted. */
     outcome(settledAtMs: number | undefined): Outcome {
       const sum = { requests: 0, followUps: 0, replayed: 0 };
       const refused: Record<string, number> = {};

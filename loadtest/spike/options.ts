@@ -19,11 +19,11 @@ export type SpikeOptions = {
   speed: number;
   seed: number;
   processes: number;
-  /** An engine that runs already, in demo mode; else one is started for the run. */
+  /** A running engine in demo mode; otherwise one is started for the run. */
   target: { url: string; merchantKey: string } | undefined;
   json: string | undefined;
   report: string;
-  /** The command line that gives this run again. */
+  /** The command line that repeats this run. */
   command: string;
 };
 

@@ -1,12 +1,12 @@
 import { request } from 'undici';
 
-/** Why a run comes to nothing: told in one line. */
+/** Why a run cannot go on, in one line. */
 export class SpikeError extends Error {}
 
 const answerMsMax = 5_000;
 
 /**
- * Asks an engine all that a run will need of it, before a crowd is gathered.
+ * Checks that an engine has all that a run needs, before the crowd is prepared.
  * @throws SpikeError with what is missing
  */
 export async function assertUsable(engine: { address: string; merchantKey: string }) {
@@ -48,7 +48,7 @@ export async function assertUsable(engine: { address: string; merchantKey: strin
     throw new SpikeError(`the engine at ${address} answers ${known} to a merchant`);
 }
 
-/** A refused connection to a name with several addresses is told as several errors in one. */
+/** Node reports a refused connection to a name with several addresses as an AggregateError. */
 function reasonOf(error: Error): string {
   const { errors } = error as { errors?: Error[] };
   if (error.name === 'TimeoutError') return `silent for ${answerMsMax / 1_000} s`;

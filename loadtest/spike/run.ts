@@ -18,14 +18,14 @@ import type { SpikeOptions } from './options.ts';
 import { assertUsable } from './preflight.ts';
 import { openWaiting } from './stopping.ts';
 
-/** What a run tells while it goes on. */
+/** The progress of a run. */
 export type Progress = Pick<Terminal, 'phase' | 'moment'>;
 
 const sku = 'phone';
-/** A sale of a few seconds is looked at more closely. */
+/** A sale of a few seconds gets shorter steps. */
 const stepMs = { short: 250, long: 500 };
 const shortCrowdMs = 20_000;
-/** Between the word to go and the first scheduled act. */
+/** Between the start signal and the first scheduled act, in ms. */
 const marginMs = 1_500;
 const settleMsMax = 300_000;
 
@@ -162,7 +162,7 @@ async function replay(run: {
       engine: { url: address, own: engine !== undefined, ...facts.engine },
       machine: machine(),
       versions: {
-        // An engine of another's may be of another version, and does not tell.
+        // An engine that the run did not start may be of another version that does not report it.
         flashdrop: engine ? version() : 'not told',
         node: process.version,
         redis: facts.redisVersion,

@@ -1,6 +1,6 @@
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** The word that a run is to stop, by Ctrl-C or a supervisor; `onAgain` hears each further one. */
+/** A signal that is aborted by Ctrl-C or a supervisor; `onAgain` is called for each further one. */
 export function stoppedBySignal(onAgain: () => void): AbortSignal {
   const controller = new AbortController();
   for (const signal of signals) {
@@ -14,7 +14,7 @@ export function stoppedBySignal(onAgain: () => void): AbortSignal {
 
 /**
  * Waits for work for as long as the run goes on. What was waited for may go on in the background
- * and fail there, unheard: whoever started it ends it.
+ * and fail there unnoticed: the code that started it ends it.
  * @throws the signal's reason once the run is to stop
  */
 export function openWaiting(stop: AbortSignal): <T>(work: Promise<T>) => Promise<T> {

@@ -2,8 +2,8 @@ import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 /**
- * Why the files that a run is to write cannot be written, a line each: told before the run, which
- * takes minutes, and not after it.
+ * Why the files of a run cannot be written, a line for each; checked before the run, which takes
+ * minutes.
  */
 export function unwritable(files: readonly string[]): string[] {
   const paths = files.map((file) => resolve(file));

@@ -1,6 +1,6 @@
 import type { Action } from '../record/record.ts';
 
-/** What happened in one step of the run, as a load process tells it. Latencies are in ms. */
+/** One step of the run, as a load process reports it. Latencies are in ms. */
 export type Step = {
   /** Position of the step: it begins `step * stepMs` after the opening, or before it. */
   step: number;

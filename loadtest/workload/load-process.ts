@@ -9,8 +9,8 @@ import { type Buyer, type Goods, openPeople } from './people.ts';
 import { drawRestarts, drawSchedule, type Group } from './schedule.ts';
 import { openWire } from './wire.ts';
 
-// One process of the crowd: it gathers its buyers' tokens, waits for the word, and keeps to its
-// schedule. It tells the conductor what happened step by step; its book goes to a file.
+// One process of the crowd: it gets its buyers' tokens, waits for the start signal, and follows its
+// schedule. It reports every step to its parent; its book goes to a file.
 
 export type Order =
   | {
@@ -33,7 +33,7 @@ export type Word =
 
 const tellMs = 500;
 const groupsAtOnce = 4;
-/** How long the crowd may go on with what it began; who waits for a unit longer goes home. */
+/** How long the crowd may finish what it began, in ms. */
 const tailMsMax = 15_000;
 const priority = -10;
 
@@ -45,7 +45,7 @@ process.on('message', (order: Order) => {
   else run(order).catch((error: Error) => tell({ kind: 'failed', reason: error.message }));
 });
 process.on('disconnect', () => process.exit());
-// Ctrl-C goes to the terminal's whole group; the conductor hears it and ends this process.
+// Ctrl-C goes to the terminal's whole process group; the parent handles it and ends this process.
 process.on('SIGINT', () => {});
 
 async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
@@ -60,7 +60,7 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
     // A saturated engine must not take the time that the schedule needs.
     setPriority(priority);
   } catch {
-    // Only a privileged user may; the figures of pacing tell whether it mattered.
+    // Only root may raise the priority; the pacing figures show whether it mattered.
   }
 
   const offset = Date.now() - performance.now();
@@ -69,7 +69,7 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
   const book = openBook(plan.book);
   const { hostname, port, host } = new URL(address);
   const wire = openWire({
-    // An IPv6 address stands in brackets there, and the usual port is left out.
+    // URL.hostname keeps the brackets of IPv6, and URL.port is empty for the default port.
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port || 80),
     connectionsMax: parameters.connections,
@@ -136,7 +136,7 @@ async function gather(address: string, groups: Group[]): Promise<Map<number, Buy
   return buyers;
 }
 
-/** Reads an order's stream to its end; the state it told last. */
+/** Reads an order's stream to its end; resolves with the last state. */
 async function follow(address: string, order: string, token: string): Promise<string | undefined> {
   try {
     const { body } = await request(`${address}/v1/orders/${order}/stream`, {

@@ -1,9 +1,9 @@
 const tickMs = 1;
 
 /**
- * Fires what is due, on time, whatever became of what was fired before: an open model. `times` are
- * sorted, in ms on `now`'s clock. When this process is held up, all that is due fires at once, and
- * `fire` is told when each was meant to.
+ * Fires events on schedule, independent of earlier answers: an open model. `times` are sorted, in ms on
+ * `now`'s clock. When this process is delayed, all due events fire at once; `fire` is given the
+ * scheduled time of each.
  */
 export function pace(options: {
   times: Float64Array;

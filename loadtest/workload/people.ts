@@ -25,8 +25,8 @@ const codeOf = /"code":"(\w+)"/;
 const orderOf = /"order":"([^"]+)"/;
 
 /**
- * What each buyer does on being told something. Follow-ups are part of the behaviour and not of the
- * schedule; their latency, too, counts from when the buyer meant to act.
+ * How buyers react to answers. Follow-ups are part of the behaviour, not of the schedule; their
+ * latency, too, counts from when the buyer meant to act.
  */
 export function openPeople(options: {
   wire: Wire;
@@ -37,10 +37,10 @@ export function openPeople(options: {
   counters: Counters;
   buyerOf(index: number): Buyer;
   write(line: BookLine): void;
-  /** Follows an order live until the stream ends; gives the last state it told. */
+  /** Follows an order's stream until it ends; resolves with the last state. */
   stream(order: string, token: string): Promise<string | undefined>;
   now(): number;
-  /** Nobody waits for anything beyond this, in ms since the opening. */
+  /** All waiting ends at this instant, in ms since the opening. */
   endsAtMs: number;
 }) {
   const { wire, goods, parameters, counters, buyerOf, write, now, endsAtMs } = options;
@@ -138,7 +138,7 @@ export function openPeople(options: {
     if (buyer.isBot || pressing.ackedAt < now() || pressing.tries > parameters.retries) return;
     const comesBack = code === 'all_held' && pressing.random.next() < parameters.comeBack;
     if (!isLoose && !comesBack && code !== 'drop_not_open') return;
-    // Told to wait, or not told at all: a moment more, so that those held up together part.
+    // Retry-After, or no answer: some jitter, so that buyers do not retry together.
     const waitMs = answer ? (answer.retryAfter ?? 1) * 1_000 : 500;
     after(waitMs * (1 + pressing.random.next() / 2), (due) => tapAgain(pressing, due));
   }
@@ -203,9 +203,9 @@ export function openPeople(options: {
       if (kind === kinds.look) lookAtCard(dueMs);
       else press(buyer, dueMs);
     },
-    /** Requests and intentions that are still open. */
+    /** Requests and planned follow-ups that are still open. */
     open: () => open,
-    /** From now on nobody begins anything more. */
+    /** From now on no buyer begins a request. */
     stop(): void {
       stopped = true;
     },

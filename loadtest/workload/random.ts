@@ -1,4 +1,4 @@
-/** SeededRandom numbers from a seed: the same seed, the same numbers. */
+/** Random numbers from a seed: the same seed gives the same numbers. */
 export type Random = {
   /** 0 up to 1. */
   next(): number;
@@ -7,7 +7,7 @@ export type Random = {
   exponential(mean: number): number;
 };
 
-/** mulberry32: 32 bits of state, even enough for a crowd. `stream` tells draws of one seed apart. */
+/** mulberry32: 32 bits of state, uniform enough for a crowd. `stream` separates the sequences of one seed. */
 export function openRandom(seed: number, stream = 0): Random {
   let state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(stream + 1, 0x85ebca6b)) >>> 0;
 

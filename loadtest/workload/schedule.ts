@@ -1,7 +1,7 @@
 import type { Parameters } from './parameters.ts';
 import { openRandom, type Random } from './random.ts';
 
-/** Who comes, in groups that a call of the engine can mint tokens for. */
+/** The buyers, in groups whose tokens one request can mint. */
 export type Group = { prefix: string; first: number; count: number; kind: GroupKind };
 export type GroupKind = 'people' | 'short' | 'uninvited' | 'bots';
 
@@ -34,9 +34,9 @@ export function groupsOf(parameters: Parameters): Group[] {
 export const kinds = { look: 0, press: 1 } as const;
 
 /**
- * All that a part of the crowd does unasked, sorted by time: at `times[i]`, ms from the opening,
- * buyer `buyers[i]` does `acts[i]`. Each buyer draws from a stream of their own, so the schedule is
- * the same for a seed whatever the number of load processes and whatever the engine answers.
+ * The scheduled acts of a part of the crowd, sorted by time: at `times[i]`, ms from the opening, buyer
+ * `buyers[i]` does `acts[i]`. Each buyer has an own random stream, so the schedule of a seed does not
+ * depend on the number of load processes or on the engine's answers.
  */
 export type Schedule = { times: Float64Array; buyers: Uint32Array; acts: Uint8Array };
 

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 
-/** An answer as it came over the wire. `body` holds one character for each byte. */
+/** An answer. `body` holds one character for each byte. */
 export type WireAnswer = {
   status: number;
   /** Seconds of Retry-After, when it was sent. */
@@ -11,15 +11,15 @@ export type WireAnswer = {
 
 export type Wire = {
   /**
-   * Sends a request that is written out whole, head and body. `onAnswer` hears undefined when no
-   * answer came: connection refused or lost, time over, or bytes that are no HTTP.
+   * Sends a request given as text, head and body. `onAnswer` is called with undefined when no answer
+   * came: connection refused or lost, timeout, or bytes that are not HTTP.
    */
   send(request: string, onAnswer: (answer: WireAnswer | undefined) => void): void;
   /** Requests that wait for a free connection. */
   waiting(): number;
   /** Breaks every connection, as if all clients went away at once; the next request opens new ones. */
   breakOff(): void;
-  /** Ends every connection; who waits for an answer hears at once that none came. */
+  /** Ends every connection; pending requests are answered with undefined at once. */
   close(): void;
 };
 
@@ -29,9 +29,9 @@ type Line = { socket: Socket; asked: Asked | undefined; deadline: number; text: 
 const lookMs = 100;
 
 /**
- * HTTP/1.1 as a load process needs it: many kept connections, one request at a time on each. A
- * crowd shares the machine with the engine that it measures, so a request costs a few microseconds
- * here and no more is understood than this engine's answers: a Content-Length or no body.
+ * A minimal HTTP/1.1 client: many keep-alive connections, one request at a time on each. The crowd
+ * shares the machine with the engine, so a request must cost only a few microseconds here; only what
+ * this engine answers is parsed: a Content-Length or no body.
  */
 export function openWire(options: {
   host: string;
@@ -138,7 +138,7 @@ export function openWire(options: {
   };
 }
 
-/** Reads a whole answer: undefined while bytes are missing. `last` when the connection ends. */
+/** Parses an answer; undefined while bytes are missing. `last` when the connection is to close. */
 function readAnswer(text: string): { answer: WireAnswer; last: boolean } | 'broken' | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;

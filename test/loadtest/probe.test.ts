@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pausingRead } from '../../loadtest/probe/pausing-read.ts';
 import { openProbe, type Probe } from '../../loadtest/probe/probe.ts';
-import { restingLook } from '../../loadtest/probe/resting-look.ts';
 import { openSettled } from '../../loadtest/probe/settled.ts';
 import { factsOf } from '../../loadtest/spike/engine-facts.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
@@ -114,7 +114,7 @@ test('a look that finds an order under way takes back what looks before it found
 
 test('rests leave no hole: looks that each take long are asked for again before a plot breaks off', async () => {
   let looks = 0;
-  const look = restingLook(async () => {
+  const look = pausingRead(async () => {
     looks += 1;
     await new Promise((resolve) => setTimeout(resolve, 400));
     return looks;

@@ -1,14 +1,14 @@
-/** A look costs the engine work (50,000 orders: a tenth of a second of its ledger), so it rests. */
+/** A read of the report costs the engine work (50,000 orders: 0.1 s of its ledger), so reads pause. */
 const restShare = 9;
-/** With an answer within two seconds, looks stay closer than what a plot shows as a hole. */
+/** The longest pause, in ms: with answers within two seconds, a plot shows no gap. */
 const restMsMax = 3_000;
 const durationsKept = 5;
 
 /**
- * One look at a time, with rests between, nine times as long as the quickest of the last looks took:
- * what a slow one took beyond that it spent waiting, and cost nobody anything.
+ * One read at a time, with pauses nine times as long as the fastest of the recent reads took. The rest
+ * of a slow read was spent waiting and cost the engine nothing.
  */
-export function restingLook<T>(read: () => Promise<T>) {
+export function pausingRead<T>(read: () => Promise<T>) {
   let fresh: T | undefined;
   let restUntil = 0;
   let under: Promise<T | undefined> | undefined;
@@ -21,7 +21,7 @@ export function restingLook<T>(read: () => Promise<T>) {
       value = await read();
       fresh = value;
     } catch {
-      // Silence is told by there being nothing to take.
+      // A failed read shows as a missing sample.
     }
     const ended = performance.now();
     durations = [...durations.slice(1 - durationsKept), ended - started];
@@ -31,18 +31,18 @@ export function restingLook<T>(read: () => Promise<T>) {
   }
 
   return {
-    /** Looks, unless it rests; gives what it saw, undefined when it did not look or saw nothing. */
+    /** Reads, unless it pauses; undefined when it did not read or the read failed. */
     look(): Promise<T | undefined> {
       if (!under && performance.now() < restUntil) return Promise.resolve(undefined);
       under ??= lookNow();
       return under;
     },
-    /** Looks without a rest. */
+    /** Reads without a pause. */
     lookNow(): Promise<T | undefined> {
       under ??= lookNow();
       return under;
     },
-    /** What was seen since it was last taken. */
+    /** What was read since the last call. */
     take(): T | undefined {
       const taken = fresh;
       fresh = undefined;
