@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { type AuditReport, openAudit } from '../src/audit/audit.ts';
 import { type Config, processEnvironment, readCommand } from '../src/config/config.ts';
-import { isDropId } from '../src/domain/ids.ts';
+import { type DropId, isDropId } from '../src/domain/ids.ts';
 import { readSecrets } from '../src/embedded/folder.ts';
 import { readHolder } from '../src/embedded/lock.ts';
 import { openRecords } from '../src/inventory/lane-scan.ts';
@@ -28,7 +28,7 @@ Ends with 0 when every promise holds, 1 when one is broken, 2 when it cannot tel
 const exitCodes = { clean: 0, broken: 1, unknown: 2 } as const;
 const timeoutMs = 120_000;
 
-type Asked = { drop: string; url: string | undefined; json: boolean };
+type Asked = { drop: DropId; url: string | undefined; json: boolean };
 
 async function main(args: string[]): Promise<number> {
   const asked = readArgs(args);
@@ -69,7 +69,7 @@ function readArgs(args: string[]): Asked | undefined {
 }
 
 /** Reads lanes and ledger for itself, and changes neither. */
-async function look(config: Config, drop: string): Promise<AuditReport | string> {
+async function look(config: Config, drop: DropId): Promise<AuditReport | string> {
   if (config.redis.kind !== 'url' || config.ledger.kind !== 'url') throw new Error('bug: no URLs');
   const database = openPostgres({ url: config.ledger.url });
   const redis = connectHot(config.redis.url, { timeoutMs: 10_000 });
@@ -104,7 +104,7 @@ async function look(config: Config, drop: string): Promise<AuditReport | string>
 
 async function ask(
   config: Config,
-  { drop, url, key }: { drop: string; url: string | undefined; key: string | undefined },
+  { drop, url, key }: { drop: DropId; url: string | undefined; key: string | undefined },
 ): Promise<AuditReport | string> {
   const folder = config.folder?.path;
   const running = folder === undefined ? undefined : readHolder(folder)?.address;

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { newDropId, newId } from '../../src/domain/ids.ts';
+import { newDropId, newId, orderId } from '../../src/domain/ids.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Payment, PaymentStart } from '../../src/ledger/payments/row.ts';
@@ -157,8 +157,9 @@ async function chargesPerSecond(ledger: Ledger, way: Way): Promise<number> {
       const from = next;
       next += way.batch;
       const starts = Array.from({ length: way.batch }, (_, n): PaymentStart => {
-        const orderId = `ord_${drop}_${from + n}`;
-        return { orderId, drop, provider: wallet.name, amount: price, currency };
+        const digest = String(from + n).padStart(22, 'A');
+        const id = orderId({ drop, lane: 0, digest });
+        return { orderId: id, drop, provider: wallet.name, amount: price, currency };
       });
       const begun = await payments.beginCharged(starts, async (query, started) => {
         const charges = started.map((payment, n) => {

@@ -1,3 +1,4 @@
+import { isOrderId } from '../../src/domain/ids.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { SeenOrder } from '../auditor/sources.ts';
 import type { Evidence } from './evidence.ts';
@@ -105,6 +106,10 @@ function judgeMoney(
 ): void {
   const left = new Map(money);
   for (const [id, amount] of due) {
+    if (!isOrderId(id)) {
+      breaches.push(`${id} is not an order's id`);
+      continue;
+    }
     const kept: string[] = [];
     let sum = 0;
     for (let attempt = 1; attempt <= attemptsMax; attempt += 1) {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isDropId } from '../../src/domain/ids.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openMerchant } from '../merchant.ts';
 import { newBook } from './book.ts';
@@ -158,6 +159,7 @@ async function openDrops(options: {
   async function open(nth: number, lateCapture: 'retake' | 'refund'): Promise<OpenedDrop> {
     const allotment = Math.ceil(unitsWanted(plan, nth) * (1 + spare)) + 2;
     const id = `drop_${hash('sha256', `${seed} ${nth}`, 'hex').slice(0, 12)}`;
+    if (!isDropId(id)) throw new Error(`bug: ${id} is not a drop's id`);
     await ledger.drops.create({
       id,
       merchantId,

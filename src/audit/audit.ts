@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { DropId } from '../domain/ids.ts';
 import { compareIds } from '../drops/lost-lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Check } from './check.ts';
@@ -7,7 +8,7 @@ import { type Reading, type ReadingSource, readDrop } from './reading.ts';
 import { checkLimits, checkStock, sumUp } from './stock.ts';
 
 export type AuditReport = {
-  drop: string;
+  drop: DropId;
   /** Redis' clock at the last reading, ms since the epoch. */
   at: number;
   /** Every promise was checked and holds. */
@@ -25,7 +26,7 @@ export type AuditReport = {
   }[];
 };
 
-export type Audit = (dropId: string) => Promise<AuditReport | undefined>;
+export type Audit = (dropId: DropId) => Promise<AuditReport | undefined>;
 
 const readingsMax = 6;
 const pauseMs = 400;

@@ -1,4 +1,4 @@
-import { parseOrderId } from '../domain/ids.ts';
+import { type OrderId, parseOrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { BuyerUnits, Records } from '../inventory/lane-scan.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
@@ -79,6 +79,6 @@ export async function readDrop(source: ReadingSource, drop: StoredDrop): Promise
 }
 
 /** The lane an order id names. */
-export function laneOf(id: string): number {
+export function laneOf(id: OrderId): number {
   return parseOrderId(id)?.lane ?? -1;
 }

@@ -1,3 +1,4 @@
+import type { OrderId } from '../domain/ids.ts';
 import { laneShare } from '../inventory/lanes.ts';
 import type { Figures } from '../inventory/replies.ts';
 import type { Check } from './check.ts';
@@ -11,7 +12,7 @@ export type Sums = {
 };
 
 type Counted = {
-  id: string;
+  id: OrderId;
   state: string;
   item: number;
   quantity: number;

@@ -1,5 +1,5 @@
 import { openBatcher } from '../batching/batcher.ts';
-import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import { type DropId, type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
@@ -34,18 +34,18 @@ export type OrderService = {
    * The order as its lane has it now; as the ledger has it where no lane does.
    * @throws QueueFull when too many wait for the ledger
    */
-  read(id: string): Promise<OrderView | undefined>;
+  read(id: OrderId): Promise<OrderView | undefined>;
   /**
    * The same for those who ask again and again: a reserved order is told from its lane alone, without
    * times and payment, so that a crowd that waits does not stand in the way of the settlement.
    */
-  peek(id: string): Promise<OrderView | undefined>;
+  peek(id: OrderId): Promise<OrderView | undefined>;
   /**
    * Gives the units of a reserved order back, having closed a payment that its buyer began; `refused`
    * when it is paid.
    */
   cancel(
-    id: string,
+    id: OrderId,
   ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
 };
 
@@ -55,8 +55,8 @@ export function openOrderService(options: {
   payments: Payments;
   paymentAttempts: PaymentAttempts;
   providers: Providers;
-  settleOne(id: string): Promise<Settled>;
-  termsOf(drop: string): Promise<DropTerms | undefined>;
+  settleOne(id: OrderId): Promise<Settled>;
+  termsOf(drop: DropId): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
   log: Log;
 }): OrderService {
@@ -67,7 +67,7 @@ export function openOrderService(options: {
    * A sold-out crowd asks for its orders all at once, and each statement costs the ledger about the
    * same: what is asked for while one is under way goes into the next.
    */
-  const receipts = openBatcher<string, Receipt | undefined>({
+  const receipts = openBatcher<OrderId, Receipt | undefined>({
     run: orders.receipts,
     ...receiptsLimits,
   });
@@ -77,9 +77,8 @@ export function openOrderService(options: {
     return order;
   }
 
-  async function read(id: string): Promise<OrderView | undefined> {
-    const place = parseOrderId(id);
-    if (!place) return undefined;
+  async function read(id: OrderId): Promise<OrderView | undefined> {
+    const place = placeOf(id);
     const [held, recorded, terms] = await Promise.all([
       find(place),
       receipts.add(id),
@@ -107,7 +106,7 @@ export function openOrderService(options: {
   }
 
   /** Closes what the buyer could still pay; true when they have paid already. */
-  async function closeOpen(id: string): Promise<boolean> {
+  async function closeOpen(id: OrderId): Promise<boolean> {
     try {
       const open = (await payments.ofOrders([id])).find(isOpen);
       if (!open || providers.get(open.provider)?.startedBy !== 'buyer') return false;
@@ -124,15 +123,13 @@ export function openOrderService(options: {
     read,
 
     async peek(id) {
-      const place = parseOrderId(id);
-      if (!place) return undefined;
+      const place = placeOf(id);
       const [order, terms] = await Promise.all([find(place), termsOf(place.drop)]);
       return order?.state === 'reserved' && terms ? viewOf(order, terms) : await read(id);
     },
 
     async cancel(id) {
-      const place = parseOrderId(id);
-      if (!place) return { kind: 'unknown' };
+      const place = placeOf(id);
       const { digest } = place;
       if ((await find(place))?.state === 'reserved') await closeOpen(id);
       const [answer] = await lanes.release(place, [{ digest, reason: 'cancelled' }]);

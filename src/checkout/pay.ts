@@ -1,6 +1,5 @@
-import { parseOrderId } from '../domain/ids.ts';
+import { type DropId, type OrderId, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
-import { required } from '../domain/required.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
@@ -35,7 +34,7 @@ export type PayResult =
   | { kind: 'unknown' };
 
 export type Pay = (
-  id: string,
+  id: OrderId,
   choice: Choice & { password?: string | undefined },
 ) => Promise<PayResult>;
 
@@ -53,18 +52,19 @@ export function openPay(options: {
   passwords: Pick<WalletPasswords, 'check' | 'state'>;
   paymentAttempts: PaymentAttempts;
   holdDeferral: HoldDeferral;
-  settleOne(id: string): Promise<Settled>;
-  termsOf(drop: string): Promise<DropTerms | undefined>;
+  settleOne(id: OrderId): Promise<Settled>;
+  termsOf(drop: DropId): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
 }): Pay {
   const { lanes, payments, accounts, passwords, paymentAttempts } = options;
   const { holdDeferral, settleOne, termsOf, redisNow } = options;
 
   return async function pay(id, choice) {
-    const place = parseOrderId(id);
-    const [[order], terms] = place
-      ? await Promise.all([lanes.find(place, [place.digest]), termsOf(place.drop)])
-      : [[]];
+    const place = placeOf(id);
+    const [[order], terms] = await Promise.all([
+      lanes.find(place, [place.digest]),
+      termsOf(place.drop),
+    ]);
     if (!order || !terms) return { kind: 'unknown_order' };
     if (order.state !== 'reserved') return { kind: 'over', state: order.state };
     const chosen = paymentAttempts.choose(choice, terms.currency);
@@ -149,8 +149,7 @@ export function openPay(options: {
     if (action) return { kind: 'begun', payment, action };
     // After the payment is in the ledger and before its provider hears of it: from here on either the
     // hold waits for its closing, or its units are gone and it is never begun.
-    const place = required(parseOrderId(order.id), `order id in ${order.id}`);
-    if (!(await holdDeferral.defer(place))) return await settled(order);
+    if (!(await holdDeferral.defer(placeOf(order.id)))) return await settled(order);
     const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'refused') await holdDeferral.lift([order.id]);
@@ -161,8 +160,8 @@ export function openPay(options: {
   /** There is money: the order is brought to where it belongs. */
   async function settled(order: Order): Promise<PayResult> {
     await settleOne(order.id);
-    const place = parseOrderId(order.id);
-    const [now] = place ? await lanes.find(place, [place.digest]) : [];
+    const place = placeOf(order.id);
+    const [now] = await lanes.find(place, [place.digest]);
     if (!now || now.state === 'reserved') return { kind: 'unknown' };
     return { kind: 'over', state: now.state };
   }

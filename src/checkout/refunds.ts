@@ -1,4 +1,4 @@
-import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import { type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
@@ -26,9 +26,9 @@ export type RefundService = {
    * Gives back what is left of a paid order's money, and then its units. Asking again changes nothing,
    * but that a refund which the provider had refused for good is asked for once more.
    */
-  refund(id: string, reason: string): Promise<Refunding>;
+  refund(id: OrderId, reason: string): Promise<Refunding>;
   /** Gives a part of it back, once per key; with the last part go the units. */
-  refundPart(id: string, part: RefundPart): Promise<Refunding>;
+  refundPart(id: OrderId, part: RefundPart): Promise<Refunding>;
 };
 
 /** What a merchant gives back. */
@@ -46,10 +46,10 @@ export function openRefundService(options: {
   }
 
   /** A paid order with what was captured for it; the lane is about to change, so it is watched again. */
-  async function open(id: string) {
-    const place = parseOrderId(id);
-    const order = place && (await find(place));
-    if (!place || !order) return { refusal: { kind: 'unknown' } as const };
+  async function open(id: OrderId) {
+    const place = placeOf(id);
+    const order = await find(place);
+    if (!order) return { refusal: { kind: 'unknown' } as const };
     const captured = (await payments.ofOrders([id])).filter(wasCaptured);
     const wasPaid = order.state === 'paid' || order.state === 'refunded';
     if (!wasPaid || captured.length === 0) return { refusal: { kind: 'refused', order } as const };

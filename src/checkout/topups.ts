@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
+import type { TopUpId } from '../domain/ids.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
-import type { Payment } from '../ledger/payments/row.ts';
+import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
@@ -54,7 +55,7 @@ export function openTopUpService(options: {
     // Paid, and about to be credited: nobody is to pay for it again.
     if (attempts.some(isCaptured)) return await credited(topUp);
     const open = attempts.find(isOpen);
-    let payment =
+    let payment: Payment | undefined =
       open && paymentAttempts.isSame(open, { method: provider.name, scene }) ? open : undefined;
     if (open && !payment && (await paymentAttempts.end(open, now)) !== 'ended')
       return { kind: 'unknown' };
@@ -100,7 +101,7 @@ export function openTopUpService(options: {
   }
 
   /** Asks the providers how these stand, closes what has run out, and credits what was captured. */
-  async function settle(ids: readonly string[]): Promise<void> {
+  async function settle(ids: readonly TopUpId[]): Promise<void> {
     const attempts = await payments.ofOrders(ids);
     for (const [name, group] of Map.groupBy(attempts, (payment) => payment.provider)) {
       await ask(name, group).catch((error: unknown) => {
@@ -133,7 +134,7 @@ export function openTopUpService(options: {
   }
 
   /** A reference is credited once; what was captured twice for one top-up is the buyer's all the same. */
-  async function credit(ids: readonly string[], attempts: Payment[]): Promise<void> {
+  async function credit(ids: readonly TopUpId[], attempts: PaymentOf<TopUpId>[]): Promise<void> {
     const captured = attempts.filter(isCaptured);
     if (captured.length === 0) return;
     const [fitting, others] = [captured.filter(isOurs), captured.filter((one) => !isOurs(one))];

@@ -1,3 +1,5 @@
+import type { DropId } from './ids.ts';
+
 export const dropStates = ['draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled'] as const;
 export type DropState = (typeof dropStates)[number];
 
@@ -19,7 +21,7 @@ export type Item = {
 export type AppointmentWindow = { from: number; until: number };
 
 export type Drop = {
-  id: string;
+  id: DropId;
   merchantId: string;
   title: string;
   currency: string;

@@ -7,8 +7,19 @@ const orderPattern = /^ord_([a-z0-9]{12})_(\d{1,2})_([A-Za-z0-9_-]{22})$/;
 
 export const lanesMax = 64;
 
+declare const kind: unique symbol;
+/** A string of one kind: it is made where its form is known, and no other string stands in for it. */
+type Id<Kind extends string> = string & { readonly [kind]: Kind };
+
+export type DropId = Id<'drop'>;
+export type OrderId = Id<'order'>;
+export type TopUpId = Id<'top-up'>;
+
+/** What a payment is for. */
+export type PayableId = OrderId | TopUpId;
+
 /** The place of a lane: every key of it carries the hash tag `{<drop code>:<lane>}`. */
-export type LaneRef = { drop: string; lane: number };
+export type LaneRef = { drop: DropId; lane: number };
 
 /** The place of an order inside its lane. */
 export type OrderRef = LaneRef & { digest: string };
@@ -20,8 +31,8 @@ function randomCode(): string {
 }
 
 /** A fresh id such as `drop_k3v9q0xw2m1c` (60 random bits). */
-export function newDropId(): string {
-  return `drop_${randomCode()}`;
+export function newDropId(): DropId {
+  return `drop_${randomCode()}` as DropId;
 }
 
 /** A fresh id for anything that is not routed by its id: `mer_…`, `key_…`, `xfr_…`. */
@@ -29,12 +40,12 @@ export function newId(prefix: string): string {
   return `${prefix}_${randomCode()}`;
 }
 
-export function isDropId(text: string): boolean {
+export function isDropId(text: string): text is DropId {
   return dropPattern.test(text);
 }
 
 /** The part of a drop's id that its keys and its orders' ids carry. */
-export function dropCode(drop: string): string {
+export function dropCode(drop: DropId): string {
   return drop.slice('drop_'.length);
 }
 
@@ -48,14 +59,28 @@ export function homeLane(buyer: string, lanes: number): number {
  * The order that a buyer's Idempotency-Key stands for in a drop: a 128-bit digest of the three.
  * The id is the idempotency record, so the same three always name the same order.
  */
-export function orderRef(drop: string, buyer: string, key: string, lanes: number): OrderRef {
+export function orderRef(drop: DropId, buyer: string, key: string, lanes: number): OrderRef {
   const digest = hash('sha256', `${drop}\0${buyer}\0${key}`, 'base64url').slice(0, 22);
   return { drop, lane: homeLane(buyer, lanes), digest };
 }
 
 /** `ord_<drop code>_<lane>_<digest>`: any process finds the lane of an order from its id alone. */
-export function orderId(ref: OrderRef): string {
-  return `ord_${dropCode(ref.drop)}_${ref.lane}_${ref.digest}`;
+export function orderId(ref: OrderRef): OrderId {
+  return `ord_${dropCode(ref.drop)}_${ref.lane}_${ref.digest}` as OrderId;
+}
+
+export function isOrderId(text: string): text is OrderId {
+  return parseOrderId(text) !== undefined;
+}
+
+/**
+ * The place of an order.
+ * @throws Error when the text is no order id after all
+ */
+export function placeOf(id: OrderId): OrderRef {
+  const place = parseOrderId(id);
+  if (!place) throw new Error(`bug: ${id} is not an order id`);
+  return place;
 }
 
 /** The place an order id names, or undefined when the text is no order id. */
@@ -64,5 +89,5 @@ export function parseOrderId(text: string): OrderRef | undefined {
   if (!match) return undefined;
   const lane = Number(match[2]);
   if (lane >= lanesMax || String(lane) !== match[2]) return undefined;
-  return { drop: `drop_${match[1]}`, lane, digest: match[3] as string };
+  return { drop: `drop_${match[1]}` as DropId, lane, digest: match[3] as string };
 }

@@ -1,3 +1,5 @@
+import type { DropId, OrderId } from './ids.ts';
+
 export const orderStates = ['reserved', 'paid', 'released', 'refunded'] as const;
 export type OrderState = (typeof orderStates)[number];
 
@@ -18,8 +20,8 @@ export type PaymentMethod = string;
 
 /** An order as its lane keeps it. */
 export type Order = {
-  id: string;
-  drop: string;
+  id: OrderId;
+  drop: DropId;
   buyer: string;
   state: OrderState;
   /** Position of the item in the drop's list. */

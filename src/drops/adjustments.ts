@@ -1,13 +1,14 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
 import { type DropState, dropState } from '../domain/drop.ts';
+import type { DropId } from '../domain/ids.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Figures } from '../inventory/replies.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 
 export type AdjustmentRequest = {
   merchantId: string;
-  drop: string;
+  drop: DropId;
   sku: string;
   /** The Idempotency-Key: within a drop, one key changes the stock once. */
   key: string;
@@ -76,7 +77,7 @@ export function openAdjustments(options: {
 }
 
 /** The lane remembers adjustments by this id, so that a repeated request changes nothing. */
-function adjustmentId(drop: string, key: string): string {
+function adjustmentId(drop: DropId, key: string): string {
   return hash('sha256', `${drop}\0${key}`, 'base64url').slice(0, 22);
 }
 

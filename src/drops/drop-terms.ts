@@ -1,4 +1,5 @@
 import type { Drop } from '../domain/drop.ts';
+import type { DropId } from '../domain/ids.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 
 /** What of a drop is settled when it is created and never changes. */
@@ -19,8 +20,8 @@ const dropsMax = 1_000;
  */
 export function openDropTerms(source: {
   lanes: Pick<Lanes, 'readDrop'>;
-  drops: { get(id: string): Promise<Drop | undefined> };
-}): (drop: string) => Promise<DropTerms | undefined> {
+  drops: { get(id: DropId): Promise<Drop | undefined> };
+}): (drop: DropId) => Promise<DropTerms | undefined> {
   const known = new Map<string, DropTerms>();
 
   return async function termsOf(dropId) {

@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import { type Drop, type DropAction, decide } from '../domain/drop.ts';
+import type { DropId } from '../domain/ids.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
@@ -16,11 +17,11 @@ export type Acted =
 
 export type Publishing = {
   /** A merchant's action on a drop of theirs, all the way to the lanes. */
-  act(request: { merchantId: string; drop: string; action: DropAction }): Promise<Acted>;
+  act(request: { merchantId: string; drop: DropId; action: DropAction }): Promise<Acted>;
   /** Brings to the lanes what a crash or an absent Redis kept from them. */
   sync(): Promise<void>;
   /** Stops the selling of a drop that has lost data in a lane. */
-  freeze(drop: string): Promise<void>;
+  freeze(drop: DropId): Promise<void>;
 };
 
 const syncDropsMax = 100;

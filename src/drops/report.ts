@@ -1,4 +1,5 @@
 import { type DropState, dropState } from '../domain/drop.ts';
+import type { DropId } from '../domain/ids.ts';
 import type { OrderState, ReleaseReason } from '../domain/order.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Figures } from '../inventory/replies.ts';
@@ -8,7 +9,7 @@ import type { Orders } from '../ledger/orders.ts';
 
 /** How a sale went or is going. Units come from the lanes, orders and times from the ledger. */
 export type Report = {
-  drop: string;
+  drop: DropId;
   state: DropState;
   /** Redis' clock when the lanes were read, ms since the epoch. */
   at: number;
@@ -31,7 +32,7 @@ export function openReport(options: {
   drops: Drops;
   orders: Orders;
   ledgerAudit: Audit;
-}): (dropId: string) => Promise<Report | undefined> {
+}): (dropId: DropId) => Promise<Report | undefined> {
   const { lanes, drops, orders, ledgerAudit } = options;
 
   return async function report(dropId) {

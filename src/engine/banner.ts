@@ -1,11 +1,11 @@
-import { orderId, orderRef } from '../domain/ids.ts';
+import { type DropId, orderId, orderRef } from '../domain/ids.ts';
 
 /** What demo mode can tell whoever started it: enough to buy at once. */
 export type Demo = {
   merchantKey: string;
   buyer: string;
   buyerToken: string;
-  drop: string;
+  drop: DropId;
   sku: string;
   method: string;
 };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { dropState } from '../domain/drop.ts';
-import { newDropId } from '../domain/ids.ts';
+import { type DropId, newDropId } from '../domain/ids.ts';
 import type { Publishing } from '../drops/publishing.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -34,7 +34,7 @@ export async function openDemo(parts: {
 
 type Parts = Parameters<typeof openDemo>[0];
 
-async function findOpenDrop(parts: Parts, merchantId: string): Promise<string | undefined> {
+async function findOpenDrop(parts: Parts, merchantId: string): Promise<DropId | undefined> {
   const { rows } = await parts.ledger.drops.listOwned(merchantId, { limit: 50 });
   for (const drop of rows) {
     if (drop.title !== title || dropState(drop, Date.now()) !== 'open') continue;
@@ -44,7 +44,7 @@ async function findOpenDrop(parts: Parts, merchantId: string): Promise<string | 
   return undefined;
 }
 
-async function publishDrop(parts: Parts, merchantId: string): Promise<string> {
+async function publishDrop(parts: Parts, merchantId: string): Promise<DropId> {
   const now = Date.now();
   const id = newDropId();
   await parts.ledger.drops.create({

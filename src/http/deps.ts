@@ -6,6 +6,7 @@ import type { Pay } from '../checkout/pay.ts';
 import type { RefundService } from '../checkout/refunds.ts';
 import type { TopUpService } from '../checkout/topups.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { DropId } from '../domain/ids.ts';
 import type { AdjustStock } from '../drops/adjustments.ts';
 import type { AppointmentService } from '../drops/appointments.ts';
 import type { CreateDraft } from '../drops/drafts.ts';
@@ -51,7 +52,7 @@ export type AppDeps = {
     audit: Audit;
     reconcile: Reconcile;
     /** Undefined when there is no such drop. */
-    report(drop: string): Promise<Report | undefined>;
+    report(drop: DropId): Promise<Report | undefined>;
     refunds: RefundService;
     pay: Pay;
     topUps: Pick<TopUpService, 'start' | 'find'>;

@@ -1,5 +1,5 @@
 import { type Drop, type DropState, dropState } from '../domain/drop.ts';
-import { isDropId } from '../domain/ids.ts';
+import type { DropId } from '../domain/ids.ts';
 import { type Lanes, lanesOf } from './lanes.ts';
 import type { Figures } from './replies.ts';
 
@@ -25,11 +25,11 @@ export type DropView = {
 
 export type Catalog = {
   /** The drop, read from its lanes the first time; undefined when it was never published. */
-  get(dropId: string): Promise<DropView | undefined>;
+  get(dropId: DropId): Promise<DropView | undefined>;
   /** Whether a drop that `get` did not find was published once: its lanes have lost their data. */
-  isLost(dropId: string): boolean;
+  isLost(dropId: DropId): boolean;
   /** The drop if this process has it in memory. */
-  peek(dropId: string): DropView | undefined;
+  peek(dropId: DropId): DropView | undefined;
   /** Redis' clock as estimated from the last look, milliseconds since the epoch. */
   redisNow(): number;
   start(): void;
@@ -39,7 +39,7 @@ export type Catalog = {
 export type CatalogOptions = {
   lanes: Lanes;
   /** Whether the ledger has a drop as published; asked when the lanes know nothing of it. */
-  wasPublished?(dropId: string): Promise<boolean>;
+  wasPublished?(dropId: DropId): Promise<boolean>;
   /** How often the lanes of drops in use are looked at; a lifted refusal is seen within two. */
   pollMs?: number;
   /** The most drops remembered; the one unused for longest goes first. */
@@ -64,9 +64,9 @@ type Entry = { view: DropView; usedAt: number; readAt: number };
  */
 export function openCatalog(options: CatalogOptions): Catalog {
   const { lanes, pollMs = 40, dropsMax = 2_000 } = options;
-  const entries = new Map<string, Entry>();
-  const misses = new Map<string, { at: number; lost: boolean }>();
-  const loading = new Map<string, Promise<DropView | undefined>>();
+  const entries = new Map<DropId, Entry>();
+  const misses = new Map<DropId, { at: number; lost: boolean }>();
+  const loading = new Map<DropId, Promise<DropView | undefined>>();
   let clock = { redis: Date.now(), local: performance.now() };
   let timer: NodeJS.Timeout | undefined;
   let revisions = 0;
@@ -89,7 +89,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     return { version, appointments, read };
   }
 
-  async function load(dropId: string): Promise<DropView | undefined> {
+  async function load(dropId: DropId): Promise<DropView | undefined> {
     const drop = await lanes.readDrop({ drop: dropId, lane: 0 });
     const figures = drop && (await readFigures(drop));
     if (!drop || !figures) {
@@ -106,7 +106,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
   }
 
   function dropIdlest(): void {
-    let idlest: [dropId: string, usedAt: number] | undefined;
+    let idlest: [dropId: DropId, usedAt: number] | undefined;
     for (const [dropId, { usedAt }] of entries) {
       if (idlest === undefined || usedAt < idlest[1]) idlest = [dropId, usedAt];
     }
@@ -144,7 +144,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     view.isSoldOut = view.items.every(({ available, held }) => available + held === 0);
   }
 
-  async function refresh(dropId: string, entry: Entry): Promise<void> {
+  async function refresh(dropId: DropId, entry: Entry): Promise<void> {
     const figures = await readFigures(entry.view.drop);
     if (!figures) {
       entries.delete(dropId);
@@ -177,7 +177,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     if (!stopped) timer = setTimeout(poll, pollMs);
   }
 
-  function use(dropId: string): DropView | undefined {
+  function use(dropId: DropId): DropView | undefined {
     const entry = entries.get(dropId);
     if (entry) entry.usedAt = performance.now();
     return entry?.view;
@@ -189,7 +189,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     redisNow,
     async get(dropId) {
       const known = use(dropId);
-      if (known || !isDropId(dropId)) return known;
+      if (known) return known;
       const missed = misses.get(dropId);
       if (missed && performance.now() - missed.at < missMs) return undefined;
       let view = loading.get(dropId);

@@ -1,6 +1,6 @@
 import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
-import { type LaneRef, orderId, orderRef } from '../domain/ids.ts';
+import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
@@ -8,7 +8,7 @@ import type { Reserved } from './replies.ts';
 
 /** What a buyer asks for. The same drop, buyer and key always stand for the same order. */
 export type Buy = {
-  drop: string;
+  drop: DropId;
   buyer: string;
   key: string;
   sku: string;
@@ -32,7 +32,7 @@ export type Bought =
   /** Not taken on: nothing was reserved. */
   | { status: 'overloaded'; retryAfterMs: number }
   /** Sent, no answer: `order` names what to look up, and the same key later tells the truth. */
-  | { status: 'outcome_unknown'; order: string; retryAfterMs: number };
+  | { status: 'outcome_unknown'; order: OrderId; retryAfterMs: number };
 
 export type SoldOut = Extract<Bought, { status: 'sold_out' }>;
 
@@ -195,7 +195,7 @@ export function openIntake(options: IntakeOptions): Intake {
     );
   }
 
-  function nowhere(dropId: string): Bought {
+  function nowhere(dropId: DropId): Bought {
     if (!catalog.isLost(dropId)) return { status: 'unknown_drop' };
     return { status: 'frozen', retryAfterMs: frozenRetryMs };
   }

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
+import type { DropId } from '../domain/ids.ts';
 import type { Database } from './database/database.ts';
 
-export type AppointmentPlace = { drop: string; buyer: string };
+export type AppointmentPlace = { drop: DropId; buyer: string };
 
 /** `madeAt`: ms since the epoch; `made`: just now, and not before. */
 export type MadeAppointment = { madeAt: number; made: boolean };
@@ -29,7 +30,7 @@ export function openAppointments(database: Database, clock: Clock = systemClock)
   }
 
   /** Makes those of many buyers of one drop, who may be named twice; gives how many are new. */
-  async function add(drop: string, buyers: readonly string[]): Promise<number> {
+  async function add(drop: DropId, buyers: readonly string[]): Promise<number> {
     const [row] = await database.query<{ added: number }>(
       `with added as (
          insert into appointments (drop_id, buyer, made_at)

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Drop, Item } from '../domain/drop.ts';
-import { isDropId } from '../domain/ids.ts';
+import type { DropId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database, Query } from './database/database.ts';
 
@@ -68,13 +68,13 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** A drop by id. Its items' `allotment` is as created; adjustments are counted by the lanes. */
-  async function get(id: string): Promise<StoredDrop | undefined> {
+  async function get(id: DropId): Promise<StoredDrop | undefined> {
     const [drop] = await select(database.query, 'where id = $1', [id]);
     return drop;
   }
 
   /** Whether lanes ever had the drop: a draft that was cancelled counts as heard of by none. */
-  async function wasPublished(id: string): Promise<boolean> {
+  async function wasPublished(id: DropId): Promise<boolean> {
     const rows = await database.query(
       `select from drops where id = $1 and lanes_version > 0
          and not (decision = 'cancelled' and version = 1)`,
@@ -84,9 +84,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** A drop, if it is this merchant's. */
-  async function getOwned(merchantId: string, id: string): Promise<StoredDrop | undefined> {
-    // Ids come as callers wrote them, and SQL text takes no NUL.
-    if (!isDropId(id)) return undefined;
+  async function getOwned(merchantId: string, id: DropId): Promise<StoredDrop | undefined> {
     const [drop] = await select(database.query, 'where id = $1 and merchant_id = $2', [
       id,
       merchantId,
@@ -115,7 +113,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
    * the drop is `unsynced` until the lanes have it. Undefined when there is no such drop.
    */
   async function change(
-    id: string,
+    id: DropId,
     decide: (drop: Drop) => DropChange | undefined,
   ): Promise<{ drop: StoredDrop; changed: boolean } | undefined> {
     return await database.transaction(async (query) => {
@@ -144,7 +142,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** Notes that every lane has acknowledged a version; an older one than is known changes nothing. */
-  async function markLanes(id: string, version: number): Promise<void> {
+  async function markLanes(id: DropId, version: number): Promise<void> {
     await database.query(
       'update drops set lanes_version = $2 where id = $1 and lanes_version < $2 and version >= $2',
       [id, version],
@@ -168,7 +166,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
    * sure that the drop is over, that its lanes know, and that no order is reserved, or paid in a
    * cancelled drop. False when it is not so. Any later `change` or `revive` starts the watch again.
    */
-  async function retire(id: string): Promise<boolean> {
+  async function retire(id: DropId): Promise<boolean> {
     const now = clock.now();
     const rows = await database.query(
       `update drops set retired_at = $2
@@ -184,7 +182,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** Watches a retired drop again: to be called before anything is written to its lanes. */
-  async function revive(id: string): Promise<void> {
+  async function revive(id: DropId): Promise<void> {
     await database.query(
       'update drops set retired_at = null where id = $1 and retired_at is not null',
       [id],
@@ -209,7 +207,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
 async function select(query: Query, clause: string, params: unknown[] = []): Promise<StoredDrop[]> {
   const rows = await query<DropRow>(`select ${columns} from drops ${clause}`, params);
   if (rows.length === 0) return [];
-  const items = await query<Item & { dropId: string }>(
+  const items = await query<Item & { dropId: DropId }>(
     `select drop_id as "dropId", sku, title, unit_amount as "unitAmount", allotment,
        per_buyer as "perBuyer"
      from drop_items where drop_id = any($1::text[]) order by drop_id, position`,

@@ -1,4 +1,4 @@
-import { parseOrderId } from '../domain/ids.ts';
+import { type DropId, type OrderId, placeOf } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database/database.ts';
@@ -10,7 +10,7 @@ export type OrderEvent = { order: Order; at: number };
 /** A stock edit as one lane took it. */
 export type Adjustment = {
   id: string;
-  drop: string;
+  drop: DropId;
   lane: number;
   item: number;
   delta: number;
@@ -19,7 +19,7 @@ export type Adjustment = {
 };
 
 /** How far a lane's outbox has been read: the id of its last entry, `<ms>-<seq>`. */
-export type OutboxPosition = { drop: string; lane: number; last: string };
+export type OutboxPosition = { drop: DropId; lane: number; last: string };
 
 /** An order with the instant it first reached each state, in ms; null where it never did. */
 export type LedgerOrder = Order & {
@@ -63,7 +63,7 @@ export function openOrders(database: Database) {
     );
   }
 
-  async function get(id: string): Promise<LedgerOrder | undefined> {
+  async function get(id: OrderId): Promise<LedgerOrder | undefined> {
     const [order] = await database.query<LedgerOrder>(
       `select ${columns} from orders o where o.id = $1`,
       [id],
@@ -72,7 +72,7 @@ export function openOrders(database: Database) {
   }
 
   /** Many orders as their buyers ask for them, in the order of the ids; undefined where none is. */
-  async function receipts(ids: readonly string[]): Promise<(Receipt | undefined)[]> {
+  async function receipts(ids: readonly OrderId[]): Promise<(Receipt | undefined)[]> {
     type Joined = LedgerOrder & {
       provider: string | null;
       paid: PaymentState;
@@ -92,7 +92,7 @@ export function openOrders(database: Database) {
 
   /** A drop's orders, oldest first. A cursor that is not ours begins at the start. */
   async function page(options: {
-    drop: string;
+    drop: DropId;
     cursor?: string | undefined;
     limit: number;
   }): Promise<Page<LedgerOrder>> {
@@ -107,7 +107,7 @@ export function openOrders(database: Database) {
   }
 
   /** Every order of a drop, oldest first, read page by page: for exports of any length. */
-  async function* stream(drop: string, pageSize = 1_000): AsyncGenerator<LedgerOrder> {
+  async function* stream(drop: DropId, pageSize = 1_000): AsyncGenerator<LedgerOrder> {
     let cursor: string | undefined;
     do {
       const { rows, next } = await page({ drop, cursor, limit: pageSize });
@@ -151,7 +151,7 @@ export function openOrders(database: Database) {
   }
 
   /** Orders and units of a drop by state, for its report. */
-  async function counts(drop: string): Promise<Record<OrderState, number>> {
+  async function counts(drop: DropId): Promise<Record<OrderState, number>> {
     const rows = await database.query<{ state: OrderState; orders: number }>(
       'select state, count(*) as orders from orders where drop_id = $1 group by state',
       [drop],
@@ -161,7 +161,7 @@ export function openOrders(database: Database) {
   }
 
   /** How far the ledger has followed each lane of a drop. */
-  async function positions(drop: string): Promise<OutboxPosition[]> {
+  async function positions(drop: DropId): Promise<OutboxPosition[]> {
     return await database.query<OutboxPosition>(
       `select drop_id as "drop", lane, last_ms || '-' || last_seq as last
        from outbox_positions where drop_id = $1 order by lane`,
@@ -170,7 +170,7 @@ export function openOrders(database: Database) {
   }
 
   /** The stock edits of a drop, oldest first. */
-  async function adjustments(drop: string): Promise<Adjustment[]> {
+  async function adjustments(drop: DropId): Promise<Adjustment[]> {
     return await database.query<Adjustment>(
       `select id, drop_id as "drop", lane, item, delta, reason, at
        from adjustments where drop_id = $1 order by at, id, lane`,
@@ -187,7 +187,9 @@ function mergeEvents(events: readonly OrderEvent[]): LedgerOrder[] {
   for (const { order, at } of events) {
     const seen = rows.get(order.id);
     const row: LedgerOrder = {
-      ...(seen && seen.version >= order.version ? seen : { ...order, lane: laneOf(order.id) }),
+      ...(seen && seen.version >= order.version
+        ? seen
+        : { ...order, lane: placeOf(order.id).lane }),
       reservedAt: Math.min(seen?.reservedAt ?? at, at),
       paidAt: earliest(seen?.paidAt, order.state === 'paid' ? at : undefined),
       releasedAt: earliest(seen?.releasedAt, order.state === 'released' ? at : undefined),
@@ -198,19 +200,13 @@ function mergeEvents(events: readonly OrderEvent[]): LedgerOrder[] {
   return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function laneOf(id: string): number {
-  const ref = parseOrderId(id);
-  if (!ref) throw new Error(`bug: ${id} is not an order id`);
-  return ref.lane;
-}
-
 function earliest(a: number | null | undefined, b: number | undefined): number | null {
   if (a === null || a === undefined) return b ?? null;
   return b === undefined ? a : Math.min(a, b);
 }
 
 function mergePositions(positions: readonly OutboxPosition[]) {
-  const rows = new Map<string, { drop: string; lane: number; ms: number; seq: number }>();
+  const rows = new Map<string, { drop: DropId; lane: number; ms: number; seq: number }>();
   for (const { drop, lane, last } of positions) {
     const [ms, seq] = last.split('-').map(Number) as [number, number];
     const key = `${drop}:${lane}`;

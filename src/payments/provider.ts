@@ -1,3 +1,4 @@
+import type { PayableId } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';
 
 /** What a payment is known by on both sides, and what a provider may need to find it again. */
@@ -12,7 +13,7 @@ export type PaymentRef = {
 
 /** A request to take the money of one order, or of one top-up. */
 export type Charge = PaymentRef & {
-  orderId: string;
+  orderId: PayableId;
   buyer: string;
   merchantId: string;
   /** Minor units. */

@@ -51,7 +51,7 @@ export function openBillComparison(options: {
       }
     } catch (error) {
       const says = { provider: `its bill cannot be read: ${(error as Error).message}` };
-      const about = { order: '', payment: '', provider: provider.name };
+      const about = { order: '' as const, payment: '', provider: provider.name };
       compared.findings.push({ kind: 'bill_unreadable', ...about, says });
     }
     await take(provider.name, batch, compared);

@@ -1,5 +1,5 @@
 import type { Drop } from '../domain/drop.ts';
-import { parseOrderId } from '../domain/ids.ts';
+import { type DropId, type OrderId, type PayableId, parseOrderId } from '../domain/ids.ts';
 import type { Providers } from '../payments/provider.ts';
 import { type openBillComparison, strangeCharge } from './bills.ts';
 import type { Finding } from './differences.ts';
@@ -13,7 +13,7 @@ export type Wanted = {
   until: number;
   drops: readonly Drop[];
   payments: readonly string[];
-  orders: readonly string[];
+  orders: readonly OrderId[];
   /** References of the wallet's own book. */
   charges: readonly string[];
 };
@@ -67,7 +67,7 @@ export function openComparing(options: {
     for (const some of batches(wanted.charges, ordersAtOnce)) {
       findings.push(...(await bills.recheck(some.map(strangeCharge))));
     }
-    const ids = new Set(wanted.orders);
+    const ids = new Set<PayableId>(wanted.orders);
     for (const some of batches([...references], paymentsAtOnce)) {
       signal?.throwIfAborted();
       const { findings: more, orders } = await comparePayments(some);
@@ -94,13 +94,14 @@ export function openComparing(options: {
     for (const some of batches([...new Set(references)], paymentsAtOnce)) {
       found.push(...(await comparePayments(some)).findings);
     }
-    const ids = rest.map(({ order }) => order).filter(Boolean);
+    const ids = rest.flatMap(({ order }) => order || []);
     for (const some of batches([...new Set(ids)], ordersAtOnce)) {
       found.push(...(await compareOrders(some)));
     }
     const behind = await strangers.unheard(marks);
     return found.filter(({ kind, order }) => {
-      return !(explainedByLag.has(kind) && behind.has(parseOrderId(order)?.drop ?? ''));
+      const drop = parseOrderId(order)?.drop;
+      return !(explainedByLag.has(kind) && drop && behind.has(drop));
     });
   }
 
@@ -114,7 +115,7 @@ function isOfBill({ kind, order }: Finding): boolean {
   return ofBills.has(kind) || (kind === 'amount_differs' && order === '');
 }
 
-function dropsOf(findings: readonly Finding[]): Set<string> {
+function dropsOf(findings: readonly Finding[]): Set<DropId> {
   const lagging = findings.filter(({ kind }) => explainedByLag.has(kind));
   return new Set(lagging.flatMap(({ order }) => parseOrderId(order)?.drop ?? []));
 }

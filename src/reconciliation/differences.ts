@@ -1,3 +1,4 @@
+import type { PayableId } from '../domain/ids.ts';
 import type { PaymentResult } from '../ledger/payments/results.ts';
 
 /** What can differ between the books. Words that alarms and dashboards are made from. */
@@ -41,7 +42,7 @@ export type Says = Partial<Record<'ledger' | 'provider' | 'lane', string>>;
 export type Difference = {
   kind: DifferenceKind;
   /** '' where there is none. */
-  order: string;
+  order: PayableId | '';
   /** The payment's reference, or the refund's; '' where there is none. */
   payment: string;
   provider: string;
@@ -52,8 +53,8 @@ export type Difference = {
 
 /** What can be done about a difference: all of it may be done twice, by anybody. */
 export type Repair =
-  | { kind: 'record'; fact: PaymentResult; order: string }
-  | { kind: 'settle'; order: string }
+  | { kind: 'record'; fact: PaymentResult; order: PayableId }
+  | { kind: 'settle'; order: PayableId }
   | { kind: 'refund'; payment: string };
 
 /** A difference at one look; whether it is one shows at the next. */

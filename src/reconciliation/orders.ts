@@ -1,4 +1,4 @@
-import { type OrderRef, parseOrderId } from '../domain/ids.ts';
+import { type OrderId, type OrderRef, type PayableId, placeOf } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { byLane, type Lanes } from '../inventory/lanes.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
@@ -19,7 +19,7 @@ export function openOrderComparison(options: {
 }) {
   const { lanes, payments, queries } = options;
 
-  return async function compare(ids: readonly string[]): Promise<Finding[]> {
+  return async function compare(ids: readonly PayableId[]): Promise<Finding[]> {
     const wanted = ids.filter((id) => !isTopUpId(id));
     // The lanes last: money and ledger follow them, so what is behind is not taken for ahead.
     const attempts = Map.groupBy(await payments.ofOrders(wanted), ({ orderId }) => orderId);
@@ -34,9 +34,9 @@ export function openOrderComparison(options: {
     });
   };
 
-  async function find(ids: readonly string[]): Promise<Map<string, Order>> {
-    const places = ids.flatMap((id) => parseOrderId(id) ?? []);
-    const found = new Map<string, Order>();
+  async function find(ids: readonly OrderId[]): Promise<Map<OrderId, Order>> {
+    const places = ids.map(placeOf);
+    const found = new Map<OrderId, Order>();
     const visits = byLane<OrderRef>(places).map(async ({ ref, places: group }) => {
       const orders = await lanes.find(
         ref,
@@ -50,7 +50,7 @@ export function openOrderComparison(options: {
 }
 
 function judge(
-  id: string,
+  id: OrderId,
   known: { row: Row | undefined; record: Order | undefined; attempts: Payment[] },
 ): Finding[] {
   const { row, record, attempts } = known;
@@ -78,7 +78,7 @@ function judge(
 
 /** A paid order keeps one capture of its amount, any other none; what is going back counts as neither. */
 function judgeMoney(
-  about: Pick<Finding, 'order' | 'payment' | 'provider'>,
+  about: Pick<Finding, 'payment' | 'provider'> & { order: OrderId },
   { says, now, attempts }: { says: Says; now: Row | undefined; attempts: Payment[] },
 ): Finding[] {
   if (!now) return [];

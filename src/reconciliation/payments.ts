@@ -1,7 +1,8 @@
 import type { Clock } from '../domain/clock.ts';
+import type { PayableId, TopUpId } from '../domain/ids.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
-import type { Payment } from '../ledger/payments/row.ts';
+import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
 import type { Outcome, Providers } from '../payments/provider.ts';
@@ -14,7 +15,7 @@ import { refundFindings } from './refunds.ts';
 export type PaymentsCompared = {
   findings: Finding[];
   /** What they were begun for: orders and top-ups. */
-  orders: string[];
+  orders: PayableId[];
 };
 
 type Captured = Outcome & { kind: 'captured' };
@@ -92,7 +93,7 @@ export function openPaymentComparison(options: {
   }
 
   async function uncredited(found: readonly Payment[]): Promise<Finding[]> {
-    const paid = found.filter(({ state, orderId }) => state === 'captured' && isTopUpId(orderId));
+    const paid = found.filter(isTopUp).filter(({ state }) => state === 'captured');
     const known = await topUps.find(paid.map(({ orderId }) => orderId));
     const waiting = new Set(
       known.filter(({ creditedAt }) => creditedAt === null).map(({ id }) => id),
@@ -109,4 +110,8 @@ export function openPaymentComparison(options: {
 
 function finding(kind: Finding['kind'], payment: Payment, outcome: Outcome): Finding {
   return { ...subject(kind, payment), says: { ledger: ours(payment), provider: theirs(outcome) } };
+}
+
+function isTopUp(payment: Payment): payment is PaymentOf<TopUpId> {
+  return isTopUpId(payment.orderId);
 }

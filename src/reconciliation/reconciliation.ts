@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock } from '../domain/clock.ts';
+import type { TopUpId } from '../domain/ids.ts';
 import type { Records } from '../inventory/lane-scan.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Place, Places } from '../ledger/checks/reconciliations.ts';
@@ -24,7 +25,7 @@ export type ReconciliationOptions = {
   providers: Providers;
   refunds: Refunds;
   settle: Settle;
-  settleTopUps(ids: readonly string[]): Promise<void>;
+  settleTopUps(ids: readonly TopUpId[]): Promise<void>;
   clock: Clock;
   log: Log;
   /** A difference that is gone after so long was news on its way; ms. */
@@ -132,7 +133,14 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       left,
     };
 
-    async function turn(read: typeof queries.payments, after: Place | undefined) {
+    async function turn<Id extends string>(
+      read: (slice: {
+        since: number;
+        after: Place<Id> | undefined;
+        limit: number;
+      }) => Promise<Place<Id>[]>,
+      after: Place<Id> | undefined,
+    ) {
       const found = await read({ since, after, limit: sliceMax });
       const isFull = found.length === sliceMax;
       // Behind the last of them it begins again, so that none waits longer than the rest takes.

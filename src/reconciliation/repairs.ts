@@ -1,4 +1,4 @@
-import { parseOrderId } from '../domain/ids.ts';
+import { type OrderId, placeOf, type TopUpId } from '../domain/ids.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import { isTopUpId } from '../ledger/wallet/topups.ts';
@@ -16,7 +16,7 @@ export function openRepairs(options: {
   drops: Drops;
   refunds: Refunds;
   settle: Settle;
-  settleTopUps(ids: readonly string[]): Promise<void>;
+  settleTopUps(ids: readonly TopUpId[]): Promise<void>;
   log: Log;
 }) {
   const { payments, drops, refunds, settle, settleTopUps, log } = options;
@@ -38,8 +38,8 @@ export function openRepairs(options: {
     await work().catch((error: unknown) => log.error({ err: error, what }, 'a repair failed'));
   }
 
-  async function settleAll(orders: readonly string[]): Promise<void> {
-    const placed = orders.flatMap((id) => parseOrderId(id)?.drop ?? []);
+  async function settleAll(orders: readonly OrderId[]): Promise<void> {
+    const placed = orders.map((id) => placeOf(id).drop);
     // The relay must be watching before the lanes have anything new to tell.
     for (const drop of new Set(placed)) await drops.revive(drop);
     if (orders.length > 0) await settle(orders);

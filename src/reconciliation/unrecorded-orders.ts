@@ -1,5 +1,5 @@
 import type { Drop } from '../domain/drop.ts';
-import type { LaneRef } from '../domain/ids.ts';
+import type { DropId, LaneRef, OrderId } from '../domain/ids.ts';
 import { compareIds } from '../drops/lost-lanes.ts';
 import type { Records } from '../inventory/lane-scan.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
@@ -7,7 +7,7 @@ import type { ReconciliationQueries } from '../ledger/checks/reconciliation-quer
 import type { Orders } from '../ledger/orders.ts';
 
 /** How far the outboxes of drops had come at an instant: by drop and lane. */
-export type Marks = Map<string, { lane: number; last: string }[]>;
+export type Marks = Map<DropId, { lane: number; last: string }[]>;
 
 const shownMax = 200;
 
@@ -21,8 +21,8 @@ export function openUnrecordedOrders(options: {
   const { lanes, records, orders, queries } = options;
 
   /** Lanes are read whole only when they have more orders than the ledger. */
-  async function find(drops: readonly Drop[]): Promise<string[]> {
-    const found: string[] = [];
+  async function find(drops: readonly Drop[]): Promise<OrderId[]> {
+    const found: OrderId[] = [];
     for (const drop of drops) {
       const refs = lanesOf(drop);
       const counts = await Promise.all(refs.map(records.count));
@@ -36,8 +36,8 @@ export function openUnrecordedOrders(options: {
     return found;
   }
 
-  async function unrecordedIn(ref: LaneRef): Promise<string[]> {
-    const found: string[] = [];
+  async function unrecordedIn(ref: LaneRef): Promise<OrderId[]> {
+    const found: OrderId[] = [];
     for await (const page of records.orders(ref)) {
       const ids = page.map(({ id }) => id);
       const known = await queries.states(ids);
@@ -47,7 +47,7 @@ export function openUnrecordedOrders(options: {
     return [...new Set(found)];
   }
 
-  async function mark(drops: Iterable<string>): Promise<Marks> {
+  async function mark(drops: Iterable<DropId>): Promise<Marks> {
     const marks: Marks = new Map();
     for (const drop of drops) {
       const known = await orders.positions(drop);
@@ -62,8 +62,8 @@ export function openUnrecordedOrders(options: {
   }
 
   /** Drops of which the ledger has not heard yet what their lanes had told at the marks. */
-  async function unheard(marks: Marks): Promise<Set<string>> {
-    const behind = new Set<string>();
+  async function unheard(marks: Marks): Promise<Set<DropId>> {
+    const behind = new Set<DropId>();
     for (const [drop, told] of marks) {
       const places = new Map((await orders.positions(drop)).map(({ lane, last }) => [lane, last]));
       const isBehind = told.some(({ lane, last }) => {

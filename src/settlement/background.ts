@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../domain/clock.ts';
-import type { LaneRef } from '../domain/ids.ts';
+import type { DropId, LaneRef, TopUpId } from '../domain/ids.ts';
 import type { ActiveDrops } from '../drops/active-drops.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import { isBehind } from '../drops/lost-lanes.ts';
@@ -43,10 +43,10 @@ export function openSettlementBackground(options: {
   ledger: Ledger;
   providers: Providers;
   settlement: Settlement;
-  settleTopUps(ids: readonly string[]): Promise<void>;
+  settleTopUps(ids: readonly TopUpId[]): Promise<void>;
   publishing: Publishing;
   activeDrops: ActiveDrops;
-  termsOf(drop: string): Promise<DropTerms | undefined>;
+  termsOf(drop: DropId): Promise<DropTerms | undefined>;
   /** Redis' clock, ms since the epoch. */
   redisNow(): Promise<number>;
   clock: Clock;

@@ -1,4 +1,5 @@
 import { openBatcher } from '../batching/batcher.ts';
+import type { DropId, OrderId } from '../domain/ids.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
@@ -23,7 +24,7 @@ export function openSettlement(options: {
   payments: Payments;
   providers: Providers;
   counts: PaymentMetrics;
-  termsOf(drop: string): Promise<DropTerms | undefined>;
+  termsOf(drop: DropId): Promise<DropTerms | undefined>;
   /** Redis' clock, ms since the epoch. */
   redisNow(): Promise<number>;
   log: Log;
@@ -62,6 +63,6 @@ export function openSettlement(options: {
     onPayment: counts.payment,
   });
   // What buyers settle from a request: those of one moment share their statements.
-  const { add: settleOne } = openBatcher<string, Settled>({ run: settle, ...settleLimits });
+  const { add: settleOne } = openBatcher<OrderId, Settled>({ run: settle, ...settleLimits });
   return { settle, settleOne, refunds, holdDeferral };
 }

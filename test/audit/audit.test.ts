@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AuditReport } from '../../src/audit/audit.ts';
 import type { Drop } from '../../src/domain/drop.ts';
+import type { OrderId } from '../../src/domain/ids.ts';
+import { required } from '../../src/domain/required.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
+import { aDropId } from '../support/ids.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let stage: Stage;
@@ -21,7 +24,7 @@ let names = 0;
 const buyers = (count: number) => Array.from({ length: count }, () => `buyer-${++names}`);
 const price = anItem().unitAmount;
 
-async function aSoldDrop(): Promise<{ drop: Drop; ids: string[]; all: string[] }> {
+async function aSoldDrop(): Promise<{ drop: Drop; ids: OrderId[]; all: string[] }> {
   const drop = await stage.publish({ lanes: 2, items: [anItem({ allotment: 50 })] });
   const all = buyers(8);
   const ids = await stage.reserve(drop, all);
@@ -55,8 +58,8 @@ test('a sound drop is clean, and its figures say what was sold', async () => {
 });
 
 test('a drop that is none has neither audit nor report', async () => {
-  expect(await stage.desk.audit('drop_aaaaaaaaaaaa')).toBeUndefined();
-  expect(await stage.desk.report('drop_aaaaaaaaaaaa')).toBeUndefined();
+  expect(await stage.desk.audit(aDropId())).toBeUndefined();
+  expect(await stage.desk.report(aDropId())).toBeUndefined();
 });
 
 test('an oversold item is found', async () => {
@@ -76,7 +79,7 @@ test('units that vanished with their figure are found', async () => {
 
 test('a second capture of an order is found', async () => {
   const { drop, ids, all } = await aSoldDrop();
-  const [orderId = '', buyer = ''] = [ids[0], all[0]];
+  const [orderId, buyer] = [required(ids[0], 'order'), required(all[0], 'buyer')];
   const charge = { orderId, amount: price, currency: 'CNY' };
   const reference = paymentReference(orderId, 2);
   await stage.ledger.payments.begin([{ ...charge, drop: drop.id, provider: 'wallet', attempt: 2 }]);
@@ -89,7 +92,7 @@ test('a second capture of an order is found', async () => {
 
 test('parts that a merchant gave back leave the audit clean, and one that no refund explains is found', async () => {
   const { drop, ids } = await aSoldDrop();
-  const [id = '', other = ''] = ids;
+  const [id, other] = [required(ids[0], 'order'), required(ids[1], 'order')];
   for (const [amount, key] of [
     [500, 'a'],
     [700, 'b'],
@@ -110,7 +113,7 @@ test('parts that a merchant gave back leave the audit clean, and one that no ref
 
 test('a capture that none of our payments knows of is found', async () => {
   const { drop, ids, all } = await aSoldDrop();
-  const [orderId = '', buyer = ''] = [ids[0], all[0]];
+  const [orderId, buyer] = [required(ids[0], 'order'), required(all[0], 'buyer')];
   const reference = `${paymentReference(orderId, 1)}_stray`;
   const charge = { reference, orderId, buyer, merchantId: drop.merchantId };
   await stage.wallet.start([aCharge({ ...charge, amount: price })]);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { OrderView } from '../../src/checkout/orders.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { anItem } from '../support/drops.ts';
+import { anOrderId } from '../support/ids.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let stage: Stage;
@@ -30,7 +31,7 @@ test('a crowd that asks for its paid orders at once is told each its own, and th
       },
     },
   });
-  const views = (await Promise.all(ids.map(orders.peek))) as OrderView[];
+  const views = (await Promise.all(ids.map((id) => orders.peek(id)))) as OrderView[];
   expect(asked).toBeLessThanOrEqual(2);
   for (const [n, view] of views.entries()) {
     expect(view).toMatchObject({ id: ids[n], buyer: buyers[n], state: 'paid' });
@@ -41,10 +42,10 @@ test('a crowd that asks for its paid orders at once is told each its own, and th
 
 test('a declined order tells why, and one that nobody placed is not found', async () => {
   const drop = await stage.publish();
-  const [id = ''] = await stage.reserve(drop, ['broke'], { fund: 0 });
+  const [id] = await stage.reserve(drop, ['broke'], { fund: 0 });
   await stage.reaches(id, 'released');
   const payment = { provider: 'wallet', state: 'declined', reason: 'insufficient_funds' };
   expect(await stage.desk.orders.read(id)).toMatchObject({ state: 'released', payment });
-  const nobodys = `${id.slice(0, -22)}${'A'.repeat(22)}`;
+  const nobodys = anOrderId(`${id.slice(0, -22)}${'A'.repeat(22)}`);
   expect(await stage.desk.orders.read(nobodys)).toBeUndefined();
 });

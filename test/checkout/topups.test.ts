@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { TopUpId } from '../../src/domain/ids.ts';
 import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
@@ -31,9 +32,10 @@ function aBuyer() {
     topUps.start({ buyer, amount: 500, currency: 'CNY', key, method: 'wallet', wish: { scene } });
   const idOf = async (key: string) => {
     const begun = await begin(key);
-    return begun.kind === 'begun' ? begun.topUp.id : begun.kind;
+    if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
+    return begun.topUp.id;
   };
-  const attempts = async (id: string) => await stage.ledger.payments.ofOrders([id]);
+  const attempts = async (id: TopUpId) => await stage.ledger.payments.ofOrders([id]);
   const balance = () =>
     stage.ledger.accounts.balance({ kind: 'buyer', owner: buyer, currency: 'CNY' });
   return { book, topUps, buyer, begin, idOf, attempts, balance };

@@ -11,6 +11,7 @@ import {
   orderRef,
   parseOrderId,
 } from '../../src/domain/ids.ts';
+import { aDropId } from '../support/ids.ts';
 import { testSeed } from '../support/seed.ts';
 
 const seed = testSeed('ids');
@@ -26,7 +27,7 @@ test('the same drop, buyer and key are always the same order', () => {
     { seed },
   );
   // Orders outlive releases of the engine, so the derivation itself must stay what it is.
-  expect(orderId(orderRef('drop_aaaaaaaaaaaa', 'ann', 'tap-1', 8))).toBe(
+  expect(orderId(orderRef(aDropId('drop_aaaaaaaaaaaa'), 'ann', 'tap-1', 8))).toBe(
     'ord_aaaaaaaaaaaa_5_KvaDlEEjQUhBqzwx4oNSkt',
   );
 });

@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { OrderId } from '../../src/domain/ids.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { eventually } from '../support/eventually.ts';
+import { aTopUpId } from '../support/ids.ts';
 import { type Buyer, price, purse } from '../support/sale.ts';
 import { openShop, providerNames, type Shop, type ShopSale, visit } from '../support/shop.ts';
 
@@ -11,7 +13,7 @@ beforeAll(async () => {
 afterEach(() => shop?.calm());
 afterAll(() => shop?.stop());
 
-const attemptsOf = (id: string) => shop.engine.ledger.payments.ofOrders([id]);
+const attemptsOf = (id: OrderId) => shop.engine.ledger.payments.ofOrders([id]);
 
 async function choosePassword({ token }: Buyer, sale: ShopSale, password: string): Promise<void> {
   const answer = await fetch(`${shop.address}/v1/wallet/password`, {
@@ -97,7 +99,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     const ask = () => sale.call('POST', '/v1/wallet/topups', { token, key: 'fill', body });
     const [first, second] = [await ask(), await ask()];
     expect(first).toMatchObject({ status: 202, json: { state: 'open', amount: 12_345 } });
-    const { id, action } = first.json as { id: string; action: unknown };
+    const [id, action] = [aTopUpId(first.json.id), first.json.action];
     expect(second.json).toMatchObject({ id, action });
     expect(
       await sale.call('POST', '/v1/wallet/topups', {
@@ -140,7 +142,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     const body = { amount: 700, currency: 'CNY', method: name };
     const { json } = await sale.call('POST', '/v1/wallet/topups', { token, key: 'k', body });
     await visit(json.action);
-    await shop.simulators[name].pay(paymentReference(json.id as string, 1, name));
+    await shop.simulators[name].pay(paymentReference(aTopUpId(json.id), 1, name));
     await eventually(async () => (await sale.wallet({ buyer, token })).balance === purse + 700);
   });
 });

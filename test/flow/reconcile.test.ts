@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { orderId } from '../../src/domain/ids.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
@@ -79,7 +80,7 @@ describe.skipIf(missing !== undefined)('npm run reconcile beside the servers', (
   test('works for itself, and ends with 1 when somebody has to look', async () => {
     expect((await reconcile(env)).code).toBe(0);
     const { id } = await engine.publish((await engine.merchant()).id);
-    const order = `ord_${id.slice('drop_'.length)}_0_${'A'.repeat(22)}`;
+    const order = orderId({ drop: id, lane: 0, digest: 'A'.repeat(22) });
     const { payments } = engine.ledger;
     const start = { orderId: order, drop: id, provider: 'wallet', amount: 100, currency: 'CNY' };
     const [begun] = await payments.begin([start]);

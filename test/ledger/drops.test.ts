@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newApiKey } from '../../src/ledger/merchants.ts';
+import { aDropId } from '../support/ids.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { createDrop, orderOf } from './samples.ts';
 
@@ -32,7 +33,7 @@ onEachLedger((ledger) => {
     it('is refused whole when a sku is offered twice', async () => {
       const [item] = (await createDrop(ledger())).items;
       const twice = [item, item].filter((one) => one !== undefined);
-      const id = 'drop_twicetwice00';
+      const id = aDropId('drop_twicetwice00');
       await expect(createDrop(ledger(), { id, items: twice })).rejects.toThrow(/sku/);
       expect(await ledger().drops.get(id)).toBeUndefined();
     });
@@ -60,7 +61,7 @@ onEachLedger((ledger) => {
         changed: false,
         drop: { version: 0 },
       });
-      expect(await ledger().drops.change('drop_000000000000', () => ({}))).toBeUndefined();
+      expect(await ledger().drops.change(aDropId('drop_000000000000'), () => ({}))).toBeUndefined();
     });
 
     it('is unsynced until its lanes have the latest version', async () => {

@@ -3,18 +3,18 @@ import { expect, test } from 'vitest';
 import { auditSale } from '../../loadtest/auditor/auditor.ts';
 import type { BookHead, BookLine } from '../../loadtest/auditor/book.ts';
 import type { ProviderCharge, Sources } from '../../loadtest/auditor/sources.ts';
-import { newDropId, orderId, orderRef } from '../../src/domain/ids.ts';
+import { newDropId, type OrderId, orderId, orderRef } from '../../src/domain/ids.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 
 const unitAmount = 199_900;
 const drop = newDropId();
 const idOf = (buyer: string) => orderId(orderRef(drop, buyer, 'k', 1));
-const [paid, released, refunded] = ['b-0', 'b-1', 'b-2'].map(idOf) as [string, string, string];
+const [paid, released, refunded] = [idOf('b-0'), idOf('b-1'), idOf('b-2')];
 const states = { [paid]: 'paid', [released]: 'released', [refunded]: 'refunded' };
 
 /** A charge of an attempt, as a simulator's book has it. */
 function aCharge(
-  order: string,
+  order: OrderId,
   { attempt = 1, captures = 1, refunds = [] as number[] } = {},
 ): ProviderCharge {
   const reference = paymentReference(order, attempt, 'stripe');

@@ -14,6 +14,7 @@ import { laneKey } from '../../src/inventory/keys.ts';
 import { accountKey } from '../../src/ledger/wallet/account.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
+import { aDropId } from '../support/ids.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let engine: TestEngine;
@@ -63,7 +64,7 @@ async function aSale(
     prefix: options.prefix ?? `c${crowds}-`,
     lines,
     order: (n) => JSON.parse((lines[n] as Extract<BookLine, { kind: 'ack' }>).body).id,
-    stockKey: laneKey(engine.namespace, { drop, lane: 0 }, 'stock'),
+    stockKey: laneKey(engine.namespace, { drop: aDropId(drop), lane: 0 }, 'stock'),
   };
   await before?.(sale);
   await eventually(() => Date.now() > startsAt);

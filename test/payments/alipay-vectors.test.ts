@@ -8,6 +8,7 @@ import { openGateway } from '../../src/payments/alipay/gateway.ts';
 import { subjectOf } from '../../src/payments/alipay/order.ts';
 import { fenOf, yuanOf } from '../../src/payments/alipay/yuan.ts';
 import type { Charge } from '../../src/payments/provider.ts';
+import { anOrderId } from '../support/ids.ts';
 
 // Recordings of Alipay's own, from the tests of its SDK:
 // https://github.com/alipay/alipay-sdk-nodejs-all/blob/master/test/alipay.test.ts
@@ -206,7 +207,7 @@ describe('what the buyer gets to pay with', () => {
   const charge: Charge = {
     reference: `fd${'0a'.repeat(15)}`,
     startedAt: fromChinaTime('2019-08-15 15:56:30') ?? 0,
-    orderId: 'ord_1',
+    orderId: anOrderId(),
     buyer: 'b',
     merchantId: 'm',
     amount: 199_900,

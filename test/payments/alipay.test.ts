@@ -8,6 +8,7 @@ import { settingsReader } from '../../src/config/settings.ts';
 import { type AlipayOptions, openAlipay } from '../../src/payments/alipay/alipay.ts';
 import type { Charge, Notification, Outcome, Refund } from '../../src/payments/provider.ts';
 import { eventually } from '../support/eventually.ts';
+import { anOrderId } from '../support/ids.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 
 let simulator: SimulatedProvider;
@@ -39,7 +40,7 @@ function chargeOf(change: Partial<Charge> = {}): Charge {
   return {
     reference: referenceOf(),
     startedAt,
-    orderId: 'ord_1',
+    orderId: anOrderId(),
     buyer: 'b',
     merchantId: 'm',
     amount: 199_901,

@@ -12,6 +12,7 @@ import type {
   RefundOutcome,
 } from '../../src/payments/provider.ts';
 import { openStripe } from '../../src/payments/stripe/stripe.ts';
+import { anOrderId } from '../support/ids.ts';
 import type { SimulatedProvider } from '../support/simulators.ts';
 
 /** Time that a test moves: the real one, shifted. */
@@ -46,7 +47,7 @@ export function newCharge(change: Partial<Charge> = {}): Charge {
   return {
     reference: `fd${randomBytes(15).toString('hex')}`,
     startedAt,
-    orderId: 'ord_abcdefghjkmn_0_AAAAAAAAAAAAAAAAAAAAAA',
+    orderId: anOrderId('ord_abcdefghjkmn_0_AAAAAAAAAAAAAAAAAAAAAA'),
     buyer: 'buyer-1',
     merchantId: 'mer_1',
     amount: 199_900,

@@ -5,6 +5,7 @@ import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Entry, EntryPlace } from '../../src/ledger/wallet/entries.ts';
 import type { Charge, Outcome, Refund } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
+import { aDropId, anOrderId } from '../support/ids.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { testSeed } from '../support/seed.ts';
 
@@ -15,7 +16,7 @@ onEachLedger((ledger) => {
   const wallet = () => openWallet({ database: ledger().database, accounts: ledger().accounts });
 
   function chargeOf(change: Partial<Charge> = {}): Charge {
-    const orderId = `ord_${randomUUID()}`;
+    const orderId = anOrderId();
     const reference = `pay_${orderId}_1`;
     const merchantId = 'mer_wallet';
     return {
@@ -48,9 +49,8 @@ onEachLedger((ledger) => {
     };
   }
 
-  function startOf(n: number) {
-    const orderId = `ord_${randomUUID()}_${n}`;
-    return { orderId, drop: 'drop_wallet', provider: 'wallet', amount: price, currency };
+  function aStart() {
+    return { orderId: anOrderId(), drop: aDropId(), provider: 'wallet', amount: price, currency };
   }
 
   /** A buyer nobody else knows, with money for so many charges. */
@@ -106,8 +106,8 @@ onEachLedger((ledger) => {
       const { payments } = ledger();
       const sessions = new Set<number>();
       const begun = await Promise.all(
-        Array.from({ length: 100 }, (_, n) =>
-          payments.beginCharged([startOf(n)], async (query, started) => {
+        Array.from({ length: 100 }, (_, _n) =>
+          payments.beginCharged([aStart()], async (query, started) => {
             const [session] = await query<{ pid: number }>('select pg_backend_pid() as pid');
             sessions.add(session?.pid ?? 0);
             const charges = started.map(({ reference, orderId, startedAt }) => {

@@ -6,6 +6,7 @@ import { readPayments } from '../../src/config/payments.ts';
 import { settingsReader } from '../../src/config/settings.ts';
 import type { Charge, Notification, RawNotification, Refund } from '../../src/payments/provider.ts';
 import { openWechatPay, type WechatPayOptions } from '../../src/payments/wechat-pay/wechat-pay.ts';
+import { anOrderId } from '../support/ids.ts';
 import type { SimulatedProvider } from '../support/simulators.ts';
 
 /** The provider as the engine opens it from the simulator's settings. */
@@ -32,7 +33,7 @@ export function aCharge(change: Partial<Charge> = {}): Charge {
   return {
     reference: `fd${run}${process.pid.toString(16).padStart(8, '0')}${String(charges).padStart(10, '0')}`,
     startedAt,
-    orderId: `ord_k3v9q0xw2m1c_0_${'a'.repeat(22)}`,
+    orderId: anOrderId(`ord_k3v9q0xw2m1c_0_${'a'.repeat(22)}`),
     buyer: 'buyer-1',
     merchantId: 'mer_aaaaaaaaaaaa',
     amount: 1234,

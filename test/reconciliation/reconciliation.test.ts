@@ -5,6 +5,7 @@ import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { newCharge, newRefund } from '../payments/stripe-shop.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
+import { anOrderId } from '../support/ids.ts';
 import { type Books, openBooks, toldOf } from './stage.ts';
 
 let books: Books;
@@ -20,7 +21,7 @@ const hour = 3_600_000;
 test('a clean sale gives no difference', async () => {
   const drop = await books.publish();
   await books.sell(drop);
-  const [id = ''] = await books.stage.reserve(drop, ['by wallet']);
+  const [id] = await books.stage.reserve(drop, ['by wallet']);
   await books.stage.reaches(id, 'paid');
   await books.begin(drop);
   const report = await books.desk.reconcile();
@@ -155,7 +156,7 @@ describe('what only one side has is an alarm', () => {
 
   test('a charge in the wallet’s own book', async () => {
     const reference = `pay_ord_abcdefghjkmn_0_${randomBytes(11).toString('hex')}_1`;
-    const owners = { orderId: 'ord_1', buyer: 'stranger', merchantId: 'mer_1' };
+    const owners = { orderId: anOrderId(), buyer: 'stranger', merchantId: 'mer_1' };
     await books.stage.wallet.start([aCharge({ reference, ...owners, amount: 0 })]);
     expect(toldOf(await books.desk.reconcile(), reference)).toEqual(['unknown_capture alarm']);
   });
@@ -186,7 +187,7 @@ describe('what only one side has is an alarm', () => {
   });
 
   test('and of which the money is gone, too', async () => {
-    const [id = ''] = await books.stage.reserve(await books.publish(), ['nobody knows']);
+    const [id] = await books.stage.reserve(await books.publish(), ['nobody knows']);
     await books.stage.reaches(id, 'paid');
     await books.sql('delete from payments where order_id = $1', [id]);
     await books.sql('delete from wallet_charges where order_id = $1', [id]);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Drop } from '../../src/domain/drop.ts';
-import { orderId, orderRef, parseOrderId } from '../../src/domain/ids.ts';
+import { type OrderId, orderId, orderRef, placeOf } from '../../src/domain/ids.ts';
 import { openServices } from '../../src/engine/services.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import type { Difference } from '../../src/reconciliation/differences.ts';
@@ -43,7 +43,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   const waiting = () => desk.background().worker.figures().waiting;
 
   /** An order for Stripe that the worker has seen and left to its buyer: it comes to it no more. */
-  async function reserve(drop: Drop): Promise<string> {
+  async function reserve(drop: Drop): Promise<OrderId> {
     const seen = waiting();
     const buyer = `buyer-${randomBytes(6).toString('hex')}`;
     const ref = orderRef(drop.id, buyer, 'k', drop.lanes);
@@ -55,7 +55,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
 
   /** An order whose payment waits for its buyer. */
-  async function begin(drop: Drop): Promise<{ id: string; reference: string }> {
+  async function begin(drop: Drop): Promise<{ id: OrderId; reference: string }> {
     const id = await reserve(drop);
     const begun = await desk.pay(id, { method: 'stripe', wish: {} });
     if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
@@ -63,7 +63,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
 
   /** An order that is paid and settled. */
-  async function sell(drop: Drop): Promise<{ id: string; reference: string }> {
+  async function sell(drop: Drop): Promise<{ id: OrderId; reference: string }> {
     const begun = await begin(drop);
     await simulator.pay(begun.reference);
     await settle(begun.id);
@@ -72,7 +72,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
 
   /** Settles an order now. */
-  async function settle(id: string): Promise<void> {
+  async function settle(id: OrderId): Promise<void> {
     await desk.settle([id]);
   }
 
@@ -92,9 +92,8 @@ export async function openBooks(more: PaymentProvider[] = []) {
     payment: async (reference: string) => (await ledger.payments.find([reference]))[0],
     sql: (text: string, params: unknown[]) => ledger.database.query(text, params),
     /** Takes an order's record out of its lane. */
-    async forget(id: string): Promise<void> {
-      const place = parseOrderId(id);
-      if (!place) throw new Error(`${id} is no order`);
+    async forget(id: OrderId): Promise<void> {
+      const place = placeOf(id);
       await redis.hdel(stage.key(place, 'orders'), place.digest);
     },
     async close() {

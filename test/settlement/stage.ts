@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { Drop } from '../../src/domain/drop.ts';
-import { type LaneRef, orderId, orderRef, parseOrderId } from '../../src/domain/ids.ts';
+import { type LaneRef, type OrderId, orderId, orderRef, placeOf } from '../../src/domain/ids.ts';
 import type { Order } from '../../src/domain/order.ts';
 import { openServices, type Timings } from '../../src/engine/services.ts';
 import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
@@ -95,11 +95,11 @@ export async function openStage(options: {
   }
 
   /** Reserves one unit for each buyer, funded well unless told otherwise; gives the orders' ids. */
-  async function reserve(
+  async function reserve<const Buyers extends readonly string[]>(
     drop: Drop,
-    buyers: readonly string[],
+    buyers: Buyers,
     { fund = 1_000_000, key = 'k', quantity = 1 } = {},
-  ): Promise<string[]> {
+  ): Promise<{ [Each in keyof Buyers]: OrderId }> {
     const { currency } = drop;
     await ledger.accounts.topUpAll(
       fund === 0
@@ -108,7 +108,7 @@ export async function openStage(options: {
             return { buyer, currency, amount: fund, reference: `${buyer}:${key}:${drop.id}` };
           }),
     );
-    const ids: string[] = [];
+    const ids: OrderId[] = [];
     for (const buyer of buyers) {
       const ref = orderRef(drop.id, buyer, key, drop.lanes);
       const request = { digest: ref.digest, buyer, item: 0, quantity, method: 'wallet' };
@@ -116,12 +116,12 @@ export async function openStage(options: {
       if (answer?.status !== 'reserved') throw new Error(`not reserved: ${answer?.status}`);
       ids.push(orderId(ref));
     }
-    return ids;
+    return ids as { [Each in keyof Buyers]: OrderId };
   }
 
-  async function inLane(id: string): Promise<Order> {
-    const place = parseOrderId(id);
-    const [order] = place ? await lanes.find(place, [place.digest]) : [];
+  async function inLane(id: OrderId): Promise<Order> {
+    const place = placeOf(id);
+    const [order] = await lanes.find(place, [place.digest]);
     if (!order) throw new Error(`${id} is not in its lane`);
     return order;
   }
@@ -148,7 +148,7 @@ export async function openStage(options: {
     figures,
     key: (ref: LaneRef, name: LaneKey) => laneKey(namespace, ref, name),
     /** Waits until lane and ledger both have the order in this state. */
-    async reaches(id: string, state: Order['state']) {
+    async reaches(id: OrderId, state: Order['state']) {
       await eventually(async () => (await inLane(id)).state === state);
       return await eventually(async () => {
         const order = await ledger.orders.get(id);

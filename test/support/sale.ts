@@ -8,6 +8,7 @@ import { type Attempt, type Book, linesOf, runCrowd } from '../../loadtest/crowd
 import { openMerchant } from '../../loadtest/merchant.ts';
 import type { DropAction } from '../../src/domain/drop.ts';
 import { eventually } from './eventually.ts';
+import { aDropId } from './ids.ts';
 
 export const price = 199_900;
 /** What demo mode puts into a new buyer's wallet. */
@@ -72,7 +73,7 @@ export async function openSale(
     },
   });
   expect(created.status, created.body).toBe(201);
-  const drop = created.json.id as string;
+  const drop = aDropId(created.json.id as string);
   expect(await act('publish')).toMatchObject({ status: 200 });
 
   async function call(

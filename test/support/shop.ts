@@ -1,11 +1,13 @@
 import { expect } from 'vitest';
 import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
 import type { Faults, ProviderName } from '../../simulators/protocol.ts';
+import type { OrderId } from '../../src/domain/ids.ts';
 import type { Timings } from '../../src/engine/services.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { ClientAction } from '../../src/payments/provider.ts';
 import { startTestEngine, type TestEngine } from './engine.ts';
 import { eventually } from './eventually.ts';
+import { anOrderId } from './ids.ts';
 import { sharedRedisUrl } from './redis.ts';
 import { type Answer, type Buyer, openSale, type Sale, type SaleOptions } from './sale.ts';
 import { type SimulatedProvider, startSimulator } from './simulators.ts';
@@ -19,7 +21,7 @@ export type Shop = {
   simulators: Record<ProviderName, SimulatedProvider>;
   sale(options: SaleOptions): Promise<ShopSale>;
   /** Waits until the job that every order has is over: from then on only messages and looks move it. */
-  rests(id: string): Promise<void>;
+  rests(id: OrderId): Promise<void>;
   /** No faults any more. */
   calm(): Promise<void>;
   /** The count of a provider's notifications that came to this. */
@@ -30,7 +32,7 @@ export type Shop = {
 /** A sale whose buyers pay through providers, and whose audit reads the providers' own books. */
 export type ShopSale = Sale & {
   /** A buyer with a reserved order that is to be paid in this way. */
-  buys(method: string, buyer?: Buyer): Promise<{ buyer: Buyer; id: string }>;
+  buys(method: string, buyer?: Buyer): Promise<{ buyer: Buyer; id: OrderId }>;
   /** Begins the payment, or asks for it again; without a wish, how it stands. */
   begins(buyer: Buyer, id: string, wish?: Record<string, unknown>): Promise<Answer>;
   /** Buys, begins the payment and opens its page; `reference` is what the provider knows it by. */
@@ -39,7 +41,7 @@ export type ShopSale = Sale & {
   reaches(order: Pick<Opened, 'buyer' | 'id'>, state: string): Promise<Record<string, unknown>>;
 };
 
-export type Opened = { buyer: Buyer; id: string; reference: string };
+export type Opened = { buyer: Buyer; id: OrderId; reference: string };
 
 /** Looks come late, so that it is the notification that moves an order; a test of looks says otherwise. */
 const timings: Timings = {
@@ -97,7 +99,7 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
         return answer;
       });
       expect(bought.status, bought.body).toBe(202);
-      return { buyer, id: bought.json.id as string };
+      return { buyer, id: anOrderId(bought.json.id) };
     }
 
     const begins: ShopSale['begins'] = ({ token }, id, wish) =>

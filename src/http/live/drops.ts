@@ -1,3 +1,4 @@
+import type { DropId } from '../../domain/ids.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { Card, Cards } from '../views/card.ts';
 import { openPoller, type Polled } from './poller.ts';
@@ -12,9 +13,9 @@ export function openDropPoller(options: {
   onError(error: unknown): void;
 }) {
   const { catalog, cards } = options;
-  const watch = openPoller<PolledDrop>({ poll, onError: options.onError });
+  const watch = openPoller<DropId, PolledDrop>({ poll, onError: options.onError });
 
-  async function poll(polled: Map<string, PolledDrop>): Promise<void> {
+  async function poll(polled: Map<DropId, PolledDrop>): Promise<void> {
     for (const [id, entry] of polled) {
       const view = await catalog.get(id);
       const card = view && (await cards.of(view));

@@ -1,5 +1,5 @@
 import type { OrderView } from '../../checkout/orders.ts';
-import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
+import { type OrderId, placeOf } from '../../domain/ids.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
 import { orderJson } from '../views/views.ts';
 import { openPoller, type Polled } from './poller.ts';
@@ -13,10 +13,10 @@ export function openOrderPoller(options: {
   onError(error: unknown): void;
 }) {
   const { lanes } = options;
-  const watch = openPoller<PolledOrder>({ poll, onError: options.onError });
+  const watch = openPoller<OrderId, PolledOrder>({ poll, onError: options.onError });
 
-  async function poll(polled: Map<string, PolledOrder>): Promise<void> {
-    const places = [...polled.keys()].map((id) => parseOrderId(id) as OrderRef);
+  async function poll(polled: Map<OrderId, PolledOrder>): Promise<void> {
+    const places = [...polled.keys()].map(placeOf);
     for (const group of byLane(places)) {
       for (let at = 0; at < group.places.length; at += callOrdersMax) {
         const digests = group.places.slice(at, at + callOrdersMax).map((place) => place.digest);

@@ -9,11 +9,11 @@ export type Polled = { streams: Set<Stream> };
  * Looks at all polled things together, again and again while there are any. The next look starts
  * when the one before has ended, so a slow store is asked less often, not more.
  */
-export function openPoller<T extends Polled>(options: {
-  poll(polled: Map<string, T>): Promise<void>;
+export function openPoller<Id extends string, T extends Polled>(options: {
+  poll(polled: Map<Id, T>): Promise<void>;
   onError(error: unknown): void;
 }) {
-  const polled = new Map<string, T>();
+  const polled = new Map<Id, T>();
   let looking = false;
 
   async function turn(): Promise<void> {
@@ -27,7 +27,7 @@ export function openPoller<T extends Polled>(options: {
   }
 
   return {
-    join(id: string, stream: Stream, make: () => T): void {
+    join(id: Id, stream: Stream, make: () => T): void {
       let entry = polled.get(id);
       if (!entry) {
         entry = make();
@@ -38,7 +38,7 @@ export function openPoller<T extends Polled>(options: {
       looking = true;
       setTimeout(turn, pollEveryMs).unref();
     },
-    leave(id: string, stream: Stream): void {
+    leave(id: Id, stream: Stream): void {
       const entry = polled.get(id);
       entry?.streams.delete(stream);
       if (entry?.streams.size === 0) polled.delete(id);

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import { isDropId } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { Bought, Intake } from '../../inventory/intake.ts';
 import type { Metrics } from '../../metrics.ts';
@@ -62,7 +63,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
     const reading = readIdempotencyKey(request.headers['idempotency-key']);
     const { drop } = request.params;
     const refusal =
-      'key' in reading
+      'key' in reading && isDropId(drop)
         ? intake.refuseSoldOut({ drop, buyer: request.buyer, key: reading.key })
         : undefined;
     if (!refusal) {
@@ -100,10 +101,16 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
         sendProblem(reply, 'rate_limited', { retryAfterMs });
         return;
       }
+      const { drop } = request.params;
+      if (!isDropId(drop)) {
+        outcomes.add('unknown_drop');
+        sendProblem(reply, 'unknown_drop');
+        return;
+      }
       const { sku, quantity, payment } = request.body;
       intake
         .buy({
-          drop: request.params.drop,
+          drop,
           buyer: request.buyer,
           key,
           sku,

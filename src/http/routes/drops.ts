@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Audit } from '../../audit/audit.ts';
 import type { Clock } from '../../domain/clock.ts';
 import { type DropAction, dropState } from '../../domain/drop.ts';
+import type { DropId } from '../../domain/ids.ts';
 import type { CreateDraft } from '../../drops/drafts.ts';
 import type { Publishing } from '../../drops/publishing.ts';
 import type { Report } from '../../drops/report.ts';
@@ -15,7 +16,7 @@ import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { addRoute } from '../server/add-route.ts';
 import { auditJson, dropJson, reportJson } from '../views/views.ts';
-import { ownDrop } from './lookups.ts';
+import { dropOf, ownDrop } from './lookups.ts';
 
 const limitDefault = 50;
 const actions: DropAction[] = ['publish', 'pause', 'resume', 'end', 'cancel'];
@@ -26,7 +27,7 @@ export type DropRouteOptions = {
   drops: Pick<Drops, 'getOwned' | 'listOwned'>;
   createDraft: CreateDraft;
   publishing: Pick<Publishing, 'act'>;
-  report(drop: string): Promise<Report | undefined>;
+  report(drop: DropId): Promise<Report | undefined>;
   audit: Audit;
   clock: Clock;
 };
@@ -65,7 +66,7 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
       `POST /v1/drops/:drop/${action}`,
       { contract: actionContract(action), onRequest },
       async ({ merchantId, params }) => {
-        const result = await publishing.act({ merchantId, drop: params.drop, action });
+        const result = await publishing.act({ merchantId, drop: dropOf(params), action });
         if (result.kind === 'unknown') throw new Problem('unknown_drop');
         if (result.kind === 'frozen') throw new Problem('drop_frozen');
         const now = clock.now();

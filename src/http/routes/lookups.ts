@@ -1,8 +1,26 @@
 import type { OrderService, OrderView } from '../../checkout/orders.ts';
-import { parseOrderId } from '../../domain/ids.ts';
+import { type DropId, isDropId, isOrderId, type OrderId } from '../../domain/ids.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { Drops, StoredDrop } from '../../ledger/drops.ts';
 import { Problem } from '../problems/problems.ts';
+
+/**
+ * The id of a drop that a path names.
+ * @throws Problem unknown_drop when the text is not the id of a drop
+ */
+export function dropOf({ drop }: { drop: string }): DropId {
+  if (!isDropId(drop)) throw new Problem('unknown_drop');
+  return drop;
+}
+
+/**
+ * The id of an order that a path names.
+ * @throws Problem unknown_order when the text is not the id of an order
+ */
+export function orderOf({ order }: { order: string }): OrderId {
+  if (!isOrderId(order)) throw new Problem('unknown_order');
+  return order;
+}
 
 /**
  * The published drop that a path names, as this process has it in memory.
@@ -10,8 +28,9 @@ import { Problem } from '../problems/problems.ts';
  */
 export async function publishedDrop(
   catalog: Pick<Catalog, 'get' | 'isLost'>,
-  { drop }: { drop: string },
+  params: { drop: string },
 ): Promise<DropView> {
+  const drop = dropOf(params);
   const view = await catalog.get(drop);
   if (!view) throw new Problem(catalog.isLost(drop) ? 'drop_frozen' : 'unknown_drop');
   return view;
@@ -25,7 +44,7 @@ export async function ownDrop(
   drops: Pick<Drops, 'getOwned'>,
   request: { merchantId: string; params: { drop: string } },
 ): Promise<StoredDrop> {
-  const drop = await drops.getOwned(request.merchantId, request.params.drop);
+  const drop = await drops.getOwned(request.merchantId, dropOf(request.params));
   if (!drop) throw new Problem('unknown_drop');
   return drop;
 }
@@ -38,8 +57,7 @@ export async function ownOrder(
   read: OrderService['read'],
   request: { buyer: string; params: { order: string } },
 ): Promise<OrderView> {
-  const { order } = request.params;
-  const view = parseOrderId(order) ? await read(order) : undefined;
-  if (!view || view.buyer !== request.buyer) throw new Problem('unknown_order');
+  const view = await read(orderOf(request.params));
+  if (view?.buyer !== request.buyer) throw new Problem('unknown_order');
   return view;
 }

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { OrderService } from '../../checkout/orders.ts';
 import type { Refunding, RefundService } from '../../checkout/refunds.ts';
-import { parseOrderId } from '../../domain/ids.ts';
+import { placeOf } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { Problem } from '../problems/problems.ts';
@@ -11,6 +11,7 @@ import { contract } from '../schemas/contract.ts';
 import { refundBody, refundedBody } from '../schemas/orders.ts';
 import { addRoute } from '../server/add-route.ts';
 import { orderJson } from '../views/views.ts';
+import { orderOf } from './lookups.ts';
 
 export type RefundRouteOptions = {
   requireMerchant: Guards['requireMerchant'];
@@ -29,20 +30,20 @@ export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): 
     { contract: refundContract, onRequest: requireMerchant },
     async (request, reply): Promise<z.infer<typeof refundedBody>> => {
       const { merchantId, params, body } = request;
-      const place = parseOrderId(params.order);
-      const drop = place && (await drops.getOwned(merchantId, place.drop));
+      const id = orderOf(params);
+      const drop = await drops.getOwned(merchantId, placeOf(id).drop);
       if (!drop) throw new Problem('unknown_order');
       const { amount, reason = '' } = body ?? {};
       const result =
         amount === undefined
-          ? await refunds.refund(params.order, reason)
-          : await refunds.refundPart(params.order, {
+          ? await refunds.refund(id, reason)
+          : await refunds.refundPart(id, {
               amount,
               reason,
               key: partKey(merchantId, requireKey(request)),
             });
       if (result.kind !== 'asked') throw refusalOf(result);
-      const view = await orders.read(params.order);
+      const view = await orders.read(id);
       if (!view) throw new Problem('unknown_order');
       // 202: the refund is decided and will be carried out; the order shows when it is done.
       reply.code(result.isDone ? 200 : 202);

@@ -13,7 +13,7 @@ import { soldOrdersBody } from '../schemas/orders.ts';
 import { addRoute } from '../server/add-route.ts';
 import { ordersCsv } from '../views/csv.ts';
 import { soldOrderJson } from '../views/views.ts';
-import { ownDrop } from './lookups.ts';
+import { dropOf, ownDrop } from './lookups.ts';
 
 const limitDefault = 100;
 const ordersQuery = z.strictObject({ limit, cursor, format: z.enum(['json', 'csv']).optional() });
@@ -35,8 +35,9 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
     { contract: contracts.adjust, onRequest },
     async (request) => {
       const { merchantId, params, body } = request;
-      const { drop, sku } = params;
+      const { sku } = params;
       const key = requireKey(request);
+      const drop = dropOf(params);
       const result = await adjustStock({ merchantId, drop, sku, key, ...body });
       if (result.kind !== 'adjusted') throw refusalOf(result);
       return { sku, ...result.figures };

@@ -1,3 +1,4 @@
+import type { DropId, OrderId } from '../../domain/ids.ts';
 import type { OrderState, ReleaseReason } from '../../domain/order.ts';
 import type { Database } from '../database/database.ts';
 
@@ -17,7 +18,7 @@ export type ItemFigures = {
 
 /** An order whose money does not fit its state. */
 export type MoneyMismatch = {
-  orderId: string;
+  orderId: OrderId;
   state: string;
   amount: number;
   captured: number;
@@ -27,7 +28,7 @@ export type MoneyMismatch = {
 
 /** What an order came to, as far as the lanes know it too. */
 export type OrderLine = {
-  id: string;
+  id: OrderId;
   state: OrderState;
   item: number;
   quantity: number;
@@ -74,7 +75,7 @@ const pageLines = 5_000;
 /** The promises as the ledger alone can check them; every list is empty when all is well. */
 export function openAudit(database: Database) {
   /** Units by item and state. */
-  async function items(drop: string): Promise<ItemFigures[]> {
+  async function items(drop: DropId): Promise<ItemFigures[]> {
     return await database.query<ItemFigures>(
       `select i.position as item, i.sku, i.allotment,
          i.allotment + coalesce(a.delta, 0) as adjusted,
@@ -95,7 +96,7 @@ export function openAudit(database: Database) {
 
   /** Buyers who hold or own more units of an item than it allows. */
   async function overLimit(
-    drop: string,
+    drop: DropId,
   ): Promise<{ buyer: string; item: number; units: number; perBuyer: number }[]> {
     return await database.query(
       `select o.buyer, o.item, sum(o.quantity) as units, i.per_buyer as "perBuyer"
@@ -109,9 +110,9 @@ export function openAudit(database: Database) {
 
   /** Orders still reserved after their hold and the grace have passed. */
   async function overdue(
-    drop: string,
+    drop: DropId,
     options: { now: number; graceMs: number },
-  ): Promise<{ orderId: string; expiresAt: number }[]> {
+  ): Promise<{ orderId: OrderId; expiresAt: number }[]> {
     return await database.query(
       `select id as "orderId", expires_at as "expiresAt" from orders
        where drop_id = $1 and state = 'reserved' and expires_at < $2
@@ -125,7 +126,7 @@ export function openAudit(database: Database) {
    * once and kept, less what its merchant gave back in parts; any other has nothing kept. Payments
    * without an order are told with state ''.
    */
-  async function mismatches(drop: string): Promise<MoneyMismatch[]> {
+  async function mismatches(drop: DropId): Promise<MoneyMismatch[]> {
     return await database.query<MoneyMismatch>(
       `select coalesce(o.id, p.order_id) as "orderId", coalesce(o.state, '') as state,
          coalesce(o.amount, 0) as amount, coalesce(p.captured, 0) as captured,
@@ -149,7 +150,7 @@ export function openAudit(database: Database) {
 
   /** Payments that the wallet's own book sees otherwise. */
   async function walletMismatches(
-    drop: string,
+    drop: DropId,
   ): Promise<{ reference: string; ledger: string; wallet: string }[]> {
     return await database.query(
       `select p.reference, p.state as ledger, coalesce(w.state, 'none') as wallet
@@ -166,12 +167,12 @@ export function openAudit(database: Database) {
   }
 
   /** Appointments of a drop, and orders of buyers who have none. */
-  async function appointments(drop: string): Promise<{ count: number; uninvited: string[] }> {
+  async function appointments(drop: DropId): Promise<{ count: number; uninvited: string[] }> {
     const [row] = await database.query<{ count: number }>(
       'select count(*) as count from appointments where drop_id = $1',
       [drop],
     );
-    const orders = await database.query<{ id: string }>(
+    const orders = await database.query<{ id: OrderId }>(
       `select id from orders o where drop_id = $1 and not exists (
          select from appointments a where a.drop_id = $1 and a.buyer = o.buyer collate "C")
        order by id limit ${rowsMax}`,
@@ -181,10 +182,10 @@ export function openAudit(database: Database) {
   }
 
   /** Every order of a drop in pages, each row as one text: fields cost more than bytes. */
-  async function* lines(drop: string): AsyncGenerator<OrderLine[]> {
+  async function* lines(drop: DropId): AsyncGenerator<OrderLine[]> {
     let last = { at: -1, id: '' };
     for (;;) {
-      const rows = await database.query<{ id: string; at: number; line: string }>(
+      const rows = await database.query<{ id: OrderId; at: number; line: string }>(
         `select id, reserved_at as at, state || '|' || item || '|' || quantity || '|' || amount
            || '|' || version || '|' || buyer as line
          from orders where drop_id = $1 and (reserved_at, id) > ($2, $3)
@@ -198,7 +199,7 @@ export function openAudit(database: Database) {
   }
 
   /** The money of a drop by payments, by the wallet's book and by its transfers. */
-  async function money(drop: string, options: { begunSince: number }): Promise<DropMoney> {
+  async function money(drop: DropId, options: { begunSince: number }): Promise<DropMoney> {
     const prefix = `ord_${drop.slice('drop_'.length)}_`;
     const params = [drop, prefix, `pay_${prefix}`, options.begunSince];
     const [row] = await database.query<DropMoney>(moneySql, params);
@@ -207,7 +208,7 @@ export function openAudit(database: Database) {
   }
 
   /** Released orders by reason. */
-  async function releases(drop: string): Promise<Partial<Record<ReleaseReason, number>>> {
+  async function releases(drop: DropId): Promise<Partial<Record<ReleaseReason, number>>> {
     const rows = await database.query<{ reason: ReleaseReason; orders: number }>(
       `select reason, count(*) as orders from orders where drop_id = $1 and state = 'released'
        group by reason order by reason`,
@@ -216,7 +217,7 @@ export function openAudit(database: Database) {
     return Object.fromEntries(rows.map((row) => [row.reason, row.orders]));
   }
 
-  async function pace(drop: string): Promise<Pace> {
+  async function pace(drop: DropId): Promise<Pace> {
     const [row] = await database.query<Pace>(paceSql, [drop]);
     if (!row) throw new Error('bug: sums always give a row');
     return row;
@@ -236,7 +237,7 @@ export function openAudit(database: Database) {
   };
 }
 
-function parseLine(id: string, line: string): OrderLine {
+function parseLine(id: OrderId, line: string): OrderLine {
   const [state, item, quantity, amount, version, ...buyer] = line.split('|');
   return {
     id,

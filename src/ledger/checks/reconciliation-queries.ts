@@ -1,3 +1,4 @@
+import type { DropId, OrderId } from '../../domain/ids.ts';
 import type { OrderState } from '../../domain/order.ts';
 import type { Database } from '../database/database.ts';
 import type { Refund } from '../payments/refunds.ts';
@@ -5,7 +6,11 @@ import type { Place } from './reconciliations.ts';
 
 export type ReconciliationQueries = ReturnType<typeof openReconciliationQueries>;
 
-type Slice = { since: number; after: Place | undefined; limit: number };
+type Slice<Id extends string = string> = {
+  since: number;
+  after: Place<Id> | undefined;
+  limit: number;
+};
 
 /** A refund's row with who dealt with it after it had failed. */
 export type WatchedRefund = Pick<
@@ -43,8 +48,8 @@ export function openReconciliationQueries(database: Database) {
   }
 
   /** Orders reserved or changed since an instant, in the order in which they were reserved. */
-  async function orders({ since, after, limit }: Slice): Promise<Place[]> {
-    return await database.query<Place>(
+  async function orders({ since, after, limit }: Slice<OrderId>): Promise<Place<OrderId>[]> {
+    return await database.query<Place<OrderId>>(
       `select reserved_at as at, id from orders
        where reserved_at >= $1::bigint - ${changesMs} and (reserved_at, id) > ($2, $3)
          and greatest(reserved_at, paid_at, released_at, refunded_at) >= $1
@@ -66,17 +71,17 @@ export function openReconciliationQueries(database: Database) {
 
   /** What orders have come to, by their ids. */
   async function states(
-    ids: readonly string[],
-  ): Promise<Map<string, { state: OrderState; amount: number }>> {
+    ids: readonly OrderId[],
+  ): Promise<Map<OrderId, { state: OrderState; amount: number }>> {
     if (ids.length === 0) return new Map();
-    const rows = await database.query<{ id: string; state: OrderState; amount: number }>(
+    const rows = await database.query<{ id: OrderId; state: OrderState; amount: number }>(
       'select id, state, amount from orders where id = any($1::text[])',
       [ids],
     );
     return new Map(rows.map((row) => [row.id, row]));
   }
 
-  async function orderCount(drop: string): Promise<number> {
+  async function orderCount(drop: DropId): Promise<number> {
     const [row] = await database.query<{ count: number }>(
       'select count(*) as count from orders where drop_id = $1',
       [drop],

@@ -1,11 +1,12 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { OrderId } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
 /** How far a comparison came: it goes on behind it the next time. Undefined: from the beginning. */
-export type Place = { at: number; id: string };
+export type Place<Id extends string = string> = { at: number; id: Id };
 export type Places = {
   payments?: Place | undefined;
-  orders?: Place | undefined;
+  orders?: Place<OrderId> | undefined;
   /** Of the wallet's own book. */
   charges?: Place | undefined;
 };

@@ -1,8 +1,15 @@
 import type { Clock } from '../../domain/clock.ts';
+import type { OrderId, PayableId } from '../../domain/ids.ts';
 import { found } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
 import type { PaymentResult } from './results.ts';
-import { type Payment, type PaymentStart, paymentColumns, paymentReference } from './row.ts';
+import {
+  type Payment,
+  type PaymentOf,
+  type PaymentStart,
+  paymentColumns,
+  paymentReference,
+} from './row.ts';
 
 /** Attempts to pay, a row each, written before the provider is asked to do anything. */
 export function openAttempts(database: Database, clock: Clock) {
@@ -62,9 +69,9 @@ export function openAttempts(database: Database, clock: Clock) {
   }
 
   /** All attempts of these orders, each order's first to last. */
-  async function ofOrders(orderIds: readonly string[]): Promise<Payment[]> {
+  async function ofOrders<Id extends PayableId>(orderIds: readonly Id[]): Promise<PaymentOf<Id>[]> {
     if (orderIds.length === 0) return [];
-    return await database.query<Payment>(
+    return await database.query<PaymentOf<Id>>(
       `select ${paymentColumns} from payments p where p.order_id = any($1::text[])
        order by p.order_id, p.attempt`,
       [orderIds],
@@ -82,8 +89,8 @@ export function openAttempts(database: Database, clock: Clock) {
     since?: number;
     before: number;
     limit: number;
-  }): Promise<Payment[]> {
-    return await database.query<Payment>(
+  }): Promise<PaymentOf<OrderId>[]> {
+    return await database.query<PaymentOf<OrderId>>(
       `select ${paymentColumns} from orders o join payments p on p.order_id = o.id
        where o.state = 'released' and o.released_at >= $1 and o.released_at < $2
          and p.look_at is null

@@ -1,3 +1,4 @@
+import type { PayableId } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
 // The columns payments.look_at and payments.looks are the time of the next poll (ms; null when the
@@ -34,11 +35,11 @@ export function openPolling(database: Database) {
     now: number;
     limit: number;
     busy?: readonly string[];
-  }): Promise<Map<string, string[]>> {
+  }): Promise<Map<string, PayableId[]>> {
     const { now, limit, busy = [] } = due;
     const params = [now, limit, busy];
-    const rows = await database.query<{ orderId: string; provider: string }>(takeSql, params);
-    const taken = new Map<string, Set<string>>();
+    const rows = await database.query<{ orderId: PayableId; provider: string }>(takeSql, params);
+    const taken = new Map<string, Set<PayableId>>();
     for (const { provider, orderId } of rows) {
       const orders = taken.get(provider) ?? new Set();
       taken.set(provider, orders.add(orderId));

@@ -1,12 +1,13 @@
 import { hash } from 'node:crypto';
+import type { DropId, OrderId, PayableId } from '../../domain/ids.ts';
 
 /** In the order in which a payment moves through them: it never moves back, however late a result. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
 export type PaymentState = (typeof paymentStates)[number];
 
 export type Payment = {
-  orderId: string;
-  drop: string;
+  orderId: PayableId;
+  drop: DropId | '';
   attempt: number;
   /** Our id of this attempt at the provider: see paymentReference. */
   reference: string;
@@ -35,9 +36,15 @@ export type Payment = {
   nextPollAt: number | null;
 };
 
+/** A payment that is known to be for an order, or for a top-up, which has no drop. */
+export type PaymentOf<Id extends PayableId> = Payment & {
+  orderId: Id;
+  drop: Id extends OrderId ? DropId : '';
+};
+
 export type PaymentStart = {
-  orderId: string;
-  drop: string;
+  orderId: PayableId;
+  drop: DropId | '';
   provider: string;
   amount: number;
   currency: string;
@@ -52,7 +59,7 @@ export type PaymentStart = {
  * Our id of an attempt at its provider. The wallet's contains the order's id. Elsewhere it is 32
  * letters and digits, 120 bits of them a digest: WeChat Pay takes no more in `out_trade_no`.
  */
-export function paymentReference(orderId: string, attempt: number, provider = 'wallet'): string {
+export function paymentReference(orderId: PayableId, attempt: number, provider = 'wallet'): string {
   if (provider === 'wallet') return `pay_${orderId}_${attempt}`;
   return `fd${hash('sha256', `${orderId}\0${attempt}`, 'hex').slice(0, 30)}`;
 }

@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { TopUpId } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
 /** Money that a buyer adds to the wallet through another provider. */
 export type TopUpOrder = {
   /** `top_` and a digest: what its payment has as the order. */
-  id: string;
+  id: TopUpId;
   buyer: string;
   amount: number;
   currency: string;
@@ -17,17 +18,17 @@ export type TopUps = ReturnType<typeof openTopUps>;
 
 const columns = `id, buyer, amount, currency, created_at as "createdAt", credited_at as "creditedAt"`;
 
-export function isTopUpId(id: string): boolean {
+export function isTopUpId(id: string): id is TopUpId {
   return /^top_[A-Za-z0-9_-]{22}$/.test(id);
 }
 
-export function topUpId(buyer: string, key: string): string {
-  return `top_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
+export function topUpId(buyer: string, key: string): TopUpId {
+  return `top_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}` as TopUpId;
 }
 
 /** Top-ups that are paid elsewhere, from the wish to the credit. */
 export function openTopUps(database: Database, clock: Clock = systemClock) {
-  async function find(ids: readonly string[]): Promise<TopUpOrder[]> {
+  async function find(ids: readonly TopUpId[]): Promise<TopUpOrder[]> {
     if (ids.length === 0) return [];
     return await database.query<TopUpOrder>(
       `select ${columns} from topups where id = any($1::text[]) order by id`,
@@ -61,7 +62,7 @@ export function openTopUps(database: Database, clock: Clock = systemClock) {
       return same ? { kind: 'done', topUp } : { kind: 'reused' };
     },
 
-    async markCredited(ids: readonly string[]): Promise<void> {
+    async markCredited(ids: readonly TopUpId[]): Promise<void> {
       await database.query(
         'update topups set credited_at = $2 where id = any($1::text[]) and credited_at is null',
         [ids, clock.now()],

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { PayableId } from '../../domain/ids.ts';
 import { assertWhole } from '../../domain/money.ts';
 import type { Database, Query } from '../../ledger/database/database.ts';
 import { type Account, type AccountRef, accountKey } from '../../ledger/wallet/account.ts';
@@ -15,7 +16,7 @@ import type {
 
 type Booked = {
   reference: string;
-  orderId: string;
+  orderId: PayableId | '';
   buyerAccount: number | null;
   merchantAccount: number | null;
   amount: number;
@@ -103,7 +104,7 @@ export function openWallet(options: {
     if (payments.length === 0) return [];
     const closed = payments.map(({ reference }): Booked => {
       const none = {
-        orderId: '',
+        orderId: '' as const,
         buyerAccount: null,
         merchantAccount: null,
         amount: 0,

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { Queue, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { parseOrderId } from '../../domain/ids.ts';
+import { isOrderId, type OrderId } from '../../domain/ids.ts';
 
 export const queueName = 'settle';
 
@@ -10,16 +10,16 @@ export function queuePrefix(namespace: string): string {
   return `{${namespace}}`;
 }
 
-export type SettleJob = { orders: readonly string[] };
+export type SettleJob = { orders: readonly OrderId[] };
 
 export type SettleQueue = {
   /**
    * Asks for orders to be settled, `jobOrdersMax` in a job. The same ones asked for again while their
    * job is queued stay as they are; an order that comes to be in two jobs is settled once all the same.
    */
-  add(orders: readonly string[]): Promise<void>;
+  add(orders: readonly OrderId[]): Promise<void>;
   /** Asks for each of these in a job of its own, a moment later: it must not hold up its neighbours. */
-  addApart(orders: readonly string[]): Promise<void>;
+  addApart(orders: readonly OrderId[]): Promise<void>;
   /** When the job was added that waits for longest, ms since the epoch; undefined when none waits. */
   waitingSince(): Promise<number | undefined>;
   /** Jobs by BullMQ's states, for metrics. */
@@ -47,10 +47,10 @@ export function retryDelayMs(attemptsMade: number): number {
 }
 
 /** The orders a job is about. A payload that is none of ours can never succeed: it fails for good. */
-export function readJob(data: unknown): string[] {
-  const orders = (data as Partial<SettleJob> | null)?.orders;
+export function readJob(data: unknown): OrderId[] {
+  const orders: unknown = (data as Partial<SettleJob> | null)?.orders;
   const known = Array.isArray(orders) && orders.length > 0 && orders.length <= jobOrdersMax;
-  if (!known || !orders.every((order) => typeof order === 'string' && parseOrderId(order))) {
+  if (!known || !orders.every((order) => typeof order === 'string' && isOrderId(order))) {
     throw new UnrecoverableError('the payload names no orders');
   }
   return orders;
@@ -110,7 +110,7 @@ export function openSettleQueue(options: { redis: Redis; namespace: string }): S
 
 type JobWish = { name: string; data: SettleJob; opts: { jobId: string } };
 
-function jobOf(orders: readonly string[]): JobWish {
+function jobOf(orders: readonly OrderId[]): JobWish {
   const [first = ''] = orders;
   const jobId = orders.length === 1 ? first : `many_${hash('sha256', orders.join(), 'base64url')}`;
   return { name: queueName, data: { orders }, opts: { jobId } };

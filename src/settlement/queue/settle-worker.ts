@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { openBatcher } from '../../batching/batcher.ts';
+import type { OrderId } from '../../domain/ids.ts';
 import type { Log } from '../../log.ts';
 import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { Settled } from '../settle/batch.ts';
@@ -60,7 +61,7 @@ export type WorkerOptions = {
 export function openSettleWorker(options: WorkerOptions): SettleWorker {
   const { settle, addApart, log } = options;
   const counters = openCounters(workerCounts, options.onCount);
-  const batches = openBatcher<string, Settled>({
+  const batches = openBatcher<OrderId, Settled>({
     run: settle,
     batchMax,
     inFlightMax,
@@ -68,7 +69,7 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
   });
 
   /** Settles a job of one order or tells BullMQ why not; of many, those that do not end go apart. */
-  async function work(orders: readonly string[]): Promise<void> {
+  async function work(orders: readonly OrderId[]): Promise<void> {
     const all = await Promise.all(orders.map(batches.add));
     for (const { kind } of all) counters.add(kind);
     const apart = orders.filter((_, n) => all[n]?.kind === 'later' || all[n]?.kind === 'lost');

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { PayableId, TopUpId } from '../../domain/ids.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import { isTopUpId } from '../../ledger/wallet/topups.ts';
 import type { Log } from '../../log.ts';
@@ -24,7 +25,7 @@ const inFlightMax = 4;
 export function openPaymentPolling(options: {
   payments: Payments;
   settle: Settle;
-  settleTopUps(ids: readonly string[]): Promise<void>;
+  settleTopUps(ids: readonly TopUpId[]): Promise<void>;
   /** Redis' clock, in ms. */
   redisNow(): Promise<number>;
   log: Log;
@@ -37,7 +38,7 @@ export function openPaymentPolling(options: {
   const flights = new Map<string, Set<Promise<void>>>();
   let loop: Promise<void> | undefined;
 
-  async function look(ids: string[]): Promise<void> {
+  async function look(ids: PayableId[]): Promise<void> {
     const orders = ids.filter((id) => !isTopUpId(id));
     if (orders.length > 0) await settle(orders);
     if (orders.length < ids.length) await settleTopUps(ids.filter(isTopUpId));

@@ -1,5 +1,5 @@
 import type { Clock } from '../../domain/clock.ts';
-import { parseOrderId } from '../../domain/ids.ts';
+import { type DropId, type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { ActiveDrops } from '../../drops/active-drops.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
@@ -49,7 +49,7 @@ export type RedriveOptions = {
   publishing: Publishing;
   activeDrops: ActiveDrops;
   providers: Providers;
-  termsOf(drop: string): Promise<DropTerms | undefined>;
+  termsOf(drop: DropId): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
   /** The clock that refunds are stamped by. */
   clock: Clock;
@@ -93,7 +93,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
     // On from there the next time: orders that cannot be driven must not keep the others waiting.
     requeuedTo = stuck.length < batchMax ? undefined : stuck.at(-1);
     const ended: Order[] = [];
-    const waiting: string[] = [];
+    const waiting: OrderId[] = [];
     for (const { ref, places } of byLane(stuck.map(placed))) {
       const terms = await options.termsOf(ref.drop);
       const found = await lanes.find(
@@ -202,7 +202,5 @@ export function openRedrive(options: RedriveOptions): Redrive {
 }
 
 function placed(row: LedgerOrder) {
-  const place = parseOrderId(row.id);
-  if (!place) throw new Error(`bug: ${row.id} is not an order id`);
-  return { ...place, row };
+  return { ...placeOf(row.id), row };
 }

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { LaneRef } from '../../domain/ids.ts';
+import type { LaneRef, OrderId } from '../../domain/ids.ts';
 import type { ActiveDrops } from '../../drops/active-drops.ts';
 import { connectHot } from '../../inventory/redis-connections.ts';
 import type { Orders } from '../../ledger/orders.ts';
@@ -219,8 +219,8 @@ function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
 }
 
 /** Orders a batch leaves reserved; those it has released already need no payment. */
-function toSettle(entries: readonly OutboxEntry[]): string[] {
-  const latest = new Map<string, { version: number; reserved: boolean }>();
+function toSettle(entries: readonly OutboxEntry[]): OrderId[] {
+  const latest = new Map<OrderId, { version: number; reserved: boolean }>();
   for (const { id, version, state } of entries.flatMap((entry) => entry.orders)) {
     if ((latest.get(id)?.version ?? 0) < version) {
       latest.set(id, { version, reserved: state === 'reserved' });

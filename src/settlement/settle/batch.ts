@@ -1,5 +1,5 @@
-import type { LaneRef, OrderRef } from '../../domain/ids.ts';
-import { parseOrderId } from '../../domain/ids.ts';
+import type { LaneRef, OrderId, OrderRef } from '../../domain/ids.ts';
+import { placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import { byLane } from '../../inventory/lanes.ts';
@@ -29,7 +29,7 @@ export type Seen = {
 
 /** One order on its way through a batch. */
 export type Case = {
-  id: string;
+  id: OrderId;
   place: OrderRef;
   seen?: Seen;
   /** Every attempt to be paid for it, first to last. */
@@ -41,10 +41,8 @@ export type Case = {
 
 export type SeenCase = Case & { seen: Seen };
 
-export function newCase(id: string): Case {
-  const place = parseOrderId(id);
-  if (!place) throw new Error(`bug: ${id} is not an order id`);
-  return { id, place, attempts: [], fresh: false };
+export function newCase(id: OrderId): Case {
+  return { id, place: placeOf(id), attempts: [], fresh: false };
 }
 
 export const digestOf = (one: Case) => one.place.digest;

@@ -1,5 +1,4 @@
-import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
-import { required } from '../../domain/required.ts';
+import { type OrderId, type OrderRef, placeOf } from '../../domain/ids.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Providers } from '../../payments/provider.ts';
@@ -14,7 +13,7 @@ export type HoldDeferral = {
    */
   defer(place: OrderRef): Promise<boolean>;
   /** Puts the holds of these orders back to their end, unless a payment of them is open again. */
-  lift(ids: readonly string[]): Promise<void>;
+  lift(ids: readonly OrderId[]): Promise<void>;
 };
 
 /**
@@ -30,8 +29,8 @@ export function openHoldDeferral(options: {
 }): HoldDeferral {
   const { lanes, payments, providers, graceMs = closingGraceMs } = options;
 
-  async function set(ids: readonly string[], ms: number): Promise<void> {
-    const places = ids.map((id) => required(parseOrderId(id), `order id in ${id}`));
+  async function set(ids: readonly OrderId[], ms: number): Promise<void> {
+    const places = ids.map(placeOf);
     await Promise.all(
       byLane(places).map(({ ref, places: group }) => {
         const orders = group.map(({ digest }) => ({ digest, graceMs: ms }));

@@ -1,3 +1,4 @@
+import type { DropId, OrderId } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
@@ -24,7 +25,7 @@ import { engineStarts } from './payment-rules.ts';
 import type { Charging } from './provider-calls.ts';
 import type { Refunds } from './refunds.ts';
 
-export type Settle = (ids: readonly string[]) => Promise<Settled[]>;
+export type Settle = (ids: readonly OrderId[]) => Promise<Settled[]>;
 
 export type SettleStep = 'begun' | 'charged' | 'recorded' | 'moved';
 
@@ -36,7 +37,7 @@ export type SettleOptions = {
   charging: Charging;
   refunds: Refunds;
   holdDeferral: HoldDeferral;
-  termsOf(drop: string): Promise<DropTerms | undefined>;
+  termsOf(drop: DropId): Promise<DropTerms | undefined>;
   /** Redis' clock, in ms: it alone says whether a hold has ended. */
   redisNow(): Promise<number>;
   log: Log;

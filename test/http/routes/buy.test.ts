@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Drop } from '../../../src/domain/drop.ts';
 import { boughtBody } from '../../../src/http/schemas/orders.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
@@ -23,7 +22,7 @@ type Press = {
   headers?: Record<string, string>;
 };
 
-function press(drop: Pick<Drop, 'id'>, { buyer = 'ann', key = 'k1', ...rest }: Press = {}) {
+function press(drop: { id: string }, { buyer = 'ann', key = 'k1', ...rest }: Press = {}) {
   const { sku = 'phone', quantity = 1, headers = {} } = rest;
   return engine.app.inject({
     method: 'POST',

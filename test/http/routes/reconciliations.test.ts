@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
+import { anOrderId } from '../../support/ids.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
 const operatorKey = 'the key of whoever runs the engine, in tests';
@@ -29,7 +30,7 @@ describe('the books compared on demand', () => {
       headers: { ...engine.buyer('buyer-1'), 'idempotency-key': 'k' },
       payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
     });
-    const { id } = bought.json() as { id: string };
+    const id = anOrderId(bought.json().id);
     await eventually(async () => (await engine.ledger.orders.get(id))?.state === 'paid');
     const clean = await ask(`Bearer ${operatorKey}`);
     expect(clean.statusCode).toBe(200);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
+import type { OrderId } from '../../../src/domain/ids.ts';
 import { cardBody, dropBody } from '../../../src/http/schemas/drops.ts';
 import { walletBody } from '../../../src/http/schemas/orders.ts';
 import { statementBody } from '../../../src/http/views/statements.ts';
@@ -7,6 +8,7 @@ import { accountKey } from '../../../src/ledger/wallet/account.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
+import { aDropId, anOrderId } from '../../support/ids.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
 let engine: TestEngine;
@@ -37,7 +39,7 @@ async function dropAbove(passwordAbove: number): Promise<Drop> {
   return await engine.publish(id, { passwordAbove, items: [anItem({ unitAmount: 100 })] });
 }
 
-async function reserved(buyer: string, drop: Drop): Promise<string> {
+async function reserved(buyer: string, drop: Drop): Promise<OrderId> {
   const answer = await engine.app.inject({
     method: 'POST',
     url: `/v1/drops/${drop.id}/orders`,
@@ -45,7 +47,7 @@ async function reserved(buyer: string, drop: Drop): Promise<string> {
     payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
   });
   expect(answer.statusCode, answer.body).toBe(202);
-  return answer.json().id;
+  return anOrderId(answer.json().id);
 }
 
 async function pay(buyer: string, order: string, password?: string) {
@@ -287,7 +289,9 @@ test('the amount above which a drop asks for the password reaches merchant, card
   await engine.app.inject({ method: 'POST', url: `/v1/drops/${id}/publish`, headers: as });
   const card = cardBody.parse((await engine.app.inject(`/v1/drops/${id}`)).json());
   expect(card.passwordAbove).toBe(50_000);
-  expect(await engine.deps.lanes.readDrop({ drop: id, lane: 0 })).toMatchObject({ passwordAbove });
+  expect(await engine.deps.lanes.readDrop({ drop: aDropId(id), lane: 0 })).toMatchObject({
+    passwordAbove,
+  });
   const list = await engine.app.inject({ url: '/v1/drops', headers: as });
   expect(list.json().drops).toMatchObject([{ id, passwordAbove }]);
 });

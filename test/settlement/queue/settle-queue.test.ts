@@ -11,6 +11,7 @@ import { openSettleWorker } from '../../../src/settlement/queue/settle-worker.ts
 import { openRedrive } from '../../../src/settlement/recovery/redrive.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
+import { anOrderId } from '../../support/ids.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 import { openStage, type Stage } from '../stage.ts';
 
@@ -50,7 +51,9 @@ function aQueue() {
 }
 
 const ids = (count: number) =>
-  Array.from({ length: count }, (_, n) => `ord_abcdefghjkmn_0_${String(n).padStart(22, 'A')}`);
+  Array.from({ length: count }, (_, n) =>
+    anOrderId(`ord_abcdefghjkmn_0_${String(n).padStart(22, 'A')}`),
+  );
 
 test('orders share jobs, and asked for again while they wait they are queued once', async () => {
   const { queue, close } = aQueue();

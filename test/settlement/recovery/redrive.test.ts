@@ -5,6 +5,7 @@ import { paymentReference } from '../../../src/ledger/payments/row.ts';
 import { aCharge, aRefund } from '../../support/charges.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
+import { anOrderId } from '../../support/ids.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 import { openStage, type Stage } from '../stage.ts';
 
@@ -18,7 +19,8 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 let names = 0;
-const buyers = (count: number) => Array.from({ length: count }, () => `buyer-${++names}`);
+const aBuyer = () => `buyer-${++names}`;
+const buyers = (count: number) => Array.from({ length: count }, aBuyer);
 const manyItems = [anItem({ allotment: 100 })];
 const price = anItem().unitAmount;
 
@@ -58,7 +60,7 @@ test('a cancelled drop gives every hold and all its money back, once', async () 
 test('a refund that died after the decision is finished', async () => {
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
-  const [id = ''] = await stage.reserve(drop, [buyer]);
+  const [id] = await stage.reserve(drop, [buyer]);
   await stage.reaches(id, 'paid');
   await stage.ledger.payments.askRefund([paymentReference(id, 1)]);
   await stage.reaches(id, 'refunded');
@@ -68,7 +70,7 @@ test('a refund that died after the decision is finished', async () => {
 test('a refund that died after the money was returned gives the unit back', async () => {
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
-  const [id = ''] = await stage.reserve(drop, [buyer]);
+  const [id] = await stage.reserve(drop, [buyer]);
   await stage.reaches(id, 'paid');
   const reference = paymentReference(id, 1);
   await stage.ledger.payments.askRefund([reference]);
@@ -81,7 +83,7 @@ test('a charge begun for an order that was released meanwhile is closed', async 
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
   await settlement.stop();
-  const [id = ''] = await stage.reserve(drop, [buyer]);
+  const [id] = await stage.reserve(drop, [buyer]);
   const { amount } = await stage.inLane(id);
   await stage.ledger.payments.begin([
     { orderId: id, drop: drop.id, provider: 'wallet', amount, currency: 'CNY' },
@@ -102,7 +104,7 @@ test('money captured for an order that was released is given back', async () => 
   const drop = await stage.publish({ lateCapture: 'refund' });
   const [buyer = ''] = buyers(1);
   await settlement.stop();
-  const [id = ''] = await stage.reserve(drop, [buyer]);
+  const [id] = await stage.reserve(drop, [buyer]);
   const { amount } = await stage.inLane(id);
   const charge = { orderId: id, amount, currency: 'CNY' };
   await stage.ledger.payments.begin([{ ...charge, drop: drop.id, provider: 'wallet' }]);
@@ -117,7 +119,7 @@ test('money captured for an order that was released is given back', async () => 
 test('a merchant refunds a paid order once, and only a paid one', async () => {
   const drop = await stage.publish();
   const [buyer = '', other = ''] = buyers(2);
-  const [id = ''] = await stage.reserve(drop, [buyer]);
+  const [id] = await stage.reserve(drop, [buyer]);
   await stage.reaches(id, 'paid');
   for (let times = 1; times <= 2; times += 1) {
     expect(await stage.desk.refunds.refund(id, '')).toMatchObject({ kind: 'asked', isDone: true });
@@ -125,10 +127,10 @@ test('a merchant refunds a paid order once, and only a paid one', async () => {
   expect(await stage.desk.orders.cancel(id)).toMatchObject({ kind: 'refused' });
   await stage.reaches(id, 'refunded');
   expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
-  const [declined = ''] = await stage.reserve(drop, [other], { fund: 0 });
+  const [declined] = await stage.reserve(drop, [other], { fund: 0 });
   await stage.reaches(declined, 'released');
   expect(await stage.desk.refunds.refund(declined, '')).toMatchObject({ kind: 'refused' });
-  const stranger = `${declined.slice(0, -22)}${'A'.repeat(22)}`;
+  const stranger = anOrderId(`${declined.slice(0, -22)}${'A'.repeat(22)}`);
   expect(await stage.desk.refunds.refund(stranger, '')).toEqual({ kind: 'unknown' });
   expect(await stage.desk.orders.read(stranger)).toBeUndefined();
 });
@@ -138,7 +140,7 @@ test('holds that end are released and their units are on sale again', async () =
   const queue = new Queue('settle', { connection, prefix: `{${stage.namespace}}` });
   await queue.pause();
   const drop = await stage.publish({ holdMs: 300, items: [anItem({ allotment: 1 })] });
-  const [id = ''] = await stage.reserve(drop, buyers(1));
+  const [id] = await stage.reserve(drop, [aBuyer()]);
   const order = await stage.reaches(id, 'released');
   expect(order.reason).toBe('expired');
   expect(await stage.reserve(drop, buyers(1))).toHaveLength(1);

@@ -41,7 +41,7 @@ test('refunds of a cancelled drop that take their time are not asked about every
   const desk = stage.settlement({ provider });
   await desk.start();
   const drop = await stage.publish();
-  const [id = ''] = await stage.reserve(drop, ['cancelled-slowly'], { fund: 0 });
+  const [id] = await stage.reserve(drop, ['cancelled-slowly'], { fund: 0 });
   await stage.reaches(id, 'paid');
   const { merchantId } = drop;
   await desk.publishing.act({ merchantId, drop: drop.id, action: 'cancel' });
@@ -57,7 +57,7 @@ test('refunds of late captures that take their time are not asked about every tu
   const { provider, asked } = aSlowReturner();
   const desk = stage.settlement({ provider });
   const drop = await stage.publish();
-  const [id = ''] = await stage.reserve(drop, ['late-slowly'], { fund: 0 });
+  const [id] = await stage.reserve(drop, ['late-slowly'], { fund: 0 });
   const start = { orderId: id, drop: drop.id, provider: 'wallet', amount: price, currency: 'CNY' };
   await stage.ledger.payments.begin([start]);
   await desk.orders.cancel(id);

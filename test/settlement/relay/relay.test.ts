@@ -13,14 +13,15 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 let names = 0;
-const buyers = (count: number) => Array.from({ length: count }, () => `buyer-${++names}`);
+const aBuyer = () => `buyer-${++names}`;
+const buyers = (count: number) => Array.from({ length: count }, aBuyer);
 
 test('an order goes from reserved to paid in lane, ledger and wallet, and its outbox is empty', async () => {
   const drop = await stage.publish();
   const settlement = stage.settlement();
   await settlement.start();
   const [buyer = ''] = buyers(1);
-  const [id = ''] = await stage.reserve(drop, [buyer]);
+  const [id] = await stage.reserve(drop, [buyer]);
   const order = await stage.reaches(id, 'paid');
   expect(order.paidAt).toBeGreaterThanOrEqual(order.reservedAt);
   await eventually(async () => (await settlement.background().relay.backlog()) === 0);
@@ -63,7 +64,7 @@ test('while the ledger is down nothing is acknowledged, and afterwards everythin
   const drop = await stage.publish();
   const settlement = stage.settlement({ ledger: { ...ledger, orders: openOrders(database) } });
   await settlement.start();
-  const [before = ''] = await stage.reserve(drop, buyers(1));
+  const [before] = await stage.reserve(drop, [aBuyer()]);
   await stage.reaches(before, 'paid');
   const { relay } = settlement.background();
   await eventually(async () => (await relay.backlog()) === 0);
@@ -71,7 +72,7 @@ test('while the ledger is down nothing is acknowledged, and afterwards everythin
   const ids = await stage.reserve(drop, buyers(5));
   await eventually(() => relay.figures().retries > 1);
   expect(await relay.backlog()).toBe(5);
-  expect(await ledger.orders.get(ids[0] ?? '')).toBeUndefined();
+  expect(await ledger.orders.receipts(ids)).toEqual(ids.map(() => undefined));
   down = false;
   for (const id of ids) await stage.reaches(id, 'paid');
   await eventually(async () => (await relay.backlog()) === 0);
@@ -83,10 +84,10 @@ test('a relay whose group vanished makes it again and loses nothing', async () =
   const outbox = stage.key({ drop: drop.id, lane: 0 }, 'outbox');
   const settlement = stage.settlement();
   await settlement.start();
-  const [first = ''] = await stage.reserve(drop, buyers(1));
+  const [first] = await stage.reserve(drop, [aBuyer()]);
   await stage.reaches(first, 'paid');
   await stage.redis.xgroup('DESTROY', outbox, 'relay');
-  const [second = ''] = await stage.reserve(drop, buyers(1));
+  const [second] = await stage.reserve(drop, [aBuyer()]);
   await stage.reaches(second, 'paid');
   await settlement.stop();
 });
@@ -113,7 +114,7 @@ test('an entry that cannot be read stays pending and lets the others pass', asyn
   const strange = await stage.redis.xadd(outbox, '*', 'at', Date.now(), 'digest', 'no record');
   const settlement = stage.settlement();
   await settlement.start();
-  const [id = ''] = await stage.reserve(drop, buyers(1));
+  const [id] = await stage.reserve(drop, [aBuyer()]);
   await stage.reaches(id, 'paid');
   await eventually(async () => (await stage.redis.xlen(outbox)) === 1);
   expect((await stage.redis.xrange(outbox, '-', '+'))[0]?.[0]).toBe(strange);
@@ -129,7 +130,7 @@ test('a job whose payload is not ours is set aside and the queue flows', async (
   const drop = await stage.publish();
   const settlement = stage.settlement();
   await settlement.start();
-  const [id = ''] = await stage.reserve(drop, buyers(1));
+  const [id] = await stage.reserve(drop, [aBuyer()]);
   await stage.reaches(id, 'paid');
   await eventually(async () => (await queue.getFailedCount()) === 2);
   const job = await queue.getJob('poison');

@@ -21,7 +21,7 @@ async function aSale(overrides: Partial<Drop> = {}) {
   const desk = stage.settlement({ provider: cashier.provider });
   const drop = await stage.publish(overrides);
   const buyer = `payer-${++names}`;
-  const [id = ''] = await stage.reserve(drop, [buyer], { fund: 0 });
+  const [id] = await stage.reserve(drop, [buyer], { fund: 0 });
   const begin = async (scene = 'page') => {
     const begun = await desk.pay(id, { method: 'wallet', wish: { scene } });
     return begun.kind === 'begun' ? begun.payment.reference : begun.kind;
@@ -155,7 +155,7 @@ test('a payment that was closed while it was being begun is nothing that its buy
       },
     },
   });
-  const [id = ''] = await stage.reserve(await stage.publish(), [`payer-${++names}`], { fund: 0 });
+  const [id] = await stage.reserve(await stage.publish(), [`payer-${++names}`], { fund: 0 });
   const paying = desk.pay(id, { method: 'wallet', wish: {} });
   await begun.reached;
   expect((await desk.orders.cancel(id)).kind).toBe('released');
@@ -176,7 +176,7 @@ test('a payment is closed before its hold ends, though the clock of the worker i
   const desk = stage.settlement({ provider: cashier.provider, ledger });
   await desk.start();
   const drop = await stage.publish({ holdMs: 3_000, lateCapture: 'refund' });
-  const [id = ''] = await stage.reserve(drop, [`payer-${++names}`], { fund: 0 });
+  const [id] = await stage.reserve(drop, [`payer-${++names}`], { fund: 0 });
   expect(await desk.pay(id, { method: 'wallet', wish: {} })).toMatchObject({ kind: 'begun' });
   const [{ reference = '' } = {}] = await stage.ledger.payments.ofOrders([id]);
   await eventually(() => cashier.book.get(reference)?.kind === 'declined');

@@ -51,8 +51,8 @@ async function sellAndCrash(book: Book, at: readonly Step[]) {
   let stage = await stageOn(ledger);
   const { namespace } = stage;
   const drop = await stage.publish();
-  const [paid = ''] = await stage.reserve(drop, ['rich']);
-  const [declined = ''] = await stage.reserve(drop, ['broke'], { fund: 0 });
+  const [paid] = await stage.reserve(drop, ['rich']);
+  const [declined] = await stage.reserve(drop, ['broke'], { fund: 0 });
   await stage.close();
   await ledger.close();
   for (const step of at) await killAt(step, { namespace, folder, book });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
-import { parseOrderId } from '../../../src/domain/ids.ts';
+import { type OrderId, parseOrderId } from '../../../src/domain/ids.ts';
 import { required } from '../../../src/domain/required.ts';
 import { redisTime } from '../../../src/inventory/redis-connections.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -27,7 +27,7 @@ async function aBegunPayment(
   const cashier = aCashier();
   const desk = stage.settlement({ ...settlement, provider: cashier.provider });
   const drop = await stage.publish(overrides);
-  const [id = ''] = await stage.reserve(drop, [`deferred-${++names}`], { fund: 0 });
+  const [id] = await stage.reserve(drop, [`deferred-${++names}`], { fund: 0 });
   const { expiresAt } = await stage.inLane(id);
   const begun = await desk.pay(id, wish);
   if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
@@ -50,27 +50,28 @@ test('A payment whose closing takes longer than its hold keeps the units until i
   const { provider } = aCashier();
   const closing = gate();
   const states: string[] = [];
-  let orderId = '';
+  let orderId: OrderId | undefined;
   const desk = stage.settlement({
     provider: {
       ...provider,
       async close(payments) {
         await closing.wait();
-        states.push((await stage.inLane(orderId)).state);
+        states.push((await stage.inLane(required(orderId, 'order'))).state);
         return await provider.close(payments);
       },
     },
   });
   await desk.start();
   const drop = await stage.publish({ holdMs: 1_000 });
-  [orderId = ''] = await stage.reserve(drop, [`deferred-${++names}`], { fund: 0 });
-  const { expiresAt } = await stage.inLane(orderId);
-  expect(await desk.pay(orderId, wish)).toMatchObject({ kind: 'begun' });
+  const [id] = await stage.reserve(drop, [`deferred-${++names}`], { fund: 0 });
+  orderId = id;
+  const { expiresAt } = await stage.inLane(id);
+  expect(await desk.pay(id, wish)).toMatchObject({ kind: 'begun' });
   await closing.reached;
   // The sweeper of holds has looked at the lane after the end of the hold by then.
   await eventually(async () => (await redisTime(stage.redis)) > expiresAt + 1_500);
   closing.open();
-  await stage.reaches(orderId, 'released');
+  await stage.reaches(id, 'released');
   expect(states).toContain('reserved');
   expect(states[0]).toBe('reserved');
   await desk.stop();
@@ -157,7 +158,7 @@ test('A payment is not begun at its provider once the units of its order are on 
     },
   });
   const drop = await stage.publish();
-  const [id = ''] = await stage.reserve(drop, [`deferred-${++names}`], { fund: 0 });
+  const [id] = await stage.reserve(drop, [`deferred-${++names}`], { fund: 0 });
   expect(await desk.pay(id, wish)).toEqual({ kind: 'over', state: 'released' });
   expect(started).toBe(0);
   const [payment] = await payments.ofOrders([id]);

@@ -79,7 +79,7 @@ describe.each([
 
   test('an order that the wallet cannot cover is released with the reason, its unit on sale', async () => {
     const drop = await stage.publish();
-    const [id = ''] = await stage.reserve(drop, [aBuyer()], { fund: 0 });
+    const [id] = await stage.reserve(drop, [aBuyer()], { fund: 0 });
     const settle = settlerOf();
     expect(await settle([id])).toEqual([{ kind: 'released' }]);
     expect(await stage.inLane(id)).toMatchObject({
@@ -119,7 +119,7 @@ describe.each([
   test('an order cancelled while it is charged is refunded once', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const settle = settlerOf({
       async onStep(step) {
         if (step === 'charged') await stage.desk.orders.cancel(id);
@@ -135,7 +135,7 @@ describe.each([
   test('a capture after the hold takes a free unit again', async () => {
     const drop = await stage.publish({ holdMs: 1_500 });
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const settle = settlerOf({
       onStep: (step) => (step === 'charged' ? untilFree(drop) : undefined),
     });
@@ -147,7 +147,7 @@ describe.each([
   test('a capture after the hold that finds no free unit is refunded once', async () => {
     const drop = await stage.publish({ holdMs: 1_500, items: [anItem({ allotment: 1 })] });
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const settle = settlerOf({
       async onStep(step) {
         if (step !== 'charged') return;
@@ -162,7 +162,7 @@ describe.each([
   test('a drop that takes no late captures refunds them though units are free', async () => {
     const drop = await stage.publish({ holdMs: 1_500, lateCapture: 'refund' });
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const settle = settlerOf({
       onStep: (step) => (step === 'charged' ? untilFree(drop) : undefined),
     });
@@ -173,7 +173,7 @@ describe.each([
   test('an order whose hold has ended is not charged', async () => {
     const drop = await stage.publish({ holdMs: 1 });
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     await eventually(
       async () => (await redisTime(stage.redis)) > (await stage.inLane(id)).expiresAt,
     );
@@ -184,7 +184,7 @@ describe.each([
   test('a charge whose reply never came is looked up, not charged again', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const lossy = settlerOf({
       provider: {
         async start(charges) {
@@ -211,7 +211,7 @@ describe.each([
   test('a provider that does not know keeps the order open until it does', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const unsure = settlerOf({
       provider: {
         start: async (charges) => charges.map(({ reference }) => ({ reference, kind: 'unknown' })),
@@ -228,7 +228,7 @@ describe.each([
   test('a refund that was decided is not overtaken by a unit that comes free', async () => {
     const drop = await stage.publish({ holdMs: 1_500, items: [anItem({ allotment: 1 })] });
     const [buyer, rival] = [aBuyer(), aBuyer()];
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const decided = gate();
     const first = settlerOf({
       async onStep(step) {
@@ -250,7 +250,7 @@ describe.each([
   test('a unit retaken while its money goes back is given back, too', async () => {
     const drop = await stage.publish({ holdMs: 1_500, items: [anItem({ allotment: 1 })] });
     const [buyer, rival] = [aBuyer(), aBuyer()];
-    const [id = ''] = await stage.reserve(drop, [buyer]);
+    const [id] = await stage.reserve(drop, [buyer]);
     const beforeConfirm = gate();
     const slow = settlerOf({
       onStep: (step) => (step === 'recorded' ? beforeConfirm.wait() : undefined),
@@ -258,7 +258,7 @@ describe.each([
     const answer = slow([id]);
     await beforeConfirm.reached;
     await untilFree(drop);
-    const [rivalId = ''] = await stage.reserve(drop, [rival]);
+    const [rivalId] = await stage.reserve(drop, [rival]);
     expect(await settlerOf()([id])).toEqual([{ kind: 'released' }]);
     await stage.desk.orders.cancel(rivalId);
     beforeConfirm.open();
@@ -277,7 +277,7 @@ describe.each([
         items: [anItem({ allotment: pick([1, 2]) })],
       });
       const buyer = aBuyer();
-      const [id = ''] = await stage.reserve(drop, [buyer]);
+      const [id] = await stage.reserve(drop, [buyer]);
       const rivals: string[] = [];
       const disturb = async () => {
         const what = pick(['sweep', 'cancel', 'rival', 'nothing', 'nothing']);

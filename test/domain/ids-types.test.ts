@@ -1,0 +1,68 @@
+import { expect, expectTypeOf, test } from 'vitest';
+import {
+  type DropId,
+  dropCode,
+  isDropId,
+  isOrderId,
+  newDropId,
+  type OrderId,
+  orderId,
+  orderRef,
+  type PayableId,
+  parseOrderId,
+  placeOf,
+} from '../../src/domain/ids.ts';
+import type { Drops } from '../../src/ledger/drops.ts';
+import type { Orders } from '../../src/ledger/orders.ts';
+import { topUpId } from '../../src/ledger/wallet/topups.ts';
+
+// The compiler proves these titles: a line under `@ts-expect-error` that compiles is an error.
+
+const drop = newDropId();
+const ref = orderRef(drop, 'ann', 'tap-1', 4);
+const order = orderId(ref);
+const topUp = topUpId('ann', 'fill');
+
+/** Takes a call that must not compile, and does not make it. */
+const isRefused = (call: () => unknown) => expectTypeOf(call).toBeFunction();
+
+test("an order's id is not taken where a drop's id is asked for", () => {
+  // @ts-expect-error
+  isRefused(() => orderRef(order, 'ann', 'tap-1', 4));
+  // @ts-expect-error
+  isRefused(() => dropCode(order));
+  // @ts-expect-error
+  isRefused(() => orderId({ ...ref, drop: order }));
+  // @ts-expect-error
+  isRefused((drops: Drops) => drops.get(order));
+  expect(isDropId(order)).toBe(false);
+});
+
+test("a drop's id is not taken where an order's id is asked for", () => {
+  // @ts-expect-error
+  isRefused(() => placeOf(drop));
+  // @ts-expect-error
+  isRefused((orders: Orders) => orders.get(drop));
+  expect(isOrderId(drop)).toBe(false);
+});
+
+test('a top-up can be paid for like an order and is not taken for one', () => {
+  expectTypeOf(topUp).toExtend<PayableId>();
+  expectTypeOf(order).toExtend<PayableId>();
+  expectTypeOf(drop).not.toExtend<PayableId>();
+  // @ts-expect-error
+  isRefused(() => placeOf(topUp));
+  expect(isOrderId(topUp)).toBe(false);
+});
+
+test('a text is no id before its form was checked', () => {
+  const text: string = order;
+  // @ts-expect-error
+  isRefused(() => placeOf(text));
+  // @ts-expect-error
+  isRefused(() => orderRef(text, 'ann', 'tap-1', 4));
+  if (isOrderId(text)) expectTypeOf(text).toEqualTypeOf<OrderId>();
+  if (isDropId(text)) expectTypeOf(text).toEqualTypeOf<DropId>();
+  expectTypeOf(parseOrderId(text)).toEqualTypeOf<typeof ref | undefined>();
+  expect(placeOf(order)).toEqual(ref);
+});
