@@ -1,35 +1,36 @@
 import { createSigner, createVerifier } from 'fast-jwt';
-import { openMemory } from '../request/generational-cache.ts';
+import { openGenerationalCache } from '../request/generational-cache.ts';
+import { isRecord } from '../request/record.ts';
 import { type HmacAlgorithm, openHmacCheck } from './hmac.ts';
 import { type KeyAlgorithm, openKeySet } from './jwks.ts';
 
-/** How a buyer's token is judged. The algorithm is ours to name, whatever the token's header says. */
+/** How buyers' tokens are verified. Only `algorithm` is accepted, whatever a token's header says. */
 export type TokenRules = { issuer?: string; audience?: string } & (
   | { kind: 'secret'; algorithm: HmacAlgorithm; secret: string }
   | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
 );
 
-/** A token's buyer, and when the token expires (ms since the epoch). */
+/** The buyer of a token, and when the token expires (ms since the epoch). */
 type Bearer = { buyer: string; expiresAt: number };
 type Verify = (token: string) => Bearer | undefined;
 
 export type Buyers = {
   /**
-   * The buyer whom an Authorization header stands for, undefined when it stands for none. A promise
-   * only while keys are fetched; it rejects when they cannot be.
+   * The buyer whom an Authorization header identifies; undefined when the token is not valid. A promise
+   * only while keys are fetched; it rejects with an Outage when they cannot be.
    */
   identify(authorization: string | undefined): string | undefined | Promise<string | undefined>;
 };
 
 const buyerPattern = /^[\x21-\x7e]{1,128}$/;
 const tokenLengthMax = 4_096;
-const rememberedYoungMax = 10_000;
+const cachedYoungMax = 10_000;
 
 export function isBuyerName(text: string): boolean {
   return buyerPattern.test(text);
 }
 
-/** The token within `Bearer <token>`, undefined for anything else. */
+/** The token in `Bearer <token>`; undefined for anything else. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   if (authorization === undefined || authorization.length > tokenLengthMax) return undefined;
   if (authorization.startsWith('Bearer ')) return authorization.slice(7);
@@ -37,12 +38,12 @@ export function bearerOf(authorization: string | undefined): string | undefined 
 }
 
 /**
- * Knows buyers by their tokens. Under a shared secret each token is checked anew, which costs about
- * as much as remembering it. Under public keys, tokens found good are remembered, bounded, until
- * they expire.
+ * Identifies buyers by their tokens. Under a shared secret each token is verified anew, which costs
+ * about as much as caching it. Under public keys, valid tokens are cached until they expire; the cache
+ * is bounded.
  */
 export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buyers {
-  const living = (bearer: Bearer | undefined) =>
+  const unexpired = (bearer: Bearer | undefined) =>
     bearer && bearer.expiresAt > now() ? bearer.buyer : undefined;
 
   if (rules.kind === 'secret') {
@@ -50,17 +51,17 @@ export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buy
     return {
       identify(authorization) {
         const token = bearerOf(authorization);
-        return token === undefined ? undefined : living(verify(token));
+        return token === undefined ? undefined : unexpired(verify(token));
       },
     };
   }
 
-  const remembered = openMemory<Bearer & { token: string }>({ youngMax: rememberedYoungMax });
+  const cache = openGenerationalCache<Bearer & { token: string }>({ youngMax: cachedYoungMax });
   const keySet = openKeySet({ ...rules, verifierOf: (key) => keyVerifier(rules, key) });
 
-  function remember(token: string, bearer: Bearer | undefined): string | undefined {
-    const buyer = living(bearer);
-    if (bearer && buyer !== undefined) remembered.set(nameOf(token), { ...bearer, token });
+  function keep(token: string, bearer: Bearer | undefined): string | undefined {
+    const buyer = unexpired(bearer);
+    if (bearer && buyer !== undefined) cache.set(cacheKey(token), { ...bearer, token });
     return buyer;
   }
 
@@ -68,21 +69,21 @@ export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buy
     identify(authorization) {
       const token = bearerOf(authorization);
       if (token === undefined) return undefined;
-      const known = remembered.get(nameOf(token));
-      if (known?.token === token) return living(known);
+      const known = cache.get(cacheKey(token));
+      if (known?.token === token) return unexpired(known);
       const found = keySet.verify(token);
-      if (found instanceof Promise) return found.then((bearer) => remember(token, bearer));
-      return remember(token, found);
+      if (found instanceof Promise) return found.then((bearer) => keep(token, bearer));
+      return keep(token, found);
     },
   };
 }
 
-/** A token's end, its signature, finds it faster than the whole, which is compared all the same. */
-function nameOf(token: string): string {
+/** The end of a token's signature: faster to look up than the whole, which is compared afterwards. */
+function cacheKey(token: string): string {
   return token.slice(-32);
 }
 
-/** Claims under a shared secret: all are judged here, the signature is the only other thing. */
+/** Verifies the signature and all claims that we use. */
 function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => number): Verify {
   const check = openHmacCheck(rules);
   const { issuer, audience } = rules;
@@ -91,11 +92,20 @@ function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => numbe
     if (!claims) return undefined;
     const { iss, aud, nbf } = claims;
     if (issuer !== undefined && iss !== issuer) return undefined;
-    const meant = audience === undefined || aud === audience;
-    if (!meant && !(Array.isArray(aud) && aud.includes(audience))) return undefined;
-    if (nbf !== undefined && !(typeof nbf === 'number' && nbf * 1_000 <= now())) return undefined;
-    return bearer(claims);
+    if (audience !== undefined && !isFor(aud, audience)) return undefined;
+    if (nbf !== undefined && !hasBegun(nbf, now())) return undefined;
+    return bearerFrom(claims);
   };
+}
+
+/** Whether `aud` (RFC 7519: a text or a list of texts) names the audience. */
+function isFor(aud: unknown, audience: string): boolean {
+  return aud === audience || (Array.isArray(aud) && aud.includes(audience));
+}
+
+/** Whether the time of `nbf`, in seconds, has come. */
+function hasBegun(nbf: unknown, now: number): boolean {
+  return typeof nbf === 'number' && nbf * 1_000 <= now;
 }
 
 function keyVerifier(rules: TokenRules, key: string): Verify {
@@ -112,14 +122,15 @@ function keyVerifier(rules: TokenRules, key: string): Verify {
   });
   return (token) => {
     try {
-      return bearer(verify(token) as Record<string, unknown>);
+      const claims: unknown = verify(token);
+      return isRecord(claims) ? bearerFrom(claims) : undefined;
     } catch {
       return undefined;
     }
   };
 }
 
-function bearer({ sub, exp }: Record<string, unknown>): Bearer | undefined {
+function bearerFrom({ sub, exp }: Record<string, unknown>): Bearer | undefined {
   if (typeof sub !== 'string' || !isBuyerName(sub)) return undefined;
   if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
   return { buyer: sub, expiresAt: exp * 1_000 };

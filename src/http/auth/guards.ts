@@ -16,7 +16,7 @@ declare module 'fastify' {
 
 export type Guards = ReturnType<typeof openGuards>;
 
-/** The checks that run before a body is read: who is asking. */
+/** Checks that run before a body is read: which buyer, merchant or operator sent the request. */
 export function openGuards({
   buyers,
   merchants,
@@ -26,7 +26,7 @@ export function openGuards({
   merchants: MerchantKeys;
   operatorKey?: string | undefined;
 }) {
-  // Not async: on the hot path the buyer is known at once, and a promise would cost a turn.
+  // Not async: on the hot path the buyer is known at once, and a promise would delay the request.
   function requireBuyer(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -61,7 +61,7 @@ export function openGuards({
 }
 
 /**
- * The key of a request that must carry one.
+ * The Idempotency-Key of a request that needs one.
  * @throws Problem idempotency_key_missing or invalid_request
  */
 export function requireKey(request: FastifyRequest): string {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { isRecord } from '../request/record.ts';
 
 export type HmacAlgorithm = 'HS256' | 'HS384' | 'HS512';
 
@@ -15,32 +16,32 @@ const inputBytesMax = 8_192;
 const headersMax = 64;
 
 /**
- * Checks the signature of a JWT under a shared secret and gives its claims, undefined when it does
- * not hold. A Buy is most often the first request of its buyer, so this is paid for each: HMAC is
- * made of two one-shot hashes over pads that are made once, which costs half of what a general
- * library takes (docs/decisions, 4). Whether the claims are good is for the caller to judge.
+ * Verifies the signature of a JWT under a shared secret and gives its claims; undefined when it is not
+ * valid. A Buy is most often the first request of its buyer, so each one pays for this: HMAC is two
+ * one-shot hashes over pads that are made once, which costs half of what a general library takes
+ * (docs/decisions, 4). The caller checks the claims.
  */
 export function openHmacCheck(options: { secret: string; algorithm: HmacAlgorithm }) {
   const { digest, blockBytes, tagBytes } = shapes[options.algorithm];
   const { inner, outer } = padsOf(options.secret, { digest, blockBytes, tagBytes });
   const input = Buffer.alloc(blockBytes + inputBytesMax);
   inner.copy(input);
-  /** Headers seen, judged: all tokens of an issuer begin alike. */
+  /** Whether a header is valid, by its text: all tokens of an issuer have the same one. */
   const headers = new Map<string, boolean>();
 
-  function isHeaderGood(text: string): boolean {
+  function isHeaderValid(text: string): boolean {
     const known = headers.get(text);
     if (known !== undefined) return known;
-    const header = decode(text) as { alg?: unknown; crit?: unknown } | undefined;
-    const good = header?.alg === options.algorithm && header.crit === undefined;
+    const { alg, crit } = decode(text) ?? {};
+    const isValid = alg === options.algorithm && crit === undefined;
     if (headers.size >= headersMax) headers.clear();
-    headers.set(text, good);
-    return good;
+    headers.set(text, isValid);
+    return isValid;
   }
 
   function tagOf(signed: string): string {
     const bytes = input.write(signed, blockBytes, 'latin1');
-    // As text and not as a buffer: making a buffer costs more than the hash.
+    // As text, not as a buffer: allocating a buffer costs more than the hash.
     outer.write(
       hash(digest, input.subarray(0, blockBytes + bytes), 'binary'),
       blockBytes,
@@ -53,14 +54,14 @@ export function openHmacCheck(options: { secret: string; algorithm: HmacAlgorith
     if (token.length > inputBytesMax || !tokenPattern.test(token)) return undefined;
     const headerEnd = token.indexOf('.');
     const payloadEnd = token.lastIndexOf('.');
-    if (!isHeaderGood(token.slice(0, headerEnd))) return undefined;
+    if (!isHeaderValid(token.slice(0, headerEnd))) return undefined;
     const tag = tagOf(token.slice(0, payloadEnd));
     const signature = token.slice(payloadEnd + 1);
     return isSame(tag, signature) ? decode(token.slice(headerEnd + 1, payloadEnd)) : undefined;
   };
 }
 
-/** The key mixed into the two pads of RFC 2104; `outer` has room for the inner hash behind it. */
+/** The two pads of RFC 2104, XORed with the key; `outer` has room for the inner hash after it. */
 function padsOf(secret: string, shape: Shape) {
   const { digest, blockBytes, tagBytes } = shape;
   const given = Buffer.from(secret);
@@ -74,7 +75,7 @@ function padsOf(secret: string, shape: Shape) {
   return { inner, outer };
 }
 
-/** Compares in a time that does not tell where two texts differ. */
+/** Compares two texts in a time that does not depend on where they differ. */
 function isSame(a: string, b: string): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
@@ -82,16 +83,15 @@ function isSame(a: string, b: string): boolean {
   return difference === 0;
 }
 
-/** Written and read at once; a buffer for each token would cost more than its text. */
+/** Shared, because it is written and read at once: a buffer for each token would cost more. */
 const decoded = Buffer.alloc(inputBytesMax);
 
-/** The object that a part of a token encodes. */
+/** The JSON object that a part of a token encodes; undefined when it encodes none. */
 function decode(part: string): Record<string, unknown> | undefined {
   try {
     const bytes = decoded.write(part, 'base64url');
     const value: unknown = JSON.parse(decoded.toString('utf8', 0, bytes));
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : undefined;
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }

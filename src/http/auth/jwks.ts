@@ -1,10 +1,11 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { createDecoder } from 'fast-jwt';
 import { Outage } from '../problems/outage.ts';
+import { isRecord } from '../request/record.ts';
 
 export type KeyAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'ES256' | 'ES384' | 'EdDSA';
 
-/** Between two fetches: a crowd with made-up key ids must not become a crowd at the key server. */
+/** Between two fetches: a flood of made-up key ids must not become a flood at the key server. */
 const fetchEveryMs = 10_000;
 const freshMs = 600_000;
 const fetchTimeoutMs = 3_000;
@@ -14,8 +15,8 @@ const bytesMax = 262_144;
 type Verify<T> = (token: string) => T | undefined;
 
 /**
- * The public keys of an identity service, by key id, fetched when needed and again now and then. A
- * token names its key by id alone: never by address, and only from this one set.
+ * The public keys of an identity service, by key id. They are fetched when needed and refreshed after
+ * `freshMs`. A token names its key by id only: never by URL, and only from this one set.
  */
 export function openKeySet<T>(options: {
   url: string;
@@ -31,10 +32,10 @@ export function openKeySet<T>(options: {
 
   function keyIdOf(token: string): string | undefined {
     try {
-      const { header } = decode(token) as { header: { alg?: unknown; kid?: unknown } };
-      if (header.alg !== options.algorithm) return undefined;
-      if (header.kid === undefined) return verifiers.size === 1 ? [...verifiers.keys()][0] : '';
-      return typeof header.kid === 'string' ? header.kid : undefined;
+      const { alg, kid } = headerOf(decode(token));
+      if (alg !== options.algorithm) return undefined;
+      if (kid === undefined) return verifiers.size === 1 ? [...verifiers.keys()][0] : '';
+      return typeof kid === 'string' ? kid : undefined;
     } catch {
       return undefined;
     }
@@ -60,7 +61,7 @@ export function openKeySet<T>(options: {
 
   function verify(token: string): T | undefined | Promise<T | undefined> {
     if (performance.now() - fetchedAt > freshMs && performance.now() - triedAt > fetchEveryMs) {
-      // Known keys keep serving while newer ones are asked for, and when they cannot be had.
+      // Known keys stay in use while newer ones are fetched, and when they cannot be fetched.
       const refreshed = refresh();
       if (verifiers.size === 0) return refreshed.then(() => verify(token));
       refreshed.catch(() => {});
@@ -79,6 +80,11 @@ export function openKeySet<T>(options: {
   return { verify };
 }
 
+function headerOf(decoded: unknown): Record<string, unknown> {
+  const { header } = isRecord(decoded) ? decoded : {};
+  return isRecord(header) ? header : {};
+}
+
 async function fetchKeys(url: string): Promise<JsonWebKey[]> {
   try {
     const response = await fetch(url, {
@@ -89,9 +95,10 @@ async function fetchKeys(url: string): Promise<JsonWebKey[]> {
     if (!response.ok) throw new KeySetError(`answered ${response.status}`);
     const text = await response.text();
     if (text.length > bytesMax) throw new KeySetError('is too large');
-    const { keys } = JSON.parse(text) as { keys?: JsonWebKey[] };
+    const set: unknown = JSON.parse(text);
+    const { keys } = isRecord(set) ? set : {};
     if (!Array.isArray(keys)) throw new KeySetError('holds no keys');
-    return keys;
+    return keys.filter(isRecord);
   } catch (cause) {
     if (cause instanceof KeySetError) throw cause;
     throw new KeySetError('could not be fetched', { cause });
@@ -106,12 +113,19 @@ class KeySetError extends Outage {
   }
 }
 
-const keyTypes: Record<string, string> = { R: 'RSA', P: 'RSA', E: 'EC' };
+const keyTypes: Record<KeyAlgorithm, string> = {
+  RS256: 'RSA',
+  RS384: 'RSA',
+  RS512: 'RSA',
+  PS256: 'RSA',
+  ES256: 'EC',
+  ES384: 'EC',
+  EdDSA: 'OKP',
+};
 
-/** A key in PEM if it can serve for signatures under the algorithm. */
+/** A key as PEM; undefined when it cannot verify signatures under the algorithm. */
 function pemOf(key: JsonWebKey, algorithm: KeyAlgorithm): string | undefined {
-  const type = algorithm === 'EdDSA' ? 'OKP' : keyTypes[algorithm[0] as string];
-  if (typeof key !== 'object' || key === null || key.kty !== type) return undefined;
+  if (key.kty !== keyTypes[algorithm]) return undefined;
   if ((key.use ?? 'sig') !== 'sig' || (key.alg ?? algorithm) !== algorithm) return undefined;
   try {
     const pem = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });

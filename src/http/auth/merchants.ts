@@ -1,28 +1,28 @@
 import { hash } from 'node:crypto';
-import { openMemory } from '../request/generational-cache.ts';
+import { openGenerationalCache } from '../request/generational-cache.ts';
 import { bearerOf } from './buyers.ts';
 
 export type MerchantKeys = {
-  /** The merchant whose API key an Authorization header carries, undefined when it is no good. */
+  /** The merchant whose API key an Authorization header carries; undefined when it is not valid. */
   identify(authorization: string | undefined): Promise<string | undefined>;
 };
 
-const rememberedMs = 5_000;
-const rememberedYoungMax = 500;
+const cachedMs = 5_000;
+const cachedYoungMax = 500;
 const keyPattern = /^fdk_[A-Za-z0-9_-]{1,100}$/;
 
 /**
- * Knows merchants by their API keys. A good key is remembered by its hash for a few seconds, after
- * which a revoked one is refused everywhere; a bad one is never remembered, so it cannot crowd out
- * good ones.
+ * Identifies merchants by their API keys. A valid key is cached by its hash for `cachedMs`, so that a
+ * revoked one is refused everywhere soon after. An invalid key is never cached, so it cannot push out
+ * valid ones.
  */
 export function openMerchantKeys(options: {
   verify(apiKey: string): Promise<string | undefined>;
   now?: () => number;
 }): MerchantKeys {
   const { verify, now = () => performance.now() } = options;
-  const remembered = openMemory<{ merchantId: string; until: number }>({
-    youngMax: rememberedYoungMax,
+  const cache = openGenerationalCache<{ merchantId: string; until: number }>({
+    youngMax: cachedYoungMax,
   });
 
   return {
@@ -30,11 +30,11 @@ export function openMerchantKeys(options: {
       const apiKey = bearerOf(authorization);
       if (apiKey === undefined || !keyPattern.test(apiKey)) return undefined;
       const digest = hash('sha256', apiKey, 'base64url');
-      const known = remembered.get(digest);
+      const known = cache.get(digest);
       if (known && known.until > now()) return known.merchantId;
       const merchantId = await verify(apiKey);
       if (merchantId === undefined) return undefined;
-      remembered.set(digest, { merchantId, until: now() + rememberedMs });
+      cache.set(digest, { merchantId, until: now() + cachedMs });
       return merchantId;
     },
   };

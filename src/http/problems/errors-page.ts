@@ -1,6 +1,6 @@
 import { problems } from './problems.ts';
 
-/** What the `type` of a problem leads to: the catalogue, readable in a browser. */
+/** The page that the `type` of a problem links to: the catalogue, for a browser. */
 export const errorsPage = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

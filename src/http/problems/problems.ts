@@ -4,11 +4,15 @@ import { type ProblemEntry, problems } from './catalogue.ts';
 export { problems };
 
 export type ProblemCode = keyof typeof problems;
-export const problemCodes = Object.keys(problems) as ProblemCode[];
+export const problemCodes = Object.keys(problems).filter(isProblemCode);
+
+export function isProblemCode(text: string): text is ProblemCode {
+  return Object.hasOwn(problems, text);
+}
 
 export type FieldError = { field: string; reason: string };
 
-/** What an answer may say beyond its catalogue entry. */
+/** Members of an answer beyond its catalogue entry. */
 export type ProblemMembers = {
   errors?: FieldError[];
   order?: string;
@@ -29,7 +33,7 @@ export type ProblemMembers = {
   badLines?: { line: number; reason: string }[];
 };
 
-/** Thrown where a refusal ends a request; the hot path answers with sendProblem instead. */
+/** Thrown to end a request with a refusal; the hot path uses sendProblem instead. */
 export class Problem extends Error {
   readonly code: ProblemCode;
   readonly members: ProblemMembers;
@@ -49,32 +53,35 @@ export function invalid(field: string, reason: string): Problem {
 export const problemType = 'application/problem+json';
 export const retryMsDefault = 1_000;
 
-const heads = Object.fromEntries(
-  Object.entries(problems).map(([code, { status, title, detail }]) => {
+/** The constant part of each problem document, without its closing brace. */
+const heads = new Map(
+  problemCodes.map((code) => {
+    const { status, title, detail } = problems[code];
     const type = `/docs/errors#${code}`;
     return [code, JSON.stringify({ type, title, status, code, detail }).slice(0, -1)];
   }),
-) as Record<ProblemCode, string>;
+);
 
 /** The text of a problem document (RFC 9457). */
 export function problemText(code: ProblemCode, members?: ProblemMembers): string {
+  const head = heads.get(code);
   const more = members ? JSON.stringify(members) : '{}';
-  return more === '{}' ? `${heads[code]}}` : `${heads[code]},${more.slice(1)}`;
+  return more === '{}' ? `${head}}` : `${head},${more.slice(1)}`;
 }
 
-/** What ends at an instant: the opening is one for everybody, a lock one buyer's own. */
+/** Waits that end at a known instant, which `startsAt` or `until` gives: not spread. */
 const atAnInstant: ProblemCode[] = ['drop_not_open', 'payment_password_locked'];
 
 /**
- * Retry-After in whole seconds, spread over half the wait and a second, so that a crowd refused
- * together does not come back together.
+ * Retry-After in whole seconds: `waitMs` plus a random part of up to half of it and a second, so that
+ * clients refused together do not come back together.
  */
 export function retryAfterSeconds(code: ProblemCode, waitMs = retryMsDefault): number {
   const spreadMs = atAnInstant.includes(code) ? 0 : Math.random() * (waitMs / 2 + 1_000);
   return Math.max(1, Math.ceil((waitMs + spreadMs) / 1_000));
 }
 
-/** Answers with a problem; a code that is worth repeating gets Retry-After. */
+/** Answers with a problem document, with Retry-After where the catalogue says `retry`. */
 export function sendProblem(
   reply: FastifyReply,
   code: ProblemCode,

@@ -1,14 +1,14 @@
-export type Memory<T> = {
+export type GenerationalCache<T> = {
   get(key: string): T | undefined;
   set(key: string, value: T): void;
 };
 
 /**
- * A map that forgets: entries live in two generations, and when the young one is full the old one
- * is dropped whole. Every step costs the same at any size, unlike deleting a map's oldest entry.
- * Holds at most twice `youngMax`.
+ * A bounded map: entries live in two generations, and when the young one is full the old one is
+ * dropped whole. Every operation costs the same at any size, unlike deleting a map's oldest entry.
+ * Holds at most twice `youngMax` entries.
  */
-export function openMemory<T>({ youngMax }: { youngMax: number }): Memory<T> {
+export function openGenerationalCache<T>({ youngMax }: { youngMax: number }): GenerationalCache<T> {
   let young = new Map<string, T>();
   let old = new Map<string, T>();
 

@@ -1,4 +1,4 @@
-/** An `Idempotency-Key` as it was sent, read: its key, or why it is none. */
+/** The key that an `Idempotency-Key` header gives, or why it gives none. */
 export type KeyReading = { key: string } | { missing: true } | { reason: string };
 
 const keyLengthMax = 128;
@@ -6,8 +6,8 @@ const bare = /^[\x21\x23-\x7e][\x21-\x7e]*$/;
 const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 
 /**
- * Reads the header in either form: bare (`abc`) or as the quoted string that the HTTP draft on
- * idempotency keys asks for (`"abc"`). Both mean the same key.
+ * Reads the header in either form: bare (`abc`), or as the quoted string that the HTTP draft on
+ * idempotency keys defines (`"abc"`). Both give the same key.
  */
 export function readIdempotencyKey(header: string | string[] | undefined): KeyReading {
   if (header === undefined) return { missing: true };
@@ -16,7 +16,7 @@ export function readIdempotencyKey(header: string | string[] | undefined): KeyRe
   let key = header;
   if (!bare.test(header)) {
     const inside = quoted.exec(header)?.[1];
-    // Node joins a repeated header with ", ", which holds a space and so ends here too.
+    // Node joins a repeated header with ", ": the space makes it invalid here, too.
     if (inside === undefined) {
       return { reason: 'must be printable ASCII without spaces, or such text in double quotes' };
     }

@@ -1,14 +1,16 @@
-import { invalid, type Problem } from '../problems/problems.ts';
+import { invalid } from '../problems/problems.ts';
+import { findFault } from './json-fault.ts';
 
 const depthMax = 16;
 
 /**
  * Reads a body as strict JSON. Refused, beyond what JSON.parse refuses: bytes that are not UTF-8,
- * a name given twice in one object, and nesting deeper than any of our bodies.
+ * a name given twice in one object, and nesting deeper than any of our bodies. An empty text gives
+ * undefined.
  * @throws Problem invalid_request that names the place
  */
 export function parseJson(text: string): unknown {
-  // What decoding puts in the place of broken bytes; nobody writes it on purpose.
+  // The decoder replaces invalid bytes with U+FFFD; no valid request contains it.
   if (text.includes('\ufffd')) throw invalid('body', 'is not UTF-8 text');
   if (text.length === 0) return undefined;
   const names = countNames(text);
@@ -17,130 +19,65 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    throw locate(text);
+    throw findFault(text);
   }
-  // As many names written as there are properties: none was given twice. Else find which.
-  if (countProperties(value) !== names) throw locate(text);
+  // As many names in the text as properties: no name was given twice. Else find which one was.
+  if (countProperties(value) !== names) throw findFault(text);
   return value;
 }
+
+const quote = 0x22;
+const colon = 0x3a;
+const backslash = 0x5c;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
 
 /** Names in the text: colons outside strings; undefined when it is nested too deep. */
 function countNames(text: string): number | undefined {
   let names = 0;
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
-    const letter = text.charCodeAt(at);
-    if (letter === 0x22) {
-      at = stringEnd(text, at);
-    } else if (letter === 0x3a) {
-      names += 1;
-    } else if (letter === 0x7b || letter === 0x5b) {
-      depth += 1;
-      if (depth > depthMax) return undefined;
-    } else if (letter === 0x7d || letter === 0x5d) {
-      depth -= 1;
+    switch (text.charCodeAt(at)) {
+      case quote:
+        at = stringEnd(text, at);
+        break;
+      case colon:
+        names += 1;
+        break;
+      case openBrace:
+      case openBracket:
+        depth += 1;
+        if (depth > depthMax) return undefined;
+        break;
+      case closeBrace:
+      case closeBracket:
+        depth -= 1;
+        break;
     }
   }
   return names;
 }
 
-/** Where the string that opens at `start` has its closing quote; the text's end when it has none. */
+/** The index of the closing quote of the string that opens at `start`; the text's length without one. */
 function stringEnd(text: string, start: number): number {
-  let quote = text.indexOf('"', start + 1);
-  while (quote > 0 && isEscaped(text, quote)) quote = text.indexOf('"', quote + 1);
-  return quote < 0 ? text.length : quote;
+  let end = text.indexOf('"', start + 1);
+  while (end > 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end < 0 ? text.length : end;
 }
 
 function isEscaped(text: string, at: number): boolean {
   let slashes = 0;
-  while (text.charCodeAt(at - 1 - slashes) === 0x5c) slashes += 1;
+  while (text.charCodeAt(at - 1 - slashes) === backslash) slashes += 1;
   return slashes % 2 === 1;
 }
 
+/** Properties of all objects in a parsed value. Not recursive in depth beyond depthMax. */
 function countProperties(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
-  let count = 0;
-  if (Array.isArray(value)) {
-    for (const member of value) count += countProperties(member);
-    return count;
-  }
-  for (const name of Object.keys(value)) {
-    count += 1 + countProperties((value as Record<string, unknown>)[name]);
-  }
+  const members = Object.values(value);
+  let count = Array.isArray(value) ? 0 : members.length;
+  for (const member of members) count += countProperties(member);
   return count;
-}
-
-const token =
-  /[\t\n\r ]*(?:([{}[\],:])|("(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
-
-/** Walks a text that is known to be faulty and names the first fault: a double name or bad syntax. */
-function locate(text: string): Problem {
-  let at = 0;
-
-  function next(): { text: string; kind: 'mark' | 'string' | 'other'; start: number } {
-    token.lastIndex = at;
-    const match = token.exec(text);
-    if (!match) throw fault();
-    at = token.lastIndex;
-    const found = match[1] ?? match[2] ?? match[3] ?? '';
-    const kind = match[1] ? 'mark' : match[2] ? 'string' : 'other';
-    return { text: found, kind, start: at - found.length };
-  }
-
-  function fault(position = at + (/^[\t\n\r ]*/.exec(text.slice(at))?.[0].length ?? 0)): Problem {
-    const where = position >= text.length ? 'ends too early' : 'is not JSON';
-    return invalid('body', `${where} at position ${position}`);
-  }
-
-  function readValue(path: string, first = next()): void {
-    if (first.text === '{') readObject(path);
-    else if (first.text === '[') readArray(path);
-    else if (first.kind === 'mark') throw fault(first.start);
-  }
-
-  function readObject(path: string): void {
-    const seen = new Set<string>();
-    let name = next();
-    if (name.text === '}') return;
-    for (;;) {
-      if (name.kind !== 'string') throw fault(name.start);
-      const field = JSON.parse(name.text) as string;
-      const named = path ? `${path}.${field}` : field;
-      if (seen.has(field)) throw invalid(shownField(named), 'is given twice');
-      seen.add(field);
-      const colon = next();
-      if (colon.text !== ':') throw fault(colon.start);
-      readValue(named);
-      const mark = next();
-      if (mark.text === '}') return;
-      if (mark.text !== ',') throw fault(mark.start);
-      name = next();
-    }
-  }
-
-  function readArray(path: string): void {
-    let first = next();
-    if (first.text === ']') return;
-    for (let index = 0; ; index += 1) {
-      readValue(`${path}[${index}]`, first);
-      const mark = next();
-      if (mark.text === ']') return;
-      if (mark.text !== ',') throw fault(mark.start);
-      first = next();
-    }
-  }
-
-  try {
-    readValue('');
-    if (text.slice(at).trim() !== '') return fault();
-    return invalid('body', 'is not JSON');
-  } catch (problem) {
-    return problem as Problem;
-  }
-}
-
-/** A caller's own field name made fit to be shown back: short and printable. */
-export function shownField(name: string): string {
-  const plain = name.replace(/[^\x20-\x7e]/g, '?');
-  return plain.length > 80 ? `${plain.slice(0, 77)}...` : plain;
 }

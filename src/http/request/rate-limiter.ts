@@ -2,25 +2,25 @@ export type RateLimiterOptions = {
   /** Requests that one name may make within a window. */
   requestsMax: number;
   windowMs: number;
-  /** Names remembered; when more come within a window, all start anew. */
+  /** Names counted at once; when there are more within a window, all counts start anew. */
   namesMax: number;
-  /** Requests of all names that share a slot before they are counted by name; 0 when not given. */
+  /** Requests of all names in a slot before they are counted by name; 0 when not given. */
   sharedMax?: number;
   now?: () => number;
 };
 
 export type RateLimiter = {
-  /** 0 when the request may pass, else the milliseconds until it may. */
+  /** 0 when the request is allowed, else the milliseconds until it is. */
   take(name: string): number;
 };
 
 const slotsBits = 16;
 
 /**
- * Counts each name's requests in fixed windows, in memory that is bounded by `namesMax`. Names share
- * slots: as long as all of a slot have made `sharedMax` requests at most, none of them is remembered,
- * and a crowd that presses a few times costs no memory of names. One who shares a slot with somebody
- * who presses more is taken to have made that many when counted on their own for the first time.
+ * Counts each name's requests in fixed windows, in memory that `namesMax` bounds. Names share slots:
+ * until the names of a slot have made `sharedMax` requests together, none of them is stored, so that a
+ * crowd of buyers who press a few times needs no memory for names. After that, a name that is counted
+ * for the first time starts at `sharedMax`, whoever made those requests.
  */
 export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
   const { requestsMax, windowMs, namesMax, sharedMax = 0 } = options;
@@ -38,7 +38,7 @@ export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
         windowEnd = at + windowMs;
       }
       const slot = slotOf(name);
-      const seen = shared[slot] as number;
+      const seen = shared[slot] ?? 0;
       if (seen < sharedMax) {
         shared[slot] = seen + 1;
         return 0;
@@ -50,7 +50,7 @@ export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
   };
 }
 
-/** FNV-1a, folded. */
+/** FNV-1a, folded to slotsBits bits. */
 function slotOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < name.length; at += 1) {

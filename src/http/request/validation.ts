@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import { type FieldError, Problem } from '../problems/problems.ts';
-import { shownField } from './json.ts';
+import { shownField } from './json-fault.ts';
 
 /**
- * Fastify's validator for zod schemas: the value as the schema reads it, or a Problem that names
- * every wrong field with a reason. What a caller sent is never repeated, only the names of fields.
+ * Fastify's validator for zod schemas: the parsed value, or a Problem that names every wrong field with
+ * a reason. Values that a caller sent are never repeated in it, only names of fields.
  */
 export function validatorCompiler<T>({
   schema,
@@ -27,17 +27,17 @@ export function validatorCompiler<T>({
 function explain(schema: z.ZodType, value: unknown, part: string): Problem {
   const result = schema.safeParse(value, { error: reasonOf });
   if (result.success) throw new Error('bug: a refused value was accepted when parsed again');
-  const errors: FieldError[] = [];
-  for (const issue of result.error.issues) {
-    if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) {
-        errors.push({ field: fieldName([...issue.path, key], part), reason: 'is not known here' });
-      }
-    } else {
-      errors.push({ field: fieldName(issue.path, part), reason: issue.message });
-    }
+  const errors = result.error.issues.flatMap((issue) => fieldErrors(issue, part));
+  return new Problem('invalid_request', { errors: errors.slice(0, errorsMax) });
+}
+
+function fieldErrors(issue: z.core.$ZodIssue, part: string): FieldError[] {
+  if (issue.code !== 'unrecognized_keys') {
+    return [{ field: fieldName(issue.path, part), reason: issue.message }];
   }
-  return new Problem('invalid_request', { errors: errors.slice(0, 20) });
+  return issue.keys.map((key) => {
+    return { field: fieldName([...issue.path, key], part), reason: 'is not a known field' };
+  });
 }
 
 function fieldName(path: PropertyKey[], part: string): string {
@@ -48,6 +48,8 @@ function fieldName(path: PropertyKey[], part: string): string {
   }
   return name ? shownField(name) : part;
 }
+
+const errorsMax = 20;
 
 type RawIssue = Parameters<z.core.$ZodErrorMap>[0];
 
@@ -74,18 +76,19 @@ function reasonOf(issue: RawIssue): string {
     case 'invalid_format':
       return issue.format === 'datetime'
         ? 'must be a time such as 2026-11-30T12:00:00+08:00'
-        : 'has a form that is not allowed';
+        : 'has the wrong format';
     default:
       return 'is not allowed';
   }
 }
 
-function bound(origin: string, words: string, limit: number): string {
-  if (origin === 'array') return `must hold ${words} ${limit}`;
-  if (origin === 'string') return `must have ${words} ${limit} characters`;
-  return `must be ${words} ${limit}`;
+function bound(origin: string, comparison: string, limit: number): string {
+  if (origin === 'array') return `must hold ${comparison} ${limit}`;
+  if (origin === 'string') return `must have ${comparison} ${limit} characters`;
+  return `must be ${comparison} ${limit}`;
 }
 
-function listed(words: string[]): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+function listed(values: string[]): string {
+  if (values.length < 2) return values.join('');
+  return `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
 }

@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { documented, problemSchema } from '../schemas/contract.ts';
 
-/** The OpenAPI document, made from the schemas that validate, and the page at /docs that shows it. */
+/** Adds the OpenAPI document, generated from the schemas that validate, and the page /docs. */
 export async function documentApi(app: FastifyInstance): Promise<void> {
   app.addSchema(problemSchema);
   await app.register(swagger, {
@@ -21,7 +21,7 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
           operator: {
             type: 'http',
             scheme: 'bearer',
-            description: 'The key of who runs the engine, FLASHDROP_OPERATOR_KEY',
+            description: 'The operator key, FLASHDROP_OPERATOR_KEY',
           },
           merchant: { type: 'http', scheme: 'bearer', description: 'An API key, fdk_…' },
         },

@@ -2,55 +2,55 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 
 /**
- * Of the connections that wait at a listening socket, libuv takes on one a turn of the event loop. In
- * a busy process a turn is 10 ms and more: a crowd that arrives in one instant would be let in at a
- * hundred a second, behind those who came first and press again.
+ * Listening sockets of one process. libuv accepts one connection per listening socket and turn of the
+ * event loop. In a busy process a turn takes 10 ms and more, so one socket would accept about a
+ * hundred connections a second while clients that are already connected send more requests.
  */
 const listenersMax = 16;
 
 export type ExtraListeners = {
-  /** Resolves when no door is open any more and nobody who came through one is left. */
+  /** Resolves when all extra sockets are closed and their connections have ended. */
   close(): Promise<void>;
 };
 
 /**
- * Further listening sockets of one process on the port that `server` shares (SO_REUSEPORT). The
- * system spreads connections over them; whoever comes through one is the server's as any other, and
- * counts against its `maxConnections`.
+ * Opens further listening sockets on the port that `server` shares (SO_REUSEPORT). The operating
+ * system spreads connections over them. `server` handles every connection as its own, and all count
+ * against its `maxConnections`. Rejects with the system's error when a socket cannot listen.
  */
 export async function openExtraListeners(
   server: Server,
   address: { host: string; port: number; backlog: number },
 ): Promise<ExtraListeners> {
-  const most = server.maxConnections;
-  let inside = 0;
+  const { maxConnections } = server;
+  let connections = 0;
   server.on('connection', (socket: Socket) => {
-    inside += 1;
+    connections += 1;
     socket.once('close', () => {
-      inside -= 1;
+      connections -= 1;
     });
-    if (inside > most) socket.destroy();
+    if (connections > maxConnections) socket.destroy();
   });
 
-  const doors = Array.from({ length: listenersMax - 1 }, () => {
-    // As node:http makes its own.
-    const door = createServer({ allowHalfOpen: true, noDelay: true });
-    door.on('connection', (socket) => server.emit('connection', socket));
-    return door;
+  const listeners = Array.from({ length: listenersMax - 1 }, () => {
+    // With the options that node:http gives its own socket.
+    const listener = createServer({ allowHalfOpen: true, noDelay: true });
+    listener.on('connection', (socket) => server.emit('connection', socket));
+    return listener;
   });
   await Promise.all(
-    doors.map((door) => {
-      door.listen({ ...address, reusePort: true });
-      return once(door, 'listening');
+    listeners.map((listener) => {
+      listener.listen({ ...address, reusePort: true });
+      return once(listener, 'listening');
     }),
   );
 
   return {
     async close() {
       await Promise.all(
-        doors.map((door) => {
-          const closed = once(door, 'close');
-          door.close();
+        listeners.map((listener) => {
+          const closed = once(listener, 'close');
+          listener.close();
           return closed;
         }),
       );

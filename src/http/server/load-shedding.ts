@@ -2,33 +2,34 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { problems, problemText, problemType, retryAfterSeconds } from '../problems/problems.ts';
 
 export type Shedding = {
-  /** Answers a Buy that this process has no time for, and says whether it did. */
+  /** Refuses a Buy while this process is behind; true when it has answered the request. */
   refuse(request: IncomingMessage, response: ServerResponse): boolean;
 };
 
 /**
- * Refuses Buys before they are routed, while this process is behind. It is when one turn of the event
- * loop has been taking requests for longer than `turnMsMax`: whatever is still to be read in that turn
- * has waited at least as long. The rest of the turn is refused, which costs a fraction of a Buy, so the
- * turn ends soon, and the next begins with Buys that have hardly waited. Other requests are few and
- * go through.
+ * Refuses Buys before they are routed, while this process is behind: when one turn of the event loop
+ * has been taking requests for longer than `turnMsMax` (ms). Requests still to be read in that turn
+ * have waited at least as long. Refusing the rest of them costs a fraction of a Buy each, so the turn
+ * ends soon, and the next one starts with Buys that have hardly waited. Other requests are few and
+ * are served.
  */
 export function openShedding(options: { turnMsMax: number; onShed(): void }): Shedding {
   const { turnMsMax, onShed } = options;
+  /** The problem document, by the seconds of its Retry-After. */
   const texts: (string | undefined)[] = [];
-  let turnSince: number | undefined;
+  let turnStartedAt: number | undefined;
   const endTurn = () => {
-    turnSince = undefined;
+    turnStartedAt = undefined;
   };
 
-  /** Whether this turn has taken too long already. Its clock starts with its first request. */
+  /** True when this turn has taken too long already. It is measured from its first request. */
   function isBehind(): boolean {
     const now = performance.now();
-    if (turnSince === undefined) {
-      turnSince = now;
+    if (turnStartedAt === undefined) {
+      turnStartedAt = now;
       setImmediate(endTurn);
     }
-    return now - turnSince > turnMsMax;
+    return now - turnStartedAt > turnMsMax;
   }
 
   function answer(response: ServerResponse): void {
@@ -37,7 +38,7 @@ export function openShedding(options: { turnMsMax: number; onShed(): void }): Sh
     const text = texts[seconds];
     response.writeHead(problems.overloaded.status, [
       ...['content-type', `${problemType}; charset=utf-8`],
-      ...['content-length', String(text.length)], // Its letters are ASCII.
+      ...['content-length', String(text.length)], // ASCII: one byte for each character.
       ...['retry-after', String(seconds)],
     ]);
     response.end(text);
@@ -45,8 +46,7 @@ export function openShedding(options: { turnMsMax: number; onShed(): void }): Sh
 
   return {
     refuse(request, response) {
-      const late = isBehind();
-      if (!late || request.method !== 'POST' || !isBuy(request.url ?? '')) return false;
+      if (!isBehind() || request.method !== 'POST' || !isBuy(request.url ?? '')) return false;
       onShed();
       answer(response);
       return true;

@@ -1,9 +1,9 @@
 import type { FastifyReply } from 'fastify';
 
 /**
- * Answers with a text of ASCII letters, past Fastify's own sending: its hooks and serialisers have
- * nothing to add to an answer that is written whole, and cost a Buy more than writing it. `headers`
- * are names and values in turn, lower case; the length is added here.
+ * Sends an ASCII text without Fastify's hooks and serialisers: they add nothing to an answer that is
+ * already written, and cost a Buy more than writing it. `headers` are names and values in turn, in
+ * lower case; content-length is added.
  */
 export function sendText(
   reply: FastifyReply,
@@ -12,6 +12,6 @@ export function sendText(
   const { status, headers, text } = answer;
   reply.hijack();
   reply.raw.writeHead(status, [...headers, 'content-length', String(text.length)]);
-  // One letter, one byte: the length is right and the text is copied as it stands.
+  // ASCII: one byte for each character, so the length is right and the text is copied unchanged.
   reply.raw.end(text, 'latin1');
 }

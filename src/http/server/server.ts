@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type ExtraListeners, openExtraListeners } from './extra-listeners.ts';
 
@@ -11,16 +10,16 @@ export type Server = {
 };
 
 /**
- * Connections that may wait to be taken on. Of a crowd that comes in one instant, those beyond are
- * dropped by the system and try again after one second, then three, then seven.
+ * Connections that may wait to be accepted. Of those that arrive in one instant, the system drops the
+ * ones beyond this, and their clients retry after one second, then three, then seven.
  */
 const backlog = 4_096;
 
-/** Elsewhere a port has one listening socket, of one process. */
+/** Whether several sockets and processes may listen on one port; only Linux balances them. */
 export const canSharePort = process.platform === 'linux';
 
-/** How often a stop looks for connections that have been answered. */
-const lookMs = 50;
+/** How often a stop closes connections that have become idle. */
+const closeIdleMs = 50;
 
 const draining = new WeakSet<object>();
 
@@ -29,16 +28,16 @@ export function isDraining(app: FastifyInstance): boolean {
 }
 
 /**
- * Listens with an app; with `reusePort` through several doors, and beside other processes that do so
- * too. Rejects with the system's error, such as EADDRINUSE for a busy port.
+ * Listens with an app. With `reusePort` it opens several sockets, and other processes may listen on
+ * the same port. Rejects with the system's error, such as EADDRINUSE for a port in use.
  */
 export async function listen(
   app: FastifyInstance,
   options: { host: string; port: number; reusePort?: boolean },
 ): Promise<Server> {
   await app.listen({ ...options, backlog });
-  const { port } = app.server.address() as AddressInfo;
-  const doors: ExtraListeners | undefined = options.reusePort
+  const port = portOf(app);
+  const listeners: ExtraListeners | undefined = options.reusePort
     ? await openExtraListeners(app.server, { host: options.host, port, backlog })
     : undefined;
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
@@ -47,18 +46,25 @@ export async function listen(
     address: `http://${host}:${port}`,
     port,
     async stop({ quietMs = 0, drainMs = 10_000 } = {}) {
-      // Quiet first: whoever balances load sees /readyz and sends no more before doors close.
+      // Load balancers see /readyz and stop sending before the sockets close.
       draining.add(app.server);
       if (quietMs > 0) await new Promise((resolve) => setTimeout(resolve, quietMs));
       const deadline = setTimeout(() => app.server.closeAllConnections(), drainMs);
-      // The closing server looks once; whoever has their answer later would stay to the deadline.
-      const leaving = setInterval(() => app.server.closeIdleConnections(), lookMs);
+      // app.close() closes idle connections once; those answered later would stay to the deadline.
+      const closingIdle = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);
       try {
-        await Promise.all([app.close(), doors?.close()]);
+        await Promise.all([app.close(), listeners?.close()]);
       } finally {
         clearTimeout(deadline);
-        clearInterval(leaving);
+        clearInterval(closingIdle);
       }
     },
   };
+}
+
+/** The port that an app listens on, which the system chose if it was asked for port 0. */
+function portOf(app: FastifyInstance): number {
+  const address = app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('bug: no TCP port');
+  return address.port;
 }

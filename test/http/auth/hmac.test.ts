@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createSigner } from 'fast-jwt';
 import { describe, expect, test } from 'vitest';
 import { type HmacAlgorithm, openHmacCheck } from '../../../src/http/auth/hmac.ts';
-import { openMemory } from '../../../src/http/request/generational-cache.ts';
+import { openGenerationalCache } from '../../../src/http/request/generational-cache.ts';
 import { openRateLimiter } from '../../../src/http/request/rate-limiter.ts';
 import { testSeed } from '../../support/seed.ts';
 
@@ -96,7 +96,7 @@ describe('the check of a signature', () => {
 });
 
 test('a memory holds no more than two generations, and keeps what is asked for', () => {
-  const memory = openMemory<number>({ youngMax: 10 });
+  const memory = openGenerationalCache<number>({ youngMax: 10 });
   for (let n = 0; n < 100; n += 1) {
     memory.set(`k${n}`, n);
     expect(memory.get('k0')).toBe(0);

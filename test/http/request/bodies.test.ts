@@ -78,14 +78,14 @@ describe('a malformed body is 400 with the field and the reason', () => {
       'payment.method',
       'must be wallet, stripe, alipay or wechat_pay',
     ],
-    ['an unknown field', good.replace('{', '{"price":1,'), 'price', 'is not known here'],
-    ['__proto__', good.replace('{', '{"__proto__":{"x":1},'), '__proto__', 'is not known here'],
-    ['constructor', good.replace('{', '{"constructor":1,'), 'constructor', 'is not known here'],
+    ['an unknown field', good.replace('{', '{"price":1,'), 'price', 'is not a known field'],
+    ['__proto__', good.replace('{', '{"__proto__":{"x":1},'), '__proto__', 'is not a known field'],
+    ['constructor', good.replace('{', '{"constructor":1,'), 'constructor', 'is not a known field'],
     [
       'an unknown field within',
       good.replace('{"method"', '{"cvc":"1","method"'),
       'payment.cvc',
-      'is not known here',
+      'is not a known field',
     ],
     [
       'NUL in the sku',
