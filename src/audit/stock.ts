@@ -1,6 +1,6 @@
 import type { OrderId } from '../domain/ids.ts';
 import { laneShare } from '../inventory/lanes.ts';
-import type { Figures } from '../inventory/replies.ts';
+import { type StockFigures, stockFigureNames } from '../inventory/stock-figures.ts';
 import type { Check } from './check.ts';
 import { laneOf, type Reading } from './reading.ts';
 
@@ -39,7 +39,7 @@ export type TwoSums = { lanes: Sums; ledger: Sums };
 export function checkStock(reading: Reading, sums: TwoSums): Check {
   const findings: string[] = [];
   const lasting: string[] = [];
-  const total: Figures = { available: 0, held: 0, sold: 0, allotment: 0 };
+  const total: StockFigures = { available: 0, held: 0, sold: 0, allotment: 0 };
   const { drop } = reading;
   for (const [lane, inspected] of reading.lanes.entries()) {
     if (inspected.status === 'missing') {
@@ -70,7 +70,7 @@ export function checkStock(reading: Reading, sums: TwoSums): Check {
       for (const [what, figure, other] of told) {
         if (figure !== other) findings.push(`${where}: ${what} is ${other}, its figure ${figure}`);
       }
-      for (const name of Object.keys(total) as (keyof Figures)[]) total[name] += figures[name];
+      for (const name of stockFigureNames) total[name] += figures[name];
     }
   }
   return { promise: 1, title: 'Never oversold', figures: total, findings, lasting };

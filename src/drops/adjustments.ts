@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts';
 import { type DropState, dropState } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import type { Figures } from '../inventory/replies.ts';
+import type { StockFigures } from '../inventory/stock-figures.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 
 export type AdjustmentRequest = {
@@ -19,7 +19,7 @@ export type AdjustmentRequest = {
 
 export type AdjustmentResult =
   /** `figures` are the item's units after the adjustment, also when the request is repeated. */
-  | { kind: 'adjusted'; figures: Figures }
+  | { kind: 'adjusted'; figures: StockFigures }
   /** There is no such drop, or it is another merchant's. */
   | { kind: 'unknown_drop' }
   | { kind: 'unknown_item' }

@@ -2,7 +2,7 @@ import { type DropState, dropState } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
 import type { OrderState, ReleaseReason } from '../domain/order.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
-import type { Figures } from '../inventory/replies.ts';
+import { type StockFigures, sumFigures } from '../inventory/stock-figures.ts';
 import type { Audit, Pace } from '../ledger/checks/audit-queries.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
@@ -13,7 +13,7 @@ export type Report = {
   state: DropState;
   /** Redis' clock when the lanes were read, ms since the epoch. */
   at: number;
-  items: (Figures & { sku: string; title: string; lanes: Figures[] })[];
+  items: (StockFigures & { sku: string; title: string; lanes: StockFigures[] })[];
   /** Appointments made; 0 where none are needed. */
   appointments: number;
   funnel: {
@@ -24,8 +24,6 @@ export type Report = {
   /** Over the span from the first order to the last; absent while there is none. */
   rates: Pace;
 };
-
-const nothing: Figures = { available: 0, held: 0, sold: 0, allotment: 0 };
 
 export function openReport(options: {
   lanes: Lanes;
@@ -51,9 +49,9 @@ export function openReport(options: {
       at,
       items: drop.items.map(({ sku, title }, index) => {
         const parts = inspected.map((lane) => {
-          return (lane.status === 'done' ? lane.items[index] : undefined) ?? nothing;
+          return sumFigures([lane.status === 'done' ? lane.items[index] : undefined]);
         });
-        return { sku, title, ...sumOf(parts), lanes: parts };
+        return { sku, title, ...sumFigures(parts), lanes: parts };
       }),
       appointments: inspected.reduce((sum, lane) => {
         return sum + (lane.status === 'done' ? lane.appointments : 0);
@@ -62,12 +60,4 @@ export function openReport(options: {
       rates,
     };
   };
-}
-
-function sumOf(parts: Figures[]): Figures {
-  const sum = { ...nothing };
-  for (const part of parts) {
-    for (const name of Object.keys(sum) as (keyof Figures)[]) sum[name] += part[name];
-  }
-  return sum;
 }

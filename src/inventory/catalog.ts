@@ -1,15 +1,15 @@
 import { type Drop, type DropState, dropState } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
 import { type Lanes, lanesOf } from './lanes.ts';
-import type { Figures } from './replies.ts';
+import { type StockFigures, sameFigures, sumFigures } from './stock-figures.ts';
 
 /** A published drop as this process last saw it. */
 export type DropView = {
   drop: Drop;
   /** Summed over the lanes, by the item's position in the drop. */
-  items: Figures[];
+  items: StockFigures[];
   /** By lane, then by the item's position. */
-  lanes: Figures[][];
+  lanes: StockFigures[][];
   skuIndex: Map<string, number>;
   /** Appointments made so far. */
   appointments: number;
@@ -54,7 +54,7 @@ const missesMax = 10_000;
 /** Lanes looked at in one turn: bounds what a thousand drops in use ask of Redis. */
 const turnLanesMax = 128;
 
-type LaneFigures = { read: Figures[][]; appointments: number };
+type LaneFigures = { read: StockFigures[][]; appointments: number };
 type Entry = { view: DropView; usedAt: number; readAt: number };
 
 /**
@@ -76,7 +76,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
 
   /** Reads all lanes of a drop; undefined when one of them holds no rules. */
   async function readFigures(drop: Drop) {
-    const read: Figures[][] = [];
+    const read: StockFigures[][] = [];
     let version = drop.version;
     let appointments = 0;
     for (const inspected of await Promise.all(lanesOf(drop).map(lanes.inspect))) {
@@ -132,7 +132,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     const { view } = entry;
     const { read, appointments } = figures;
     entry.readAt = performance.now();
-    const isSame = drop === view.drop && view.lanes.length > 0 && sameFigures(view.lanes, read);
+    const isSame = drop === view.drop && view.lanes.length > 0 && sameItems(view.lanes, read);
     if (isSame && view.appointments === appointments) return;
     view.appointments = appointments;
     revisions += 1;
@@ -211,27 +211,8 @@ export function openCatalog(options: CatalogOptions): Catalog {
   };
 }
 
-function sumFigures(parts: (Figures | undefined)[]): Figures {
-  const sum: Figures = { available: 0, held: 0, sold: 0, allotment: 0 };
-  for (const part of parts) {
-    sum.available += part?.available ?? 0;
-    sum.held += part?.held ?? 0;
-    sum.sold += part?.sold ?? 0;
-    sum.allotment += part?.allotment ?? 0;
-  }
-  return sum;
-}
-
-function sameFigures(before: Figures[][], now: Figures[][]): boolean {
-  return before.every((items, lane) =>
-    items.every((item, index) => {
-      const other = now[lane]?.[index];
-      return (
-        other?.available === item.available &&
-        other.held === item.held &&
-        other.sold === item.sold &&
-        other.allotment === item.allotment
-      );
-    }),
-  );
+function sameItems(before: StockFigures[][], now: StockFigures[][]): boolean {
+  return before.every((items, lane) => {
+    return items.every((item, index) => sameFigures(item, now[lane]?.[index]));
+  });
 }

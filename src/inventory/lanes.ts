@@ -19,7 +19,8 @@ import {
   type Released,
   type Reserved,
 } from './replies.ts';
-import { defineScripts, type ScriptName, scripts, scriptText } from './scripts.ts';
+import { parseWord, readReply } from './reply-reader.ts';
+import { openScripts, type ScriptName, scripts, scriptText } from './scripts.ts';
 
 /** The most orders one script call carries: keeps a call short and Lua's unpack within its stack. */
 export const callOrdersMax = 500;
@@ -73,22 +74,28 @@ export type Lanes = {
 };
 
 export function openLanes(redis: Redis, namespace: string, text = scriptText): Lanes {
-  const commands = defineScripts(redis, text);
+  const runScript = openScripts(redis, text);
 
   function call(name: ScriptName, ref: LaneRef, args: (string | number)[]): Promise<unknown> {
     const keys = scripts[name].keys.map((key: LaneKey) => laneKey(namespace, ref, key));
-    return commands[name](...keys, ...args);
+    return runScript(name, keys, args);
   }
 
+  /** Calls a script that moves known orders and parses its results, one for each order. */
   async function move<Status extends string>(
     name: 'confirm' | 'release' | 'refund' | 'defer',
-    ref: LaneRef,
-    digests: string[],
-    args: (string | number)[],
+    words: readonly (Status | 'unknown')[],
+    {
+      ref,
+      digests,
+      args = digests,
+    }: { ref: LaneRef; digests: string[]; args?: (string | number)[] },
   ): Promise<Moved<Status>[]> {
     if (digests.length === 0) return [];
-    const reply = (await call(name, ref, args)) as string[];
-    return digests.map((digest, index) => parseMoved(ref, digest, reply[index + 2] as string));
+    const reply = readReply(name, await call(name, ref, args));
+    return digests.map((digest, index) =>
+      parseMoved(words, { ref, digest }, reply.text(index + 2)),
+    );
   }
 
   return {
@@ -98,45 +105,45 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       for (const { digest, buyer, item, quantity, method } of reservations) {
         args.push(digest, buyer, item, quantity, method);
       }
-      const reply = (await call('reserve', ref, args)) as string[];
-      if (reply[0] === 'missing') return reservations.map(() => ({ status: 'missing' }));
-      return reservations.map(({ digest }, index) =>
-        parseReserved(ref, digest, reply[index + 2] as string),
-      );
+      const reply = readReply('reserve', await call('reserve', ref, args));
+      if (reply.text(0) === 'missing') return reservations.map(() => ({ status: 'missing' }));
+      return reservations.map(({ digest }, index) => {
+        return parseReserved(ref, digest, reply.text(index + 2));
+      });
     },
 
-    confirm: (ref, digests) => move('confirm', ref, digests, digests),
+    confirm: (ref, digests) => move('confirm', scripts.confirm.replies, { ref, digests }),
 
     release(ref, orders) {
       const digests = orders.map((order) => order.digest);
       const args = orders.flatMap((order) => [order.digest, order.reason]);
-      return move('release', ref, digests, args);
+      return move('release', scripts.release.replies, { ref, digests, args });
     },
 
-    refund: (ref, digests) => move('refund', ref, digests, digests),
+    refund: (ref, digests) => move('refund', scripts.refund.replies, { ref, digests }),
 
     defer(ref, orders) {
       const digests = orders.map((order) => order.digest);
       const args = orders.flatMap((order) => [order.digest, order.graceMs]);
-      return move('defer', ref, digests, args);
+      return move('defer', scripts.defer.replies, { ref, digests, args });
     },
 
     async sweep(ref, limit) {
-      const reply = (await call('sweep', ref, [limit])) as [string, string, number, string];
-      const dueAt = reply[3] === '' ? undefined : Number(reply[3]);
-      return { now: Number(reply[1]), released: reply[2], dueAt };
+      const reply = readReply('sweep', await call('sweep', ref, [limit]));
+      return { now: reply.whole(1), released: reply.whole(2), dueAt: reply.wholeOrNone(3) };
     },
 
     async adjust(ref, { id, item, delta, reason }) {
-      return parseAdjusted(
-        (await call('adjust', ref, [id, item, delta, reason, allotmentMax])) as string[],
-      );
+      return parseAdjusted(await call('adjust', ref, [id, item, delta, reason, allotmentMax]));
     },
 
     async appoint(ref, buyers) {
       if (buyers.length === 0) return [];
-      const [status, ...results] = (await call('appoint', ref, buyers)) as Appointed[];
-      return status === 'missing' ? buyers.map(() => 'missing') : results;
+      const reply = readReply('appoint', await call('appoint', ref, buyers));
+      if (reply.text(0) === 'missing') return buyers.map(() => 'missing');
+      return buyers.map((_, index) => {
+        return parseWord(scripts.appoint.replies, reply.text(index + 1), 'appoint');
+      });
     },
 
     async publish(drop, lane, first) {
@@ -154,12 +161,12 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       for (const item of drop.items) {
         args.push(item.unitAmount, item.perBuyer, laneShare(item.allotment, lane, drop.lanes));
       }
-      const reply = (await call('publish', { drop: drop.id, lane }, args)) as string[];
-      return reply[0] as 'published' | 'already' | 'lost';
+      const reply = readReply('publish', await call('publish', { drop: drop.id, lane }, args));
+      return parseWord(scripts.publish.replies, reply.text(0), 'publish');
     },
 
     async inspect(ref) {
-      return parseInspected((await call('inspect', ref, [])) as (string | number)[]);
+      return parseInspected(await call('inspect', ref, []));
     },
 
     async find(ref, digests) {
@@ -173,7 +180,10 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
     async readDrop(ref) {
       const text = await redis.hget(laneKey(namespace, ref, 'rules'), 'drop');
-      return text ? (JSON.parse(text) as Drop) : undefined;
+      if (!text) return undefined;
+      // Only `publish` above writes this field: the JSON of a Drop.
+      const drop: Drop = JSON.parse(text);
+      return drop;
     },
   };
 }

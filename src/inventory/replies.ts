@@ -1,17 +1,19 @@
 import { type LaneRef, orderId } from '../domain/ids.ts';
-import type { Order, OrderState, ReleaseReason } from '../domain/order.ts';
+import { type Order, type OrderState, releaseReasons } from '../domain/order.ts';
+import { parseWhole, parseWord, readReply } from './reply-reader.ts';
+import { type StockFigures, stockFigureNames } from './stock-figures.ts';
 
-/** What reserve answers for one order. Expected outcomes all, none of them an error. */
+/** What reserve answers for one order. All of these are expected outcomes; none is an error. */
 export type Reserved =
   | { status: 'reserved' | 'replayed'; order: Order }
   | { status: 'reused' | 'paused' | 'ended' | 'cancelled' | 'unknown_item' | 'missing' }
-  /** The drop needs an appointment and the buyer has none. Final, until there is one. */
+  /** The drop needs an appointment and the buyer has none. */
   | { status: 'no_appointment' }
-  /** Units still free, fewer than were asked for; nothing held can come back. Final. */
+  /** `available` units are free, fewer than asked for, and no held unit can come back. Final. */
   | { status: 'sold_out'; available: number }
   /** Held units may come back; dueAt is when the earliest hold ends (ms since the epoch). */
   | { status: 'all_held'; available: number; dueAt: number }
-  /** `holder` is the order that took the buyer to the limit, when one did. */
+  /** `holder` is the id of the order that took the buyer to the limit, if there is one. */
   | { status: 'buyer_limit'; holder: string | undefined }
   | { status: 'not_open'; startsAt: number };
 
@@ -25,10 +27,8 @@ export type Released = Moved<'released' | 'already' | 'refused'>;
 export type Refunded = Moved<'refunded' | 'already' | 'refused'>;
 export type Deferred = Moved<'deferred' | 'over'>;
 
-export type Figures = { available: number; held: number; sold: number; allotment: number };
-
 export type Adjusted =
-  | { status: 'adjusted' | 'already'; figures: Figures }
+  | { status: 'adjusted' | 'already'; figures: StockFigures }
   | { status: 'below'; available: number }
   | { status: 'over'; allotment: number }
   | { status: 'reused' | 'unknown_item' | 'closed' | 'missing' };
@@ -42,12 +42,15 @@ export type Inspected =
       phase: string;
       orders: number;
       holds: number;
+      /** When the earliest hold ends, ms since the epoch. */
       dueAt: number | undefined;
+      /** Entries of the outbox that are not relayed yet. */
       backlog: number;
+      /** The id of the last entry ever added to the outbox; `0-0` when there was none. */
       lastEvent: string;
       appointments: number;
       /** By the item's position in the drop. */
-      items: Figures[];
+      items: StockFigures[];
     };
 
 const states: Record<string, OrderState> = {
@@ -57,32 +60,40 @@ const states: Record<string, OrderState> = {
   f: 'refunded',
 };
 
-/** Unpacks a record as lua/lib/record.lua packs it: the order a digest stands for in its lane. */
+/**
+ * Unpacks an order's record as lua/lib/record.lua packs it.
+ * @throws Error `bug: …` when the text is no record
+ */
 export function parseRecord(ref: LaneRef, digest: string, record: string): Order {
-  const parts = record.split('|');
-  const state = states[parts[0] as string];
-  if (!state || parts.length < 9) throw new Error(`bug: no order record: ${record}`);
+  const [letter = '', item, quantity, amount, expiresAt, version, method, reason, ...rest] =
+    record.split('|');
+  const state = states[letter];
+  if (!state || method === undefined || reason === undefined || rest.length === 0) {
+    throw new Error(`bug: no order record: ${record}`);
+  }
   return {
     id: orderId({ ...ref, digest }),
     drop: ref.drop,
-    buyer: parts.length === 9 ? (parts[8] as string) : parts.slice(8).join('|'),
+    // The buyer comes last because it alone may contain a bar.
+    buyer: rest.join('|'),
     state,
-    item: Number(parts[1]),
-    quantity: Number(parts[2]),
-    amount: Number(parts[3]),
-    expiresAt: Number(parts[4]),
-    version: Number(parts[5]),
-    method: parts[6] as string,
-    reason: parts[7] as ReleaseReason,
+    item: parseWhole(item, 'a record'),
+    quantity: parseWhole(quantity, 'a record'),
+    amount: parseWhole(amount, 'a record'),
+    expiresAt: parseWhole(expiresAt, 'a record'),
+    version: parseWhole(version, 'a record'),
+    method,
+    reason: parseWord(releaseReasons, reason, 'a record'),
   };
 }
 
-/** `status` and what stands behind the first bar, '' when nothing does. */
+/** Splits a result at its first bar into the status word and the rest, '' when there is none. */
 function split(result: string): [status: string, rest: string] {
   const bar = result.indexOf('|');
   return bar < 0 ? [result, ''] : [result.slice(0, bar), result.slice(bar + 1)];
 }
 
+/** @throws Error `bug: …` when the result is none that reserve gives */
 export function parseReserved(ref: LaneRef, digest: string, result: string): Reserved {
   const [status, rest] = split(result);
   switch (status) {
@@ -90,15 +101,15 @@ export function parseReserved(ref: LaneRef, digest: string, result: string): Res
     case 'replayed':
       return { status, order: parseRecord(ref, digest, rest) };
     case 'sold_out':
-      return { status, available: Number(rest) };
+      return { status, available: parseWhole(rest, status) };
     case 'all_held': {
       const [available, dueAt] = rest.split('|');
-      return { status, available: Number(available), dueAt: Number(dueAt) };
+      return { status, available: parseWhole(available, status), dueAt: parseWhole(dueAt, status) };
     }
     case 'buyer_limit':
       return { status, holder: rest ? orderId({ ...ref, digest: rest }) : undefined };
     case 'not_open':
-      return { status, startsAt: Number(rest) };
+      return { status, startsAt: parseWhole(rest, status) };
     case 'reused':
     case 'paused':
     case 'ended':
@@ -111,65 +122,80 @@ export function parseReserved(ref: LaneRef, digest: string, result: string): Res
   }
 }
 
+/**
+ * The result of confirm, release or refund for one order; `words` are the script's own.
+ * @throws Error `bug: …` when the result is none of them
+ */
 export function parseMoved<Status extends string>(
-  ref: LaneRef,
-  digest: string,
+  words: readonly (Status | 'unknown')[],
+  place: { ref: LaneRef; digest: string },
   result: string,
 ): Moved<Status> {
-  const [status, rest] = split(result);
-  if (status === 'unknown') return { status };
-  return { status: status as Status, order: parseRecord(ref, digest, rest) };
+  const [word, rest] = split(result);
+  const status = parseWord(words, word, 'a result');
+  if (status !== 'unknown') return { status, order: parseRecord(place.ref, place.digest, rest) };
+  return { status: 'unknown' };
 }
 
-function parseFigures(text: string): Figures {
-  const [available, held, sold, allotment] = text.split('|').map(Number) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  return { available, held, sold, allotment };
+function parseFigures(text: string): StockFigures {
+  const [available, held, sold, allotment] = text.split('|');
+  return {
+    available: parseWhole(available, 'adjust'),
+    held: parseWhole(held, 'adjust'),
+    sold: parseWhole(sold, 'adjust'),
+    allotment: parseWhole(allotment, 'adjust'),
+  };
 }
 
-export function parseAdjusted(reply: string[]): Adjusted {
-  const [status, rest = ''] = reply;
+/** @throws Error `bug: …` when the reply is none that adjust gives */
+export function parseAdjusted(reply: unknown): Adjusted {
+  const parts = readReply('adjust', reply);
+  const status = parts.text(0);
   switch (status) {
     case 'adjusted':
     case 'already':
-      return { status, figures: parseFigures(rest) };
+      return { status, figures: parseFigures(parts.text(1)) };
     case 'below':
-      return { status, available: Number(rest) };
+      return { status, available: parts.whole(1) };
     case 'over':
-      return { status, allotment: Number(rest) };
+      return { status, allotment: parts.whole(1) };
     case 'reused':
     case 'unknown_item':
     case 'closed':
     case 'missing':
       return { status };
     default:
-      throw new Error(`bug: adjust answered ${reply}`);
+      throw new Error(`bug: adjust answered ${status}`);
   }
 }
 
-export function parseInspected(reply: (string | number)[]): Inspected {
-  if (reply[0] === 'missing') return { status: 'missing', now: Number(reply[1]) };
-  const items: Figures[] = [];
-  for (let at = 10; at < reply.length; at += 2) {
-    const [name, index] = (reply[at] as string).split(':') as [keyof Figures, string];
-    items[Number(index)] ??= { available: 0, held: 0, sold: 0, allotment: 0 };
-    (items[Number(index)] as Figures)[name] = Number(reply[at + 1]);
+/** @throws Error `bug: …` when the reply is none that inspect gives */
+export function parseInspected(reply: unknown): Inspected {
+  const parts = readReply('inspect', reply);
+  const now = parts.whole(1);
+  const status = parts.text(0);
+  if (status === 'missing') return { status, now };
+  if (status !== 'done') throw new Error(`bug: inspect answered ${status}`);
+  const items: StockFigures[] = [];
+  for (let at = 10; at < parts.length; at += 2) {
+    const [field = '', index] = parts.text(at).split(':');
+    const name = parseWord(stockFigureNames, field, 'the stock of a lane');
+    const item = parseWhole(index, 'the stock of a lane');
+    const figures = items[item] ?? { available: 0, held: 0, sold: 0, allotment: 0 };
+    figures[name] = parts.whole(at + 1);
+    items[item] = figures;
   }
   return {
-    status: 'done',
-    now: Number(reply[1]),
-    version: Number(reply[2]),
-    phase: reply[3] as string,
-    orders: Number(reply[4]),
-    holds: Number(reply[5]),
-    dueAt: reply[6] === '' ? undefined : Number(reply[6]),
-    backlog: Number(reply[7]),
-    lastEvent: reply[8] as string,
-    appointments: Number(reply[9]),
+    status,
+    now,
+    version: parts.whole(2),
+    phase: parts.text(3),
+    orders: parts.whole(4),
+    holds: parts.whole(5),
+    dueAt: parts.wholeOrNone(6),
+    backlog: parts.whole(7),
+    lastEvent: parts.text(8),
+    appointments: parts.whole(9),
     items,
   };
 }

@@ -1,12 +1,14 @@
+import { hash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
+import { found } from '../domain/required.ts';
 import type { LaneKey } from './keys.ts';
 
 const folder = new URL('../../lua/', import.meta.url);
 
 /**
- * What each script takes and answers. The header of each file in lua/ says the same, and a test
- * holds the two together.
+ * The keys each script takes, in order, and the status words of its replies. The header of each file
+ * in lua/ says the same; test/lua/headers.test.ts compares the two.
  */
 export const scripts = {
   reserve: {
@@ -70,7 +72,7 @@ export const scripts = {
 
 export type ScriptName = keyof typeof scripts;
 
-/** The text Redis runs: the file, with the fragments of lua/lib/ it includes put in place. */
+/** The text that Redis runs: the file, with each `-- include:` line replaced by its fragment. */
 export function scriptText(name: string): string {
   const text = readFileSync(new URL(`${name}.lua`, folder), 'utf8');
   return text.replace(/^-- include: (\w+)$/gm, (_, fragment: string) =>
@@ -78,37 +80,39 @@ export function scriptText(name: string): string {
   );
 }
 
-/** The names of the scripts that lie in lua/. */
+/** The names of the scripts in lua/. */
 export function scriptFiles(): string[] {
   return readdirSync(folder)
     .filter((file) => file.endsWith('.lua'))
     .map((file) => file.slice(0, -'.lua'.length));
 }
 
-type Command = (...args: (string | number)[]) => Promise<unknown>;
+/** Runs one script on its keys and arguments, all in one call. */
+export type RunScript = (
+  name: ScriptName,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+) => Promise<unknown>;
 
 /**
- * Defines the scripts on a connection. `text` stands in for the files where a test plants a fault
- * in them. A script that the server has forgotten is nothing a caller sees: ioredis sends its text
- * again, and where another call was first to, the server may have forgotten it once more by then.
- * NOSCRIPT means that nothing ran, so the text itself is sent last.
+ * Runs scripts by their digest, and by their text when the server does not have them: after a
+ * restart, a failover or SCRIPT FLUSH. NOSCRIPT means that nothing ran, so sending the text is no
+ * second run. Any other error is the caller's. `text` lets a test plant a fault in a script.
  */
-export function defineScripts(redis: Redis, text = scriptText): Record<ScriptName, Command> {
-  const commands = {} as Record<ScriptName, Command>;
-  for (const name of Object.keys(scripts) as ScriptName[]) {
-    // A name of our own, since `publish` is a command that the connection must go on knowing.
-    const command = `lane_${name}`;
-    const [lua, numberOfKeys] = [text(name), scripts[name].keys.length];
-    redis.defineCommand(command, { numberOfKeys, lua });
-    const defined = (redis as unknown as Record<string, Command>)[command] as Command;
-    commands[name] = async (...args) => {
-      try {
-        return await defined.apply(redis, args);
-      } catch (error) {
-        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-        return await redis.eval(lua, numberOfKeys, ...args);
-      }
-    };
-  }
-  return commands;
+export function openScripts(redis: Redis, text = scriptText): RunScript {
+  const known = new Map(
+    Object.keys(scripts).map((name) => {
+      const lua = text(name);
+      return [name, { lua, sha: hash('sha1', lua) }];
+    }),
+  );
+  return async function runScript(name, keys, args) {
+    const { lua, sha } = found(known, name, 'script');
+    try {
+      return await redis.evalsha(sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return await redis.eval(lua, keys.length, ...keys, ...args);
+    }
+  };
 }

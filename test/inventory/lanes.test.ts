@@ -90,8 +90,16 @@ test('a call for no orders asks nothing and answers nothing', async () => {
 
 test('an answer that no script gives is a bug and says so', () => {
   const ref = { drop: newDropId(), lane: 0 };
+  const words = ['paid', 'unknown'] as const;
+  const record = 'p|0|1|100|0|1|wallet||ann';
   expect(() => parseReserved(ref, 'd', 'perhaps')).toThrow(/^bug: /);
-  expect(() => parseMoved(ref, 'd', 'paid|garbage')).toThrow(/^bug: /);
+  expect(() => parseMoved(words, { ref, digest: 'd' }, 'paid|garbage')).toThrow(/^bug: /);
+  expect(() => parseMoved(words, { ref, digest: 'd' }, `gone|${record}`)).toThrow(/^bug: /);
+  expect(parseMoved(words, { ref, digest: 'd' }, `paid|${record}`)).toMatchObject({
+    status: 'paid',
+  });
+  expect(() => parseRecord(ref, 'd', record.replace('100', 'ten'))).toThrow(/^bug: /);
+  expect(() => parseRecord(ref, 'd', record.replace('||', '|bored|'))).toThrow(/^bug: /);
   expect(() => parseRecord(ref, 'd', 'q|0|1|100|0|1|wallet||ann')).toThrow(/^bug: /);
 });
 

@@ -7,12 +7,12 @@ import type {
   Appointed,
   Confirmed,
   Deferred,
-  Figures,
   Inspected,
   Refunded,
   Released,
   Reserved,
 } from '../../src/inventory/replies.ts';
+import type { StockFigures } from '../../src/inventory/stock-figures.ts';
 
 export type Rules = {
   version: number;
@@ -39,7 +39,7 @@ export type Model = {
   graces: Map<string, number>;
   /** `<item>:<buyer>` → the digest of the order that last gave the buyer units. */
   lastTaker: Map<string, string>;
-  edits: Map<string, { figures: Figures; request: string }>;
+  edits: Map<string, { figures: StockFigures; request: string }>;
   /** Buyers who have an appointment. */
   appointed: Set<string>;
   /** What the outbox ought to hold: for each call that changed something, field → value. */
@@ -68,7 +68,7 @@ export function packed(order: Order): string {
   return [letters[order.state], ...parts].join('|');
 }
 
-export function figuresOf(model: Model, item: number): Figures {
+export function figuresOf(model: Model, item: number): StockFigures {
   const allotment = model.allotments[item] as number;
   const held = unitsOf(model, (order) => order.item === item && order.state === 'reserved');
   const sold = unitsOf(model, (order) => order.item === item && order.state === 'paid');

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { z } from 'zod';
 import type { DropState } from '../../domain/drop.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
-import type { Figures } from '../../inventory/replies.ts';
+import type { StockFigures } from '../../inventory/stock-figures.ts';
 import type { availability, cardBody } from '../schemas/drops.ts';
 import { iso } from '../schemas/fields.ts';
 import { windowJson } from './views.ts';
@@ -99,7 +99,7 @@ function bodyOf(
   };
 }
 
-function coarse(figures: Figures | undefined): Availability {
+function coarse(figures: StockFigures | undefined): Availability {
   const { available, held, allotment } = figures ?? { available: 0, held: 0, allotment: 0 };
   if (available === 0) return held > 0 ? 'all_held' : 'sold_out';
   return available * 10 <= allotment ? 'few' : 'available';
