@@ -4,20 +4,20 @@ import { lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Log } from '../log.ts';
 
-/** Which drops the relay and the sweepers look after: ever published and not retired. */
+/** The drops whose lanes the relay and the sweepers read: published once and not retired yet. */
 export type ActiveDrops = {
-  /** Reads the list once, so that it is there when this resolves; fails only by a log line. */
+  /** Resolves when the list was read once. A failed read is logged, never thrown. */
   start(): Promise<void>;
   stop(): Promise<void>;
   drops(): readonly StoredDrop[];
   lanes(): readonly LaneRef[];
-  /** Reads the list at once instead of within a second: to be called after a publish. */
+  /** Reads the list now instead of within a second. Call it after a publish. */
   refresh(): void;
 };
 
 const readEveryMs = 1_000;
 
-/** A ledger that is away leaves the last list standing, so what is known goes on being served. */
+/** Reads the list of active drops every second. While the ledger is down the last list stays valid. */
 export function openActiveDrops({ drops, log }: { drops: Drops; log: Log }): ActiveDrops {
   let known: StoredDrop[] = [];
   let lanes: LaneRef[] = [];

@@ -1,6 +1,7 @@
 import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
 import { homeLane, type LaneRef } from '../domain/ids.ts';
+import { required } from '../domain/required.ts';
 import { callBuyersMax, type Lanes } from '../inventory/lanes.ts';
 import type { Appointments, MadeAppointment } from '../ledger/appointments.ts';
 
@@ -8,17 +9,17 @@ export type Appointed =
   | ({ kind: 'appointed' } & MadeAppointment)
   /** A lane has lost its data. */
   | { kind: 'frozen' }
-  /** More are asked for than can be written: nothing was done. */
+  /** The queue of appointments to write is full. Nothing was done. */
   | { kind: 'overloaded' };
 
-/** Buyers of a list in the order of its lines; figures count from the list's beginning. */
+/** Some buyers of a list, in the order of its lines. `lines` and `bad` count from the list's start. */
 export type ListPart = { buyers: string[]; lines: number; bad: number };
 
-/** How far a list surely is in: its first `lines` lines, whatever was in them. */
-export type ListFigures = { lines: number; imported: number; already: number; bad: number };
+/** How much of a list is in the ledger and the lanes for certain: its first `lines` lines. */
+export type ImportProgress = { lines: number; imported: number; already: number; bad: number };
 
 type Place = Pick<Drop, 'id' | 'lanes'>;
-type Asked = { drop: Place; buyer: string };
+type AppointmentRequest = { drop: Place; buyer: string };
 
 export type AppointmentService = {
   /** Makes a buyer's appointment unless there is one. */
@@ -26,13 +27,13 @@ export type AppointmentService = {
   /** The buyer's appointment, undefined when there is none. */
   find(drop: Place, buyer: string): Promise<Appointed | undefined>;
   /**
-   * Makes the appointments of a list as it is read. What goes wrong ends it, is told as `failure`
-   * and leaves the figures at what is in ledger and lanes; sending the list again is harmless.
+   * Makes the appointments of a list while it is read. An error ends the import and is returned as
+   * `failure`; `progress` then covers what is in the ledger and the lanes. Repeating a list is harmless.
    */
   takeList(
     drop: Place,
     parts: AsyncIterable<ListPart>,
-  ): Promise<{ figures: ListFigures; failure?: unknown }>;
+  ): Promise<{ progress: ImportProgress; failure?: unknown }>;
 };
 
 class LaneLost extends Error {
@@ -45,21 +46,27 @@ class LaneLost extends Error {
 const limits = { batchMax: 500, inFlightMax: 2, queueMax: 4_096 };
 
 /**
- * Appointments in both stores: the ledger first, which tells when one was made, then the buyer's home
- * lane, which judges by it. One that reached the ledger alone is brought to the lane when it is asked
- * for again. What comes while a batch is written is gathered into the next.
+ * Writes appointments to both stores: first to the ledger, which records when each was made, then to
+ * the buyer's home lane, which checks it at a Buy. An appointment that reached only the ledger gets to
+ * the lane at the next request for it. Requests that arrive during a write form the next batch.
  */
 export function openAppointmentService(options: {
   appointments: Appointments;
   lanes: Pick<Lanes, 'appoint'>;
 }): AppointmentService {
   const { appointments, lanes } = options;
-  const asking: Batcher<Asked, MadeAppointment> = openBatcher({ run: makeAll, ...limits });
-  const bringing: Batcher<Asked, undefined> = openBatcher({ run: bringAll, ...limits });
+  const makeBatcher: Batcher<AppointmentRequest, MadeAppointment> = openBatcher({
+    run: makeAll,
+    ...limits,
+  });
+  const laneBatcher: Batcher<AppointmentRequest, undefined> = openBatcher({
+    run: writeToLanes,
+    ...limits,
+  });
 
-  async function makeAll(asked: Asked[]): Promise<MadeAppointment[]> {
+  async function makeAll(requests: AppointmentRequest[]): Promise<MadeAppointment[]> {
     const first = new Map<string, number>();
-    const distinct = asked.filter(({ drop, buyer }, index) => {
+    const distinct = requests.filter(({ drop, buyer }, index) => {
       const name = `${drop.id} ${buyer}`;
       if (first.has(name)) return false;
       first.set(name, index);
@@ -68,19 +75,22 @@ export function openAppointmentService(options: {
     const made = await appointments.make(
       distinct.map(({ drop, buyer }) => ({ drop: drop.id, buyer })),
     );
-    const byName = new Map([...first.keys()].map((name, n) => [name, made[n] as MadeAppointment]));
-    await bringAll(distinct);
-    return asked.map(({ drop, buyer }, index) => {
+    const byName = new Map([...first.keys()].map((name, n) => [name, made[n]]));
+    await writeToLanes(distinct);
+    return requests.map(({ drop, buyer }, index) => {
       const name = `${drop.id} ${buyer}`;
-      const { madeAt, made: isNew } = byName.get(name) as MadeAppointment;
+      const { madeAt, made: isNew } = required(byName.get(name), 'appointment that was made');
       return { madeAt, made: isNew && first.get(name) === index };
     });
   }
 
-  /** Brings appointments that the ledger has to their buyers' home lanes. */
-  async function bringAll(asked: Asked[]): Promise<undefined[]> {
+  /**
+   * Writes appointments that the ledger has to their buyers' home lanes.
+   * @throws LaneLost when a lane has lost its data
+   */
+  async function writeToLanes(requests: AppointmentRequest[]): Promise<undefined[]> {
     const byLane = new Map<string, { ref: LaneRef; buyers: string[] }>();
-    for (const { drop, buyer } of asked) {
+    for (const { drop, buyer } of requests) {
       const lane = homeLane(buyer, drop.lanes);
       const name = `${drop.id}:${lane}`;
       const group = byLane.get(name);
@@ -91,13 +101,13 @@ export function openAppointmentService(options: {
       [...byLane.values()].map(({ ref, buyers }) => lanes.appoint(ref, buyers)),
     );
     if (answers.some((answer) => answer[0] === 'missing')) throw new LaneLost();
-    return asked.map(() => undefined);
+    return requests.map(() => undefined);
   }
 
   return {
     async make(drop, buyer) {
       try {
-        return { kind: 'appointed', ...(await asking.add({ drop, buyer })) };
+        return { kind: 'appointed', ...(await makeBatcher.add({ drop, buyer })) };
       } catch (error) {
         return refusalOf(error);
       }
@@ -107,7 +117,7 @@ export function openAppointmentService(options: {
       const madeAt = await appointments.find({ drop: drop.id, buyer });
       if (madeAt === undefined) return undefined;
       try {
-        await bringing.add({ drop, buyer });
+        await laneBatcher.add({ drop, buyer });
         return { kind: 'appointed', madeAt, made: false };
       } catch (error) {
         return refusalOf(error);
@@ -115,13 +125,13 @@ export function openAppointmentService(options: {
     },
 
     async takeList(drop, parts) {
-      let figures: ListFigures = { lines: 0, imported: 0, already: 0, bad: 0 };
-      /** The part before, on its way to the lanes while the ledger takes the next. */
-      let underWay: Promise<void> = Promise.resolve();
-      const bring = async ({ buyers, lines, bad }: ListPart, added: number) => {
-        await bringAll(buyers.map((buyer) => ({ drop, buyer })));
-        const { imported, already } = figures;
-        figures = {
+      let progress: ImportProgress = { lines: 0, imported: 0, already: 0, bad: 0 };
+      /** The write of the previous part to the lanes, which runs while the ledger takes the next. */
+      let laneWrite: Promise<void> = Promise.resolve();
+      const finishPart = async ({ buyers, lines, bad }: ListPart, added: number) => {
+        await writeToLanes(buyers.map((buyer) => ({ drop, buyer })));
+        const { imported, already } = progress;
+        progress = {
           lines,
           bad,
           imported: imported + added,
@@ -131,24 +141,27 @@ export function openAppointmentService(options: {
       try {
         for await (const part of parts) {
           const { buyers } = part;
-          if (buyers.length > callBuyersMax) throw new Error('bug: a part is longer than a call');
+          if (buyers.length > callBuyersMax) throw new Error('bug: a part is longer than one call');
           const added = buyers.length > 0 ? await appointments.add(drop.id, buyers) : 0;
-          await underWay;
-          underWay = bring(part, added);
-          underWay.catch(() => {}); // Whoever waits for it next hears of it.
+          await laneWrite;
+          laneWrite = finishPart(part, added);
+          laneWrite.catch(() => {}); // The next `await laneWrite` throws it.
         }
-        await underWay;
-        return { figures };
+        await laneWrite;
+        return { progress };
       } catch (failure) {
-        // What the lanes are taking is waited for: the figures tell all that is surely in.
-        await underWay.catch(() => {});
-        return { figures, failure };
+        // Wait for the write in hand, so that the progress covers all that is in the lanes.
+        await laneWrite.catch(() => {});
+        return { progress, failure };
       }
     },
   };
 }
 
-/** What stands in the way and is not a part that does not answer; that is thrown on. */
+/**
+ * The refusal that an error stands for.
+ * @throws the error itself when it stands for none, such as a store that does not answer
+ */
 function refusalOf(error: unknown): Appointed {
   if (error instanceof LaneLost) return { kind: 'frozen' };
   if (error instanceof QueueFull) return { kind: 'overloaded' };

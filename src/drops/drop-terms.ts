@@ -2,7 +2,7 @@ import type { Drop } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 
-/** What of a drop is settled when it is created and never changes. */
+/** The part of a drop that is fixed at its creation. */
 export type DropTerms = Pick<
   Drop,
   'id' | 'merchantId' | 'title' | 'currency' | 'holdMs' | 'lanes' | 'passwordAbove'
@@ -15,18 +15,19 @@ export type DropTerms = Pick<
 const dropsMax = 1_000;
 
 /**
- * Reads the terms of drops from their lanes, and from the ledger where the lanes know nothing, and
- * remembers them: they may be kept for as long as there is room.
+ * Reads the terms of a drop from its lane, or from the ledger when the lane has none, and caches them.
+ * Terms never change, so an entry stays until the cache is full; then the oldest is removed.
+ * The terms are undefined when there is no such drop.
  */
 export function openDropTerms(source: {
   lanes: Pick<Lanes, 'readDrop'>;
   drops: { get(id: DropId): Promise<Drop | undefined> };
 }): (drop: DropId) => Promise<DropTerms | undefined> {
-  const known = new Map<string, DropTerms>();
+  const cache = new Map<string, DropTerms>();
 
   return async function termsOf(dropId) {
-    const remembered = known.get(dropId);
-    if (remembered) return remembered;
+    const cached = cache.get(dropId);
+    if (cached) return cached;
     const drop =
       (await source.lanes.readDrop({ drop: dropId, lane: 0 })) ?? (await source.drops.get(dropId));
     if (!drop) return undefined;
@@ -42,8 +43,9 @@ export function openDropTerms(source: {
       skus: items.map((item) => item.sku),
       titles: items.map((item) => item.title),
     };
-    if (known.size >= dropsMax) known.delete(known.keys().next().value as string);
-    known.set(dropId, terms);
+    const [oldest] = cache.keys();
+    if (oldest !== undefined && cache.size >= dropsMax) cache.delete(oldest);
+    cache.set(dropId, terms);
     return terms;
   };
 }

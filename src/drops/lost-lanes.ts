@@ -1,8 +1,9 @@
 import type { Inspected } from '../inventory/replies.ts';
 
 /**
- * Whether a lane's outbox ends before what the ledger has read of it, which can only be when Redis
- * has lost what it had told. `last` is the ledger's position, undefined when it has read nothing.
+ * Whether a lane's outbox ends before the last entry that the ledger has read from it. This happens
+ * only when Redis has lost acknowledged writes. `last` is the id of that entry, undefined when the
+ * ledger has read none.
  */
 export function isBehind(lane: Inspected, last: string | undefined): boolean {
   if (last === undefined) return false;

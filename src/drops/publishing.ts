@@ -7,28 +7,31 @@ import type { Orders } from '../ledger/orders.ts';
 import type { Log } from '../log.ts';
 import { isBehind } from './lost-lanes.ts';
 
-export type Acted =
+export type ActionResult =
   | { kind: 'done'; drop: Drop }
   /** The drop's state does not allow the action. */
   | { kind: 'refused'; drop: Drop }
   | { kind: 'unknown' }
-  /** A lane has lost data: nothing is sold before it is rebuilt. */
+  /** A lane has lost data: nothing sells before it is rebuilt. */
   | { kind: 'frozen' };
 
 export type Publishing = {
-  /** A merchant's action on a drop of theirs, all the way to the lanes. */
-  act(request: { merchantId: string; drop: DropId; action: DropAction }): Promise<Acted>;
-  /** Brings to the lanes what a crash or an absent Redis kept from them. */
+  /**
+   * A merchant's action on one of their drops: written to the ledger, then to the lanes.
+   * @throws when a store does not answer; once the ledger has the decision, `sync` finishes the rest
+   */
+  act(request: { merchantId: string; drop: DropId; action: DropAction }): Promise<ActionResult>;
+  /** Publishes to the lanes all decisions that a crash or a Redis outage kept from them. */
   sync(): Promise<void>;
-  /** Stops the selling of a drop that has lost data in a lane. */
+  /** Pauses a drop that has lost data in a lane. */
   freeze(drop: DropId): Promise<void>;
 };
 
 const syncDropsMax = 100;
 
 /**
- * The ledger holds what merchants decided and the lanes follow it, version by version. The decision
- * is written first: from then on it reaches the lanes, now or by `sync`.
+ * The ledger holds the merchants' decisions; the lanes follow it version by version. A decision is
+ * written to the ledger first and reaches the lanes from there, at once or by a later `sync`.
  */
 export function openPublishing(options: {
   ledgerDrops: Drops;
@@ -36,13 +39,13 @@ export function openPublishing(options: {
   lanes: Lanes;
   clock: Clock;
   log: Log;
-  /** Told once the lanes have a new version: what watches them need not wait for its next look. */
+  /** Called when the lanes have a new version, so that background work starts on them at once. */
   onPublished?(drop: Drop): void;
 }): Publishing {
   const { ledgerDrops, orders, lanes, clock, log } = options;
 
-  /** Brings the rules of a drop to all its lanes; false when one of them has lost its data. */
-  async function bring(stored: StoredDrop): Promise<boolean> {
+  /** Publishes a drop's rules to all its lanes. False when one of them has lost its data. */
+  async function publishToLanes(stored: StoredDrop): Promise<boolean> {
     const { lanesVersion, createdAt: _, ...drop } = stored;
     if (neverSold(stored)) {
       await ledgerDrops.markLanes(drop.id, drop.version);
@@ -53,7 +56,7 @@ export function openPublishing(options: {
     );
     const lost = answers.flatMap((answer, lane) => (answer === 'lost' ? [lane] : []));
     if (lost.length > 0) {
-      log.error({ drop: drop.id, lanes: lost }, 'lanes have lost their data: the drop is frozen');
+      log.error({ drop: drop.id, lanes: lost }, 'lanes lost their data: the drop is frozen');
       return false;
     }
     await ledgerDrops.markLanes(drop.id, drop.version);
@@ -61,7 +64,7 @@ export function openPublishing(options: {
     return true;
   }
 
-  /** Whether a lane is behind what it once told the ledger. */
+  /** Whether a lane's outbox ends before what the ledger has read from it. */
   async function hasLost(drop: StoredDrop): Promise<boolean> {
     if (drop.lanesVersion === 0) return false;
     const positions = await orders.positions(drop.id);
@@ -71,7 +74,7 @@ export function openPublishing(options: {
     });
   }
 
-  async function act(request: Parameters<Publishing['act']>[0]): Promise<Acted> {
+  async function act(request: Parameters<Publishing['act']>[0]): Promise<ActionResult> {
     const { merchantId, drop: id, action } = request;
     const owned = await ledgerDrops.getOwned(merchantId, id);
     if (!owned) return { kind: 'unknown' };
@@ -80,17 +83,17 @@ export function openPublishing(options: {
     let refused = false;
     const changed = await ledgerDrops.change(id, (drop) => {
       const decided = decide(drop, action, now);
-      // A sale that would be over before it began is a mistake in the window.
+      // Publishing a drop whose window is over would sell nothing: the window must be wrong.
       refused = decided.kind === 'refused' || (action === 'publish' && now >= drop.endsAt);
       return refused || decided.kind !== 'move' ? undefined : { decision: decided.to };
     });
     if (!changed) return { kind: 'unknown' };
     const { drop } = changed;
     if (refused) return { kind: 'refused', drop };
-    const brought = drop.version === drop.lanesVersion || (await bring(drop));
-    // A lane that has lost its data sells nothing: what stops a sale holds there without being told.
+    const published = drop.version === drop.lanesVersion || (await publishToLanes(drop));
+    // A lane without data sells nothing, so an action that stops the sale is done there anyway.
     const starts = action === 'publish' || action === 'resume';
-    return brought || !starts ? { kind: 'done', drop } : { kind: 'frozen' };
+    return published || !starts ? { kind: 'done', drop } : { kind: 'frozen' };
   }
 
   return {
@@ -99,9 +102,9 @@ export function openPublishing(options: {
     async sync() {
       for (const drop of await ledgerDrops.unsynced(syncDropsMax)) {
         try {
-          await bring(drop);
+          await publishToLanes(drop);
         } catch (error) {
-          log.warn({ err: error, drop: drop.id }, 'the lanes of a drop cannot be reached');
+          log.warn({ err: error, drop: drop.id }, 'publishing a drop to its lanes failed');
         }
       }
     },
@@ -110,12 +113,12 @@ export function openPublishing(options: {
       const changed = await ledgerDrops.change(id, (drop) => {
         return drop.decision === 'live' ? { decision: 'paused' } : undefined;
       });
-      if (changed?.changed) await bring(changed.drop);
+      if (changed?.changed) await publishToLanes(changed.drop);
     },
   };
 }
 
-/** A draft that was cancelled: no lane ever heard of it, and none has to. */
+/** Whether this is a draft that was cancelled: its lanes never had it and need no change. */
 function neverSold(drop: StoredDrop): boolean {
   return drop.version === 1 && drop.decision === 'cancelled';
 }

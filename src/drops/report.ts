@@ -7,7 +7,7 @@ import type { Audit, Pace } from '../ledger/checks/audit-queries.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
 
-/** How a sale went or is going. Units come from the lanes, orders and times from the ledger. */
+/** Figures of a sale: units from the lanes, orders and times from the ledger. */
 export type Report = {
   drop: DropId;
   state: DropState;
@@ -18,13 +18,14 @@ export type Report = {
   appointments: number;
   funnel: {
     orders: Record<OrderState, number>;
-    /** Released orders by why. */
+    /** Released orders by reason. */
     releases: Partial<Record<ReleaseReason, number>>;
   };
-  /** Over the span from the first order to the last; absent while there is none. */
+  /** Rates between the first order and the last; absent while there are no orders. */
   rates: Pace;
 };
 
+/** Reports on a drop; undefined when there is no such drop. */
 export function openReport(options: {
   lanes: Lanes;
   drops: Drops;
@@ -48,10 +49,10 @@ export function openReport(options: {
       state: dropState(drop, at),
       at,
       items: drop.items.map(({ sku, title }, index) => {
-        const parts = inspected.map((lane) => {
+        const byLane = inspected.map((lane) => {
           return sumFigures([lane.status === 'done' ? lane.items[index] : undefined]);
         });
-        return { sku, title, ...sumFigures(parts), lanes: parts };
+        return { sku, title, ...sumFigures(byLane), lanes: byLane };
       }),
       appointments: inspected.reduce((sum, lane) => {
         return sum + (lane.status === 'done' ? lane.appointments : 0);

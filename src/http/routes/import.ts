@@ -59,18 +59,18 @@ export async function importRoute(
           throw new Problem('drop_action_refused', { state });
         }
         const list = openList(chunksOf(request), reader);
-        const { figures, failure } = await whileImporting(request.raw.socket, () =>
+        const { progress, failure } = await whileImporting(request.raw.socket, () =>
           appointments.takeList(drop, list.parts()),
         );
-        counts.add('imported', figures.imported);
-        if (failure === undefined) return { ...figures, badLines: list.badLines };
-        const details = { drop: drop.id, ...figures, err: failure };
+        counts.add('imported', progress.imported);
+        if (failure === undefined) return { ...progress, badLines: list.badLines };
+        const details = { drop: drop.id, ...progress, err: failure };
         if (request.raw.destroyed || isOutage(failure)) log.warn(details, 'import broke off');
         else log.error(details, 'import broke off');
         // A client that is still sending reads no answer before it has sent all.
         request.raw.resume();
-        const badLines = list.badLines.filter(({ line }) => line <= figures.lines);
-        throw new Problem('import_broken_off', { ...figures, badLines });
+        const badLines = list.badLines.filter(({ line }) => line <= progress.lines);
+        throw new Problem('import_broken_off', { ...progress, badLines });
       },
     );
   });

@@ -239,7 +239,7 @@ describe('an import', () => {
     expect(read).toBe(2);
     appointing = undefined;
     gate.resolve();
-    expect((await taken).figures).toMatchObject({ lines: 5, imported: 5 });
+    expect((await taken).progress).toMatchObject({ lines: 5, imported: 5 });
   });
 
   test('tells the first hundred bad lines and counts the rest', async () => {
