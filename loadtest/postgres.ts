@@ -134,7 +134,7 @@ function binaries(): string | undefined {
   const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => +b - +a) : [];
   const folders = [
     ...versions.map((version) => join(debian, version, 'bin')),
-    ...(process.env.PATH ?? '').split(delimiter),
+    ...(process.env['PATH'] ?? '').split(delimiter),
   ];
   return folders.find((folder) =>
     ['initdb', 'postgres'].every((name) => folder !== '' && existsSync(join(folder, name))),

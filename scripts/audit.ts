@@ -42,7 +42,7 @@ async function main(args: string[]): Promise<number> {
     const direct = config.redis.kind === 'url' && config.ledger.kind === 'url' && !asked.url;
     const report = direct
       ? await look(config, asked.drop)
-      : await ask(config, { ...asked, key: environment.FLASHDROP_API_KEY });
+      : await ask(config, { ...asked, key: environment['FLASHDROP_API_KEY'] });
     if (typeof report === 'string') return complain(report);
     process.stdout.write(asked.json ? `${JSON.stringify(report, null, 2)}\n` : table(report));
     if (report.checks.some((check) => !check.ok)) return exitCodes.broken;

@@ -14,7 +14,7 @@ try {
   ensureDependencies({ root, env: process.env });
   ensureNode({ root, env: process.env });
   // The tests stop and kill servers of their own, so a REDIS_URL does not serve them.
-  if (process.argv[2] === 'test' || !process.env.REDIS_URL) ensureRedis({ env: process.env });
+  if (process.argv[2] === 'test' || !process.env['REDIS_URL']) ensureRedis({ env: process.env });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);

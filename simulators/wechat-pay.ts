@@ -86,11 +86,11 @@ function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreem
     serve('POST', `/v3/pay/transactions/${scene}`, (request) => {
       const charge = placeOrder(simulator, agreement, { scene, body: bodyOf(request) });
       byTransaction.set(charge.providerReference, charge.reference);
-      const cashier = `${simulator.url()}/cashier/${charge.extra.prepayId}`;
-      byTransaction.set(charge.extra.prepayId ?? '', charge.reference);
+      const cashier = `${simulator.url()}/cashier/${charge.extra['prepayId']}`;
+      byTransaction.set(charge.extra['prepayId'] ?? '', charge.reference);
       if (scene === 'native') return { content: { code_url: cashier } };
       if (scene === 'h5') return { content: { h5_url: `${cashier}?package=1037687096` } };
-      return { content: { prepay_id: charge.extra.prepayId } };
+      return { content: { prepay_id: charge.extra['prepayId'] } };
     });
   }
 
@@ -103,7 +103,8 @@ function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreem
   });
 
   serve('POST', '/v3/pay/transactions/out-trade-no/:reference/close', (request) => {
-    if (bodyOf(request).mchid !== agreement.merchantId) throw wrong('mchid', 'is not who signed');
+    if (bodyOf(request)['mchid'] !== agreement.merchantId)
+      throw wrong('mchid', 'is not who signed');
     const closed = book.close((request.params as { reference: string }).reference, 'closed');
     if (closed === 'captured') throw new ApiError(400, 'ORDERPAID', 'The order is paid.');
     // Also for an order that does not exist, as WeChat Pay does.

@@ -6,7 +6,7 @@ import { benchDrop, benchReservations } from './drop.ts';
 import { serve } from './server.ts';
 
 /** The engine's api role, as it runs in production, with a ledger in memory that a Buy never asks. */
-const redisUrl = process.env.BENCH_REDIS_URL ?? '';
+const redisUrl = process.env['BENCH_REDIS_URL'] ?? '';
 const namespace = 'bench-api';
 const engine = await startEngine({
   config: {
@@ -27,7 +27,7 @@ const engine = await startEngine({
     tokens: {
       kind: 'secret',
       algorithm: 'HS256',
-      secret: process.env.BENCH_JWT_SECRET ?? '',
+      secret: process.env['BENCH_JWT_SECRET'] ?? '',
       issuer: 'bench',
       audience: 'flashdrop',
     },
@@ -43,13 +43,13 @@ const redis = connectHot(redisUrl, { timeoutMs: 5_000 });
 await new Promise((resolve) => redis.once('ready', resolve));
 const lanes = openLanes(redis, namespace);
 const drops: string[] = [];
-for (let n = 0; n < Number(process.env.BENCH_DROPS ?? 1); n += 1) drops.push(await openDrop());
+for (let n = 0; n < Number(process.env['BENCH_DROPS'] ?? 1); n += 1) drops.push(await openDrop());
 redis.disconnect();
 serve({ port: Number(new URL(engine.address).port), drops });
 
 /** A drop of the lanes alone; sold out, with orders in it, where the bench wants it so. */
 async function openDrop(): Promise<string> {
-  const sold = Number(process.env.BENCH_SOLD ?? 0);
+  const sold = Number(process.env['BENCH_SOLD'] ?? 0);
   const drop = benchDrop('mer_bench', sold > 0 ? sold : undefined);
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);

@@ -11,8 +11,8 @@ import { serve } from './server.ts';
  * no buyer's limit held.
  */
 const pool = new pg.Pool({
-  connectionString: process.env.BENCH_DATABASE_URL,
-  max: Number(process.env.BENCH_POOL),
+  connectionString: process.env['BENCH_DATABASE_URL'],
+  max: Number(process.env['BENCH_POOL']),
 });
 const statements = {
   order: {

@@ -53,7 +53,7 @@ async function press(
     count(book, `no order: ${answer.code || answer.status}`);
     return undefined;
   }
-  const id = answer.json.id as string;
+  const id = answer.json['id'] as string;
   book.acknowledged.set(id, { buyer: plan.name, drop: plan.drop });
   if (plan.number % 10 === 0) {
     const again = await untilTold(ask);
@@ -61,7 +61,7 @@ async function press(
       book.breaches.push(`${plan.name} got other bytes under the same key: ${again.text}`);
     }
   }
-  return { id, expiresAt: Date.parse(answer.json.expiresAt as string), token, plan };
+  return { id, expiresAt: Date.parse(answer.json['expiresAt'] as string), token, plan };
 }
 
 async function pay(shop: Shop, order: Bought): Promise<void> {
@@ -131,20 +131,20 @@ async function cancel({ call, book }: Shop, { id, token }: Bought): Promise<void
   const answer = await untilTold(() =>
     call('POST', `/v1/orders/${id}/cancel`, { token, body: {} }),
   );
-  if (answer.status === 200) see(book, id, answer.json.state as string);
+  if (answer.status === 200) see(book, id, answer.json['state'] as string);
   else count(book, `not cancelled: ${answer.code || answer.status}`);
 }
 
 /** Reads the order until it has ended or the time is over. */
 async function watch({ call, book }: Shop, { id, token }: Bought): Promise<string | undefined> {
   const isOver = ({ status, json }: Answer) => {
-    if (status === 200) see(book, id, json.state as string);
-    return status === 200 && json.state !== 'reserved';
+    if (status === 200) see(book, id, json['state'] as string);
+    return status === 200 && json['state'] !== 'reserved';
   };
   const answer = await untilTold(() => call('GET', `/v1/orders/${id}`, { token }), {
     until: Date.now() + watchMsMax,
     pauseMs: 1_000,
     isVague: (told) => !isOver(told),
   });
-  return answer.json.state === 'paid' ? id : undefined;
+  return answer.json['state'] === 'paid' ? id : undefined;
 }

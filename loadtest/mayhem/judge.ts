@@ -180,8 +180,8 @@ function judgeAudits({ drops }: Evidence, breaches: string[]): void {
     if (!audit.settled) breaches.push(`drop ${n}: the engine's own audit saw things in motion`);
     for (const { findings, figures } of audit.checks) {
       breaches.push(...findings.map((finding) => `drop ${n}, the engine's own audit: ${finding}`));
-      if ((figures.trialBalance ?? 0) !== 0)
-        breaches.push(`the trial balance is ${figures.trialBalance}`);
+      if ((figures['trialBalance'] ?? 0) !== 0)
+        breaches.push(`the trial balance is ${figures['trialBalance']}`);
     }
   }
 }

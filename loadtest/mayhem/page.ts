@@ -10,7 +10,7 @@ export type Page = {
  * it shows nothing to pay any more.
  */
 export async function openPage({ json }: Answer): Promise<Page | undefined> {
-  const action = json.action as { kind: string; url?: string; text?: string } | undefined;
+  const action = json['action'] as { kind: string; url?: string; text?: string } | undefined;
   const address = action?.url ?? action?.text;
   if (!address) return undefined;
   const response = await fetch(address, { headers: { accept: 'text/html' } });

@@ -27,7 +27,7 @@ export async function startRole(options: {
   const log = openSync(join(logs, `${name}.log`), 'a');
   const child = spawn(process.execPath, [main, '--port', String(port), '--api-processes', '1'], {
     // Nothing of the caller's own settings.
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, FLASHDROP_ROLE: role, ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], FLASHDROP_ROLE: role, ...env },
     cwd: fileURLToPath(new URL('../../', import.meta.url)),
     stdio: ['ignore', 'pipe', log],
   });

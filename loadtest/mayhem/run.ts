@@ -190,7 +190,7 @@ async function tokensOf(stage: Stage, plan: Plan): Promise<Map<string, string>> 
     const body = { prefix, count: crowdSize, amount: isPoor ? 0 : price };
     const minted = await call('POST', '/demo/crowds', { body });
     if (minted.status !== 201) throw new Error(`no tokens: ${minted.text}`);
-    for (const one of minted.json.tokens as { sub: string; token: string }[]) {
+    for (const one of minted.json['tokens'] as { sub: string; token: string }[]) {
       tokens.set(one.sub, one.token);
     }
   }

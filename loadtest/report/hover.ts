@@ -53,7 +53,7 @@ function follow(data: Data): void {
     cores: (value) => figure(value, 2),
   };
   for (const frame of document.querySelectorAll('[data-plot]')) {
-    const plot = data[frame.dataset.plot ?? ''];
+    const plot = data[frame.dataset['plot'] ?? ''];
     if (!plot) continue;
     const { from, to } = plot;
     const told = [...frame.parentElement.querySelectorAll('[data-series]')];
@@ -75,7 +75,7 @@ function follow(data: Data): void {
       label.textContent = `${(at / 1000).toFixed(1)} s`;
       if (!frame.contains(now)) frame.append(now);
       for (const element of told) {
-        const value = plot.values[Number(element.dataset.series)]?.[step];
+        const value = plot.values[Number(element.dataset['series'])]?.[step];
         const format = formats[plot.unit];
         element.textContent = typeof value === 'number' && format ? format(value) : '–';
       }

@@ -15,7 +15,7 @@ export function ensureDependencies({ root, env }) {
   if (modified(join(root, 'node_modules', '.package-lock.json')) >= lock) return;
   say('installing the locked dependencies');
   const args = ['ci', '--ignore-scripts', '--include=dev', '--include=optional', '--prefix', root];
-  const npm = env.npm_execpath;
+  const npm = env['npm_execpath'];
   runQuietly({
     command: npm ? process.execPath : 'npm',
     args: npm ? [npm, ...args] : args,

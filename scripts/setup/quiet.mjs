@@ -21,7 +21,7 @@ export function say(line) {
 
 /** @param {Record<string, string | undefined>} env */
 export function withSystemFolders(env) {
-  return { ...env, PATH: [env.PATH, ...systemFolders].filter(Boolean).join(delimiter) };
+  return { ...env, PATH: [env['PATH'], ...systemFolders].filter(Boolean).join(delimiter) };
 }
 
 /**

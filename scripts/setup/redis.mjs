@@ -36,8 +36,8 @@ export function ensureRedis({ env, places }) {
   const find = () => findRedisServer({ env, ...(places && { places }) });
   const first = find();
   if (first.kind === 'local') return;
-  const refused = (env.FLASHDROP_NO_INSTALL ?? '') !== '' && env.FLASHDROP_NO_INSTALL !== '0';
-  const named = Boolean(env.FLASHDROP_REDIS_SERVER);
+  const refused = (env['FLASHDROP_NO_INSTALL'] ?? '') !== '' && env['FLASHDROP_NO_INSTALL'] !== '0';
+  const named = Boolean(env['FLASHDROP_REDIS_SERVER']);
   if (!refused && !named && tryInstall(env) && find().kind === 'local') return;
   if (!named && dockerAnswers(env)) return ensureImage({ env, refused });
   throw new SetupError(explain({ rejected: first.rejected, refused, named }));

@@ -14,8 +14,8 @@ export function askedAtCashier(
   { book, now }: Simulator,
 ): BookedCharge | string {
   const { out_trade_no: reference, subject, product_code } = content;
-  const amount = fen(content.total_amount);
-  const expiresAt = fromChinaTime(content.time_expire);
+  const amount = fen(content['total_amount']);
+  const expiresAt = fromChinaTime(content['time_expire']);
   const isWhole =
     typeof reference === 'string' &&
     /^\w{1,64}$/.test(reference) &&
@@ -23,7 +23,7 @@ export function askedAtCashier(
     typeof subject === 'string' &&
     /^[^/=&]{1,256}$/.test(subject) &&
     product_code === products[parameters.get('method') ?? ''] &&
-    (content.time_expire === undefined || expiresAt !== undefined);
+    (content['time_expire'] === undefined || expiresAt !== undefined);
   if (!isWhole) return 'ACQ.INVALID_PARAMETER';
   const known = book.find(reference);
   if (!known && expiresAt !== undefined && now() >= expiresAt) {
@@ -44,10 +44,10 @@ export function askedAtCashier(
 
 /** The page for people: its buttons call the control routes, then return to the shop. */
 export function cashierPage({ reference, amount, extra }: BookedCharge): string {
-  const back = extra.returnUrl ? JSON.stringify(extra.returnUrl) : 'undefined';
+  const back = extra['returnUrl'] ? JSON.stringify(extra['returnUrl']) : 'undefined';
   return page(
     'Alipay, simulated',
-    `<p>${escaped(extra.subject ?? '')}</p>
+    `<p>${escaped(extra['subject'] ?? '')}</p>
 <p><strong>¥${yuan(amount)}</strong></p>
 <button data-act="pay">Pay</button>
 <button data-act="decline">Decline</button>

@@ -48,7 +48,7 @@ function parametersOf(event: BookEvent, { merchant, now }: Sender) {
     out_trade_no: charge.reference,
     trade_status: statusOf(charge, now),
     total_amount: amount,
-    subject: charge.extra.subject ?? '',
+    subject: charge.extra['subject'] ?? '',
     gmt_create: chinaTime(charge.createdAt),
     ...(charge.capturedAt !== undefined && {
       buyer_id: '2088101117955611',

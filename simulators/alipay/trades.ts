@@ -13,7 +13,7 @@ const refundableMs = 365 * 24 * 3600_000;
 export function answerTo(method: string, content: Content, simulator: Simulator): Node | undefined {
   const answer = methods[method];
   if (!answer) return undefined;
-  const reference = content.out_trade_no;
+  const reference = content['out_trade_no'];
   if (typeof reference !== 'string' || reference === '') return failed('ACQ.INVALID_PARAMETER');
   const charge = simulator.book.find(reference);
   if (!charge) return failed('ACQ.TRADE_NOT_EXIST', { out_trade_no: reference });
@@ -54,8 +54,8 @@ const methods: Record<string, (charge: BookedCharge, content: Content, s: Simula
 };
 
 function refund(charge: BookedCharge, content: Content, { book, now }: Simulator): Node {
-  const amount = fen(content.refund_amount);
-  const reference = content.out_request_no ?? charge.reference;
+  const amount = fen(content['refund_amount']);
+  const reference = content['out_request_no'] ?? charge.reference;
   if (amount === undefined || typeof reference !== 'string') return failed('ACQ.INVALID_PARAMETER');
   if (charge.state !== 'captured') return failed('ACQ.TRADE_STATUS_ERROR', namesOf(charge));
   const isRepeat = charge.refunds.some((earlier) => earlier.reference === reference);
@@ -63,7 +63,7 @@ function refund(charge: BookedCharge, content: Content, { book, now }: Simulator
   if (status === 'TRADE_FINISHED') return failed('ACQ.TRADE_HAS_FINISHED', namesOf(charge));
   if (status === 'TRADE_CLOSED' && !isRepeat) return failed('ACQ.TRADE_HAS_CLOSE', namesOf(charge));
   // Only a full refund may omit the refund's number.
-  if (content.out_request_no === undefined && amount !== charge.amount) {
+  if (content['out_request_no'] === undefined && amount !== charge.amount) {
     return failed('ACQ.REFUND_AMT_NOT_EQUAL_TOTAL', namesOf(charge));
   }
   const { kind } = book.refund(charge.reference, { reference, amount });

@@ -51,7 +51,7 @@ export function openAccount({ book, id, now, url }: Simulator) {
         extra: { page: '' },
       });
       record.id = charge.providerReference;
-      charge.extra.page = pageOf(record);
+      charge.extra['page'] = pageOf(record);
     } else record.id = id('cs_test_', 24);
     sessions.set(record.id, record);
     return record;
@@ -125,7 +125,7 @@ export function openAccount({ book, id, now, url }: Simulator) {
       });
     }
     const amount = wanted.amount ?? left;
-    const reference = freeRefund(charge, wanted.metadata.reference ?? `${record.reference}r`);
+    const reference = freeRefund(charge, wanted.metadata['reference'] ?? `${record.reference}r`);
     const done = book.refund(charge.reference, { reference, amount });
     if (done.kind !== 'refunded') {
       throw impossible(

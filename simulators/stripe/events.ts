@@ -87,7 +87,7 @@ function falsified(told: Envelope, forge: Forgery | undefined): Envelope {
     case 'other_amount':
       return changed({ [sum]: Number(object[sum]) + 1 });
     case 'other_currency':
-      return changed({ currency: object.currency === 'eur' ? 'usd' : 'eur' });
+      return changed({ currency: object['currency'] === 'eur' ? 'usd' : 'eur' });
     case 'unknown_order':
       return changed(
         sum === 'amount'

@@ -25,7 +25,7 @@ export function pageOf<T extends { id: string; created: number }>(
 }
 
 function isWithin(created: number, form: Form): boolean {
-  if (typeof form.created === 'string') return created === wholeOf(form, 'created');
+  if (typeof form['created'] === 'string') return created === wholeOf(form, 'created');
   const range = innerOf(form, 'created');
   const bound = (name: string, otherwise: number) => wholeOf(range, name) ?? otherwise;
   return (

@@ -6,7 +6,7 @@ export class StripeRefusal extends Error {
   readonly isKept: boolean;
 
   constructor(status: number, error: Record<string, string>, isKept: boolean) {
-    super(error.message);
+    super(error['message']);
     this.status = status;
     this.body = { error };
     this.isKept = isKept;

@@ -107,7 +107,7 @@ function readItems(form: Form) {
 
 function readSetup(form: Form) {
   const currency = textOf(form, 'currency');
-  if (currency === undefined && form.allowed_payment_method_types === undefined) {
+  if (currency === undefined && form['allowed_payment_method_types'] === undefined) {
     neededText(form, 'currency');
   }
   return { amount: 0, currency: currency ? readCurrency(currency) : null, title: '' };

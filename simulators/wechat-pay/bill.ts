@@ -38,10 +38,10 @@ function line(agreement: Agreement, charge: BookedCharge, refund?: BookedRefund)
   return row([
     at.replace('T', ' '),
     ...[agreement.appId, agreement.merchantId, '0', '', charge.providerReference],
-    ...[charge.reference, 'oSimulated', charge.extra.tradeType ?? 'NATIVE'],
+    ...[charge.reference, 'oSimulated', charge.extra['tradeType'] ?? 'NATIVE'],
     ...[refund ? 'REFUND' : 'SUCCESS', 'OTHERS', charge.currency, yuan(paid), '0.00'],
     ...[refund?.providerReference ?? '0', refund?.reference ?? '0', yuan(returned), '0.00'],
-    ...[refund ? 'ORIGINAL' : '', refund ? 'SUCCESS' : '', charge.extra.title ?? '', ''],
+    ...[refund ? 'ORIGINAL' : '', refund ? 'SUCCESS' : '', charge.extra['title'] ?? '', ''],
     ...['0.00000', '0.60%', yuan(paid), yuan(returned), ''],
   ]);
 }

@@ -11,7 +11,7 @@ export function cashierPage(charge: BookedCharge | undefined, back: string | und
       : '';
   const target = `/_control/charges/${encodeURIComponent(charge.reference)}/`;
   return page(`
-    <h2>${escaped(charge.extra.title ?? '')}</h2>
+    <h2>${escaped(charge.extra['title'] ?? '')}</h2>
     <p class="amount">${escaped(amount)}</p>
     <p>Order ${escaped(charge.reference)}: <b>${charge.state}</b></p>
     ${buttons}

@@ -49,7 +49,7 @@ function paymentContent({ charge }: BookEvent): Content {
     out_trade_no: charge.reference,
     ...{
       transaction_id: charge.providerReference,
-      trade_type: charge.extra.tradeType ?? 'NATIVE',
+      trade_type: charge.extra['tradeType'] ?? 'NATIVE',
       trade_state: 'SUCCESS',
       trade_state_desc: '支付成功',
       bank_type: 'OTHERS',
@@ -85,7 +85,7 @@ function refundContent({ charge, refund }: BookEvent): Content {
 function forged(content: Content, forge: Forgery | undefined): Content {
   const { amount } = content;
   if (forge === 'other_amount') {
-    return { ...content, amount: { ...amount, total: Number(amount.total) + 1 } };
+    return { ...content, amount: { ...amount, total: Number(amount['total']) + 1 } };
   }
   if (forge === 'other_currency') return { ...content, amount: { ...amount, currency: 'USD' } };
   if (forge === 'unknown_order') return { ...content, out_trade_no: `fd${'0'.repeat(30)}` };

@@ -24,7 +24,7 @@ export function placeOrder(
   if (known && known.state !== 'open') {
     throw new ApiError(400, 'ORDER_CLOSED', 'The order is closed.');
   }
-  if (known && known.extra.request !== request) {
+  if (known && known.extra['request'] !== request) {
     throw new ApiError(400, 'INVALID_REQUEST', 'The same order was placed with other parameters.');
   }
   if (known) return known;
@@ -39,33 +39,33 @@ export function placeOrder(
     extra: {
       request,
       tradeType: tradeTypes[scene] ?? '',
-      title: String(body.description),
+      title: String(body['description']),
       prepayId: simulator.id('wx', 34, '0123456789abcdef'),
     },
   }).charge;
 }
 
 function readOrder({ appId, merchantId }: Agreement, scene: string, body: Fields) {
-  if (body.mchid !== merchantId) throw wrong('mchid', 'is not who signed');
-  if (body.appid !== appId) {
+  if (body['mchid'] !== merchantId) throw wrong('mchid', 'is not who signed');
+  if (body['appid'] !== appId) {
     throw new ApiError(400, 'APPID_MCHID_NOT_MATCH', 'The app is not bound to the merchant.');
   }
   const reference = text(body, 'out_trade_no', /^[\w\-|*]{6,32}$/);
   text(body, 'description', /^.{1,127}$/su);
   const notifyUrl = text(body, 'notify_url', /^https?:\/\/[^?\s]{1,240}$/);
   const money = part(body, 'amount');
-  const amount = money.total;
+  const amount = money['total'];
   if (!Number.isSafeInteger(amount) || (amount as number) < 1) {
     throw wrong('amount.total', 'must be a whole number of fen from 1');
   }
-  if ((money.currency ?? 'CNY') !== 'CNY') throw wrong('amount.currency', 'must be CNY');
+  if ((money['currency'] ?? 'CNY') !== 'CNY') throw wrong('amount.currency', 'must be CNY');
   if (scene === 'jsapi') text(part(body, 'payer'), 'openid', /^[\w-]{1,128}$/);
   if (scene === 'h5') {
     const place = part(body, 'scene_info');
     text(place, 'payer_client_ip', /^[\da-fA-F.:]{2,45}$/);
     text(part(place, 'h5_info'), 'type', /^\w{1,32}$/);
   }
-  const expiresAt = body.time_expire === undefined ? undefined : readTime(body);
+  const expiresAt = body['time_expire'] === undefined ? undefined : readTime(body);
   return { reference, amount: amount as number, notifyUrl, expiresAt };
 }
 
@@ -87,7 +87,7 @@ export function orderAnswer(charge: BookedCharge, { appId, merchantId }: Agreeme
       ? {}
       : {
           transaction_id: charge.providerReference,
-          trade_type: extra.tradeType,
+          trade_type: extra['tradeType'],
           bank_type: 'OTHERS',
           success_time: beijingTime(capturedAt),
           payer: { openid: 'oSimulated' },
@@ -107,7 +107,7 @@ export function giveBack(
   { body, reference }: { body: Fields; reference: string | undefined },
 ): { charge: BookedCharge; refund: BookedRefund; fresh: boolean } {
   const number = text(body, 'out_refund_no', /^[\w\-|*@]{1,64}$/);
-  if (body.reason !== undefined && Buffer.byteLength(String(body.reason)) > 80) {
+  if (body['reason'] !== undefined && Buffer.byteLength(String(body['reason'])) > 80) {
     throw wrong('reason', 'is longer than 80 bytes');
   }
   const money = part(body, 'amount');
@@ -115,7 +115,7 @@ export function giveBack(
   if (!Number.isSafeInteger(amount) || (amount as number) < 1) {
     throw wrong('amount.refund', 'must be a whole number of fen from 1');
   }
-  if (money.currency !== 'CNY') throw wrong('amount.currency', 'must be CNY');
+  if (money['currency'] !== 'CNY') throw wrong('amount.currency', 'must be CNY');
   const charge = reference === undefined ? undefined : book.find(reference);
   if (!charge || reference === undefined) {
     throw new ApiError(404, 'RESOURCE_NOT_EXISTS', 'There is no such order.');

@@ -92,8 +92,8 @@ export function readCommand(args: string[], env: Environment): Command {
   const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
   const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
   // A wrong URL is reported as such; it must not be taken for a missing one below.
-  const redisGiven = Boolean(env.REDIS_URL);
-  const ledgerGiven = Boolean(env.DATABASE_URL);
+  const redisGiven = Boolean(env['REDIS_URL']);
+  const ledgerGiven = Boolean(env['DATABASE_URL']);
   const embedded = !redisGiven && !ledgerGiven;
   const host = read('FLASHDROP_HOST', matching('a host name or an address', hostName)) ?? loopback;
   const demoAsked = read('FLASHDROP_DEMO', onOff);

@@ -45,9 +45,9 @@ export function findRedisServer({ env, places = usualPlaces }) {
       version ? `${path} is ${version}` : `${path} does not answer --version like a Redis server`,
     );
   }
-  if (env.FLASHDROP_REDIS_SERVER && rejected.length === 0) {
+  if (env['FLASHDROP_REDIS_SERVER'] && rejected.length === 0) {
     rejected.push(
-      `FLASHDROP_REDIS_SERVER names ${env.FLASHDROP_REDIS_SERVER}, which cannot be run`,
+      `FLASHDROP_REDIS_SERVER names ${env['FLASHDROP_REDIS_SERVER']}, which cannot be run`,
     );
   }
   return { kind: 'missing', rejected };
@@ -58,8 +58,8 @@ export function findRedisServer({ env, places = usualPlaces }) {
  * @param {string[]} places
  */
 function candidates(env, places) {
-  if (env.FLASHDROP_REDIS_SERVER) return [env.FLASHDROP_REDIS_SERVER].filter(isProgram);
-  const folders = new Set([...(env.PATH ?? '').split(delimiter).filter(Boolean), ...places]);
+  if (env['FLASHDROP_REDIS_SERVER']) return [env['FLASHDROP_REDIS_SERVER']].filter(isProgram);
+  const folders = new Set([...(env['PATH'] ?? '').split(delimiter).filter(Boolean), ...places]);
   return [...folders].flatMap((folder) =>
     names.map((name) => join(folder, name)).filter(isProgram),
   );

@@ -49,7 +49,7 @@ export function launchRedis(launch: RedisLaunch): RedisProcess {
   // A group of its own: Ctrl-C goes to the terminal's whole group, and Redis must outlive the drain.
   const child = spawn(command, args, {
     cwd: folder,
-    env: server.kind === 'docker' ? launch.env : { PATH: launch.env.PATH },
+    env: server.kind === 'docker' ? launch.env : { PATH: launch.env['PATH'] },
     detached: true,
     stdio: ['ignore', output, output],
   });

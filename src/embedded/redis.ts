@@ -117,7 +117,7 @@ export async function startEmbeddedRedis(options: {
 function chooseServer(env: Environment): RedisServer {
   const found = findRedisServer({ env });
   if (found.kind === 'local') return found;
-  if (!env.FLASHDROP_REDIS_SERVER && dockerAnswers(env))
+  if (!env['FLASHDROP_REDIS_SERVER'] && dockerAnswers(env))
     return { kind: 'docker', image: redisImage };
   const met = found.rejected.length > 0 ? ` (${found.rejected.join('; ')})` : '';
   throw new StartError(

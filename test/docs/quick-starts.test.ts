@@ -95,10 +95,10 @@ async function runInBash(blocks: string[]): Promise<(string | undefined)[]> {
     'npm() { local name=$3; shift 3; [ "$1" != -- ] || shift; node "scripts/$name.ts" "$@"; }',
     ...blocks.map((block) => `${block}\necho '${mark}'`),
   ].join('\n');
-  const path = [dirname(process.execPath), process.env.PATH].join(delimiter);
+  const path = [dirname(process.execPath), process.env['PATH']].join(delimiter);
   const shell = spawn('bash', ['-e', '-o', 'pipefail', '-c', script], {
     cwd: root,
-    env: { PATH: path, HOME: process.env.HOME, FLASHDROP_DATA: data, ...variables },
+    env: { PATH: path, HOME: process.env['HOME'], FLASHDROP_DATA: data, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [out, err] = ['', ''];

@@ -43,7 +43,7 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     const sale = await openSale({ address, merchantKey: apiKey }, { units: 60 });
     const [first, buyers] = [await sale.one(), await sale.gather(90)];
     const { id } = (await sale.press(first)).json;
-    await eventually(async () => (await sale.order(first, id)).state === 'paid');
+    await eventually(async () => (await sale.order(first, id))['state'] === 'paid');
 
     await postgres.halt();
     await sale.run(buyers);

@@ -135,7 +135,7 @@ describe('a link to Redis', () => {
         const told = await sale.press(one);
         if (told.code === 'outcome_unknown') {
           const truth = await untilTaken(sale, one);
-          expect(truth.json.id).toBe(told.json.order);
+          expect(truth.json['id']).toBe(told.json['order']);
         } else if (told.status !== 202) await untilTaken(sale, one);
       }
       expect(proxy.cuts()).toBeGreaterThan(0);
@@ -152,14 +152,14 @@ describe('a link to Redis', () => {
       const told = await Promise.all(buyers.map((one) => sale.press(one)));
       for (const { status, code, retryAfter, json } of told) {
         expect([status, code]).toEqual([503, 'outcome_unknown']);
-        expect(json.order).toMatch(/^ord_/);
+        expect(json['order']).toMatch(/^ord_/);
         expect(Number(retryAfter)).toBeGreaterThanOrEqual(1);
       }
       expect((await fetch(`${address}/readyz`)).status).toBe(503);
       proxy.set('reset');
       proxy.set('pass');
       for (const [n, one] of buyers.entries()) {
-        expect((await untilTaken(sale, one)).json.id).toBe(told[n]?.json.order);
+        expect((await untilTaken(sale, one)).json['id']).toBe(told[n]?.json['order']);
       }
       expect(await sale.judged()).toMatchObject({ sold: 41, paid: 41, orders: 41 });
     });
@@ -173,7 +173,7 @@ describe('a link to Redis', () => {
       const told = await sale.press(one);
       expect(told).toMatchObject({ status: 503, code: 'outcome_unknown' });
       proxy.set('pass');
-      expect(await untilTaken(sale, one)).toMatchObject({ json: { id: told.json.order } });
+      expect(await untilTaken(sale, one)).toMatchObject({ json: { id: told.json['order'] } });
       expect(await sale.judged()).toMatchObject({ sold: 2, orders: 2 });
     });
   });

@@ -58,7 +58,7 @@ describe('one key', () => {
       expect(other).toMatchObject({ status: 422, code: 'idempotency_key_reused' });
     }
     expect(await sale.settled()).toMatchObject({ orders: 1, sold: 1 });
-    expect(await sale.order(buyer, first.json.id)).toMatchObject({ state: 'paid', quantity: 1 });
+    expect(await sale.order(buyer, first.json['id'])).toMatchObject({ state: 'paid', quantity: 1 });
     expect((await sale.press(buyer)).body).toBe(first.body);
   });
 });
@@ -68,11 +68,11 @@ test('parallel tabs with keys of their own come to no more than the limit, and l
   const buyer = await sale.one();
   const tabs = Array.from({ length: 30 }, (_, tab) => sale.press(buyer, { key: `tab-${tab}` }));
   const answers = await Promise.all(tabs);
-  const bought = answers.filter(({ status }) => status === 202).map(({ json }) => json.id);
+  const bought = answers.filter(({ status }) => status === 202).map(({ json }) => json['id']);
   expect(bought).toHaveLength(2);
   for (const answer of answers.filter(({ status }) => status !== 202)) {
     expect(answer).toMatchObject({ status: 409, code: 'buyer_limit' });
-    expect(bought).toContain(answer.json.order);
+    expect(bought).toContain(answer.json['order']);
   }
   expect(await sale.settled()).toMatchObject({ orders: 2, paid: 2, sold: 2, available: 48 });
 });
@@ -88,9 +88,9 @@ describe('a unit comes back', () => {
     expect(Number(told.retryAfter)).toBeGreaterThanOrEqual(1);
     await eventually(async () => (await sale.press(eager)).status === 202);
     expect(await sale.judged()).toMatchObject({ sold: 1, paid: 1, orders: 2 });
-    const lapsed = await sale.order(idle, held.json.id);
+    const lapsed = await sale.order(idle, held.json['id']);
     expect(lapsed).toMatchObject({ state: 'released', reason: 'expired' });
-    expect(lapsed.reasonText).toMatch(/./);
+    expect(lapsed['reasonText']).toMatch(/./);
     expect((await sale.wallet(idle)).balance).toBe(purse);
   });
 
@@ -100,9 +100,9 @@ describe('a unit comes back', () => {
     const held = await sale.press(poor);
     await eventually(async () => (await sale.press(eager)).status === 202);
     expect(await sale.judged()).toMatchObject({ sold: 1, paid: 1, orders: 2 });
-    const declined = await sale.order(poor, held.json.id);
+    const declined = await sale.order(poor, held.json['id']);
     expect(declined).toMatchObject({ state: 'released', reason: 'insufficient_funds' });
-    expect(declined.reasonText).toMatch(/wallet.*Nothing was charged/i);
+    expect(declined['reasonText']).toMatch(/wallet.*Nothing was charged/i);
     expect(await sale.press(poor)).toMatchObject({ status: 202, replayed: true, body: held.body });
   });
 
@@ -111,20 +111,20 @@ describe('a unit comes back', () => {
     const [idle, eager] = [await sale.one(), await sale.one()];
     stalling.keepWaiting(idle.buyer);
     const held = await sale.press(idle);
-    const cancels = await Promise.all([1, 2, 3].map(() => sale.cancel(idle, held.json.id)));
+    const cancels = await Promise.all([1, 2, 3].map(() => sale.cancel(idle, held.json['id'])));
     for (const { status, json } of cancels) {
-      expect([status, json.state, json.reason]).toEqual([200, 'released', 'cancelled']);
+      expect([status, json['state'], json['reason']]).toEqual([200, 'released', 'cancelled']);
     }
     const bought = await eventually(async () => {
       const answer = await sale.press(eager);
       return answer.status === 202 ? answer : undefined;
     });
-    await eventually(async () => (await sale.order(eager, bought.json.id)).state === 'paid');
-    expect(await sale.cancel(eager, bought.json.id)).toMatchObject({
+    await eventually(async () => (await sale.order(eager, bought.json['id']))['state'] === 'paid');
+    expect(await sale.cancel(eager, bought.json['id'])).toMatchObject({
       status: 409,
       code: 'order_paid',
     });
-    expect(await sale.cancel(eager, held.json.id)).toMatchObject({ status: 404 });
+    expect(await sale.cancel(eager, held.json['id'])).toMatchObject({ status: 404 });
     expect(await sale.judged()).toMatchObject({ sold: 1, paid: 1, orders: 2 });
     expect((await sale.wallet(idle)).balance).toBe(purse);
   });
@@ -137,7 +137,7 @@ async function paidUnheard(options: Partial<SaleOptions> = {}) {
   const pact = stalling.takeSilently(buyer.buyer);
   const { id } = (await sale.press(buyer)).json;
   await pact.taken();
-  await eventually(async () => (await sale.order(buyer, id)).state === 'released');
+  await eventually(async () => (await sale.order(buyer, id))['state'] === 'released');
   return { sale, buyer, id, reply: pact.reply };
 }
 
@@ -145,7 +145,7 @@ describe('money that was taken and told of only after the hold', () => {
   test('takes the unit again while it is free', async () => {
     const { sale, buyer, id, reply } = await paidUnheard();
     reply();
-    await eventually(async () => (await sale.order(buyer, id)).state === 'paid');
+    await eventually(async () => (await sale.order(buyer, id))['state'] === 'paid');
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, paid: 1, orders: 1 });
     expect(await sale.wallet(buyer)).toEqual({
       balance: purse - price,
@@ -163,7 +163,7 @@ describe('money that was taken and told of only after the hold', () => {
     expect((await sale.wallet(buyer)).moves).toEqual(['topup', 'capture', 'refund']);
     const order = await sale.order(buyer, id);
     expect(order).toMatchObject({ state: 'released', payment: { state: 'refunded' } });
-    expect(order.reasonText).toMatch(/has been returned/);
+    expect(order['reasonText']).toMatch(/has been returned/);
   });
 
   test('is given back once when the drop takes no late payments, though the unit is free', async () => {

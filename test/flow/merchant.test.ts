@@ -113,7 +113,7 @@ describe('while the crowd buys', () => {
     expect(orders).toBeGreaterThanOrEqual(33);
     expect([available, refunded]).toEqual([100, captured]);
     for (const [n, one] of idle.entries()) {
-      const order = await sale.order(one, held[n]?.json.id);
+      const order = await sale.order(one, held[n]?.json['id']);
       expect(order).toMatchObject({ state: 'released', reason: 'drop_cancelled' });
     }
     for (const one of [...buyers, ...idle]) {
@@ -133,8 +133,8 @@ test('an end takes no more orders, and a hold that is open may still be paid', a
   expect(await sale.press(await sale.one())).toMatchObject({ status: 410, code: 'drop_ended' });
   stalling.letGo(slow.buyer);
   expect(await sale.judged()).toMatchObject({ available: 4, sold: 1, paid: 1, orders: 2 });
-  expect(await sale.order(slow, paid.json.id)).toMatchObject({ state: 'paid' });
-  expect(await sale.order(idle, lapsed.json.id)).toMatchObject({ reason: 'expired' });
+  expect(await sale.order(slow, paid.json['id'])).toMatchObject({ state: 'paid' });
+  expect(await sale.order(idle, lapsed.json['id'])).toMatchObject({ reason: 'expired' });
   expect(await sale.press(slow)).toMatchObject({ status: 202, replayed: true, body: paid.body });
 });
 
@@ -145,7 +145,8 @@ test('a refund asked for twenty times at once returns the money once and sells t
   expect(await sale.settled()).toMatchObject({ sold: 1 });
   await eventually(async () => (await sale.press(second)).code === 'sold_out');
   const answers = await Promise.all(Array.from({ length: 20 }, () => sale.refund(id)));
-  for (const { status, json } of answers) expect([status, json.state]).toEqual([200, 'refunded']);
+  for (const { status, json } of answers)
+    expect([status, json['state']]).toEqual([200, 'refunded']);
   await eventually(async () => (await sale.press(second)).status === 202);
   expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, paid: 1, orders: 2 });
   expect(await sale.refund(id)).toMatchObject({ status: 200 });

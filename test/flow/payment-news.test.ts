@@ -99,10 +99,10 @@ describe.each(providerNames)('what %s tells', (name) => {
     expect(await refundsOf(order.reference)).toEqual([expect.objectContaining({ amount: price })]);
     const told = await eventually(async () => {
       const now = await sale.order(order.buyer, order.id);
-      return (now.payment as { state: string }).state === 'refunded' ? now : undefined;
+      return (now['payment'] as { state: string }).state === 'refunded' ? now : undefined;
     });
     expect(told).toMatchObject({ state: 'released' });
-    expect(told.reasonText).toMatch(/has been returned/);
+    expect(told['reasonText']).toMatch(/has been returned/);
   });
 
   test('of money for a drop that takes none late has it given back, though the unit is free', async () => {

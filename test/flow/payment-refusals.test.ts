@@ -99,7 +99,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     const ask = () => sale.call('POST', '/v1/wallet/topups', { token, key: 'fill', body });
     const [first, second] = [await ask(), await ask()];
     expect(first).toMatchObject({ status: 202, json: { state: 'open', amount: 12_345 } });
-    const [id, action] = [aTopUpId(first.json.id), first.json.action];
+    const [id, action] = [aTopUpId(first.json['id']), first.json['action']];
     expect(second.json).toMatchObject({ id, action });
     expect(
       await sale.call('POST', '/v1/wallet/topups', {
@@ -117,7 +117,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     await provider.pay(reference);
     const isCredited = async () => {
       const { json } = await sale.call('GET', `/v1/wallet/topups/${id}`, { token });
-      return json.state === 'credited';
+      return json['state'] === 'credited';
     };
     await eventually(isCredited);
     await provider.notify({ reference, kind: 'captured', times: 20, parallel: true });
@@ -141,8 +141,8 @@ describe.each(providerNames)('a payment through %s', (name) => {
     const { buyer, token } = await sale.one();
     const body = { amount: 700, currency: 'CNY', method: name };
     const { json } = await sale.call('POST', '/v1/wallet/topups', { token, key: 'k', body });
-    await visit(json.action);
-    await shop.simulators[name].pay(paymentReference(aTopUpId(json.id), 1, name));
+    await visit(json['action']);
+    await shop.simulators[name].pay(paymentReference(aTopUpId(json['id']), 1, name));
     await eventually(async () => (await sale.wallet({ buyer, token })).balance === purse + 700);
   });
 });
@@ -204,7 +204,7 @@ describe('a wallet above what its drop lets through without the password', () =>
     expect(await pays('280193')).toMatchObject({ code: 'payment_password_locked' });
     expect(await attemptsOf(id)).toEqual([]);
     const begun = await sale.begins(buyer, id, { method: 'stripe' });
-    await visit(begun.json.action);
+    await visit(begun.json['action']);
     await shop.simulators.stripe.pay(paymentReference(id, 1, 'stripe'));
     await sale.reaches({ buyer, id }, 'paid');
     expect((await sale.wallet(buyer)).balance).toBe(purse);

@@ -26,7 +26,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     const stands = async () => (await sale.begins(order.buyer, order.id)).json;
-    await eventually(async () => (await stands()).state === 'started');
+    await eventually(async () => (await stands())['state'] === 'started');
     expect(await stands()).toMatchObject({ order: order.id, method: name });
     expect(await sale.order(order.buyer, order.id)).toMatchObject({
       state: 'reserved',
@@ -101,12 +101,12 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     );
     const later = await sale.begins(buyer, id, { method: name });
     expect(later.status, later.body).toBe(200);
-    const told = taps.filter(({ status }) => status === 200).map(({ json }) => json.action);
+    const told = taps.filter(({ status }) => status === 200).map(({ json }) => json['action']);
     // Whoever was overtaken by another may be told to ask again, and nothing else.
     for (const tap of taps.filter(({ status }) => status !== 200)) {
       expect(tap).toMatchObject({ status: 503, code: 'payment_unknown' });
     }
-    for (const action of [...told, later.json.action]) await visit(action);
+    for (const action of [...told, later.json['action']]) await visit(action);
     const reference = paymentReference(id, 1, name);
     expect(await provider().pay(reference)).toBe('captured');
     await sale.reaches({ buyer, id }, 'paid');
@@ -124,7 +124,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     const begun = await sale.begins(order.buyer, order.id, { method: other });
     expect(begun).toMatchObject({ status: 200, json: { method: other, state: 'started' } });
     expect(await chargeOf(order.reference)).toMatchObject({ state: 'closed' });
-    await visit(begun.json.action);
+    await visit(begun.json['action']);
     expect(await shop.simulators[other].pay(second)).toBe('captured');
     await sale.reaches(order, 'paid');
     expect(await provider().pay(order.reference)).toBe('refused');
@@ -141,7 +141,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     const order = await sale.opens(name);
     const [other, second] = [anotherThan[name], paymentReference(order.id, 2, name)];
     const begun = await sale.begins(order.buyer, order.id, { method: other });
-    await visit(begun.json.action);
+    await visit(begun.json['action']);
     expect(await shop.simulators[other].pay(second)).toBe('captured');
     expect(await provider().pay(order.reference)).toBe('captured');
     const charges = await eventually(async () => {

@@ -66,7 +66,7 @@ test('a worker that comes late pays what is still held and finds the rest releas
   ];
   const held = await Promise.all((await lapsing.gather(5)).map((one) => lapsing.press(one)));
   await Promise.all((await holding.gather(5)).map((one) => holding.press(one)));
-  const last = Math.max(...held.map(({ json }) => Date.parse(json.expiresAt as string)));
+  const last = Math.max(...held.map(({ json }) => Date.parse(json['expiresAt'] as string)));
   const { lanes } = engine.deps;
   await expect
     .poll(async () => (await lanes.inspect({ drop: lapsing.drop, lane: 0 })).now, {

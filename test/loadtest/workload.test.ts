@@ -123,7 +123,10 @@ test('an answer that comes byte by byte is read whole; a lost connection is no a
   const sockets = createSocketServer((socket) => {
     socket.on('data', async () => {
       asked += 1;
-      if (asked > 1) return socket.destroy();
+      if (asked > 1) {
+        socket.destroy();
+        return;
+      }
       for (const letter of text) await new Promise((done) => socket.write(letter, done));
     });
   });

@@ -51,7 +51,7 @@ function wordsOfCode(name: string): Set<string> {
 
 /** A batched script's own word says only that the batch was judged; the table lists the results. */
 function wordsOfTable(name: ScriptName): Set<string> {
-  const batched = headerOf(name).parts.Replies?.match(/a result for each (order|buyer)/);
+  const batched = headerOf(name).parts['Replies']?.match(/a result for each (order|buyer)/);
   return new Set([...scripts[name].replies, ...(batched ? ['done'] : [])]);
 }
 
@@ -67,13 +67,13 @@ test.for(names)('the header of %s has its parts in order', (name) => {
 
 test.for(names)('the header of %s, the table and the code agree on the replies', (name) => {
   const words = wordsOfTable(name);
-  expect(wordsOfHeader(headerOf(name).parts.Replies ?? '')).toEqual(words);
+  expect(wordsOfHeader(headerOf(name).parts['Replies'] ?? '')).toEqual(words);
   expect(wordsOfCode(name)).toEqual(words);
 });
 
 test.for(names)('the header of %s, the table and the code agree on the keys', (name) => {
   const keys: readonly LaneKey[] = scripts[name].keys;
-  expect(headerOf(name).parts.KEYS?.trim().split(' ')).toEqual(keys);
+  expect(headerOf(name).parts['KEYS']?.trim().split(' ')).toEqual(keys);
   const code = read(`${name}.lua`).replace(/^--.*$/gm, '');
   const used = [...code.matchAll(/KEYS\[(\w+)\]/g)].map((match) => match[1]);
   expect(new Set(used)).toEqual(new Set(keys.map((_, i) => String(i + 1))));

@@ -225,7 +225,7 @@ describe('what the buyer gets to pay with', () => {
     const { action } = outcome;
     if (action?.kind === 'redirect') return Object.fromEntries(new URL(action.url).searchParams);
     if (action?.kind !== 'sdk') throw new Error('nothing to pay with');
-    return Object.fromEntries(new URLSearchParams(action.parameters.orderString));
+    return Object.fromEntries(new URLSearchParams(action.parameters['orderString']));
   }
 
   /** The rule of https://opendocs.alipay.com/common/02kf5q, written down again. */
@@ -252,7 +252,7 @@ describe('what the buyer gets to pay with', () => {
         notify_url: 'https://shop.example/v1/payments/alipay/notifications',
         ...(scene !== 'app' && { return_url: charge.wish.returnUrl }),
       });
-      expect(JSON.parse(sent.biz_content ?? '')).toEqual({
+      expect(JSON.parse(sent['biz_content'] ?? '')).toEqual({
         out_trade_no: charge.reference,
         total_amount: '1999.00',
         subject: '小米手机 2   16 GB   black   white + 100%',

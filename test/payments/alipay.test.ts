@@ -64,7 +64,7 @@ async function open(outcome: Outcome | undefined): Promise<Response> {
   const action = outcome?.kind === 'pending' ? outcome.action : undefined;
   if (action?.kind === 'redirect') return await fetch(action.url);
   if (action?.kind !== 'sdk') throw new Error(`nothing to open: ${JSON.stringify(outcome)}`);
-  return await fetch(`${simulator.url}/gateway.do?${action.parameters.orderString}`);
+  return await fetch(`${simulator.url}/gateway.do?${action.parameters['orderString']}`);
 }
 
 async function paid(change: Partial<Charge> = {}): Promise<Charge> {

@@ -221,7 +221,7 @@ function sentAtOf(notification: Notification | undefined): number {
 
 /** Signed by Stripe's own library, with the simulated account's secret. */
 function signed(payload: string): string {
-  const secret = simulator.settings.FLASHDROP_STRIPE_WEBHOOK_SECRET ?? '';
+  const secret = simulator.settings['FLASHDROP_STRIPE_WEBHOOK_SECRET'] ?? '';
   return Stripe.webhooks.generateTestHeaderString({ payload, secret });
 }
 

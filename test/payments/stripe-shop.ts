@@ -33,9 +33,9 @@ export function openAtSimulator(
   options: Partial<Parameters<typeof openStripe>[0]> = {},
 ): PaymentProvider {
   return openStripe({
-    secretKey: settings.FLASHDROP_STRIPE_SECRET_KEY ?? '',
-    webhookSecret: settings.FLASHDROP_STRIPE_WEBHOOK_SECRET ?? '',
-    url: settings.FLASHDROP_STRIPE_URL ?? '',
+    secretKey: settings['FLASHDROP_STRIPE_SECRET_KEY'] ?? '',
+    webhookSecret: settings['FLASHDROP_STRIPE_WEBHOOK_SECRET'] ?? '',
+    url: settings['FLASHDROP_STRIPE_URL'] ?? '',
     // Nobody listens there: messages of these tests' charges go nowhere.
     returnUrl: 'http://127.0.0.1:9/back',
     ...options,

@@ -442,7 +442,7 @@ test('a short hold is ended at Stripe by closing, since a session lives half an 
 /** Stripe's library as another program of the same account uses it. */
 function clientOf({ settings, url }: SimulatedProvider): Stripe {
   const { hostname, port } = new URL(url);
-  return new Stripe(settings.FLASHDROP_STRIPE_SECRET_KEY ?? '', {
+  return new Stripe(settings['FLASHDROP_STRIPE_SECRET_KEY'] ?? '', {
     host: hostname,
     port,
     protocol: 'http',

@@ -43,7 +43,7 @@ describe('a start', () => {
     expect(booked).toMatchObject({ amount: 1234, currency: 'CNY', state: 'open' });
     // To the second, as the API takes it.
     expect(booked?.expiresAt).toBe(Math.floor(charge.expiresAt / 1000) * 1000);
-    expect(booked?.extra.title).toBe('小米手机 2 📱');
+    expect(booked?.extra['title']).toBe('小米手机 2 📱');
   });
 
   test('inside WeChat gives what the page hands over, signed by the merchant', async () => {
@@ -52,9 +52,9 @@ describe('a start', () => {
     const { parameters } = outcome.action;
     const { appId, timeStamp, nonceStr, paySign } = parameters;
     expect(parameters).toMatchObject({ appId: 'wxd678efh567hg6787', signType: 'RSA' });
-    expect(parameters.package).toMatch(/^prepay_id=wx[0-9a-f]{34}$/);
-    const text = `${appId}\n${timeStamp}\n${nonceStr}\n${parameters.package}\n`;
-    const key = createPublicKey(simulator.settings.FLASHDROP_WECHAT_PAY_PRIVATE_KEY ?? '');
+    expect(parameters['package']).toMatch(/^prepay_id=wx[0-9a-f]{34}$/);
+    const text = `${appId}\n${timeStamp}\n${nonceStr}\n${parameters['package']}\n`;
+    const key = createPublicKey(simulator.settings['FLASHDROP_WECHAT_PAY_PRIVATE_KEY'] ?? '');
     const signature = Buffer.from(paySign ?? '', 'base64');
     expect(verify('sha256', Buffer.from(text), key, signature)).toBe(true);
   });
@@ -101,7 +101,7 @@ describe('a start', () => {
     const outcomes = await wechatPay.start(charges);
     expect(outcomes.map(({ kind }) => kind)).toEqual(titles.map(() => 'pending'));
     const booked = await simulator.charge(charges[0]?.reference ?? '');
-    expect(booked?.extra.title).toBe('📱'.repeat(63));
+    expect(booked?.extra['title']).toBe('📱'.repeat(63));
   });
 
   test('refused by WeChat Pay is declined, unless an earlier one came to something', async () => {
@@ -325,9 +325,9 @@ async function signedBy(path: string): Promise<Response> {
   const { createPrivateKey } = await import('node:crypto');
   const { settings, url } = simulator;
   const signer = {
-    merchantId: settings.FLASHDROP_WECHAT_PAY_MERCHANT_ID ?? '',
-    serial: settings.FLASHDROP_WECHAT_PAY_SERIAL ?? '',
-    privateKey: createPrivateKey(settings.FLASHDROP_WECHAT_PAY_PRIVATE_KEY ?? ''),
+    merchantId: settings['FLASHDROP_WECHAT_PAY_MERCHANT_ID'] ?? '',
+    serial: settings['FLASHDROP_WECHAT_PAY_SERIAL'] ?? '',
+    privateKey: createPrivateKey(settings['FLASHDROP_WECHAT_PAY_PRIVATE_KEY'] ?? ''),
   };
   const request = { method: 'GET', path, body: '', at: Date.now() };
   const signed = await authorization(signer, request);

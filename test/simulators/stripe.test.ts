@@ -10,7 +10,7 @@ let count = 0;
 
 beforeAll(async () => {
   simulator = await startSimulator('stripe');
-  stripe = open(simulator.settings.FLASHDROP_STRIPE_SECRET_KEY ?? '');
+  stripe = open(simulator.settings['FLASHDROP_STRIPE_SECRET_KEY'] ?? '');
 });
 afterAll(() => simulator.stop());
 

@@ -4,7 +4,7 @@ import { newDatabase, postgresMissing, startPostgres } from './postgres.ts';
 import { openTestLedger } from './test-ledger.ts';
 
 /** A server to use instead of starting one. */
-const given = process.env.FLASHDROP_TEST_POSTGRES_URL;
+const given = process.env['FLASHDROP_TEST_POSTGRES_URL'];
 
 /**
  * Runs the same tests on PGlite and on a PostgreSQL server, each with a fresh ledger. Where no

@@ -21,7 +21,7 @@ export function startProgram(
   const child = spawn(process.execPath, [resolve(root, file), ...args], {
     cwd: root,
     // Nothing of the caller's own settings: only what finds a redis-server.
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const printed = { out: '', err: '' };

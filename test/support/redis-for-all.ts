@@ -3,7 +3,7 @@ import type { TestProject } from 'vitest/node';
 import { dockerAnswers, dockerHasImage } from '../../src/embedded/find-redis.mjs';
 import { startRedis } from './redis.ts';
 
-const image = process.env.FLASHDROP_TEST_REDIS_IMAGE ?? 'redis:7';
+const image = process.env['FLASHDROP_TEST_REDIS_IMAGE'] ?? 'redis:7';
 const containerPort = 6379;
 
 type SharedRedis = { url: string; kind: string; stop(): Promise<void> };

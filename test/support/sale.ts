@@ -73,7 +73,7 @@ export async function openSale(
     },
   });
   expect(created.status, created.body).toBe(201);
-  const drop = aDropId(created.json.id as string);
+  const drop = aDropId(created.json['id'] as string);
   expect(await act('publish')).toMatchObject({ status: 200 });
 
   async function call(
@@ -116,7 +116,7 @@ export async function openSale(
     const minted = await call('POST', '/demo/crowds', { body: { prefix, count, currency } });
     expect(minted.status, minted.body).toBe(201);
     crowds.push({ prefix, count });
-    const tokens = minted.json.tokens as { sub: string; token: string }[];
+    const tokens = minted.json['tokens'] as { sub: string; token: string }[];
     return tokens.map(({ sub, token }) => ({ buyer: sub, token }));
   }
 
@@ -202,7 +202,7 @@ export async function openSale(
     /** Units now, as the merchant's report has them. */
     async figures(): Promise<Pick<Outcome, 'available' | 'held' | 'sold' | 'allotment'>> {
       const { json } = await call('GET', `/v1/drops/${drop}/report`, { token: engine.merchantKey });
-      const [item] = json.items as Outcome[];
+      const [item] = json['items'] as Outcome[];
       if (!item) throw new Error('the report names no item');
       return item;
     },
@@ -241,8 +241,8 @@ export async function openSale(
     /** What a buyer has in the wallet, and how often money moved out of it and back. */
     async wallet({ token }: Buyer): Promise<{ balance: number; moves: string[] }> {
       const { json } = await call('GET', '/v1/wallet', { token });
-      const balances = json.balances as { currency: string; amount: number }[];
-      const entries = json.entries as { kind: string }[];
+      const balances = json['balances'] as { currency: string; amount: number }[];
+      const entries = json['entries'] as { kind: string }[];
       return {
         balance: balances.find(({ currency }) => currency === 'CNY')?.amount ?? 0,
         moves: entries.map(({ kind }) => kind).reverse(),

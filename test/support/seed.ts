@@ -5,7 +5,7 @@ import { randomInt } from 'node:crypto';
  * printed, so that a run can be had again.
  */
 export function testSeed(title: string): number {
-  const text = process.env.FLASHDROP_SEED;
+  const text = process.env['FLASHDROP_SEED'];
   const seed = text === undefined ? randomInt(2 ** 31 - 1) : Number(text);
   if (!Number.isInteger(seed)) throw new Error(`FLASHDROP_SEED must be a whole number: ${text}`);
   process.stderr.write(`${title}: FLASHDROP_SEED=${seed}\n`);

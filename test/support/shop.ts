@@ -99,7 +99,7 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
         return answer;
       });
       expect(bought.status, bought.body).toBe(202);
-      return { buyer, id: anOrderId(bought.json.id) };
+      return { buyer, id: anOrderId(bought.json['id']) };
     }
 
     const begins: ShopSale['begins'] = ({ token }, id, wish) =>
@@ -113,13 +113,13 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
         const { buyer, id } = await buys(method);
         const begun = await begins(buyer, id, { method });
         expect(begun.status, begun.body).toBe(200);
-        await visit(begun.json.action);
+        await visit(begun.json['action']);
         return { buyer, id, reference: paymentReference(id, 1, method) };
       },
       reaches: ({ buyer, id }, state) =>
         eventually(async () => {
           const order = await opened.order(buyer, id);
-          if (order.state !== state) throw new Error(`the order is ${JSON.stringify(order)}`);
+          if (order['state'] !== state) throw new Error(`the order is ${JSON.stringify(order)}`);
           return order;
         }),
     };

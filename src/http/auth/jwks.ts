@@ -53,7 +53,7 @@ export function openKeySet<T>(options: {
     const found = new Map<string, Verify<T>>();
     for (const key of (await fetchKeys(options.url)).slice(0, keysMax)) {
       const pem = pemOf(key, options.algorithm);
-      if (pem) found.set(typeof key.kid === 'string' ? key.kid : '', options.verifierOf(pem));
+      if (pem) found.set(typeof key['kid'] === 'string' ? key['kid'] : '', options.verifierOf(pem));
     }
     verifiers = found;
     fetchedAt = performance.now();
@@ -126,7 +126,7 @@ const keyTypes: Record<KeyAlgorithm, string> = {
 /** A key as PEM; undefined when it cannot verify signatures under the algorithm. */
 function pemOf(key: JsonWebKey, algorithm: KeyAlgorithm): string | undefined {
   if (key.kty !== keyTypes[algorithm]) return undefined;
-  if ((key.use ?? 'sig') !== 'sig' || (key.alg ?? algorithm) !== algorithm) return undefined;
+  if ((key['use'] ?? 'sig') !== 'sig' || (key['alg'] ?? algorithm) !== algorithm) return undefined;
   try {
     const pem = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
     return pem.toString();

@@ -29,7 +29,8 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
     },
     transform: ({ schema, url }) => ({ schema: documented(schema ?? {}), url }),
     refResolver: {
-      buildLocalReference: (json, _baseUri, _fragment, index) => `${json.$id ?? `schema-${index}`}`,
+      buildLocalReference: (json, _baseUri, _fragment, index) =>
+        `${json['$id'] ?? `schema-${index}`}`,
     },
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });

@@ -122,9 +122,9 @@ function pem(key: KeyObject, type: 'pkcs8' | 'spki'): string {
 }
 
 function read(fields: Fields): Answer {
-  const code = String(fields.code);
+  const code = String(fields['code']);
   if (code === '10000') return { kind: 'done', fields };
-  const detail = typeof fields.sub_code === 'string' ? fields.sub_code : '';
+  const detail = typeof fields['sub_code'] === 'string' ? fields['sub_code'] : '';
   if (settingsCodes.has(code)) throw settingsError(code, detail);
   if (code !== '40004' || detail === '' || vagueCodes.test(detail)) return { kind: 'unknown' };
   return { kind: 'refused', code: detail, fields };

@@ -38,7 +38,7 @@ export async function giveBack(gateway: Gateway, refund: Refund): Promise<Refund
     ...(reason && { refund_reason: reason.slice(0, reasonMax) }),
   });
   const isOurs = isAbout(answer, payment.reference);
-  if (isOurs && answer.kind === 'done' && answer.fields.fund_change === 'Y') {
+  if (isOurs && answer.kind === 'done' && answer.fields['fund_change'] === 'Y') {
     return { refundReference, kind: 'refunded', amount };
   }
   // Done that moved no money now, refused or not answered: only the refund itself can tell.

@@ -31,12 +31,12 @@ export async function closeTrade(gateway: Gateway, reference: string): Promise<O
 }
 
 function outcomeOf(reference: string, fields: Fields): Outcome {
-  const amount = fenOf(fields.total_amount);
+  const amount = fenOf(fields['total_amount']);
   const known = {
     reference,
-    ...(isText(fields.trade_no) && { providerReference: fields.trade_no }),
+    ...(isText(fields['trade_no']) && { providerReference: fields['trade_no'] }),
   };
-  switch (fields.trade_status) {
+  switch (fields['trade_status']) {
     case 'WAIT_BUYER_PAY':
       return { ...known, kind: 'pending' };
     case 'TRADE_SUCCESS':
@@ -46,7 +46,7 @@ function outcomeOf(reference: string, fields: Fields): Outcome {
       return amount ? { ...known, kind: 'captured', amount } : { ...known, kind: 'unknown' };
     case 'TRADE_CLOSED':
       // One word for two ends: never paid, or given back in full. Only a payment has its date.
-      if (!isText(fields.send_pay_date)) return { ...known, kind: 'declined', reason: 'closed' };
+      if (!isText(fields['send_pay_date'])) return { ...known, kind: 'declined', reason: 'closed' };
       if (!amount) return { ...known, kind: 'unknown' };
       return { ...known, kind: 'captured', amount, refunded: amount };
     default:
@@ -59,7 +59,7 @@ const isText = (value: unknown): value is string => typeof value === 'string' &&
 /** A signed answer does not say what was asked: one to another question must not pass for ours. */
 export function isAbout(answer: Answer, reference: string): boolean {
   if (answer.kind === 'unknown') return true;
-  const about = answer.fields.out_trade_no;
+  const about = answer.fields['out_trade_no'];
   // Refusals may leave it out.
   return about === reference || (answer.kind === 'refused' && about === undefined);
 }

@@ -122,11 +122,11 @@ function modeOf(secretKey: string): boolean | undefined {
 function isEnvelope(event: unknown): event is Envelope {
   return (
     isRecord(event) &&
-    typeof event.id === 'string' &&
-    typeof event.type === 'string' &&
-    typeof event.livemode === 'boolean' &&
-    isRecord(event.data) &&
-    isRecord(event.data.object)
+    typeof event['id'] === 'string' &&
+    typeof event['type'] === 'string' &&
+    typeof event['livemode'] === 'boolean' &&
+    isRecord(event['data']) &&
+    isRecord(event['data']['object'])
   );
 }
 

@@ -82,7 +82,7 @@ export function openCertificates(options: {
       const reply = await exchange.send(request, { timeoutMs: refreshTimeoutMs });
       const signed = signedOf(reply.header, reply.body);
       if (reply.status !== 200 || !signed || !isFresh(signed, clock.now())) return undefined;
-      const entries = parsedFields(reply.body.toString())?.data;
+      const entries = parsedFields(reply.body.toString())?.['data'];
       if (!Array.isArray(entries)) return undefined;
       const listed = new Map(entries.map((entry) => opened(asFields(entry) ?? {}, apiKey)));
       const signer = own?.id === signed.serial ? own : listed.get(serialOf(signed.serial));

@@ -20,7 +20,7 @@ beforeAll(async () => {
   });
   drop = published.id;
   order = bought.json().id;
-  principals.nobody = undefined;
+  principals['nobody'] = undefined;
   principals['another buyer'] = engine.buyer('mallory').authorization;
   principals['another merchant'] = (await engine.merchant()).authorization;
   principals['its buyer'] = engine.buyer('ann').authorization;

@@ -94,7 +94,7 @@ describe("an order's stream", () => {
     const [ref, digest] = place(id, drop);
     await engine.deps.lanes.confirm(ref, [digest]);
     await eventually(stream.ended);
-    expect(stream.events.map((event) => event.data.state)).toEqual(['reserved', 'paid']);
+    expect(stream.events.map((event) => event.data['state'])).toEqual(['reserved', 'paid']);
     expect(stream.events[1]?.data).toMatchObject({ sku: 'phone', currency: 'CNY' });
 
     // A browser comes back by itself after the end: 204 tells it to stop.
@@ -141,10 +141,10 @@ describe("a drop's stream", () => {
       data: { state: 'open', availability: 'available' },
     });
     await buy(drop, 'ann');
-    await eventually(() => stream.events.at(-1)?.data.availability === 'all_held');
+    await eventually(() => stream.events.at(-1)?.data['availability'] === 'all_held');
     await engine.services.publishing.act({ merchantId, drop: drop.id, action: 'end' });
     await eventually(stream.ended);
-    expect(stream.events.at(-1)?.data.state).toBe('ended');
+    expect(stream.events.at(-1)?.data['state']).toBe('ended');
     const again = await follow(`/v1/drops/${drop.id}/stream`, {
       'last-event-id': stream.events.at(-1)?.id as string,
     });

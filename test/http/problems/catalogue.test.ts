@@ -141,7 +141,7 @@ describe('the OpenAPI document', () => {
       const name = /^#\/components\/schemas\/(.+)$/.exec(reference as string)?.[1] ?? '';
       expect(document.components.schemas).toHaveProperty(name);
     }
-    const buy = document.paths['/v1/drops/{drop}/orders']?.post as Operation & {
+    const buy = document.paths['/v1/drops/{drop}/orders']?.['post'] as Operation & {
       requestBody: { content: Record<string, { schema: object }> };
     };
     expect(buy.requestBody.content['application/json']?.schema).toMatchObject({
