@@ -20,7 +20,9 @@ let variables: Record<string, string>;
 
 beforeAll(async () => {
   data = mkdtempSync(join(tmpdir(), 'flashdrop test docs '));
-  engine = startProgram('src/main.ts', { args: ['--data', data, '--port', '0'] });
+  engine = startProgram('src/main.ts', {
+    args: ['--data', data, '--port', '0', '--api-processes', '1'],
+  });
   const died = engine.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
   died.catch(() => {});
   const printed = (pattern: RegExp) =>
