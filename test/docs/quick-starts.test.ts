@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { type Program, startProgram } from '../support/program.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const startMsMax = 60_000;
+const startMsMax = 120_000;
 const pageMsMax = 180_000;
 
 /** An `sh` block of a page, and the `text` block that shows what it prints; none: it prints nothing. */
