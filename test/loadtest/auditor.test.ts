@@ -11,7 +11,6 @@ import { linesIn } from '../../loadtest/auditor/clients.ts';
 import { type Merchant, openMerchant, unitAmount } from '../../loadtest/merchant.ts';
 import type { Verdict } from '../../loadtest/record/record.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
-import { accountKey } from '../../src/ledger/wallet/account.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { aDropId } from '../support/ids.ts';
@@ -132,7 +131,7 @@ test('a planted double capture is caught in the wallet, and its order is named',
   ];
   await engine.ledger.database.transaction(async (query) => {
     const locked = await engine.ledger.accounts.lock(query, refs);
-    const [debit, credit] = refs.map((ref) => locked.get(accountKey(ref))?.id as number);
+    const [debit = 0, credit = 0] = refs.map((ref) => locked(ref).id);
     await engine.ledger.accounts.post(query, [
       { kind: 'capture', reference: `${buyer} again`, debit, credit, amount: unitAmount } as never,
     ]);

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
 import { assertWhole } from '../../domain/money.ts';
+import { found, required } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
 import { type Account, type AccountRef, accountKey, type TransferKind } from './account.ts';
 import { openEntries } from './entries.ts';
@@ -15,15 +16,26 @@ export type Transfer = {
   amount: number;
 };
 
-/** Money that comes into a buyer's wallet; `reference` makes it come once. */
+/** Money added to a buyer's wallet. */
 export type TopUp = {
   buyer: string;
   currency: string;
+  /** Minor units. */
   amount: number;
+  /** Unique: the same reference adds money once. */
   reference: string;
-  /** The provider that took the money; given for nothing, as a demo does, when absent. */
+  /** The provider that took the money; absent for a gift, as in the demo. */
   from?: string | undefined;
 };
+
+/** The balance is the wallet's after the top-up, in minor units. */
+export type ToppedUp = { kind: 'done'; balance: number } | { kind: 'reused' };
+
+/**
+ * The accounts that a transaction has locked.
+ * @throws Error `bug: no locked account …` for one that it has not
+ */
+export type LockedAccounts = (ref: AccountRef) => Account;
 
 /** Money taken from a buyer's wallet (`capture`) or given back (`refund`), in minor units. */
 export type Movement = {
@@ -36,10 +48,10 @@ export type Movement = {
 
 export type Accounts = ReturnType<typeof openAccounts>;
 
-/** The owner of the account from which gifts come; its balance is what was ever given, negated. */
+/** The owner of the account that gifts are paid from; its balance is minus the sum of all gifts. */
 const fundingOwner = 'topups';
 
-/** Rows of a merchant's account: workers at once, of all processes, that need not wait for each other. */
+/** Rows of a merchant's account: as many workers, of all processes, can write to it at once. */
 const merchantSlots = 16;
 
 /** Accounts and the double-entry transfers between them. All balances together are zero. */
@@ -51,29 +63,27 @@ export function openAccounts(
   let lastSlot = randomInt(slots);
 
   /**
-   * Locks the accounts of a transaction, opening with balance 0 those that are missing, and gives
-   * them by `accountKey`; of a merchant's account one slot, the next one each time. One call per
-   * transaction: it takes them in the one order that everybody takes them in, which is what keeps
-   * two workers from waiting for each other.
+   * Locks the accounts of a transaction, and opens those that are missing with a balance of 0. Of a
+   * merchant's account one slot is locked, another one with each call. To be called once in a
+   * transaction: it locks in the one order that all transactions keep, so two workers never deadlock.
    */
-  async function lock(query: Query, refs: readonly AccountRef[]): Promise<Map<string, Account>> {
+  async function lock(query: Query, refs: readonly AccountRef[]): Promise<LockedAccounts> {
     lastSlot = (lastSlot + 1) % slots;
     const each = refs.map((ref) => ({ slot: ref.kind === 'merchant' ? lastSlot : 0, ...ref }));
-    const wanted = [
-      ...new Map(each.map((ref) => [`${ref.slot}:${accountKey(ref)}`, ref])).values(),
-    ];
-    const json = JSON.stringify(wanted);
+    const distinct = new Map(each.map((ref) => [`${ref.slot}:${accountKey(ref)}`, ref]));
+    const json = JSON.stringify([...distinct.values()]);
     let rows = await query<Account>(lockSql, [json]);
-    if (rows.length < wanted.length) {
+    if (rows.length < distinct.size) {
       await query(openSql, [json, clock.now(), slots - 1]);
       rows = await query<Account>(lockSql, [json]);
     }
-    return new Map(rows.map((row) => [accountKey(row), row]));
+    const locked = new Map(rows.map((row) => [accountKey(row), row]));
+    return (ref) => found(locked, accountKey(ref), 'locked account');
   }
 
   /**
-   * Writes transfers and moves the balances of their accounts, each account once. The caller holds
-   * the accounts' locks. A reference that its kind already has, or an overdraft, fails the whole.
+   * Writes transfers and changes the balances of their accounts, whose locks the caller holds.
+   * @throws the database's error for an overdraft or a reference that its kind has already
    */
   async function post(query: Query, transfers: readonly Transfer[]): Promise<void> {
     if (transfers.length === 0) return;
@@ -90,7 +100,7 @@ export function openAccounts(
     ]);
   }
 
-  /** Which references of a kind have been posted before, and for how much. */
+  /** The amounts of transfers of a kind that are posted, by reference; minor units. */
   async function posted(
     query: Query,
     kind: TransferKind,
@@ -104,44 +114,43 @@ export function openAccounts(
   }
 
   /**
-   * Adds money to a buyer's wallet, once per reference; gives the balance. The same reference with
-   * another buyer or amount is refused as `reused`.
+   * Adds money to a buyer's wallet, once per reference. The same reference with another buyer or
+   * amount is refused as `reused`.
    */
-  async function topUp(
-    wanted: TopUp,
-  ): Promise<{ kind: 'done'; balance: number } | { kind: 'reused' }> {
+  async function topUp(wanted: TopUp): Promise<ToppedUp> {
     const [done] = await topUpAll([wanted]);
-    return done ?? { kind: 'reused' };
+    return required(done, 'answer to a top-up');
   }
 
-  /** The same for many wallets in one transaction, each reference at most once. */
-  async function topUpAll(
-    wanted: readonly TopUp[],
-  ): Promise<({ kind: 'done'; balance: number } | { kind: 'reused' })[]> {
+  /** The same for many wallets in one transaction. */
+  async function topUpAll(wanted: readonly TopUp[]): Promise<ToppedUp[]> {
     return await database.transaction(async (query) => {
       const locked = await lock(query, [...wanted.map(buyerRef), ...wanted.map(fundRef)]);
-      const before = await query<{ reference: string; credit: number; amount: number }>(
+      const rows = await query<{ reference: string; credit: number; amount: number }>(
         `select reference, credit_account as credit, amount from transfers
          where kind = 'topup' and reference = any($1::text[])`,
         [wanted.map(({ reference }) => reference)],
       );
-      const known = new Map(before.map((row) => [row.reference, row]));
+      const posted = new Map(rows.map((row) => [row.reference, row]));
       const fresh: Transfer[] = [];
-      const answers = wanted.map((one) => {
+      const answers = wanted.map((one): ToppedUp => {
         const { reference, amount } = one;
-        const buyer = locked.get(accountKey(buyerRef(one))) as Account;
-        const earlier = known.get(reference);
+        const buyer = locked(buyerRef(one));
+        const earlier = posted.get(reference);
         if (earlier) {
-          const same = earlier.credit === buyer.id && earlier.amount === amount;
-          return same
-            ? { kind: 'done' as const, balance: buyer.balance }
-            : { kind: 'reused' as const };
+          const isSame = earlier.credit === buyer.id && earlier.amount === amount;
+          return isSame ? { kind: 'done', balance: buyer.balance } : { kind: 'reused' };
         }
-        const fund = locked.get(accountKey(fundRef(one))) as Account;
-        known.set(reference, { reference, credit: buyer.id, amount });
-        fresh.push({ kind: 'topup', reference, debit: fund.id, credit: buyer.id, amount });
+        posted.set(reference, { reference, credit: buyer.id, amount });
+        fresh.push({
+          kind: 'topup',
+          reference,
+          debit: locked(fundRef(one)).id,
+          credit: buyer.id,
+          amount,
+        });
         buyer.balance += amount;
-        return { kind: 'done' as const, balance: buyer.balance };
+        return { kind: 'done', balance: buyer.balance };
       });
       await post(query, fresh);
       return answers;
@@ -168,8 +177,8 @@ export function openAccounts(
   }
 
   /**
-   * Adds up the books: `sum` of all balances is zero, and `drifted` names the accounts whose
-   * balance is not what their transfers come to. Anything else is a fault.
+   * Adds up all accounts. In sound books `sum`, the sum of all balances, is zero and `drifted`, the
+   * accounts whose balance differs from the sum of their transfers, is empty.
    */
   async function trialBalance(): Promise<{ sum: number; accounts: number; drifted: Account[] }> {
     const [total] = await database.query<{ sum: number; accounts: number }>(
@@ -179,7 +188,7 @@ export function openAccounts(
     return { sum: total?.sum ?? 0, accounts: total?.accounts ?? 0, drifted };
   }
 
-  /** What moved between buyers' wallets and merchants, for many buyers: the wallet's own book. */
+  /** All captures and refunds of these buyers' wallets. */
   async function statements(buyers: readonly string[]): Promise<Movement[]> {
     return await database.query<Movement>(statementsSql, [buyers]);
   }
@@ -206,7 +215,7 @@ function fundRef({ currency, from = fundingOwner }: TopUp): AccountRef {
   return { kind: 'funding', owner: from, currency };
 }
 
-// The hot accounts come last, so that they are held for the shortest time.
+// Accounts that many transactions share come last, so that their locks are held for the shortest time.
 const lockSql = `
   select a.id, a.kind, a.owner, a.currency, a.balance
   from json_to_recordset($1::json) as r(kind text, owner text, currency text, slot smallint)
@@ -215,7 +224,7 @@ const lockSql = `
   order by a.kind = 'funding', a.kind = 'merchant', a.id
   for update of a`;
 
-/** All slots of a merchant's account at once, so that a sale waits for one opening and not for many. */
+/** Opens all slots of a merchant's account at once, so that a sale waits for one opening, not for many. */
 const openSql = `
   insert into accounts (kind, owner, currency, slot, created_at)
   select distinct kind, owner, currency, s.slot, $2::bigint

@@ -4,7 +4,6 @@ import type { OrderId } from '../../../src/domain/ids.ts';
 import { cardBody, dropBody } from '../../../src/http/schemas/drops.ts';
 import { walletBody } from '../../../src/http/schemas/orders.ts';
 import { statementBody } from '../../../src/http/views/statements.ts';
-import { accountKey } from '../../../src/ledger/wallet/account.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -232,7 +231,7 @@ describe('the statement', () => {
         { kind: 'merchant' as const, owner: 'mer_sheet', currency: 'CNY' },
       ];
       const locked = await accounts.lock(query, refs);
-      const [debit = 0, credit = 0] = refs.map((ref) => locked.get(accountKey(ref))?.id);
+      const [debit = 0, credit = 0] = refs.map((ref) => locked(ref).id);
       await accounts.post(query, [
         { kind: 'capture', reference: '=HYPERLINK("x")', debit, credit, amount: 250 },
       ]);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { type Account, type AccountRef, accountKey } from '../../../src/ledger/wallet/account.ts';
+import type { AccountRef } from '../../../src/ledger/wallet/account.ts';
 import type { BuyerRef } from '../../../src/ledger/wallet/entries.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
 
@@ -13,9 +13,8 @@ onEachLedger((ledger) => {
   async function pay(debit: AccountRef, credit: AccountRef, amount: number, reference: string) {
     await ledger().database.transaction(async (query) => {
       const locked = await ledger().accounts.lock(query, [debit, credit]);
-      const idOf = (ref: AccountRef) => (locked.get(accountKey(ref)) as Account).id;
       await ledger().accounts.post(query, [
-        { kind: 'capture', reference, debit: idOf(debit), credit: idOf(credit), amount },
+        { kind: 'capture', reference, debit: locked(debit).id, credit: locked(credit).id, amount },
       ]);
     });
   }
