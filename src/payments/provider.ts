@@ -1,17 +1,30 @@
+// The contract of a payment provider. To add one (docs/payments.md, "Adding a provider"):
+//
+// 1. src/payments/<name>/<name>.ts: a function open<Name>(options) that gives a PaymentProvider. Beside
+//    it, named as in the other providers: client.ts (calls to the provider, each with a time limit),
+//    payments.ts (start, lookUp, close), refunds.ts, notification.ts, bill.ts, money.ts.
+// 2. src/config/<name>.ts: its settings, read from the environment and checked at the start; named in
+//    src/config/payments.ts.
+// 3. src/engine/providers.ts: opens it when it is configured.
+// 4. simulators/<name>.ts: the provider's side for tests and the demo; test/payments/<name>.test.ts.
+//
+// Nothing else knows providers by name: routes, settlement, refunds and reconciliation go by this
+// contract. A provider with `startedBy: 'buyer'` is polled, and needs readNotification to be faster.
+
 import type { PayableId } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';
 
-/** What a payment is known by on both sides, and what a provider may need to find it again. */
+/** A payment by our reference and the provider's, with what a provider may need to find it again. */
 export type PaymentRef = {
-  /** Ours, one per attempt, unique: letters, digits and `_` only. Of the wallet any text. */
+  /** Ours, unique for each attempt: 32 letters and digits; of the wallet any text. */
   reference: string;
-  /** When it was begun, ms since the epoch: a repeated start is the same request to the byte. */
+  /** When it was begun, ms since the epoch; part of the request, so that a repeat is the same one. */
   startedAt: number;
-  /** The provider's own id, once it has told one. */
+  /** The provider's own id; absent until it has given one. */
   providerReference?: string | undefined;
 };
 
-/** A request to take the money of one order, or of one top-up. */
+/** A request to take the money for an order or a top-up. */
 export type Charge = PaymentRef & {
   orderId: PayableId;
   buyer: string;
@@ -19,24 +32,27 @@ export type Charge = PaymentRef & {
   /** Minor units. */
   amount: number;
   currency: string;
-  /** What the buyer is told that the money is for. */
+  /** What the buyer pays for, shown to them by the provider. */
   title: string;
-  /** Nothing is to be captured after this instant, as far as a provider can be told; ms. */
+  /** The end of the time to pay, ms: nothing may be captured later, as far as a provider allows for. */
   expiresAt: number;
   wish: ClientWish;
 };
 
-/** How the buyer's client would like to pay; all of it may be left out. */
+/** What the buyer's client asks for; everything is optional. */
 export type ClientWish = {
   /** One of the provider's scenes; its first when absent. */
   scene?: string | undefined;
   /** The buyer as WeChat knows them, for the scene `jsapi`. */
   openid?: string | undefined;
-  /** Where the provider's page sends the buyer's browser afterwards; never believed. */
+  /** Where the provider's page sends the browser afterwards. An arrival there proves no payment. */
   returnUrl?: string | undefined;
   /** The buyer's address, where a provider asks for it. */
   ip?: string | undefined;
 };
+
+/** What is wrong with a wish: the field and a reason for its caller. */
+export type WishRefusal = { field: keyof ClientWish; reason: string };
 
 /** What the buyer's client does to pay. */
 export type ClientAction =
@@ -48,28 +64,34 @@ export type ClientAction =
 
 export type DeclineReason = 'insufficient_funds' | 'closed' | 'declined';
 
-/** What a provider knows of a charge now. */
-export type Outcome = {
-  reference: string;
-  providerReference?: string | undefined;
-} /** `refunded`: what of the amount was given back since. `currency`: the charge's when absent. */ & (
-  | { kind: 'captured'; amount: number; currency?: string; refunded?: number }
+/** The state of a charge at its provider. */
+export type Outcome = { reference: string; providerReference?: string | undefined } & (
+  | {
+      kind: 'captured';
+      /** Minor units. */
+      amount: number;
+      /** The charge's when absent. */
+      currency?: string | undefined;
+      /** How much of the amount was refunded since, where the provider says so. */
+      refunded?: number | undefined;
+    }
   | { kind: 'declined'; reason: DeclineReason }
   /** Waits for the buyer. */
-  | { kind: 'pending'; action?: ClientAction }
-  /** The provider has never heard of the reference. */
+  | { kind: 'pending'; action?: ClientAction | undefined }
+  /** The provider does not know the reference. */
   | { kind: 'none' }
   /** No trustworthy answer: ask again by the same reference, never charge under another. */
   | { kind: 'unknown' }
 );
 
-/** A request to give a captured charge back, or a part of it. */
+/** A request to refund a captured charge or a part of it. */
 export type Refund = {
-  /** Ours, one per refund, unique; the payment's reference and a number. */
+  /** Ours, unique for each refund: the payment's reference, `r` and a number. */
   refundReference: string;
   payment: PaymentRef;
-  /** What is given back now, and what was captured; minor units. */
+  /** To be refunded now, minor units. */
   amount: number;
+  /** Captured by the charge, minor units. */
   captured: number;
   currency: string;
   /** For people; may be empty. */
@@ -79,12 +101,12 @@ export type Refund = {
 export type RefundOutcome = { refundReference: string; providerReference?: string | undefined } & (
   | { kind: 'refunded'; amount: number }
   | { kind: 'pending' }
-  /** It will not happen under this reference: somebody has to look. */
+  /** It will not happen under this reference; an operator has to act. `reason` is for people. */
   | { kind: 'failed'; reason: string }
   | { kind: 'unknown' }
 );
 
-/** A provider's message to us as it came off the wire; signatures are over these very bytes. */
+/** A provider's notification as it arrived: signatures cover exactly these bytes. */
 export type RawNotification = { headers: Record<string, string | undefined>; body: Buffer };
 
 export const notificationRefusals = [
@@ -99,83 +121,89 @@ export const notificationRefusals = [
 ] as const;
 export type NotificationRefusal = (typeof notificationRefusals)[number];
 
-/** What a notification says. Nothing in it is acted on: it only makes us ask the provider. */
+/** A notification as read. Nothing is done because of its content: it only makes us ask the provider. */
 export type Notification =
   | {
       kind: 'told';
-      /** The provider's id of the message: a repeat has the same. */
+      /** The provider's id of the notification: a repeat has the same. */
       id: string;
       reference: string;
       /** When the provider sent it, ms since the epoch. */
       sentAt: number;
-      /** The sum of the whole payment, where the message names one. */
+      /** The amount of the whole payment in minor units, where the notification names one. */
       amount?: number | undefined;
       currency?: string | undefined;
-      /** What it is about, for people. */
+      /** The kind of notification in the provider's words, for people. */
       about: string;
     }
-  /** Signed, and about nothing that we follow. */
+  /** Genuine, and about nothing that concerns us. */
   | { kind: 'ignored'; about: string }
   | { kind: 'refused'; reason: NotificationRefusal };
 
-/** The reply in the provider's own form. */
+/** What became of a notification: `taken` ends the provider's repeats, the others need not. */
+export type NotificationVerdict = 'taken' | 'refused' | 'unavailable';
+
+/** The answer to a notification in the provider's own form. */
 export type NotificationAnswer = { status: number; contentType?: string; body: string };
 
-/** A movement in a provider's own book, as it lists them. */
+/** A capture or refund in a provider's own book. */
 export type BillLine = {
   kind: 'capture' | 'refund';
   /** Ours, '' where the provider has none. */
   reference: string;
   providerReference: string;
+  /** Minor units, positive for refunds too. */
   amount: number;
   currency: string;
+  /** Ms since the epoch. */
   at: number;
 };
 
 /**
- * A way to be paid. Each call takes a batch and answers every member of it, in any order. An
- * answer that did not arrive is `unknown`, not a throw; a throw means that nothing is known of the
- * whole batch. Every call may be repeated: the reference makes it happen once.
+ * A payment provider. Each call takes a batch and answers every member of it, in any order. Where no
+ * trustworthy answer arrived, the outcome is `unknown`; a throw means that nothing is known of the
+ * whole batch. Every call may be repeated: the reference makes it take effect once.
  */
 export type PaymentProvider = {
+  /** Its name in routes, orders and metrics. */
   name: string;
   /**
-   * Who begins a payment: the engine as soon as the order is reserved, or the buyer, who then pays
-   * at the provider.
+   * Who begins a payment: the engine as soon as the order is reserved, or the buyer, who then pays at
+   * the provider.
    */
   startedBy: 'engine' | 'buyer';
-  /** Whether it takes this currency. */
+  /** Whether it takes a currency (ISO 4217). */
   takes(currency: string): boolean;
-  /** Ways for a client to pay, the usual one first; empty when there is nothing to choose. */
+  /** Ways for a client to pay, the default one first; empty when there is only one. */
   scenes: readonly string[];
-  /** What is wrong with a wish, if anything: told to the client before anything is begun. */
-  refuseWish?(wish: ClientWish): { field: keyof ClientWish; reason: string } | undefined;
-  /** Takes the money, or begins to. A reference already started gives its recorded outcome. */
+  /** Checks a wish before anything is begun; undefined when it is fine. */
+  refuseWish?(wish: ClientWish): WishRefusal | undefined;
+  /** Captures the money, or begins to. A reference that was started before gives its outcome. */
   start(charges: readonly Charge[]): Promise<Outcome[]>;
   /**
-   * The same within a transaction of the ledger, for a provider that keeps its book there: payment
-   * and capture are then written together or not at all. Undefined, with nothing to be kept of the
-   * transaction, when the provider has heard of one of the references before.
+   * The same in a transaction of the ledger, for a provider that keeps its book there: payment and
+   * capture are then written together or not at all. Undefined when the provider knows one of the
+   * references already; the caller then rolls the transaction back.
    */
   startWithin?(query: Query, charges: readonly Charge[]): Promise<Outcome[] | undefined>;
-  /** What became of charges. */
+  /** The state of charges. */
   lookUp(payments: readonly PaymentRef[]): Promise<Outcome[]>;
   /**
-   * Makes sure that nothing more is captured under these references, and says what they came to:
-   * `captured` when the money was faster, else `declined`. A later start answers `closed`.
+   * Closes charges, so that nothing more is captured under their references: `captured` when the
+   * buyer paid first, else `declined`. A later start answers `closed`.
    */
   close(payments: readonly PaymentRef[]): Promise<Outcome[]>;
-  /** Gives money back, each refund once; repeating one tells what became of it. */
+  /** Makes refunds, each once; repeating one gives its outcome. */
   refund(refunds: readonly Refund[]): Promise<RefundOutcome[]>;
-  /** Verifies a notification on its raw bytes and reads it. Never throws for what was sent. */
+  /** Verifies the bytes of a notification and reads it. Never throws for what was sent. */
   readNotification?(raw: RawNotification): Promise<Notification>;
-  /** How a notification is answered: `taken` ends its repeats, the others may not. */
-  answerNotification?(verdict: 'taken' | 'refused' | 'unavailable'): NotificationAnswer;
-  /** The provider's own book between two instants (ms), in both directions of money. */
+  /** The answer to a notification. */
+  answerNotification?(verdict: NotificationVerdict): NotificationAnswer;
+  /** The captures and refunds in the provider's own book from `from` until before `until`, ms. */
   bill?(window: { from: number; until: number }): AsyncIterable<BillLine>;
-  /** The instant up to which there is a bill by now (ms); everything up to now when absent. */
+  /** Until when there is a bill at the instant `now`, both ms; absent when the bill is immediate. */
   billedUntil?(now: number): number;
 };
 
-/** The payment providers that are configured, by name. */
+/** The configured payment providers by name. */
 export type Providers = ReadonlyMap<string, PaymentProvider>;

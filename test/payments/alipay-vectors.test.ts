@@ -2,11 +2,11 @@ import { createPublicKey, createVerify, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { subjectOf } from '../../src/payments/alipay/action.ts';
 import { type AlipayOptions, openAlipay } from '../../src/payments/alipay/alipay.ts';
-import { chinaTime, fromChinaTime } from '../../src/payments/alipay/china-time.ts';
-import { openGateway } from '../../src/payments/alipay/gateway.ts';
-import { subjectOf } from '../../src/payments/alipay/order.ts';
-import { fenOf, yuanOf } from '../../src/payments/alipay/yuan.ts';
+import { openClient } from '../../src/payments/alipay/client.ts';
+import { fenOf, yuanOf } from '../../src/payments/alipay/money.ts';
+import { chinaTime, fromChinaTime } from '../../src/payments/alipay/time.ts';
 import type { Charge } from '../../src/payments/provider.ts';
 import { anOrderId } from '../support/ids.ts';
 
@@ -165,7 +165,7 @@ describe('an answer that Alipay itself once signed', () => {
 
   async function ask(answer: string) {
     served = answer;
-    const gateway = openGateway({
+    const client = openClient({
       appId: 'a',
       privateKey: pkcs1,
       alipayPublicKey: recorded.answerKey,
@@ -174,7 +174,7 @@ describe('an answer that Alipay itself once signed', () => {
       timeoutMs: 5000,
       clock: { now: () => 0 },
     });
-    return await gateway.ask('alipay.open.file.upload', {});
+    return await client.call('alipay.open.file.upload', {});
   }
 
   it('is believed', async () => {

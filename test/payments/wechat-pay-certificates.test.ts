@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Identity, newIdentity } from '../../simulators/wechat-pay/certificate.ts';
 import { beijingTime, seal, signedHeaders } from '../../simulators/wechat-pay/wire.ts';
 import { openCertificates } from '../../src/payments/wechat-pay/certificates.ts';
-import { openExchange } from '../../src/payments/wechat-pay/exchange.ts';
+import { openHttp } from '../../src/payments/wechat-pay/http.ts';
 import { type Signed, signedOf } from '../../src/payments/wechat-pay/signing.ts';
 import { openWechatPay } from '../../src/payments/wechat-pay/wechat-pay.ts';
 import { serve } from './wechat-pay-stage.ts';
@@ -24,9 +24,9 @@ async function stage(change: { sealedUnder?: string; signer?: Identity; own?: Id
   });
   const clock = { now: () => state.now };
   const signer = { merchantId: '1', serial: merchant.serial, privateKey: merchant.privateKey };
-  const exchange = openExchange({ url, signer, timeoutMs: 2_000, clock });
+  const http = openHttp({ url, signer, timeoutMs: 2_000, clock });
   const publicKey = change.own && { id: 'PUB_KEY_ID_1', pem: pemOf(change.own.publicKey) };
-  return { state, certificates: openCertificates({ exchange, apiKey, publicKey, clock }) };
+  return { state, certificates: openCertificates({ http, apiKey, publicKey, clock }) };
 }
 
 function entryOf(identity: Identity, key: string): object {

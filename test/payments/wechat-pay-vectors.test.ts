@@ -2,10 +2,10 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest';
 import {
   authorization,
+  decrypt,
   isFresh,
   type Signed,
   sign,
-  unseal,
   verifies,
 } from '../../src/payments/wechat-pay/signing.ts';
 
@@ -113,10 +113,10 @@ test('a text sealed by the SDK opens, and under another key or changed it does n
     nonce: 'uluk4a9R25RW',
     associatedData: 'associatedData',
   };
-  expect(unseal(sealed, apiKey)).toBe('message');
-  expect(() => unseal({ ...sealed, associatedData: 'other' }, apiKey)).toThrow();
-  expect(() => unseal({ ...sealed, ciphertext: 'AAAA' }, apiKey)).toThrow('shorter');
-  expect(() => unseal(sealed, 'b7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb')).toThrow();
+  expect(decrypt(sealed, apiKey)).toBe('message');
+  expect(() => decrypt({ ...sealed, associatedData: 'other' }, apiKey)).toThrow();
+  expect(() => decrypt({ ...sealed, ciphertext: 'AAAA' }, apiKey)).toThrow('shorter');
+  expect(() => decrypt(sealed, 'b7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb')).toThrow();
 });
 
 test('a request carries the five fields, signed over method, path, time, nonce and body', async () => {

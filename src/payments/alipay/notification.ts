@@ -1,11 +1,16 @@
-import type { Notification, NotificationAnswer, RawNotification } from '../provider.ts';
-import { fromChinaTime } from './china-time.ts';
-import { fenOf } from './yuan.ts';
+import type {
+  Notification,
+  NotificationAnswer,
+  NotificationVerdict,
+  RawNotification,
+} from '../provider.ts';
+import { fenOf } from './money.ts';
+import { fromChinaTime } from './time.ts';
 
-/** Alipay's own messages are about two kilobytes, with some thirty parameters. */
-const bodyMax = 16 * 1024;
+/** Alipay's own notifications have about 2 kB and thirty parameters. */
+const bodyBytesMax = 16 * 1024;
 const parametersMax = 100;
-/** Alipay repeats a message for 25 hours; its clock and ours may differ a little. */
+/** Alipay repeats a notification for 25 hours; its clock and ours may differ by minutes. */
 const ageMaxMs = 26 * 3600_000;
 const aheadMaxMs = 5 * 60_000;
 
@@ -14,12 +19,14 @@ const statuses = new Set(['WAIT_BUYER_PAY', 'TRADE_SUCCESS', 'TRADE_FINISHED', '
 type Merchant = {
   appId: string;
   sellerId: string;
+  /** Whether Alipay signed these parameters. */
   isSigned(parameters: ReadonlyMap<string, string>): boolean;
+  /** Ms since the epoch. */
   now(): number;
 };
 
-/** Nothing is told from a message before its signature is found to be Alipay's. */
-export function readMessage({ body }: RawNotification, merchant: Merchant): Notification {
+/** Verifies a notification, then reads it: nothing is taken from one that Alipay did not sign. */
+export function readNotification({ body }: RawNotification, merchant: Merchant): Notification {
   const form = parametersOf(body);
   if (form?.get('charset')?.toLowerCase() !== 'utf-8') return refused('malformed');
   if (!merchant.isSigned(form)) return refused('signature');
@@ -31,25 +38,26 @@ export function readMessage({ body }: RawNotification, merchant: Merchant): Noti
   if (sentAt === undefined || !id || id.length > 128) return refused('malformed');
   const age = merchant.now() - sentAt;
   if (age > ageMaxMs || age < -aheadMaxMs) return refused('stale');
-  return told(form, { id, sentAt });
+  return contentOf(form, { id, sentAt });
 }
 
-function told(form: Map<string, string>, sent: { id: string; sentAt: number }): Notification {
-  const [status, reference] = [form.get('trade_status') ?? '', form.get('out_trade_no')];
+function contentOf(form: Map<string, string>, sent: { id: string; sentAt: number }): Notification {
+  const status = form.get('trade_status') ?? '';
+  const reference = form.get('out_trade_no');
   if (!reference || !statuses.has(status)) {
     return { kind: 'ignored', about: form.get('notify_type') ?? '' };
   }
   const amount = fenOf(form.get('total_amount'));
   if (amount === undefined || reference.length > 64) return refused('malformed');
-  // The sum of all that was given back; a trade that ran out has none.
-  const refunded = form.get('gmt_refund') ? `, ${form.get('refund_fee')} yuan given back` : '';
+  // `refund_fee` is the sum of all refunds; a trade that expired has neither field.
+  const refunded = form.get('gmt_refund') ? `, ${form.get('refund_fee')} yuan refunded` : '';
   const about = `${status}${refunded}`.slice(0, 100);
   return { kind: 'told', ...sent, reference, amount, currency: 'CNY', about };
 }
 
-/** A body no larger than Alipay's and fit for the signature to be checked; a name is given once. */
+/** The parameters of the form; undefined for too large a body, a name twice, or bytes that are no UTF-8. */
 function parametersOf(body: Buffer): Map<string, string> | undefined {
-  if (body.length > bodyMax) return undefined;
+  if (body.length > bodyBytesMax) return undefined;
   const form = new Map<string, string>();
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
@@ -64,7 +72,7 @@ function parametersOf(body: Buffer): Map<string, string> | undefined {
   return form;
 }
 
-/** Unlike URLSearchParams this throws for bytes that are no UTF-8, instead of replacing them. */
+/** Throws for bytes that are no UTF-8; URLSearchParams would replace them. */
 function decoded(part: string): string {
   return decodeURIComponent(part.replaceAll('+', ' '));
 }
@@ -73,8 +81,8 @@ function refused(reason: 'malformed' | 'signature' | 'stale' | 'other_merchant')
   return { kind: 'refused', reason };
 }
 
-/** Only these seven letters, and nothing else, end the repeats. */
-export function answerMessage(verdict: 'taken' | 'refused' | 'unavailable'): NotificationAnswer {
+/** Alipay repeats a notification until the answer is exactly `success`. */
+export function answerNotification(verdict: NotificationVerdict): NotificationAnswer {
   const contentType = 'text/plain';
   if (verdict === 'taken') return { status: 200, contentType, body: 'success' };
   return { status: verdict === 'refused' ? 400 : 503, contentType, body: 'fail' };

@@ -1,10 +1,10 @@
 import type { Refund, RefundOutcome } from '../provider.ts';
-import type { Gateway } from './gateway.ts';
-import { isAbout } from './trade.ts';
-import { fenOf, yuanOf } from './yuan.ts';
+import type { Client } from './client.ts';
+import { fenOf, yuanOf } from './money.ts';
+import { isAbout } from './payments.ts';
 
-/** Refusals that no repeat will change. A code not listed leaves the refund open. */
-const final = new Set([
+/** Refusals that no repeat will change. Any other code leaves the refund open. */
+const finalCodes = new Set([
   'ACQ.BUYER_ENABLE_STATUS_FORBID',
   'ACQ.BUYER_ERROR',
   'ACQ.BUYER_NOT_EXIST',
@@ -25,41 +25,51 @@ const final = new Set([
   'ACQ.TRADE_STATUS_ERROR',
   'ACQ.USER_NOT_MATCH_ERR',
 ]);
-/** Alipay's limit of a reason. */
-const reasonMax = 256;
+const reasonLengthMax = 256;
 
-/** Gives money back once, however often it is asked: `out_request_no` is what Alipay goes by. */
-export async function giveBack(gateway: Gateway, refund: Refund): Promise<RefundOutcome> {
+/** Makes refunds of one trade, one after the other as Alipay requires. */
+export function openRefunds(client: Client) {
+  return async (refunds: readonly Refund[]): Promise<RefundOutcome[]> => {
+    const outcomes: RefundOutcome[] = [];
+    for (const refund of refunds) outcomes.push(await refundOnce(client, refund));
+    return outcomes;
+  };
+}
+
+/** Makes a refund. Alipay makes it once however often it is asked: `out_request_no` identifies it. */
+async function refundOnce(client: Client, refund: Refund): Promise<RefundOutcome> {
   const { refundReference, payment, amount, reason } = refund;
-  const answer = await gateway.ask('alipay.trade.refund', {
+  const answer = await client.call('alipay.trade.refund', {
     out_trade_no: payment.reference,
     out_request_no: refundReference,
     refund_amount: yuanOf(amount),
-    ...(reason && { refund_reason: reason.slice(0, reasonMax) }),
+    refund_reason: reason === '' ? undefined : reason.slice(0, reasonLengthMax),
   });
   const isOurs = isAbout(answer, payment.reference);
   if (isOurs && answer.kind === 'done' && answer.fields['fund_change'] === 'Y') {
     return { refundReference, kind: 'refunded', amount };
   }
-  // Done that moved no money now, refused or not answered: only the refund itself can tell.
-  const earlier = await lookUpRefund(gateway, refund);
+  // Done without moving money now, refused, or no answer: only a query of the refund can say.
+  const earlier = await lookUpRefund(client, refund);
   if (earlier) return earlier;
   if (answer.kind === 'refused' && isOurs) {
-    // Goes through as it stands once the merchant's account has the money again.
-    if (answer.code === 'ACQ.SELLER_BALANCE_NOT_ENOUGH')
+    // The same request succeeds once the merchant's account has enough money.
+    if (answer.code === 'ACQ.SELLER_BALANCE_NOT_ENOUGH') {
       return { refundReference, kind: 'pending' };
-    if (final.has(answer.code)) return { refundReference, kind: 'failed', reason: answer.code };
+    }
+    if (finalCodes.has(answer.code))
+      return { refundReference, kind: 'failed', reason: answer.code };
   }
   return { refundReference, kind: 'unknown' };
 }
 
 /**
- * The refund as it stands at Alipay; undefined when it does not, or not yet: a look-up within ten
- * seconds may miss one that is under way, so nothing is concluded from a miss.
+ * The refund at Alipay; undefined when Alipay does not know it. A query may miss a refund for ten
+ * seconds after it was asked for, so a miss proves nothing.
  */
-async function lookUpRefund(gateway: Gateway, refund: Refund): Promise<RefundOutcome | undefined> {
+async function lookUpRefund(client: Client, refund: Refund): Promise<RefundOutcome | undefined> {
   const { refundReference, payment, amount } = refund;
-  const answer = await gateway.ask('alipay.trade.fastpay.refund.query', {
+  const answer = await client.call('alipay.trade.fastpay.refund.query', {
     out_trade_no: payment.reference,
     out_request_no: refundReference,
   });
@@ -67,6 +77,6 @@ async function lookUpRefund(gateway: Gateway, refund: Refund): Promise<RefundOut
   const { out_request_no, refund_status, refund_amount } = answer.fields;
   if (out_request_no !== refundReference || refund_status !== 'REFUND_SUCCESS') return undefined;
   if (fenOf(refund_amount) === amount) return { refundReference, kind: 'refunded', amount };
-  const reason = `${refund_amount} yuan were given back under this reference, not ${yuanOf(amount)}`;
+  const reason = `${refund_amount} yuan were refunded under this reference, not ${yuanOf(amount)}`;
   return { refundReference, kind: 'failed', reason };
 }

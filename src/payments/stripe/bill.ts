@@ -1,11 +1,11 @@
 import type { Stripe } from 'stripe';
 import type { BillLine } from '../provider.ts';
-import { fromStripe } from './currencies.ts';
+import { fromStripe } from './money.ts';
 import { metadataKey } from './references.ts';
 
 const pageSize = 100;
 
-/** Captures, then refunds, each the newest first, fetched a page at a time as they are read. */
+/** Stripe's own book: captures, then refunds, each newest first, fetched page by page while it is read. */
 export function openBill(client: Stripe) {
   return async function* bill(window: { from: number; until: number }): AsyncIterable<BillLine> {
     const page = { created: rangeOf(window), limit: pageSize };
@@ -20,7 +20,7 @@ export function openBill(client: Stripe) {
   };
 }
 
-/** Stripe's times are whole seconds. */
+/** The window in Stripe's whole seconds. */
 function rangeOf({ from, until }: { from: number; until: number }): Stripe.RangeQueryParam {
   return { gte: Math.ceil(from / 1000), lt: Math.ceil(until / 1000) };
 }

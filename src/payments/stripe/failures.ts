@@ -3,27 +3,27 @@ import { Stripe } from 'stripe';
 export type Failure =
   /** Stripe has no such object. */
   | 'absent'
-  /** The idempotency key was used before, with other parameters. */
+  /** The idempotency key was used before with other parameters. */
   | 'key_reused'
-  /** A failure of Stripe's own that it kept under the key: whatever ran has ended. */
+  /** A failure of Stripe's that it repeats for the key: the request it belongs to has ended. */
   | 'kept_failure'
-  /** Stripe will not do this, however often it is asked. */
+  /** Stripe refuses for good. */
   | 'refused'
-  /** No answer, or one that says nothing of what was done; or too much was asked of it. */
+  /** No answer, one that leaves open what was done, or too many requests. */
   | 'unknown';
 
 /**
- * What an error of Stripe's library says about the request. Throws it on when it says nothing about
- * this request but that none can be made, which somebody has to put right.
+ * What an error of Stripe's library says about the request.
+ * @throws Error when it says that no request can be made: the secret key is wrong or lacks a right
  */
 export type FailureOf = (error: unknown) => Failure;
 
-/** Tells the operator of what Stripe refuses and of what it fails to answer. */
+/** Reads errors of Stripe's library, and logs what Stripe refuses or fails to answer. */
 export function openFailures(warn: (message: string) => void): FailureOf {
   return (error) => {
     const failure = failureOf(error);
-    if (failure === 'refused') warn(`Stripe refuses: ${wordsOf(error)}`);
-    if (failure === 'unknown') warn(`Stripe does not answer: ${wordsOf(error)}`);
+    if (failure === 'refused') warn(`Stripe refuses: ${explanationOf(error)}`);
+    if (failure === 'unknown') warn(`Stripe does not answer: ${explanationOf(error)}`);
     return failure;
   };
 }
@@ -49,17 +49,17 @@ function failureOf(error: unknown): Failure {
   const status = error.statusCode ?? 0;
   if (status === 404 || error.code === 'resource_missing') return 'absent';
   if (status >= 500) return isReplay(error.headers) ? 'kept_failure' : 'unknown';
-  // 409: another request under the key is under way.
+  // 409: another request under the same key is under way.
   return status === 400 || status === 402 ? 'refused' : 'unknown';
 }
 
-/** Stripe's words about a refusal, for people. */
-export function wordsOf(error: unknown): string {
+/** Stripe's explanation of a refusal, for people. */
+export function explanationOf(error: unknown): string {
   if (!(error instanceof Stripe.errors.StripeError)) return 'refused';
   return error.code ? `${error.code}: ${error.message}` : error.message;
 }
 
-/** Whether an answer is one that Stripe kept under the idempotency key: it may be out of date. */
+/** Whether Stripe repeats the first answer to an idempotency key: it may be out of date. */
 export function isReplay(headers: Record<string, string> | undefined): boolean {
   return headers?.['idempotent-replayed'] === 'true';
 }

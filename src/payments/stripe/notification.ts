@@ -1,28 +1,38 @@
 import { Stripe } from 'stripe';
 import type { Clock } from '../../domain/clock.ts';
-import type { Notification, NotificationAnswer, RawNotification } from '../provider.ts';
-import { fromStripe } from './currencies.ts';
+import { type Fields, fieldsOf, isFields, textOf } from '../json.ts';
+import type {
+  Notification,
+  NotificationAnswer,
+  NotificationVerdict,
+  RawNotification,
+} from '../provider.ts';
+import { fromStripe } from './money.ts';
 import { isPaymentReference, metadataKey, paymentOf } from './references.ts';
 
 const toleranceMs = 300_000;
 
-/** As much of an event as is read; the signature vouches for the rest. */
+/** The fields of an event that are read. */
 type Envelope = {
   id: string;
   type: string;
   livemode: boolean;
   account?: unknown;
-  data: { object: Record<string, unknown> };
+  data: { object: Fields };
 };
 
-/** What is read of the object that an event is about. */
+/** What is read from the object that an event is about. */
 type About = { reference: string | undefined; amount?: unknown; currency: unknown };
 
 /**
- * Reads the messages of one webhook endpoint. They only say what to ask about: they come more than
- * once, in any order, for up to three days.
+ * Reads the events sent to one webhook endpoint. They arrive more than once, in any order, for up to
+ * three days, and only say which payment to ask about.
  */
-export function openEvents(options: { secretKey: string; webhookSecret: string; clock: Clock }) {
+export function openNotifications(options: {
+  secretKey: string;
+  webhookSecret: string;
+  clock: Clock;
+}) {
   const { secretKey, webhookSecret, clock } = options;
   const isLive = modeOf(secretKey);
 
@@ -32,7 +42,7 @@ export function openEvents(options: { secretKey: string; webhookSecret: string; 
     if (signedAt === undefined) return { kind: 'refused', reason: 'signature' };
     let event: unknown;
     try {
-      // The library's own tolerance looks at the past alone: 0 leaves the time to us.
+      // The library's tolerance covers the past only: 0 turns it off, and the time is checked below.
       event = Stripe.webhooks.constructEvent(body, signature, webhookSecret, 0);
     } catch (error) {
       const isForged = error instanceof Stripe.errors.StripeSignatureVerificationError;
@@ -40,20 +50,20 @@ export function openEvents(options: { secretKey: string; webhookSecret: string; 
     }
     if (Math.abs(clock.now() - signedAt) > toleranceMs) return { kind: 'refused', reason: 'stale' };
     if (!isEnvelope(event)) return { kind: 'refused', reason: 'malformed' };
-    // An event that names an account is a connected account's; the engine's own names none.
+    // Events of connected accounts name the account, events of the merchant's own name none.
     const isOthers = event.account !== undefined || event.livemode !== (isLive ?? event.livemode);
     if (isOthers) return { kind: 'refused', reason: 'other_merchant' };
-    return tell(event, signedAt);
+    return contentOf(event, signedAt);
   };
 }
 
-export function answerEvent(verdict: 'taken' | 'refused' | 'unavailable'): NotificationAnswer {
+export function answerNotification(verdict: NotificationVerdict): NotificationAnswer {
   const contentType = 'application/json';
   if (verdict === 'taken') return { status: 200, contentType, body: '{"received":true}' };
   return { status: verdict === 'refused' ? 400 : 503, contentType, body: '{"received":false}' };
 }
 
-function tell({ id, type, data }: Envelope, sentAt: number): Notification {
+function contentOf({ id, type, data }: Envelope, sentAt: number): Notification {
   const { reference, amount, currency } = readers[type]?.(data.object) ?? noReference;
   if (reference === undefined) return { kind: 'ignored', about: type };
   return {
@@ -61,13 +71,13 @@ function tell({ id, type, data }: Envelope, sentAt: number): Notification {
     id,
     reference,
     sentAt,
-    ...(typeof amount === 'number' ? { amount } : {}),
-    ...(typeof currency === 'string' ? { currency: fromStripe(currency) } : {}),
+    amount: typeof amount === 'number' ? amount : undefined,
+    currency: typeof currency === 'string' ? fromStripe(currency) : undefined,
     about: type,
   };
 }
 
-type Reader = (object: Record<string, unknown>) => About;
+type Reader = (object: Fields) => About;
 
 const noReference: About = { reference: undefined, currency: undefined };
 
@@ -76,17 +86,18 @@ const session: Reader = ({ client_reference_id: own, amount_total, currency }) =
   return { reference, amount: amount_total ?? undefined, currency };
 };
 
-const charge: Reader = ({ metadata, amount, currency }) => {
-  const own = ownOf(metadata);
-  return { reference: isPaymentReference(own) ? own : undefined, amount, currency };
+const charge: Reader = (object) => {
+  const own = ownReferenceOf(object);
+  const reference = isPaymentReference(own) ? own : undefined;
+  return { reference, amount: object.amount, currency: object.currency };
 };
 
-/** A refund names its own amount, which is not the payment's. */
-const refund: Reader = ({ metadata, currency }) => {
-  return { reference: paymentOf(ownOf(metadata)), currency };
+/** The amount of a refund is not the payment's, so none is read. */
+const refund: Reader = (object) => {
+  return { reference: paymentOf(ownReferenceOf(object)), currency: object.currency };
 };
 
-/** The types of events that are followed. A dispute carries no reference of ours. */
+/** The types of events that are read. A dispute has no reference of ours. */
 const readers: Record<string, Reader | undefined> = {
   'checkout.session.completed': session,
   'checkout.session.async_payment_succeeded': session,
@@ -100,20 +111,18 @@ const readers: Record<string, Reader | undefined> = {
 
 export const followedEvents: readonly string[] = Object.keys(readers);
 
-function ownOf(metadata: unknown): unknown {
-  return isRecord(metadata) ? metadata[metadataKey] : undefined;
+function ownReferenceOf(object: Fields): string | undefined {
+  return textOf(fieldsOf(object, 'metadata'), metadataKey);
 }
 
-/** The one time that a signature is for, ms; a header with several is none of Stripe's. */
+/** When an event was signed, ms since the epoch; undefined for a header with no time or several. */
 function signedAtOf(signature: string): number | undefined {
   const times = signature.split(',').filter((part) => part.startsWith('t='));
-  const [time] = times;
-  return times.length === 1 && /^t=\d{1,12}$/.test(time as string)
-    ? Number((time as string).slice(2)) * 1000
-    : undefined;
+  const seconds = /^t=(\d{1,12})$/.exec(times[0] ?? '')?.[1];
+  return times.length === 1 && seconds !== undefined ? Number(seconds) * 1000 : undefined;
 }
 
-/** Keys say which of an account's two worlds they are of; undefined when one does not. */
+/** Whether a key is of live mode (true) or of test mode; undefined when it does not say. */
 function modeOf(secretKey: string): boolean | undefined {
   const mode = /^[a-z]+_(?:org_)?(live|test)_/.exec(secretKey)?.[1];
   return mode === undefined ? undefined : mode === 'live';
@@ -121,15 +130,11 @@ function modeOf(secretKey: string): boolean | undefined {
 
 function isEnvelope(event: unknown): event is Envelope {
   return (
-    isRecord(event) &&
-    typeof event['id'] === 'string' &&
-    typeof event['type'] === 'string' &&
-    typeof event['livemode'] === 'boolean' &&
-    isRecord(event['data']) &&
-    isRecord(event['data']['object'])
+    isFields(event) &&
+    typeof event.id === 'string' &&
+    typeof event.type === 'string' &&
+    typeof event.livemode === 'boolean' &&
+    isFields(event.data) &&
+    isFields(event.data.object)
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

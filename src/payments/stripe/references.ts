@@ -1,7 +1,7 @@
-// A Stripe account is often shared with other programs: only what carries a reference of the
-// engine's own form is the engine's.
+// A Stripe account is often shared with other programs. Only objects with a reference of the engine's
+// form are the engine's.
 
-/** The key in Stripe's metadata under which our reference stands. */
+/** The key of our reference in Stripe's metadata. */
 export const metadataKey = 'reference';
 
 const paymentForm = /^fd[0-9a-f]{30}$/;
@@ -11,7 +11,7 @@ export function isPaymentReference(text: unknown): text is string {
   return typeof text === 'string' && paymentForm.test(text);
 }
 
-/** The payment that a refund's reference belongs to. */
+/** The reference of a refund's payment; undefined for what is no refund's reference. */
 export function paymentOf(refundReference: unknown): string | undefined {
   return typeof refundReference === 'string' ? refundForm.exec(refundReference)?.[1] : undefined;
 }

@@ -1,17 +1,18 @@
 import type { Stripe } from 'stripe';
+import { mapConcurrently } from '../concurrency.ts';
 import type { PaymentProvider, Refund, RefundOutcome } from '../provider.ts';
-import { sideBySide } from './client.ts';
-import { type FailureOf, isReplay, wordsOf } from './failures.ts';
+import { callsMax } from './client.ts';
+import { explanationOf, type FailureOf, isReplay } from './failures.ts';
+import type { StripePayments } from './payments.ts';
 import { metadataKey } from './references.ts';
-import type { Sessions } from './sessions.ts';
 
 const pageSize = 100;
 const pagesMax = 10;
 
 /**
- * Gives money back, once for each reference. Stripe forgets idempotency keys after a day and repeats
- * its own failures until then, so the refunds of the payment are looked through before one is asked
- * for: the reference stands in their metadata.
+ * Refunds, one for each reference. Stripe forgets an idempotency key after a day and repeats its own
+ * failures until then, so the payment's refunds are listed first: ours have their reference in the
+ * metadata.
  */
 export function openRefunds({
   client,
@@ -20,7 +21,7 @@ export function openRefunds({
 }: {
   client: Stripe;
   failureOf: FailureOf;
-  intentOf: Sessions['intentOf'];
+  intentOf: StripePayments['intentOf'];
 }): PaymentProvider['refund'] {
   async function refundOne(wanted: Refund): Promise<RefundOutcome> {
     const { refundReference, payment } = wanted;
@@ -48,30 +49,26 @@ export function openRefunds({
         ? outcomeOf(refundReference, await client.refunds.retrieve(refund.id))
         : outcomeOf(refundReference, refund);
     } catch (error) {
-      // Nothing of it was in the list a moment ago; a kept failure ends with the key.
+      // The refund was not in the list a moment ago. A repeated failure ends when Stripe forgets the key.
       const failure = failureOf(error);
       const isFinal = failure === 'refused' || failure === 'absent';
-      if (isFinal) return { refundReference, kind: 'failed', reason: wordsOf(error) };
+      if (isFinal) return { refundReference, kind: 'failed', reason: explanationOf(error) };
       const found = failure === 'unknown' ? undefined : await find(intent, refundReference);
       return found ?? { refundReference, kind: 'unknown' };
     }
   }
 
-  /** Undefined when every refund of the payment was seen and none was this one. */
+  /** The refund of a reference; undefined when all refunds of the payment were listed without it. */
   async function find(intent: string, refundReference: string): Promise<RefundOutcome | undefined> {
     try {
-      let after: { starting_after?: string } = {};
+      const request: Stripe.RefundListParams = { payment_intent: intent, limit: pageSize };
       for (let page = 1; page <= pagesMax; page += 1) {
-        const { data, has_more } = await client.refunds.list({
-          payment_intent: intent,
-          limit: pageSize,
-          ...after,
-        });
+        const { data, has_more } = await client.refunds.list(request);
         const found = data.find(({ metadata }) => metadata?.[metadataKey] === refundReference);
         if (found) return outcomeOf(refundReference, found);
         const last = data.at(-1);
         if (!has_more || !last) return undefined;
-        after = { starting_after: last.id };
+        request.starting_after = last.id;
       }
     } catch (error) {
       failureOf(error);
@@ -79,19 +76,19 @@ export function openRefunds({
     return { refundReference, kind: 'unknown' };
   }
 
-  return async (refunds) => await sideBySide(refunds, refundOne);
+  return async (refunds) => await mapConcurrently(refunds, callsMax, refundOne);
 }
 
 function outcomeOf(refundReference: string, refund: Stripe.Refund): RefundOutcome {
-  const told = { refundReference, providerReference: refund.id };
+  const known = { refundReference, providerReference: refund.id };
   switch (refund.status) {
     case 'succeeded':
-      return { ...told, kind: 'refunded', amount: refund.amount };
+      return { ...known, kind: 'refunded', amount: refund.amount };
     case 'failed':
     case 'canceled':
-      return { ...told, kind: 'failed', reason: refund.failure_reason ?? refund.status };
+      return { ...known, kind: 'failed', reason: refund.failure_reason ?? refund.status };
     default:
-      // `pending` and `requires_action`.
-      return { ...told, kind: 'pending' };
+      // 'pending' or 'requires_action'.
+      return { ...known, kind: 'pending' };
   }
 }

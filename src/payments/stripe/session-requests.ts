@@ -1,34 +1,33 @@
 import type { Stripe } from 'stripe';
-import type { Charge, ClientWish, PaymentRef } from '../provider.ts';
-import { toStripe } from './currencies.ts';
+import type { Charge, PaymentRef } from '../provider.ts';
+import { toStripe } from './money.ts';
 import { metadataKey } from './references.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const titleMax = 250;
-const urlMax = 2048;
 
 /**
- * How long after it was begun a charge may still be sent to Stripe for the first time. Stripe wants
- * a session to last half an hour at least, counted from its creation, and a repeat has to be the
- * same request to the byte: so the end leaves room for one that arrives this late.
+ * How long after its beginning a charge may still be sent to Stripe, ms. A session has to last half an
+ * hour from its creation, and a repeated request has to be the same to the byte, so the end of the
+ * session leaves room for a request that arrives this late.
  */
 export const createWithinMs = 5 * minuteMs;
 const lifeMinMs = 30 * minuteMs + createWithinMs + 5 * minuteMs;
 const lifeMaxMs = 24 * hourMs - 10 * minuteMs;
 
 /**
- * Ways to pay that settle days after the buyer is done, which no hold lasts: debits, vouchers, bank
- * transfers. Which of the others are offered is set in Stripe's dashboard.
+ * Payment methods that settle days later, longer than any hold: debits, vouchers, bank transfers. Which
+ * of the other methods are offered is set in Stripe's dashboard.
  */
-const delayed = [
+const delayedMethods = [
   ...['acss_debit', 'au_becs_debit', 'bacs_debit', 'boleto', 'customer_balance', 'konbini'],
   ...['multibanco', 'nz_bank_account', 'oxxo', 'payto', 'sepa_debit', 'sofort', 'us_bank_account'],
 ];
 
 /**
- * A Checkout Session on Stripe's own page. It outlives a short hold: the engine closes it before the
- * hold lapses.
+ * The request for a Checkout Session on Stripe's own page. The session may last longer than a short
+ * hold; the engine closes it before the hold ends.
  */
 export function sessionRequest(
   charge: Charge,
@@ -40,7 +39,7 @@ export function sessionRequest(
     mode: 'payment',
     client_reference_id: charge.reference,
     metadata,
-    // Stripe copies these to the charge, where the bill finds the reference.
+    // Stripe copies these to the charge, where the bill takes the reference from.
     payment_intent_data: { metadata },
     line_items: [
       {
@@ -52,26 +51,26 @@ export function sessionRequest(
         },
       },
     ],
-    // The buyer pays the very amount in the drop's own currency.
+    // The buyer pays the exact amount, in the drop's currency.
     adaptive_pricing: { enabled: false },
-    excluded_payment_method_types: [...delayed],
+    excluded_payment_method_types: [...delayedMethods],
     expires_at: endOf(charge),
     success_url: back,
     cancel_url: back,
   };
 }
 
-/** Seconds since the epoch, from the charge alone. */
+/** The end of a session, seconds since the epoch; computed from the charge alone. */
 export function endOf({ startedAt, expiresAt }: Pick<Charge, 'startedAt' | 'expiresAt'>): number {
   const end = Math.max(expiresAt, startedAt + lifeMinMs);
   return Math.ceil(Math.min(end, startedAt + lifeMaxMs) / 1000);
 }
 
 /**
- * A session that takes no money, created under a payment's idempotency key so that the payment's own
- * can no longer be: what was under way for it is refused from then on.
+ * The request for a session that takes no money. Created under a payment's idempotency key, it blocks
+ * the payment's own session: Stripe refuses requests for that one from then on.
  */
-export function sealRequest(
+export function blockingRequest(
   { reference }: PaymentRef,
   returnUrl: string,
 ): Stripe.Checkout.SessionCreateParams {
@@ -82,12 +81,4 @@ export function sealRequest(
     metadata: { [metadataKey]: reference, closed: 'before it was begun' },
     success_url: returnUrl,
   };
-}
-
-export function refuseWish({ returnUrl }: ClientWish) {
-  if (returnUrl === undefined) return undefined;
-  const isWeb = /^https?:$/.test(URL.parse(returnUrl)?.protocol ?? '');
-  if (isWeb && returnUrl.length <= urlMax) return undefined;
-  const reason = `must be an http or https address of at most ${urlMax} characters`;
-  return { field: 'returnUrl' as const, reason };
 }

@@ -3,23 +3,23 @@ import type { PaymentRef } from '../provider.ts';
 import type { FailureOf } from './failures.ts';
 import { createWithinMs } from './session-requests.ts';
 
-/** How much later than its payment began a session may have been made; earlier by clocks alone. */
+/** When a session may have been created, counted from its payment's beginning; before it only by clocks that differ. */
 type Window = { earlierMs: number; laterMs: number };
 
-/** Where nearly all are, and where all are: none is made later than `createWithinMs`. */
+/** `near` has nearly all sessions, `whole` all: none is created later than `createWithinMs`. */
 const near: Window = { earlierMs: 10_000, laterMs: 30_000 };
 const whole: Window = { earlierMs: 60_000, laterMs: createWithinMs + 60_000 };
 
 const pageSize = 100;
 const pagesMax = 150;
 
-/** `absent` only when every session of the time in question was seen. */
+/** `absent` only when all sessions of the window were listed. */
 export type Found = { id: string } | 'absent' | 'unknown';
 
 /**
- * Finds the sessions of payments whose session ids never reached us. Stripe cannot be asked by our
- * reference (its search does not cover sessions), so the sessions made around the payments'
- * beginnings are listed, once for all of the batch that began at about the same time.
+ * Finds the sessions of payments whose session ids never reached us. Stripe cannot search sessions by
+ * our reference, so the sessions created around the payments' beginnings are listed, once for all
+ * payments that began at about the same time.
  */
 export async function findSessions(
   stripe: { client: Stripe; failureOf: FailureOf },
@@ -39,21 +39,25 @@ async function search(
   { window, found }: { window: Window; found: Map<string, Found> },
 ): Promise<void> {
   const missing = new Set(group.map(({ reference }) => reference));
-  let isWhole = false;
+  let isComplete = false;
   try {
-    isWhole = await eachSession(client, rangeOf(group, window), ({ id, client_reference_id }) => {
-      if (client_reference_id !== null && missing.delete(client_reference_id)) {
-        found.set(client_reference_id, { id });
-      }
-      return missing.size > 0;
-    });
+    isComplete = await eachSession(
+      client,
+      rangeOf(group, window),
+      ({ id, client_reference_id }) => {
+        if (client_reference_id !== null && missing.delete(client_reference_id)) {
+          found.set(client_reference_id, { id });
+        }
+        return missing.size > 0;
+      },
+    );
   } catch (error) {
     failureOf(error);
   }
-  for (const reference of missing) found.set(reference, isWhole ? 'absent' : 'unknown');
+  for (const reference of missing) found.set(reference, isComplete ? 'absent' : 'unknown');
 }
 
-/** Payments whose windows overlap, so that no session is listed twice and no idle time is. */
+/** Groups payments whose windows overlap: no session is listed twice, and no time without payments. */
 function groupsOf(payments: readonly PaymentRef[], { earlierMs, laterMs }: Window): PaymentRef[][] {
   const groups: PaymentRef[][] = [];
   let last = Number.NEGATIVE_INFINITY;
@@ -73,23 +77,22 @@ function rangeOf(group: readonly PaymentRef[], window: Window): Stripe.RangeQuer
   };
 }
 
-/** Stripe lists the newest first. Answers whether `see` was content or everything was seen. */
+/**
+ * Calls `see` for each session, newest first, until it gives false.
+ * @returns false when there were more sessions than are listed
+ */
 async function eachSession(
   client: Stripe,
   created: Stripe.RangeQueryParam,
   see: (session: Stripe.Checkout.Session) => boolean,
 ): Promise<boolean> {
-  let after: { starting_after?: string } = {};
+  const request: Stripe.Checkout.SessionListParams = { created, limit: pageSize };
   for (let page = 1; page <= pagesMax; page += 1) {
-    const { data, has_more } = await client.checkout.sessions.list({
-      created,
-      limit: pageSize,
-      ...after,
-    });
+    const { data, has_more } = await client.checkout.sessions.list(request);
     for (const session of data) if (!see(session)) return true;
     const last = data.at(-1);
     if (!has_more || !last) return true;
-    after = { starting_after: last.id };
+    request.starting_after = last.id;
   }
   return false;
 }

@@ -1,54 +1,51 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
-import { seldom } from '../log-throttle.ts';
+import { throttleLog } from '../log-throttle.ts';
 import type { PaymentProvider } from '../provider.ts';
 import { openBill } from './bill.ts';
 import { openClient } from './client.ts';
-import { takesCurrency } from './currencies.ts';
 import { openFailures } from './failures.ts';
-import { answerEvent, openEvents } from './notification.ts';
+import { takesCurrency } from './money.ts';
+import { answerNotification, openNotifications } from './notification.ts';
+import { openPayments } from './payments.ts';
 import { openRefunds } from './refunds.ts';
-import { refuseWish } from './session-requests.ts';
-import { openSessions } from './sessions.ts';
+import { refuseWish } from './wish.ts';
 
 export type StripeOptions = {
   secretKey: string;
-  /** Of the webhook endpoint at which Stripe reaches this engine. */
+  /** The signing secret of the webhook endpoint that Stripe calls. */
   webhookSecret: string;
-  /** Where Stripe's API is. */
+  /** The address of Stripe's API. */
   url: string;
-  /** Where the buyer goes after paying when their client names no place of its own. */
+  /** Where the buyer's browser goes after paying, unless the client names another address. */
   returnUrl: string;
   timeoutMs?: number;
   clock?: Clock;
-  /** Told what Stripe refuses or fails to answer, at most once a second. */
+  /** Called with what Stripe refuses or fails to answer, at most once a second. */
   warn?: (message: string) => void;
 };
 
 const timeoutMs = 10_000;
 
 /**
- * Stripe, by Checkout Sessions: the buyer pays on Stripe's own page, and no card's number comes near
- * the engine. The payment's reference is the idempotency key and the session's
- * `client_reference_id`; the session's id is the provider's reference.
+ * Stripe with Checkout Sessions: the buyer pays on Stripe's own page, and the engine never sees a card
+ * number. The payment's reference is the idempotency key and the session's `client_reference_id`; the
+ * session's id is the provider's reference.
  */
 export function openStripe(options: StripeOptions): PaymentProvider {
   const { secretKey, webhookSecret, returnUrl, clock = systemClock } = options;
   const client = openClient({ timeoutMs, ...options });
-  const failureOf = openFailures(seldom(options.warn ?? (() => {}), clock));
-  const sessions = openSessions({ client, failureOf, returnUrl, clock });
-  const { start, lookUp, close, intentOf } = sessions;
+  const failureOf = openFailures(throttleLog(options.warn ?? (() => {}), clock));
+  const { intentOf, ...payments } = openPayments({ client, failureOf, returnUrl, clock });
   return {
     name: 'stripe',
     startedBy: 'buyer',
     takes: takesCurrency,
     scenes: [],
     refuseWish,
-    start,
-    lookUp,
-    close,
+    ...payments,
     refund: openRefunds({ client, failureOf, intentOf }),
-    readNotification: openEvents({ secretKey, webhookSecret, clock }),
-    answerNotification: answerEvent,
+    readNotification: openNotifications({ secretKey, webhookSecret, clock }),
+    answerNotification,
     bill: openBill(client),
   };
 }

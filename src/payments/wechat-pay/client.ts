@@ -1,21 +1,23 @@
 import type { Clock } from '../../domain/clock.ts';
+import { type Fields, parseFields, textOf } from '../json.ts';
 import type { Certificates } from './certificates.ts';
-import type { ApiRequest, Exchange } from './exchange.ts';
-import { type Fields, parsedFields, textOf } from './json.ts';
+import type { ApiRequest, Http } from './http.ts';
 import { isFresh, signedOf } from './signing.ts';
 
-/** What WeChat Pay says to a call; only what it signed counts. */
+export type { ApiRequest };
+
+/** WeChat Pay's signed answer to a call, or none that can be relied on. */
 export type Answer =
   | { kind: 'done'; fields: Fields }
-  /** It will not, and says why. `code` is without its underscores: documents write it both ways. */
+  /** Refused. `code` is without underscores, because WeChat Pay's documents write codes both ways. */
   | { kind: 'refused'; status: number; code: string; message: string }
-  /** Nothing that can be believed: no answer, an unsigned one, a fault or a limit of WeChat Pay. */
+  /** No answer, one without a valid signature, or an error or rate limit of WeChat Pay. */
   | { kind: 'unknown'; why: string };
 
 export type Client = { call(request: ApiRequest): Promise<Answer> };
 
-/** Refusals that say nothing of the request itself: the same later may well do. */
-const passing = new Set([
+/** Refusal codes that are not about the request: the same request may succeed later. */
+const temporaryCodes = new Set([
   'SYSTEMERROR',
   'BANKERROR',
   'FREQUENCYLIMITED',
@@ -25,14 +27,14 @@ const passing = new Set([
   'RULELIMIT',
 ]);
 
-/** Calls of the API v3 whose answers are verified. Never throws for what came or did not come. */
+/** Calls of API v3 with verified answers. A call never throws: failures are `unknown`, and logged. */
 export function openClient(options: {
-  exchange: Exchange;
+  http: Http;
   certificates: Certificates;
   clock: Clock;
   warn(message: string): void;
 }): Client {
-  const { exchange, certificates, clock, warn } = options;
+  const { http, certificates, clock, warn } = options;
 
   async function call(request: ApiRequest): Promise<Answer> {
     const answer = await attempt(request);
@@ -43,7 +45,7 @@ export function openClient(options: {
   }
 
   async function attempt(request: ApiRequest): Promise<Answer> {
-    const reply = await exchange.send(request).catch((error: unknown) => {
+    const reply = await http.send(request).catch((error: unknown) => {
       return error instanceof Error ? error : new Error(String(error));
     });
     if (reply instanceof Error) return { kind: 'unknown', why: `no answer (${reply.message})` };
@@ -53,12 +55,18 @@ export function openClient(options: {
     if (!isFresh(signed, clock.now()) || !(await certificates.trusts(signed))) {
       return { kind: 'unknown', why: `an answer with a wrong signature (${status})` };
     }
-    const fields = body.length === 0 ? {} : parsedFields(body.toString());
+    const fields = body.length === 0 ? {} : parseFields(body.toString());
     if (!fields) return { kind: 'unknown', why: `an answer that is no JSON object (${status})` };
     if (status === 200 || status === 204) return { kind: 'done', fields };
     const code = (textOf(fields, 'code') ?? '').toUpperCase().replaceAll('_', '');
     const message = (textOf(fields, 'message') ?? '').slice(0, 256);
-    if (status < 400 || status >= 500 || status === 429 || code === '' || passing.has(code)) {
+    if (
+      status < 400 ||
+      status >= 500 ||
+      status === 429 ||
+      code === '' ||
+      temporaryCodes.has(code)
+    ) {
       return { kind: 'unknown', why: `${status} ${code} ${message}` };
     }
     return { kind: 'refused', status, code, message };

@@ -1,49 +1,52 @@
+import { amountOf, type Fields, fieldsOf, textOf } from '../json.ts';
 import type { Refund, RefundOutcome } from '../provider.ts';
-import { amountOf, type Fields, textOf, within } from './json.ts';
-import { currency, cut, type Merchant } from './merchant.ts';
-import { lookUp, refusalOf } from './transactions.ts';
+import type { Merchant } from './merchant.ts';
+import { currency } from './money.ts';
+import { lookUp, refusalOf } from './payments.ts';
+import { cut } from './text.ts';
 
 const path = '/v3/refund/domestic/refunds';
-/** Its account is too low: the same refund goes through once the merchant has filled it. */
-const later = ['NOTENOUGH'];
+/** The merchant's account has too little money: the same refund succeeds once it has enough. */
+const notEnough = 'NOTENOUGH';
+const reasonBytesMax = 80;
 
-/** Gives money back, or tells what became of it: the same reference is one refund. */
+/** Makes a refund; repeating it gives its outcome, since a reference is one refund. */
 export async function refund(merchant: Merchant, wanted: Refund): Promise<RefundOutcome> {
   const { refundReference, payment } = wanted;
-  const reason = cut(wanted.reason, 80, Buffer.byteLength);
+  const reason = cut(wanted.reason, reasonBytesMax, Buffer.byteLength);
   const answer = await merchant.client.call({
     method: 'POST',
     path,
     body: {
-      // By its own number it finds orders that it does not find by ours yet.
+      // WeChat Pay finds an order by its own number before it finds it by ours.
       ...(payment.providerReference
         ? { transaction_id: payment.providerReference }
         : { out_trade_no: payment.reference }),
       out_refund_no: refundReference,
-      ...(reason === '' ? {} : { reason }),
+      reason: reason === '' ? undefined : reason,
       notify_url: merchant.notifyUrl,
       amount: { refund: wanted.amount, total: wanted.captured, currency },
     },
   });
-  if (answer.kind === 'done') return stateOf(refundReference, answer.fields);
+  if (answer.kind === 'done') return outcomeOf(refundReference, answer.fields);
   if (answer.kind === 'unknown') return { refundReference, kind: 'unknown' };
-  // It refuses this request; an earlier one by the same reference may have come to something.
+  // This request was refused, but an earlier one under the same reference may have succeeded.
   const earlier = await findEarlier(merchant, refundReference);
   if (earlier) return earlier;
   merchant.warn(refusalOf(refundReference, answer));
-  if (later.includes(answer.code)) return { refundReference, kind: 'unknown' };
+  if (answer.code === notEnough) return { refundReference, kind: 'unknown' };
   const failed = {
     refundReference,
     kind: 'failed',
     reason: answer.message || answer.code,
   } as const;
   if (answer.code !== 'RESOURCENOTEXISTS') return failed;
-  // It says so at times of an order that was paid a moment ago.
+  // WeChat Pay sometimes answers this about an order that was paid a moment ago.
   const { kind } = await lookUp(merchant, payment);
   return kind === 'none' || kind === 'declined' ? failed : { refundReference, kind: 'unknown' };
 }
 
-/** The refund of this reference; undefined when WeChat Pay has never heard of it. */
+/** The refund of a reference; undefined when WeChat Pay does not know it. */
 async function findEarlier(
   merchant: Merchant,
   refundReference: string,
@@ -52,13 +55,13 @@ async function findEarlier(
     method: 'GET',
     path: `${path}/${encodeURIComponent(refundReference)}`,
   });
-  if (answer.kind === 'done') return stateOf(refundReference, answer.fields);
-  const isUnheardOf = answer.kind === 'refused' && answer.code === 'RESOURCENOTEXISTS';
-  return isUnheardOf ? undefined : { refundReference, kind: 'unknown' };
+  if (answer.kind === 'done') return outcomeOf(refundReference, answer.fields);
+  const isMissing = answer.kind === 'refused' && answer.code === 'RESOURCENOTEXISTS';
+  return isMissing ? undefined : { refundReference, kind: 'unknown' };
 }
 
-function stateOf(refundReference: string, fields: Fields): RefundOutcome {
-  const amount = amountOf(within(fields, 'amount'), 'refund');
+function outcomeOf(refundReference: string, fields: Fields): RefundOutcome {
+  const amount = amountOf(fieldsOf(fields, 'amount'), 'refund');
   if (textOf(fields, 'out_refund_no') !== refundReference || amount === undefined) {
     return { refundReference, kind: 'unknown' };
   }
@@ -74,7 +77,8 @@ function stateOf(refundReference: string, fields: Fields): RefundOutcome {
       return {
         ...known,
         kind: 'failed',
-        reason: "the buyer's account does not take it: finish it on WeChat Pay's merchant platform",
+        reason:
+          "the buyer's account does not accept it: finish it on WeChat Pay's merchant platform",
       };
     default:
       return { ...known, kind: 'unknown' };

@@ -10,13 +10,16 @@ import { promisify } from 'node:util';
 const scheme = 'WECHATPAY2-SHA256-RSA2048';
 const tagBytes = 16;
 const toleranceMs = 300_000;
-/** WeChat Pay sends answers and messages with a wrong signature of this form, to see them refused. */
+/**
+ * How a signature begins that is wrong on purpose: WeChat Pay sends such answers and notifications to
+ * test that they are refused (https://pay.weixin.qq.com/doc/v3/merchant/4016241880).
+ */
 const probePrefix = 'WECHATPAY/SIGNTEST/';
 
-/** Who signs our requests. */
+/** What our requests are signed with. */
 export type Signer = { merchantId: string; serial: string; privateKey: KeyObject };
 
-/** What stands in the Wechatpay-* headers of an answer or a message, and the bytes it came with. */
+/** The Wechatpay-* headers of an answer or a notification, and the bytes of its body. */
 export type Signed = {
   serial: string;
   timestamp: string;
@@ -25,17 +28,22 @@ export type Signed = {
   body: Buffer;
 };
 
-/** A text as WeChat Pay encrypts it under the merchant's APIv3 key. */
-export type Sealed = { ciphertext: string; nonce: string; associatedData: string };
+/** A text that WeChat Pay encrypted under the merchant's APIv3 key. */
+export type Encrypted = { ciphertext: string; nonce: string; associatedData: string };
 
 const signOnPool = promisify(signBytes);
 
-/** SHA-256 with RSA, in base64; off the event loop, where it takes most of a millisecond. */
+/** SHA-256 with RSA, in base64; on the thread pool, since it takes most of a millisecond. */
 export async function sign(text: string, key: KeyObject): Promise<string> {
   return (await signOnPool('sha256', Buffer.from(text), key)).toString('base64');
 }
 
-/** The Authorization header of a request. `path` is with its query, `body` '' where there is none. */
+/**
+ * The Authorization header of a request.
+ * @param request.path with its query
+ * @param request.body '' where there is none
+ * @param request.at ms since the epoch
+ */
 export async function authorization(
   signer: Signer,
   request: { method: string; path: string; body: string; at: number; nonce?: string },
@@ -54,7 +62,7 @@ export async function authorization(
   return `${scheme} ${pairs.join(',')}`;
 }
 
-/** What a page inside WeChat hands to WeixinJSBridge or wx.requestPayment. */
+/** The parameters that a page inside WeChat passes to WeixinJSBridge or wx.requestPayment. */
 export async function pageParameters(
   { appId, privateKey }: { appId: string; privateKey: KeyObject },
   { prepayId, at }: { prepayId: string; at: number },
@@ -66,7 +74,7 @@ export async function pageParameters(
   return { appId, timeStamp, nonceStr, package: prepay, signType: 'RSA', paySign };
 }
 
-/** The signed headers, when all of them are there. */
+/** The signature's headers with the body; undefined when one of them is missing. */
 export function signedOf(
   header: (name: string) => string | null | undefined,
   body: Buffer,
@@ -79,18 +87,18 @@ export function signedOf(
   return { serial, timestamp, nonce, signature, body };
 }
 
-/** When something was signed, ms since the epoch; undefined when that is no timestamp. */
+/** When it was signed, ms since the epoch; undefined when the header is no timestamp. */
 export function signedAt({ timestamp }: Signed): number | undefined {
   return /^\d{1,12}$/.test(timestamp) ? Number(timestamp) * 1000 : undefined;
 }
 
-/** Whether it was signed about now: an old one may be a replay. */
+/** Whether it was signed within five minutes of `now` (ms): an old one may be a replay. */
 export function isFresh(signed: Signed, now: number): boolean {
   const at = signedAt(signed);
   return at !== undefined && Math.abs(now - at) <= toleranceMs;
 }
 
-/** Whether the signature is the key's over these very bytes. */
+/** Whether the signature was made with this key over exactly these bytes. */
 export function verifies(signed: Signed, key: KeyObject): boolean {
   const { timestamp, nonce, signature, body } = signed;
   if (signature.startsWith(probePrefix)) return false;
@@ -98,8 +106,11 @@ export function verifies(signed: Signed, key: KeyObject): boolean {
   return verifyBytes('sha256', text, key, Buffer.from(signature, 'base64'));
 }
 
-/** Opens what AEAD_AES_256_GCM sealed; throws when it was sealed under another key or changed. */
-export function unseal({ ciphertext, nonce, associatedData }: Sealed, apiKey: string): string {
+/**
+ * Decrypts AEAD_AES_256_GCM.
+ * @throws Error when it was encrypted under another key or was changed
+ */
+export function decrypt({ ciphertext, nonce, associatedData }: Encrypted, apiKey: string): string {
   const bytes = Buffer.from(ciphertext, 'base64');
   if (bytes.length < tagBytes) throw new Error('the ciphertext is shorter than its tag');
   const cipher = createDecipheriv('aes-256-gcm', apiKey, nonce, { authTagLength: tagBytes });

@@ -1,15 +1,17 @@
 import { createPrivateKey } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
-import { seldom } from '../log-throttle.ts';
+import { throttleLog } from '../log-throttle.ts';
 import type { PaymentProvider } from '../provider.ts';
 import { bill, billedUntil } from './bill.ts';
 import { openCertificates } from './certificates.ts';
 import { openClient } from './client.ts';
-import { openExchange } from './exchange.ts';
-import { currency, type Merchant } from './merchant.ts';
+import { openHttp } from './http.ts';
+import type { Merchant } from './merchant.ts';
+import { currency } from './money.ts';
 import { answerNotification, readNotification } from './notification.ts';
+import { close, lookUp, start } from './payments.ts';
 import { refund } from './refunds.ts';
-import { close, lookUp, refuseWish, scenes, start } from './transactions.ts';
+import { refuseWish, scenes } from './wish.ts';
 
 export type WechatPayOptions = {
   appId: string;
@@ -18,18 +20,18 @@ export type WechatPayOptions = {
   serial: string;
   /** PEM; signs our requests. */
   privateKey: string;
-  /** The APIv3 key: 32 bytes, under which WeChat Pay seals what it sends. */
+  /** The APIv3 key: 32 bytes, under which WeChat Pay encrypts what it sends. */
   apiKey: string;
-  /** WeChat Pay's public key, of a merchant who has one in place of platform certificates. */
+  /** WeChat Pay's public key, for merchants who have one instead of platform certificates. */
   publicKey?: { id: string; pem: string } | undefined;
-  /** Where the API is. */
+  /** The address of the API. */
   url: string;
-  /** Where WeChat Pay sends its messages. */
+  /** Our address for WeChat Pay's notifications. */
   notifyUrl: string;
-  /** How long an answer is waited for. */
+  /** The time limit of a call, ms. */
   timeoutMs?: number;
   clock?: Clock;
-  /** Told what WeChat Pay refused or failed to say. */
+  /** Called with what WeChat Pay refused or failed to answer, at most once a second. */
   warn?: (message: string) => void;
 };
 
@@ -39,17 +41,17 @@ export type WechatPayOptions = {
  */
 export function openWechatPay(options: WechatPayOptions): PaymentProvider {
   const { appId, merchantId, apiKey, publicKey, clock = systemClock } = options;
-  const warn = seldom(options.warn ?? (() => {}), clock);
+  const warn = throttleLog(options.warn ?? (() => {}), clock);
   const privateKey = createPrivateKey(options.privateKey);
-  const exchange = openExchange({
+  const http = openHttp({
     url: options.url,
     signer: { merchantId, serial: options.serial, privateKey },
     publicKeyId: publicKey?.id,
     timeoutMs: options.timeoutMs ?? 5_000,
     clock,
   });
-  const certificates = openCertificates({ exchange, apiKey, publicKey, clock });
-  const client = openClient({ exchange, certificates, clock, warn });
+  const certificates = openCertificates({ http, apiKey, publicKey, clock });
+  const client = openClient({ http, certificates, clock, warn });
   const { notifyUrl } = options;
   const merchant: Merchant = { appId, merchantId, privateKey, notifyUrl, client, clock, warn };
 
@@ -65,12 +67,12 @@ export function openWechatPay(options: WechatPayOptions): PaymentProvider {
     refund: (refunds) => each(refunds, (wanted) => refund(merchant, wanted)),
     readNotification: (raw) => readNotification(raw, { merchant, certificates, apiKey }),
     answerNotification,
-    bill: (window) => bill({ merchant, exchange }, window),
+    bill: (window) => bill({ merchant, http }, window),
     billedUntil,
   };
 }
 
-/** WeChat Pay takes one at a time; the exchange bounds how many are under way. */
+/** WeChat Pay has no batches; `http` limits how many requests are under way. */
 async function each<In, Out>(items: readonly In[], call: (item: In) => Promise<Out>) {
   return await Promise.all(items.map(call));
 }

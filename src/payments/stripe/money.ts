@@ -1,9 +1,9 @@
 import { isCurrency } from '../../domain/money.ts';
 
 /**
- * Amounts are sent in ISO 4217 minor units, so only currencies are taken that Stripe counts in the
- * same (https://docs.stripe.com/currencies, "Minor units in API amounts" and "Special cases").
- * What an account may charge in beyond that is Stripe's to say.
+ * Currencies that Stripe counts in other units than the minor units of ISO 4217, which amounts are
+ * sent in (https://docs.stripe.com/currencies, "Minor units in API amounts" and "Special cases").
+ * Stripe itself refuses other currencies that an account may not charge in.
  */
 const countedOtherwise = new Set([
   // ISO has no minor unit, Stripe wants hundredths.
@@ -21,6 +21,6 @@ export function takesCurrency(currency: string): boolean {
   return isCurrency(currency) && !countedOtherwise.has(currency);
 }
 
-/** As Stripe writes a currency, and as the engine does. */
+/** A currency as Stripe writes it, from how the engine writes it, and back. */
 export const toStripe = (currency: string) => currency.toLowerCase();
 export const fromStripe = (currency: string) => currency.toUpperCase();

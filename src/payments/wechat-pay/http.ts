@@ -1,35 +1,39 @@
 import type { Clock } from '../../domain/clock.ts';
+import { openConcurrencyLimit } from '../concurrency.ts';
 import { authorization, type Signer } from './signing.ts';
 
 export type ApiRequest = { method: 'GET' | 'POST'; path: string; body?: object };
 
-/** An answer as it came, not yet trusted. */
+/** An answer that is not verified yet. */
 export type Reply = { status: number; header(name: string): string | null; body: Buffer };
 
-export type Exchange = {
-  /** Signs a request, sends it and reads the answer; throws when none arrived in time. */
+export type Http = {
+  /**
+   * Signs and sends a request, and reads the answer.
+   * @throws Error when no whole answer arrives in time
+   */
   send(request: ApiRequest, limits?: { timeoutMs?: number }): Promise<Reply>;
-  /** The same for an answer that is too long to hold: its bytes as they come. */
+  /** The same for a long answer, whose bytes are given while they arrive. */
   stream(request: ApiRequest): AsyncIterable<Uint8Array>;
 };
 
 const answerBytesMax = 1024 * 1024;
 const streamMsMax = 300_000;
-const atOnceMax = 16;
+const requestsMax = 16;
 
-/** Requests over HTTP, signed with the merchant's key, a bounded number at once. */
-export function openExchange(options: {
+/** HTTP requests signed with the merchant's key, a limited number at a time. */
+export function openHttp(options: {
   url: string;
   signer: Signer;
-  /** Told to WeChat Pay, so that it signs its answers with this key. */
+  /** Sent with each request, so that WeChat Pay signs its answers with this key. */
   publicKeyId?: string | undefined;
   timeoutMs: number;
   clock: Clock;
-}): Exchange {
+}): Http {
   const base = options.url.replace(/\/+$/, '');
-  const slots = openSlots(atOnceMax);
+  const limit = openConcurrencyLimit(requestsMax);
 
-  async function ask({ method, path, body }: ApiRequest, timeoutMs: number): Promise<Response> {
+  async function request({ method, path, body }: ApiRequest, timeoutMs: number): Promise<Response> {
     const target = new URL(base + path);
     const text = body === undefined ? '' : JSON.stringify(body);
     const signed = await authorization(options.signer, {
@@ -55,18 +59,18 @@ export function openExchange(options: {
   }
 
   return {
-    send: (request, { timeoutMs = options.timeoutMs } = {}) =>
-      slots(async () => {
-        const response = await ask(request, timeoutMs);
+    send: (wanted, { timeoutMs = options.timeoutMs } = {}) =>
+      limit(async () => {
+        const response = await request(wanted, timeoutMs);
         const body = await boundedBody(response);
         return { status: response.status, header: (name) => response.headers.get(name), body };
       }),
 
-    async *stream(request) {
-      const response = await ask(request, streamMsMax);
+    async *stream(wanted) {
+      const response = await request(wanted, streamMsMax);
       if (response.status !== 200 || !response.body) {
         await response.body?.cancel();
-        throw new Error(`WeChat Pay answered ${response.status} to ${request.path}`);
+        throw new Error(`WeChat Pay answered ${response.status} to ${wanted.path}`);
       }
       yield* response.body;
     },
@@ -78,26 +82,9 @@ async function boundedBody(response: Response): Promise<Buffer> {
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength;
-    // Leaving the loop cancels the rest.
+    // Leaving the loop cancels the download.
     if (bytes > answerBytesMax) throw new Error(`an answer of more than ${answerBytesMax} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/** Runs at most so many pieces of work at once; the others wait their turn. */
-function openSlots(most: number) {
-  const waiting: (() => void)[] = [];
-  let free = most;
-  return async function inSlot<T>(work: () => Promise<T>): Promise<T> {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free += 1;
-    }
-  };
 }

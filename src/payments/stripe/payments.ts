@@ -1,45 +1,46 @@
 import type { Stripe } from 'stripe';
 import type { Clock } from '../../domain/clock.ts';
+import { mapConcurrently } from '../concurrency.ts';
 import type { Charge, Outcome, PaymentProvider, PaymentRef } from '../provider.ts';
-import { sideBySide } from './client.ts';
-import { fromStripe, takesCurrency } from './currencies.ts';
+import { callsMax } from './client.ts';
 import { type FailureOf, isReplay } from './failures.ts';
-import { createWithinMs, sealRequest, sessionRequest } from './session-requests.ts';
+import { fromStripe, takesCurrency } from './money.ts';
+import { blockingRequest, createWithinMs, sessionRequest } from './session-requests.ts';
 import { findSessions } from './session-search.ts';
 
 type Session = Stripe.Checkout.Session;
 
-/** With these a session tells what became of its money. */
+/** Expands what a session needs to say what was captured and refunded. */
 const withMoney = { expand: ['payment_intent.latest_charge'] };
 
-export type Sessions = Pick<PaymentProvider, 'start' | 'lookUp' | 'close'> & {
-  /** The payment intent under which the money of a payment was taken. */
+export type StripePayments = Pick<PaymentProvider, 'start' | 'lookUp' | 'close'> & {
+  /** The payment intent that captured the money of a payment. */
   intentOf(payment: PaymentRef): Promise<{ intent: string } | 'none' | 'unknown'>;
 };
 
-/** Payments as Checkout Sessions: one for each reference, which is its idempotency key. */
-export function openSessions(options: {
+/** Payments as Checkout Sessions, one for each reference, which is its idempotency key. */
+export function openPayments(options: {
   client: Stripe;
   failureOf: FailureOf;
   returnUrl: string;
   clock: Clock;
-}): Sessions {
+}): StripePayments {
   const { client, failureOf, returnUrl, clock } = options;
   const { sessions } = client.checkout;
 
   async function start(charges: readonly Charge[]): Promise<Outcome[]> {
-    return await sideBySide(charges, startOne);
+    return await mapConcurrently(charges, callsMax, startOne);
   }
 
   async function startOne(charge: Charge): Promise<Outcome> {
     const { reference, currency, startedAt, expiresAt } = charge;
     if (!takesCurrency(currency)) return { reference, kind: 'declined', reason: 'declined' };
     const now = clock.now();
-    if (now >= expiresAt) return await settle(charge);
-    // Too late to begin: Stripe could refuse the session by now, or have forgotten its key.
+    if (now >= expiresAt) return await closeOne(charge);
+    // Too late to create a session: Stripe could refuse it by now, or have forgotten its key.
     if (now >= startedAt + createWithinMs) {
       const known = await find(charge);
-      return known.kind === 'none' ? await seal(charge) : known;
+      return known.kind === 'none' ? await block(charge) : known;
     }
     try {
       const session = await sessions.create(sessionRequest(charge, returnUrl), {
@@ -48,19 +49,19 @@ export function openSessions(options: {
       if (isReplay(session.lastResponse.headers)) return await read(charge, session.id);
       return outcomeOf(reference, session);
     } catch (error) {
-      return await explain(charge, error);
+      return await outcomeOfFailure(charge, error);
     }
   }
 
-  /** What a start came to that was answered with an error. */
-  async function explain(charge: Charge, error: unknown): Promise<Outcome> {
+  /** The outcome of a start that Stripe answered with an error. */
+  async function outcomeOfFailure(charge: Charge, error: unknown): Promise<Outcome> {
     const { reference } = charge;
     switch (failureOf(error)) {
       case 'refused':
         return { reference, kind: 'declined', reason: 'declined' };
       case 'kept_failure': {
-        // Stripe repeats the failure as long as it knows the key. The session may exist all the
-        // same; if not, nobody was ever told an address to pay at, and nobody will be.
+        // Stripe repeats the failure as long as it knows the key. The session may exist all the same;
+        // if not, no buyer has an address to pay at, and none will get one.
         const outcome = await find(charge);
         return outcome.kind === 'none'
           ? { reference, kind: 'declined', reason: 'declined' }
@@ -80,7 +81,7 @@ export function openSessions(options: {
       options,
       payments.filter(({ providerReference }) => providerReference === undefined),
     );
-    return await sideBySide(payments, async (payment) => {
+    return await mapConcurrently(payments, callsMax, async (payment) => {
       const { reference, providerReference } = payment;
       const at = providerReference ? { id: providerReference } : found.get(reference);
       if (at === undefined || at === 'unknown') return { reference, kind: 'unknown' };
@@ -93,7 +94,7 @@ export function openSessions(options: {
     return outcome ?? { reference: payment.reference, kind: 'unknown' };
   }
 
-  /** An id that we were told and Stripe does not know means another account: not `none`. */
+  /** `unknown` for an id that Stripe does not know: the account was changed, and `none` would be wrong. */
   async function read({ reference }: PaymentRef, id: string): Promise<Outcome> {
     try {
       return outcomeOf(reference, await sessions.retrieve(id, withMoney));
@@ -104,13 +105,13 @@ export function openSessions(options: {
   }
 
   async function close(payments: readonly PaymentRef[]): Promise<Outcome[]> {
-    return await sideBySide(payments, settle);
+    return await mapConcurrently(payments, callsMax, closeOne);
   }
 
-  /** Ends an open session, and sees to it that none is opened where there is none. */
-  async function settle(payment: PaymentRef): Promise<Outcome> {
+  /** Expires an open session; where there is none, blocks the reference so that none is created later. */
+  async function closeOne(payment: PaymentRef): Promise<Outcome> {
     const known = await find(payment);
-    if (known.kind === 'none') return await seal(payment);
+    if (known.kind === 'none') return await block(payment);
     const isOpen = known.kind === 'pending' && known.action !== undefined;
     if (!isOpen || !known.providerReference) return known;
     return await expire(payment, known.providerReference);
@@ -121,27 +122,28 @@ export function openSessions(options: {
       return outcomeOf(payment.reference, await sessions.expire(id, withMoney));
     } catch (error) {
       failureOf(error);
-      // Paid or expired meanwhile, or no answer: the session itself knows.
+      // It was paid or has expired meanwhile, or there was no answer: the session itself says which.
       const outcome = await read(payment, id);
       const isStillOpen = outcome.kind === 'pending' && outcome.action !== undefined;
       return isStillOpen ? { reference: payment.reference, kind: 'unknown' } : outcome;
     }
   }
 
-  /** A request that is still under way makes this fail, and the outcome unknown for now. */
-  async function seal(payment: PaymentRef): Promise<Outcome> {
+  /** Uses up the idempotency key of a payment. Fails, as `unknown`, while a request under it is under way. */
+  async function block(payment: PaymentRef): Promise<Outcome> {
     const { reference } = payment;
     try {
-      const { id } = await sessions.create(sealRequest(payment, returnUrl), {
+      const { id } = await sessions.create(blockingRequest(payment, returnUrl), {
         idempotencyKey: reference,
       });
       await sessions.expire(id).catch(failureOf);
       return { reference, kind: 'declined', reason: 'closed' };
     } catch (error) {
-      // Kept: a request under this key failed or ran after all. What it left can be listed.
       const failure = failureOf(error);
-      if (failure !== 'key_reused' && failure !== 'kept_failure')
+      if (failure !== 'key_reused' && failure !== 'kept_failure') {
         return { reference, kind: 'unknown' };
+      }
+      // A request under this key ran or failed after all: the session it may have made can be listed.
       const outcome = await find(payment);
       if (outcome.kind === 'none') return { reference, kind: 'declined', reason: 'closed' };
       return outcome.kind === 'pending' ? { reference, kind: 'unknown' } : outcome;
@@ -167,25 +169,24 @@ export function openSessions(options: {
   return { start, lookUp, close, intentOf };
 }
 
-/** What a session says, whoever it is asked by. */
 function outcomeOf(reference: string, session: Session): Outcome {
-  const told = { reference, providerReference: session.id };
-  const closed = { ...told, kind: 'declined', reason: 'closed' } as const;
+  const known = { reference, providerReference: session.id };
+  const closed = { ...known, kind: 'declined', reason: 'closed' } as const;
   if (session.mode !== 'payment') return closed;
   const isFree = session.status === 'complete' && session.payment_status === 'no_payment_required';
-  if (session.payment_status === 'paid' || isFree) return { ...told, ...captureOf(session) };
+  if (session.payment_status === 'paid' || isFree) return { ...known, ...captureOf(session) };
   if (session.status === 'expired') return closed;
   if (session.status === 'open') {
     return session.url === null
-      ? { ...told, kind: 'unknown' }
-      : { ...told, kind: 'pending', action: { kind: 'redirect', url: session.url } };
+      ? { ...known, kind: 'unknown' }
+      : { ...known, kind: 'pending', action: { kind: 'redirect', url: session.url } };
   }
-  // The buyer is done, the money is on its way, or it failed to arrive.
+  // The buyer has finished; the money is on its way or has failed to arrive.
   const status = typeof session.payment_intent === 'object' ? session.payment_intent?.status : '';
   const hasFailed = status === 'requires_payment_method' || status === 'canceled';
   return hasFailed
-    ? { ...told, kind: 'declined', reason: 'declined' }
-    : { ...told, kind: 'pending' };
+    ? { ...known, kind: 'declined', reason: 'declined' }
+    : { ...known, kind: 'pending' };
 }
 
 function captureOf({ amount_total, currency, payment_intent }: Session) {
@@ -194,8 +195,8 @@ function captureOf({ amount_total, currency, payment_intent }: Session) {
   return {
     kind: 'captured' as const,
     amount: amount_total ?? 0,
-    ...(currency === null ? {} : { currency: fromStripe(currency) }),
-    ...(refunded === undefined ? {} : { refunded }),
+    currency: currency === null ? undefined : fromStripe(currency),
+    refunded,
   };
 }
 
