@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { DropId } from '../domain/ids.ts';
+import { found } from '../domain/required.ts';
 import type { Database } from './database/database.ts';
 
 export type AppointmentPlace = { drop: DropId; buyer: string };
@@ -15,18 +16,18 @@ const triesMax = 5;
 export function openAppointments(database: Database, clock: Clock = systemClock) {
   /** Makes appointments where there are none, and tells of each; the places are distinct. */
   async function make(places: readonly AppointmentPlace[]): Promise<MadeAppointment[]> {
-    const found = new Map<string, MadeAppointment>();
-    for (let tries = 0; found.size < places.length; tries += 1) {
+    const answers = new Map<string, MadeAppointment>();
+    for (let tries = 0; answers.size < places.length; tries += 1) {
       if (tries === triesMax) throw new Error('bug: an appointment neither stands nor is made');
-      const left = places.filter((place) => !found.has(nameOf(place)));
+      const left = places.filter((place) => !answers.has(nameOf(place)));
       const rows = await database.query<AppointmentPlace & MadeAppointment>(makeSql, [
         JSON.stringify(left),
         clock.now(),
       ]);
       // One that another transaction was making meanwhile is in neither half: it is asked for anew.
-      for (const { madeAt, made, ...place } of rows) found.set(nameOf(place), { madeAt, made });
+      for (const { madeAt, made, ...place } of rows) answers.set(nameOf(place), { madeAt, made });
     }
-    return places.map((place) => found.get(nameOf(place)) as MadeAppointment);
+    return places.map((place) => found(answers, nameOf(place), 'appointment'));
   }
 
   /** Makes those of many buyers of one drop, who may be named twice; gives how many are new. */

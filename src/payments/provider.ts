@@ -5,11 +5,12 @@
 //    payments.ts (start, lookUp, close), refunds.ts, notification.ts, bill.ts, money.ts.
 // 2. src/config/<name>.ts: its settings, read from the environment and checked at the start; named in
 //    src/config/payments.ts.
-// 3. src/engine/providers.ts: opens it when it is configured.
-// 4. simulators/<name>.ts: the provider's side for tests and the demo; test/payments/<name>.test.ts.
+// 3. src/domain/order.ts: its name, in `paymentMethods`.
+// 4. src/engine/providers.ts: opens it when it is configured.
+// 5. simulators/<name>.ts: the provider's side for tests and the demo; test/payments/<name>.test.ts.
 //
-// Nothing else knows providers by name: routes, settlement, refunds and reconciliation go by this
-// contract. A provider with `startedBy: 'buyer'` is polled, and needs readNotification to be faster.
+// Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a buyer starts are polled; a provider with readNotification is asked as
+// soon as it has sent a notification.
 
 import type { PayableId } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';

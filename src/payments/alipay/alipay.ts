@@ -58,7 +58,7 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
         appId,
         sellerId,
         isSigned: client.isSigned,
-        now: clock.now,
+        now: () => clock.now(),
       }),
     answerNotification,
   };

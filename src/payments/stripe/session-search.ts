@@ -3,7 +3,7 @@ import type { PaymentRef } from '../provider.ts';
 import type { FailureOf } from './failures.ts';
 import { createWithinMs } from './session-requests.ts';
 
-/** When a session may have been created, counted from its payment's beginning; before it only by clocks that differ. */
+/** When a session may have been created, from its payment's beginning; earlier because clocks differ. */
 type Window = { earlierMs: number; laterMs: number };
 
 /** `near` has nearly all sessions, `whole` all: none is created later than `createWithinMs`. */

@@ -88,7 +88,9 @@ export function openCertificates(options: {
       if (reply.status !== 200 || !signed || !isFresh(signed, clock.now())) return undefined;
       const entries = parseFields(reply.body.toString())?.data;
       if (!Array.isArray(entries)) return undefined;
-      const listed = new Map(entries.filter(isFields).map((entry) => certificateIn(entry, apiKey)));
+      const listed = new Map(
+        entries.map((entry) => certificateIn(isFields(entry) ? entry : {}, apiKey)),
+      );
       const signer = own?.id === signed.serial ? own : listed.get(serialOf(signed.serial));
       return signer && verifies(signed, signer.key) ? listed : undefined;
     } catch {
