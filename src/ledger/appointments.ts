@@ -12,25 +12,28 @@ export type Appointments = ReturnType<typeof openAppointments>;
 
 const triesMax = 5;
 
-/** Who has an appointment: written before the lanes learn of it, and never taken back. */
+/** Appointments of buyers for drops: written before the lanes have them, and never removed. */
 export function openAppointments(database: Database, clock: Clock = systemClock) {
-  /** Makes appointments where there are none, and tells of each; the places are distinct. */
+  /** Makes the appointments that do not exist yet, and gives all in the order asked; places are distinct. */
   async function make(places: readonly AppointmentPlace[]): Promise<MadeAppointment[]> {
     const answers = new Map<string, MadeAppointment>();
     for (let tries = 0; answers.size < places.length; tries += 1) {
-      if (tries === triesMax) throw new Error('bug: an appointment neither stands nor is made');
+      if (tries === triesMax) throw new Error('bug: an appointment neither exists nor can be made');
       const left = places.filter((place) => !answers.has(nameOf(place)));
       const rows = await database.query<AppointmentPlace & MadeAppointment>(makeSql, [
         JSON.stringify(left),
         clock.now(),
       ]);
-      // One that another transaction was making meanwhile is in neither half: it is asked for anew.
+      // One that a concurrent transaction was making is in neither half of the result: asked again.
       for (const { madeAt, made, ...place } of rows) answers.set(nameOf(place), { madeAt, made });
     }
     return places.map((place) => found(answers, nameOf(place), 'appointment'));
   }
 
-  /** Makes those of many buyers of one drop, who may be named twice; gives how many are new. */
+  /**
+   * Makes the appointments of many buyers for a drop; a buyer may be named twice.
+   * @returns how many are new
+   */
   async function add(drop: DropId, buyers: readonly string[]): Promise<number> {
     const [row] = await database.query<{ added: number }>(
       `with added as (
@@ -43,7 +46,7 @@ export function openAppointments(database: Database, clock: Clock = systemClock)
     return row?.added ?? 0;
   }
 
-  /** When a buyer's appointment was made, undefined when there is none. */
+  /** When a buyer's appointment was made, ms since the epoch; undefined when there is none. */
   async function find({ drop, buyer }: AppointmentPlace): Promise<number | undefined> {
     const [row] = await database.query<{ madeAt: number }>(
       'select made_at as "madeAt" from appointments where drop_id = $1 and buyer = $2',
@@ -59,7 +62,7 @@ function nameOf({ drop, buyer }: AppointmentPlace): string {
   return `${drop} ${buyer}`;
 }
 
-// Sorted, so that two batches never wait for each other.
+// Sorted, so that two concurrent batches never deadlock.
 const makeSql = `
   with asked as (select "drop", buyer from json_to_recordset($1::json) as r("drop" text, buyer text)),
   made as (

@@ -9,8 +9,8 @@
 // 4. src/engine/providers.ts: opens it when it is configured.
 // 5. simulators/<name>.ts: the provider's side for tests and the demo; test/payments/<name>.test.ts.
 //
-// Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a buyer starts are polled; a provider with readNotification is asked as
-// soon as it has sent a notification.
+// Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a
+// buyer starts are polled; a provider with readNotification is also asked as soon as it has sent one.
 
 import type { PayableId } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';

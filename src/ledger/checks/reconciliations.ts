@@ -2,22 +2,23 @@ import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { OrderId } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
-/** How far a comparison came: it goes on behind it the next time. Undefined: from the beginning. */
+/** Where a reconciliation stopped and the next one goes on. */
 export type Place<Id extends string = string> = { at: number; id: Id };
 export type Places = {
   payments?: Place | undefined;
   orders?: Place<OrderId> | undefined;
-  /** Of the wallet's own book. */
+  /** In the wallet's own book. */
   charges?: Place | undefined;
 };
 
 export type Reconciliations = ReturnType<typeof openReconciliations>;
 
-/** Whose turn it is to compare the books, and what came of it the last time. */
+/** The lock that lets one process reconcile at a time, and the report of the last run. */
 export function openReconciliations(database: Database, clock: Clock = systemClock) {
   /**
-   * Gives the turn to one of those who ask, when `everyMs` have passed since the last one began and
-   * nobody holds it. Who holds it and does not renew it in time has died.
+   * Takes the lock for `forMs`, when nobody holds it and `everyMs` have passed since the last
+   * reconciliation began. A holder that does not renew it in time has died, and the lock is free.
+   * @returns whether `holder` has the lock now
    */
   async function take(asked: { holder: string; everyMs: number; forMs: number }): Promise<boolean> {
     const now = clock.now();
@@ -29,7 +30,7 @@ export function openReconciliations(database: Database, clock: Clock = systemClo
     return taken.length > 0;
   }
 
-  /** False when the turn has gone to somebody else meanwhile. */
+  /** Extends the lock; false when another process has taken it. */
   async function renew({ holder, forMs }: { holder: string; forMs: number }): Promise<boolean> {
     const renewed = await database.query(
       'update reconciliations set held_until = $2 where held_by = $1 returning only_row',
@@ -45,7 +46,7 @@ export function openReconciliations(database: Database, clock: Clock = systemClo
     );
   }
 
-  /** Keeps a report; an older one than is there changes nothing. */
+  /** Stores a report; one older than the stored one changes nothing. */
   async function keep(done: { endedAt: number; report: unknown; places: Places }): Promise<void> {
     await database.query(
       `update reconciliations set ended_at = $1, report = $2, places = $3
@@ -54,7 +55,7 @@ export function openReconciliations(database: Database, clock: Clock = systemClo
     );
   }
 
-  /** What was kept last; the report as it was given to `keep`. */
+  /** The report stored last, as it was given to `keep`. */
   async function last(): Promise<{
     endedAt: number | undefined;
     report: unknown;
@@ -65,10 +66,11 @@ export function openReconciliations(database: Database, clock: Clock = systemClo
       report: string | null;
       places: string | null;
     }>('select ended_at as "endedAt", report, places from reconciliations');
+    const places: Places = row?.places ? JSON.parse(row.places) : {};
     return {
       endedAt: row?.endedAt ?? undefined,
       report: row?.report ? JSON.parse(row.report) : undefined,
-      places: row?.places ? (JSON.parse(row.places) as Places) : {},
+      places,
     };
   }
 

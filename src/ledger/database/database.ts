@@ -17,7 +17,7 @@ export type Database = {
   close(): Promise<void>;
 };
 
-/** An operating error of the ledger whose message is one line that says what to do. */
+/** An operating error of the ledger; the message is one line that says what to do. */
 export class LedgerError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -25,7 +25,10 @@ export class LedgerError extends Error {
   }
 }
 
-/** Reads a bigint column as a number; money and milliseconds stay far below the bound. */
+/**
+ * Reads a bigint column as a number: amounts and milliseconds are far below 2^53.
+ * @throws Error when the value is not a safe integer
+ */
 export function parseBigint(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) throw new Error(`bug: ${text} does not fit a safe integer`);
@@ -33,7 +36,7 @@ export function parseBigint(text: string): number {
 }
 
 /**
- * What every connection sets. A batch finds its rows by index however small or unanalysed the
- * tables are (PGlite never analyses), and nothing here runs long enough to be compiled.
+ * Settings of every connection: queries use indexes even when tables are small or have no statistics
+ * (PGlite never analyses), and no query runs long enough for JIT compilation to pay.
  */
 export const connectionSettings = { random_page_cost: '1.1', jit: 'off' } as const;

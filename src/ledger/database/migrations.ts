@@ -21,7 +21,8 @@ export function readMigrations(folder = join(import.meta.dirname, '../../../sql'
 
 /**
  * Brings the schema up to date. Each file is applied once, in a transaction of its own; processes
- * that start together take turns. Gives how many files were applied.
+ * that start at the same time wait for each other.
+ * @returns how many files were applied
  * @throws LedgerError when the schema is newer than this program, or an applied file has changed
  */
 export async function migrate(
@@ -51,7 +52,7 @@ export async function migrate(
 
 function locked<T>(database: Database, work: (query: Query) => Promise<T>): Promise<T> {
   return database.transaction(async (query) => {
-    // The wait for another process's migration is not a stuck statement.
+    // Waiting for another process's migration may take longer than a statement is allowed.
     await query(`set local lock_timeout = '120s'; set local statement_timeout = '120s'`);
     await query('select pg_advisory_xact_lock($1)', [lockKey]);
     return await work(query);

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
 } from 'node:fs';
@@ -63,7 +64,9 @@ async function makeTemplate(
 }
 
 function version(): string {
-  const require = createRequire(import.meta.url);
-  const main = dirname(require.resolve('@electric-sql/pglite'));
-  return (require(join(main, '../package.json')) as { version: string }).version;
+  const main = createRequire(import.meta.url).resolve('@electric-sql/pglite');
+  const manifest: { version: string } = JSON.parse(
+    readFileSync(join(dirname(main), '../package.json'), 'utf8'),
+  );
+  return manifest.version;
 }

@@ -5,9 +5,9 @@ import { seedPglite } from './pglite-template.ts';
 import type { Answer, Ask } from './pglite-thread.ts';
 
 /**
- * Opens the embedded ledger: a real PostgreSQL in a thread of this process, kept in `folder`, or in
- * memory when none is given. It has one connection; statements and transactions take turns. The
- * caller sees to it that no other process has the folder open: PGlite itself does not look.
+ * Opens the embedded ledger: a real PostgreSQL in a thread of this process, stored in `folder`, or in
+ * memory when none is given. It has one connection, so statements and transactions run one after the
+ * other. The caller makes sure that no other process has the folder open: PGlite does not check.
  * @throws LedgerError when the folder cannot be written or does not hold a sound ledger
  */
 export async function openPglite(options: { folder?: string } = {}): Promise<Database> {
@@ -25,7 +25,7 @@ export async function openPglite(options: { folder?: string } = {}): Promise<Dat
       { cause },
     );
   }
-  const inTurn = openTurns();
+  const inTurn = openSerialQueue();
   return {
     kind: 'pglite',
     query: (sql, params) => inTurn(() => thread.ask(sql, params)),
@@ -65,7 +65,7 @@ async function startThread(folder: string | undefined): Promise<Thread> {
     else waiter?.reject(Object.assign(new Error(), answer.error));
   });
   worker.on('error', end);
-  worker.on('exit', () => end(new Error('the thread of the ledger has ended')));
+  worker.on('exit', () => end(new Error('the thread of the embedded ledger has ended')));
   await ready.promise;
 
   function end(error: Error): void {
@@ -74,7 +74,7 @@ async function startThread(folder: string | undefined): Promise<Thread> {
     waiting.clear();
   }
 
-  /** The thread keeps the process alive for as long as somebody waits for it, and no longer. */
+  /** The thread keeps the process alive only while an answer is awaited. */
   const ask = <T>(sql: string, params: unknown[] = []): Promise<T[]> => {
     if (ended) return Promise.reject(ended);
     const waiter = Promise.withResolvers<unknown[]>();
@@ -94,8 +94,8 @@ async function startThread(folder: string | undefined): Promise<Thread> {
   };
 }
 
-/** Lets one piece of work in at a time, in the order of arrival. */
-function openTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+/** Runs one piece of work at a time, in the order of arrival. */
+function openSerialQueue(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const turn = last.then(work, work);

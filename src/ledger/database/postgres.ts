@@ -18,13 +18,13 @@ const limits = {
 };
 
 /**
- * Opens a pool to a PostgreSQL server. Connections are made when first needed, so a server that
- * is away shows at the first query, not here.
+ * Opens a pool of connections to a PostgreSQL server. They are made when needed, so a server that is
+ * down fails the first query, not this call.
  */
 export function openPostgres(options: {
   url: string;
   connectionsMax?: number;
-  /** Told of connections that broke while idle; the pool replaces them by itself. */
+  /** Called for connections that broke while idle; the pool replaces them. */
   onIdleError?: (error: Error) => void;
 }): Database {
   const pool = new pg.Pool({
@@ -47,7 +47,7 @@ export function openPostgres(options: {
 
   async function attempt<T>(work: (query: Query) => Promise<T>): Promise<T> {
     const client = await pool.connect();
-    // A connection that breaks between two statements also raises an event; the statement throws.
+    // A connection that breaks between two statements also emits `error`; the next statement throws.
     const broken = () => {};
     client.on('error', broken);
     let failure: Error | undefined;
@@ -75,7 +75,7 @@ export function openPostgres(options: {
   };
 }
 
-/** Runs again, a few times and with growing jitter, what the server undid to let others pass. */
+/** Repeats work that the server rolled back for a deadlock or a conflict, with growing random pauses. */
 async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -93,6 +93,6 @@ function queryOf(runner: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>):
 }
 
 function isRetryable(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return retryableCodes.some((retryable) => retryable === code);
+  if (!(error instanceof Error && 'code' in error)) return false;
+  return retryableCodes.some((code) => code === error.code);
 }

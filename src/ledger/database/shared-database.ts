@@ -1,15 +1,14 @@
 import type { Database, Query } from './database.ts';
 
-/** Asks the process that has the database open. */
+/** Sends a request to the process that has the database open. */
 export type AskDatabase = <T>(topic: string, payload?: unknown) => Promise<T>;
 
 type Statement = { sql: string; params: unknown[]; transaction?: number };
 type Held = { query: Query; commit(): void; rollback(why: Error): void; done: Promise<void> };
 
 /**
- * Lets another process use a database that only this one can have open. Its transactions hold the
- * database's turn like those made here; as that holds up everybody, one that stands still for
- * `idleMsMax` is rolled back.
+ * Lets another process use a database that only this process can have open. Its transactions block all
+ * others, like those of this process do, so one that is idle for `idleMsMax` is rolled back.
  */
 export function shareDatabase(database: Database, { idleMsMax = 10_000 } = {}) {
   const held = new Map<number, Held>();
@@ -19,11 +18,11 @@ export function shareDatabase(database: Database, { idleMsMax = 10_000 } = {}) {
   async function begin(): Promise<number> {
     const turn = Promise.withResolvers<Query>();
     const end = Promise.withResolvers<void>();
-    end.promise.catch(() => {}); // It may be rolled back before anything waits for its end.
+    end.promise.catch(() => {}); // It may be rolled back before anything awaits its end.
     let idle: NodeJS.Timeout | undefined;
     const watch = () => {
       idle = setTimeout(() => {
-        end.reject(new Error('the transaction stood still for too long and was rolled back'));
+        end.reject(new Error('the transaction was idle for too long and was rolled back'));
       }, idleMsMax);
     };
     const done = database
@@ -58,7 +57,7 @@ export function shareDatabase(database: Database, { idleMsMax = 10_000 } = {}) {
   }
 
   return {
-    /** What the other process may ask for, by topic. */
+    /** The requests of the other process, by topic. */
     handlers: {
       query: ({ sql, params, transaction }: Statement) =>
         (transaction === undefined ? database.query : find(transaction).query)(sql, params),
@@ -74,7 +73,7 @@ export function shareDatabase(database: Database, { idleMsMax = 10_000 } = {}) {
         await transaction.done.catch(() => {});
       },
     },
-    /** The other process is gone: what it had begun is rolled back. */
+    /** To be called when the other process has ended: its transactions are rolled back. */
     close(): void {
       closed = true;
       for (const { rollback } of held.values()) rollback(new Error('the process is gone'));
@@ -82,7 +81,7 @@ export function shareDatabase(database: Database, { idleMsMax = 10_000 } = {}) {
   };
 }
 
-/** The database of another process, which answers to shareDatabase's topics. */
+/** The database of another process, which answers with the handlers of shareDatabase. */
 export function openSharedDatabase(kind: Database['kind'], ask: AskDatabase): Database {
   return {
     kind,
@@ -94,7 +93,7 @@ export function openSharedDatabase(kind: Database['kind'], ask: AskDatabase): Da
         await ask('commit', transaction);
         return result;
       } catch (error) {
-        // One that is over already, or whose process is gone, has been rolled back there.
+        // A transaction that has ended, or whose process has, is rolled back there already.
         await ask('rollback', transaction).catch(() => {});
         throw error;
       }
