@@ -125,9 +125,9 @@ function pem(key: KeyObject, type: 'pkcs8' | 'spki'): string {
 }
 
 function answerIn(fields: Fields): Answer {
-  const code = String(fields.code);
+  const code = String(fields['code']);
   if (code === '10000') return { kind: 'done', fields };
-  const detail = typeof fields.sub_code === 'string' ? fields.sub_code : '';
+  const detail = typeof fields['sub_code'] === 'string' ? fields['sub_code'] : '';
   if (settingsCodes.has(code)) throw settingsError(code, detail);
   if (code !== '40004' || detail === '' || uncertainCodes.test(detail)) return { kind: 'unknown' };
   return { kind: 'refused', code: detail, fields };
@@ -137,8 +137,8 @@ function answerIn(fields: Fields): Answer {
 function unsignedRefusal(error: unknown): AlipaySettingsError | undefined {
   const raw = error instanceof AlipayRequestError ? error.responseDataRaw : undefined;
   for (const node of Object.values((raw && parseFields(raw)) || {}).filter(isFields)) {
-    const code = String(node.code);
-    if (settingsCodes.has(code)) return settingsError(code, String(node.sub_code));
+    const code = String(node['code']);
+    if (settingsCodes.has(code)) return settingsError(code, String(node['sub_code']));
   }
   return undefined;
 }

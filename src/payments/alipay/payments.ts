@@ -80,9 +80,9 @@ export function openPayments({ client, clock }: { client: Client; clock: Clock }
 }
 
 function outcomeOf(reference: string, fields: Fields): Outcome {
-  const amount = fenOf(fields.total_amount);
+  const amount = fenOf(fields['total_amount']);
   const known = { reference, providerReference: textOf(fields, 'trade_no') };
-  switch (fields.trade_status) {
+  switch (fields['trade_status']) {
     case 'WAIT_BUYER_PAY':
       return { ...known, kind: 'pending' };
     case 'TRADE_SUCCESS':
@@ -108,7 +108,7 @@ function outcomeOf(reference: string, fields: Fields): Outcome {
  */
 export function isAbout(answer: Answer, reference: string): boolean {
   if (answer.kind === 'unknown') return true;
-  const about = answer.fields.out_trade_no;
+  const about = answer.fields['out_trade_no'];
   // Refusals may leave it out.
   return about === reference || (answer.kind === 'refused' && about === undefined);
 }

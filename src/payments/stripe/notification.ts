@@ -89,12 +89,12 @@ const session: Reader = ({ client_reference_id: own, amount_total, currency }) =
 const charge: Reader = (object) => {
   const own = ownReferenceOf(object);
   const reference = isPaymentReference(own) ? own : undefined;
-  return { reference, amount: object.amount, currency: object.currency };
+  return { reference, amount: object['amount'], currency: object['currency'] };
 };
 
 /** The amount of a refund is not the payment's, so none is read. */
 const refund: Reader = (object) => {
-  return { reference: paymentOf(ownReferenceOf(object)), currency: object.currency };
+  return { reference: paymentOf(ownReferenceOf(object)), currency: object['currency'] };
 };
 
 /** The types of events that are read. A dispute has no reference of ours. */
@@ -131,10 +131,10 @@ function modeOf(secretKey: string): boolean | undefined {
 function isEnvelope(event: unknown): event is Envelope {
   return (
     isFields(event) &&
-    typeof event.id === 'string' &&
-    typeof event.type === 'string' &&
-    typeof event.livemode === 'boolean' &&
-    isFields(event.data) &&
-    isFields(event.data.object)
+    typeof event['id'] === 'string' &&
+    typeof event['type'] === 'string' &&
+    typeof event['livemode'] === 'boolean' &&
+    isFields(event['data']) &&
+    isFields(event['data']['object'])
   );
 }

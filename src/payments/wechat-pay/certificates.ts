@@ -86,7 +86,7 @@ export function openCertificates(options: {
       const reply = await http.send(request, { timeoutMs: refreshTimeoutMs });
       const signed = signedOf(reply.header, reply.body);
       if (reply.status !== 200 || !signed || !isFresh(signed, clock.now())) return undefined;
-      const entries = parseFields(reply.body.toString())?.data;
+      const entries = parseFields(reply.body.toString())?.['data'];
       if (!Array.isArray(entries)) return undefined;
       const listed = new Map(
         entries.map((entry) => certificateIn(isFields(entry) ? entry : {}, apiKey)),
