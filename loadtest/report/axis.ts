@@ -57,7 +57,7 @@ export function timeSpan(at: readonly number[]): { from: number; to: number } {
 export function timeAxis(at: readonly number[]): Axis {
   const { from, to } = timeSpan(at);
   const wide = step(to - from, xTicks);
-  const ticks = [];
+  const ticks: Axis['ticks'] = [];
   for (let value = Math.ceil(from / wide) * wide; value <= to; value += wide) {
     const seconds = count(Math.abs(value) / 1_000);
     const sign = value < 0 ? '−' : '';

@@ -156,10 +156,12 @@ export function openPeople(options: {
     } else if (drawn < parameters.cancel + parameters.stream) {
       open += 1;
       counters.current().followUps += 1;
-      options.stream(order, buyer.token).then((state) => {
+      const ended = (state?: string) => {
         open -= 1;
         if (state && !stopped) seen(state);
-      });
+      };
+      // A stream that fails has ended too: without this it would count as open until the load stops.
+      options.stream(order, buyer.token).then(ended, () => ended());
     } else {
       poll({ buyer, order, seen, waitMs: followMs.first * (0.5 + random.next()), looks: 1 });
     }

@@ -54,7 +54,7 @@ test('a hundred keys of one buyer at once give no more than the limit', async ()
 test('five hundred buyers share a hundred units, in batches and alone, exactly', async () => {
   const ref = await publishDrop(lanesOf(0), { allotment: 100, perBuyer: 1 });
   const wishes = Array.from({ length: 500 }, (_, n) => wishOf(ref, { buyer: `b${n}`, key: 'k' }));
-  const calls = [];
+  const calls: (typeof wishes)[] = [];
   while (wishes.length > 0) calls.push(wishes.splice(0, 1 + (calls.length % 9)));
   const answers = await Promise.all(calls.map((batch, n) => lanesOf(n).reserve(ref, batch)));
   expect(countStatuses(answers.flat())).toEqual({ reserved: 100, all_held: 400 });

@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { noFaults } from '../../simulators/faults.ts';
-import type { Charge, Outcome } from '../../src/payments/provider.ts';
+import type { BillLine, Charge, Outcome } from '../../src/payments/provider.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 import { aCharge, aRefund, between, openFrom, serve, type WechatPay } from './wechat-pay-stage.ts';
 
@@ -340,7 +340,7 @@ describe('the bill', () => {
     const charge = await paid({ amount: 1_000_001, title: '`a,`b, "c"' });
     const single = await paid({ amount: 5 });
     await wechatPay.refund([aRefund(charge, 1, 70)]);
-    const lines = [];
+    const lines: BillLine[] = [];
     const window = { from, until: Date.now() + 1_000 };
     for await (const line of wechatPay.bill?.(window) ?? []) lines.push(line);
     const booked = await simulator.charge(charge.reference);

@@ -183,7 +183,7 @@ test('another key than the account’s opens nothing', async () => {
 });
 
 test('lists are pages of the newest first', async () => {
-  const made = [];
+  const made: { id: string }[] = [];
   for (let nth = 0; nth < 5; nth += 1) made.push(await stripe.checkout.sessions.create(request()));
   const ids = made.map(({ id }) => id).reverse();
   const first = await stripe.checkout.sessions.list({ limit: 2 });
