@@ -26,7 +26,7 @@ const topUp = topUpId('ann', 'fill');
 /** Takes a call that must not compile, and does not make it. */
 const isRefused = (call: () => unknown) => expectTypeOf(call).toBeFunction();
 
-test("an order's id is not taken where a drop's id is asked for", () => {
+test("An order's id is not taken where a drop's id is asked for", () => {
   // @ts-expect-error
   isRefused(() => orderRef(order, 'ann', 'tap-1', 4));
   // @ts-expect-error
@@ -38,7 +38,7 @@ test("an order's id is not taken where a drop's id is asked for", () => {
   expect(isDropId(order)).toBe(false);
 });
 
-test("a drop's id is not taken where an order's id is asked for", () => {
+test("A drop's id is not taken where an order's id is asked for", () => {
   // @ts-expect-error
   isRefused(() => placeOf(drop));
   // @ts-expect-error
@@ -46,7 +46,7 @@ test("a drop's id is not taken where an order's id is asked for", () => {
   expect(isOrderId(drop)).toBe(false);
 });
 
-test('a top-up can be paid for like an order and is not taken for one', () => {
+test('A top-up can be paid for like an order and is not taken for one', () => {
   expectTypeOf(topUp).toExtend<PayableId>();
   expectTypeOf(order).toExtend<PayableId>();
   expectTypeOf(drop).not.toExtend<PayableId>();
@@ -55,7 +55,7 @@ test('a top-up can be paid for like an order and is not taken for one', () => {
   expect(isOrderId(topUp)).toBe(false);
 });
 
-test('a text is no id before its form was checked', () => {
+test('A text is not taken as an id before its form was checked', () => {
   const text: string = order;
   // @ts-expect-error
   isRefused(() => placeOf(text));
