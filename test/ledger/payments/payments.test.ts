@@ -25,8 +25,8 @@ onEachLedger((ledger) => {
     return (payment as { reference: string }).reference;
   }
 
-  describe('a payment', () => {
-    it('is begun once for an attempt, however many workers begin it', async () => {
+  describe('Payment attempts', () => {
+    it('A payment is begun once for an attempt, however many workers begin it', async () => {
       const drop = await createDrop(ledger());
       const starts = Array.from({ length: 50 }, () => startOf(orderOf(drop)));
       const answers = await Promise.all(
@@ -42,7 +42,7 @@ onEachLedger((ledger) => {
       );
     });
 
-    it('is written with its capture or its decline, and neither when one of a batch is not new', async () => {
+    it('A batch of payments is written with its captures and declines, or not at all', async () => {
       const drop = await createDrop(ledger());
       const [rich = '', poor = ''] = ['rich', 'poor'].map((name) => `${name}-of-${drop.id}`);
       const wallet = openWallet({ database: ledger().database, accounts: ledger().accounts });
@@ -86,7 +86,7 @@ onEachLedger((ledger) => {
       expect(await ledger().accounts.trialBalance()).toMatchObject({ sum: 0, drifted: [] });
     });
 
-    it('has another reference for another attempt', async () => {
+    it('Each attempt of an order has a reference of its own', async () => {
       const order = orderOf(await createDrop(ledger()));
       const [first] = await payments().begin([startOf(order)]);
       const state = 'declined' as const;
@@ -98,9 +98,9 @@ onEachLedger((ledger) => {
       ]);
     });
 
-    it('comes to the same end whatever the order, grouping and repetition of facts', async () => {
+    it('A payment ends the same way whatever the order, grouping and repetition of its results', async () => {
       const drop = await createDrop(ledger());
-      const facts: Omit<PaymentResult, 'reference'>[] = [
+      const results: Omit<PaymentResult, 'reference'>[] = [
         { state: 'unknown' },
         { state: 'declined', reason: 'closed' },
         { state: 'captured', amount: 199_900 },
@@ -109,7 +109,10 @@ onEachLedger((ledger) => {
       await fc.assert(
         fc.asyncProperty(order, fc.integer({ min: 1, max: 8 }), async (indexes, batchSize) => {
           const reference = await begun(drop);
-          const all = indexes.map((n) => ({ reference, ...(facts[n] as (typeof facts)[number]) }));
+          const all = indexes.map((n) => ({
+            reference,
+            ...(results[n] as (typeof results)[number]),
+          }));
           for (let start = 0; start < all.length; start += batchSize) {
             await payments().record(all.slice(start, start + batchSize));
           }
@@ -119,31 +122,31 @@ onEachLedger((ledger) => {
             expect(at).toBeGreaterThan(0);
           }
         }),
-        { seed: testSeed('facts of a payment'), numRuns: 30 },
+        { seed: testSeed('results of a payment'), numRuns: 30 },
       );
     });
 
-    it('that was captured is not undone by a decline at the same moment', async () => {
+    it('A capture is not undone by a decline at the same moment', async () => {
       const drop = await createDrop(ledger());
       const references = await Promise.all(Array.from({ length: 20 }, () => begun(drop)));
-      const facts = (state: 'captured' | 'declined') =>
+      const results = (state: 'captured' | 'declined') =>
         references.map((reference) => ({ reference, state }));
       await Promise.all([
-        payments().record(facts('captured')),
-        payments().record(facts('declined').toReversed()),
-        payments().record(facts('captured').toReversed()),
-        payments().record(facts('declined')),
+        payments().record(results('captured')),
+        payments().record(results('declined').toReversed()),
+        payments().record(results('captured').toReversed()),
+        payments().record(results('declined')),
       ]);
       const found = await payments().find(references);
       expect(found.map((payment) => payment.state)).toEqual(references.map(() => 'captured'));
     });
 
-    it('nobody knows of is left out of the answer', async () => {
+    it('A result for an unknown payment changes nothing', async () => {
       expect(await payments().record([{ reference: 'pay_x_1', state: 'captured' }])).toEqual([]);
     });
   });
 
-  it('a refund that was decided is asked about, ever more seldom, until its money is back', async () => {
+  it('A decided refund is driven on at growing intervals until its money is back', async () => {
     const reference = await begun(await createDrop(ledger()));
     const all = { before: Number.MAX_SAFE_INTEGER, limit: 1_000 };
     const taken = async () =>
@@ -167,7 +170,7 @@ onEachLedger((ledger) => {
     expect(await returned()).toBe(false);
   });
 
-  it('money that an ended order left behind is found', async () => {
+  it('Open or captured payments of a released order are found', async () => {
     const drop = await createDrop(ledger());
     const states: OrderState[] = ['released', 'released', 'released', 'paid'];
     const orders = states.map((state) => orderOf(drop, { state, version: 2 }));
@@ -192,7 +195,7 @@ onEachLedger((ledger) => {
         .map((payment) => payment.reference);
     expect((await of(0)).sort()).toEqual([open, captured].sort());
     expect(await of(2)).toEqual([]);
-    // One that is looked up on a schedule of its own is left to that.
+    // A payment with a poll ahead is left to polling.
     const ahead = 'update payments set look_at = 1 where reference = $1';
     await ledger().database.query(ahead, [open]);
     expect(await of(0)).toEqual([captured]);

@@ -27,12 +27,12 @@ onEachLedger((ledger) => {
     return [...due.values()].flat();
   }
 
-  function notice(payment: string, id: string) {
+  function aNotification(payment: string, id: string) {
     return { provider, id, payment, about: 'paid', sentAt: Date.now() };
   }
 
-  describe('a look', () => {
-    it('is taken when it is due and by one of many, and the next one stands already', async () => {
+  describe('Payment polling', () => {
+    it('A due poll is taken by one of many processes, and the next poll is set at once', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       const later = await begun(Date.now() + 60_000);
       const turns = Array.from({ length: 5 }, () => takeDuePolls());
@@ -42,7 +42,7 @@ onEachLedger((ledger) => {
       expect((await find(reference)).nextPollAt).toBeGreaterThan(Date.now() + 1_000);
     });
 
-    it('is left where it is while its provider has enough to answer', async () => {
+    it('A poll stays due while its provider is busy', async () => {
       const { orderId } = await begun(Date.now() - 1);
       expect(await takeDuePolls([provider])).not.toContain(orderId);
       expect(await takeDuePolls(['alipay'])).toContain(orderId);
@@ -57,23 +57,23 @@ onEachLedger((ledger) => {
       expect((await find(reference)).nextPollAt).toBeLessThan(Date.now() + 2_000);
     });
 
-    it('comes when the time to pay is over, however seldom looks have become', async () => {
+    it('An open payment is polled at the end of its time to pay, however long the interval has grown', async () => {
       const until = Date.now() + 1_000;
       const { reference } = await begun(Date.now() - 1, until);
       await takeDuePolls();
       expect((await find(reference)).nextPollAt).toBe(until);
     });
 
-    it('that is due is not put off by messages, nor by those of a clock that is ahead', async () => {
+    it('A notification never postpones a due poll, even from a process whose clock is ahead', async () => {
       const dueAt = Date.now() - 1_000;
       const { reference } = await begun(dueAt);
       const ahead = openNotifications(ledger().database, { now: () => Date.now() + 3_600_000 });
-      await ledger().notifications.take(notice(reference, `here ${reference}`));
-      await ahead.take(notice(reference, `ahead ${reference}`));
+      await ledger().notifications.take(aNotification(reference, `here ${reference}`));
+      await ahead.take(aNotification(reference, `ahead ${reference}`));
       expect((await find(reference)).nextPollAt).toBeLessThanOrEqual(dueAt);
     });
 
-    it('that a message asks for is made also when the last one of a closed payment is long over', async () => {
+    it('A notification has a payment polled even after its last scheduled poll', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       await ledger().payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
       const { database, notifications } = ledger();
@@ -82,24 +82,24 @@ onEachLedger((ledger) => {
          where reference = $1`,
         [reference],
       );
-      expect(await notifications.take(notice(reference, `late ${reference}`))).toBe('new');
+      expect(await notifications.take(aNotification(reference, `late ${reference}`))).toBe('new');
       expect(await takeDuePolls()).toContain(orderId);
     });
 
-    it('at a closed payment comes on its day, however many messages asked for others before', async () => {
+    it('A closed payment keeps its polling schedule, however many notifications arrive', async () => {
       const { reference } = await begun(Date.now() - 1);
       await ledger().payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
       const { notifications, payments } = ledger();
       const declinedAt = (await find(reference)).declinedAt ?? 0;
       for (let nth = 0; nth < 10; nth += 1) {
-        await notifications.take(notice(reference, 'the same again'));
+        await notifications.take(aNotification(reference, 'the same again'));
         await takeDuePolls();
         await payments.record([{ reference, state: 'declined' }]);
       }
       expect((await find(reference)).nextPollAt).toBe(declinedAt + 60_000);
     });
 
-    it('at a closed payment that got no answer comes again soon, and never ends without one', async () => {
+    it('A poll of a closed payment without an answer is repeated, and polling ends only after an answer', async () => {
       const { reference } = await begun(Date.now() - 1);
       const { database, payments } = ledger();
       await payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
@@ -116,43 +116,43 @@ onEachLedger((ledger) => {
       expect((await find(reference)).nextPollAt).toBeNull();
     });
 
-    it('that falls due while a closed payment is answered for stays due', async () => {
+    it('A poll that falls due while a closed payment is being answered for stays due', async () => {
       const { orderId, reference } = await begun(Date.now() - 1);
       const { notifications, payments } = ledger();
       await payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
       await takeDuePolls();
-      await notifications.take(notice(reference, `between ${reference}`));
+      await notifications.take(aNotification(reference, `between ${reference}`));
       await payments.record([{ reference, state: 'declined' }]);
       expect(await takeDuePolls()).toContain(orderId);
     });
 
-    it('at a closed payment is the last one a day and more after its end', async () => {
+    it('A closed payment is polled for the last time 26 hours after its end', async () => {
       const { reference } = await begun(Date.now() - 1);
       const { database, payments } = ledger();
       await payments.record([{ reference, state: 'declined', nextPollAt: 1 }]);
-      const looks: number[] = [];
-      for (let at: number | null = 1; at !== null && looks.length < 20; ) {
+      const polls: number[] = [];
+      for (let at: number | null = 1; at !== null && polls.length < 20; ) {
         await takeDuePolls();
         await payments.record([{ reference, state: 'declined' }]);
         const { nextPollAt, declinedAt } = await find(reference);
-        if (nextPollAt !== null) looks.push(Math.round((nextPollAt - (declinedAt ?? 0)) / 60_000));
+        if (nextPollAt !== null) polls.push(Math.round((nextPollAt - (declinedAt ?? 0)) / 60_000));
         at = nextPollAt;
-        // Time passes: the end lies as far back as this look says.
+        // Moves the payment's end into the past, as far as the next poll was ahead.
         await database.query(
           `update payments set look_at = 1, declined_at = $2::bigint - ($3::bigint - declined_at)
            where reference = $1 and look_at is not null`,
           [reference, Date.now(), nextPollAt],
         );
       }
-      expect(looks).toEqual([1, 2, 8, 44, 240, 1_560]);
+      expect(polls).toEqual([1, 2, 8, 44, 240, 1_560]);
     });
   });
 
-  describe('a message', () => {
-    it('is new once, repeated ever after, and makes the look due at once', async () => {
+  describe('Notifications', () => {
+    it('A notification is new once, then a repeat, and makes a poll due at once', async () => {
       const { orderId, reference, amount } = await begun(Date.now() + 60_000);
       const { notifications } = ledger();
-      const told = { ...notice(reference, `n ${reference}`), amount, currency: 'CNY' };
+      const told = { ...aNotification(reference, `n ${reference}`), amount, currency: 'CNY' };
       const verdicts = await Promise.all(
         Array.from({ length: 20 }, () => notifications.take(told)),
       );
@@ -161,11 +161,11 @@ onEachLedger((ledger) => {
       expect(await takeDuePolls()).toContain(orderId);
     });
 
-    it('that does not fit its payment changes nothing', async () => {
+    it('A notification that does not match its payment changes nothing', async () => {
       const { reference, amount } = await begun(Date.now() + 60_000);
       const { notifications } = ledger();
       const before = await find(reference);
-      const told = notice(reference, `wrong ${reference}`);
+      const told = aNotification(reference, `wrong ${reference}`);
       const take = (change: object) => notifications.take({ ...told, ...change });
       expect(await take({ amount: amount + 1 })).toBe('other_amount');
       expect(await take({ currency: 'USD' })).toBe('other_currency');
