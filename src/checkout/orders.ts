@@ -5,6 +5,7 @@ import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
+import type { PaymentState } from '../ledger/payments/row.ts';
 import type { Log } from '../log.ts';
 import type { Providers } from '../payments/provider.ts';
 import { isOpen, type Settled } from '../settlement/settle/batch.ts';
@@ -19,7 +20,7 @@ export type OrderView = Order & {
   paidAt?: number | undefined;
   releasedAt?: number | undefined;
   refundedAt?: number | undefined;
-  payment?: { provider: string; state: string; reason?: string | undefined } | undefined;
+  payment?: { provider: string; state: PaymentState; reason?: string | undefined } | undefined;
   /** What of the payment has been given back by now, in minor units; absent where nothing was. */
   amountRefunded?: number | undefined;
   /** What is waited for, when it is the buyer's turn. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Lanes } from '../inventory/lanes.ts';
@@ -19,7 +20,14 @@ export type Refunding =
   | { kind: 'reused' }
   | { kind: 'unknown' };
 
-export type RefundPart = { amount: number; key: string; reason: string };
+export type RefundPart = {
+  merchantId: string;
+  /** In minor units. */
+  amount: number;
+  /** The merchant's Idempotency-Key: one key of one merchant is one refund. */
+  key: string;
+  reason: string;
+};
 
 export type RefundService = {
   /**
@@ -71,7 +79,8 @@ export function openRefundService(options: {
       return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
     },
 
-    async refundPart(id, { amount, key, reason }) {
+    async refundPart(id, { merchantId, amount, reason, ...part }) {
+      const key = refundKey(merchantId, part.key);
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
@@ -99,6 +108,11 @@ export function openRefundService(options: {
       return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
     },
   };
+}
+
+/** The digest keeps callers' text out of the ledger. */
+function refundKey(merchantId: string, key: string): string {
+  return hash('sha256', `${merchantId}\0${key}`, 'base64url');
 }
 
 const wasCaptured = ({ state }: Payment) => state === 'captured' || state === 'refunded';

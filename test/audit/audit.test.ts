@@ -98,7 +98,12 @@ test('parts that a merchant gave back leave the audit clean, and one that no ref
     [700, 'b'],
     [500, 'a'],
   ] as const) {
-    const asked = await stage.desk.refunds.refundPart(id, { amount, key, reason: '' });
+    const asked = await stage.desk.refunds.refundPart(id, {
+      merchantId: 'm',
+      amount,
+      key,
+      reason: '',
+    });
     expect(asked).toMatchObject({ kind: 'asked', isDone: true, refund: { amount } });
   }
   const report = await audited(drop);

@@ -1,24 +1,25 @@
 import { isBuyerName } from '../auth/buyers.ts';
 import { Problem } from '../problems/problems.ts';
 import { parseJson } from '../request/json.ts';
+import { isRecord } from '../request/record.ts';
 
-/** A line's buyer, why it names none, or undefined when it has nothing to say. */
-export type ReadLine = string | { reason: string } | undefined;
+/** A line's buyer, why it gives none, or undefined for a blank line or the header. */
+export type LineResult = string | { reason: string } | undefined;
 
-/** Reads a line of a list by its number, from 1. */
-export type LineReader = (text: string, line: number) => ReadLine;
+/** Reads a line of a list; `line` is its number, from 1. */
+export type LineReader = (text: string, line: number) => LineResult;
 
 const badName = { reason: 'a buyer must be 1 to 128 printable ASCII characters without spaces' };
 const badShape = { reason: 'must be a text or {"buyer": text}' };
 
-/** Names without a quote or a backslash, which is to say nearly all, are read without more ado. */
+/** Nearly all names have no quote and no backslash: those are read without parsing JSON. */
 const plainText = /^"([!#-[\]-~]{1,128})"$/;
 const plainObject = /^\{"buyer":"([!#-[\]-~]{1,128})"\}$/;
 
-/** `"ann"` or `{"buyer": "ann"}` in each line. */
+/** Each line is `"ann"` or `{"buyer": "ann"}`. */
 export const readNdjson: LineReader = (text) => {
-  const plain = plainText.exec(text) ?? plainObject.exec(text);
-  if (plain) return plain[1] as string;
+  const plain = (plainText.exec(text) ?? plainObject.exec(text))?.[1];
+  if (plain !== undefined) return plain;
   if (text.trim() === '') return undefined;
   let value: unknown;
   try {
@@ -27,9 +28,8 @@ export const readNdjson: LineReader = (text) => {
     const reason = error instanceof Problem ? error.members.errors?.[0]?.reason : undefined;
     return { reason: reason ?? 'is not JSON' };
   }
-  const named = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const { buyer, ...more } = named ? (value as Record<string, unknown>) : { buyer: value };
-  if (typeof buyer !== 'string' || Object.keys(more).length > 0) return badShape;
+  const { buyer, ...others } = isRecord(value) ? value : { buyer: value };
+  if (typeof buyer !== 'string' || Object.keys(others).length > 0) return badShape;
   return isBuyerName(buyer) ? buyer : badName;
 };
 
@@ -37,8 +37,8 @@ const plainCell = /^[!#-+\--~]{1,128}$/;
 const quotedCell = /^"((?:[^"]|"")*)"$/;
 
 /**
- * One column (RFC 4180), with `buyer` as its header or without. A record is a line: no name holds a
- * line break, and so a quote that is never closed spoils its own line and no other.
+ * One column (RFC 4180), with the header `buyer` or without. Each record is one line, because no name
+ * contains a line break: a quote that is never closed makes its own line bad and no other.
  */
 export const readCsv: LineReader = (text, line) => {
   if (text === '' || (line === 1 && /^"?buyer"?$/.test(text))) return undefined;

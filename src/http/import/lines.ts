@@ -1,37 +1,38 @@
-/** The longest line of a list, in bytes: an object with the longest name, each letter escaped. */
+/** The longest line of a list, in bytes: an object with the longest name, each character escaped. */
 export const lineBytesMax = 1_024;
 
 const byteOrderMark = '\u00ef\u00bb\u00bf';
 
 /**
- * The lines of a body as it arrives, chunk by chunk, undefined where one is longer than lineBytesMax.
- * A byte is a letter: names are ASCII, so that what is more than that is wrong in any reading.
+ * Splits a body into lines as it arrives, chunk by chunk; a line longer than lineBytesMax is undefined.
+ * Each byte is read as one character: names are ASCII, so other bytes are wrong in any encoding.
  */
 export async function* readLines(
   chunks: AsyncIterable<Buffer>,
 ): AsyncGenerator<(string | undefined)[]> {
   let rest = '';
-  let tooLong = false;
-  let begun = false;
+  let isTooLong = false;
+  let isFirst = true;
 
   function finish(line: string): string | undefined {
-    const long = tooLong || line.length > lineBytesMax;
-    tooLong = false;
-    const bare = begun || !line.startsWith(byteOrderMark) ? line : line.slice(3);
-    begun = true;
-    if (long) return undefined;
-    return bare.endsWith('\r') ? bare.slice(0, -1) : bare;
+    const text =
+      isFirst && line.startsWith(byteOrderMark) ? line.slice(byteOrderMark.length) : line;
+    const isRefused = isTooLong || line.length > lineBytesMax;
+    isFirst = false;
+    isTooLong = false;
+    if (isRefused) return undefined;
+    return text.endsWith('\r') ? text.slice(0, -1) : text;
   }
 
   for await (const chunk of chunks) {
     const lines = (rest + chunk.toString('latin1')).split('\n');
-    rest = lines.pop() as string;
+    rest = lines.pop() ?? '';
     if (lines.length > 0) yield lines.map(finish);
     if (rest.length > lineBytesMax) {
-      // Its letters are of no use; that it is too long is all there is to remember.
-      tooLong = true;
+      // The text of a line that is too long is not needed, only the fact.
+      isTooLong = true;
       rest = '';
     }
   }
-  if (rest !== '' || tooLong) yield [finish(rest)];
+  if (rest !== '' || isTooLong) yield [finish(rest)];
 }

@@ -9,8 +9,8 @@ const badLinesMax = 100;
 const tooLong = { reason: `is longer than ${lineBytesMax} bytes` };
 
 /**
- * A list of buyers that is read while it arrives, in parts of as many buyers as one call takes.
- * `badLines` grows as it is read: the first hundred.
+ * A list of buyers, read while it arrives, in parts of as many buyers as one call to a lane takes.
+ * `badLines` holds the first hundred bad lines that have been read.
  */
 export function openList(chunks: AsyncIterable<Buffer>, readLine: LineReader) {
   const badLines: BadLine[] = [];

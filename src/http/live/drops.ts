@@ -1,4 +1,5 @@
 import type { DropId } from '../../domain/ids.ts';
+import { isOver } from '../../drops/appointment-rules.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { Card, Cards } from '../views/card.ts';
 import { openPoller, type Polled } from './poller.ts';
@@ -6,14 +7,14 @@ import type { Stream } from './streams.ts';
 
 type PolledDrop = Polled & { etag: string };
 
-/** Follows drops for their streams, from the catalog's memory; a card is written once for all. */
+/** Sends the card of a drop to its streams when it changes. Reads the catalog in memory. */
 export function openDropPoller(options: {
   catalog: Catalog;
   cards: Cards;
   onError(error: unknown): void;
 }) {
   const { catalog, cards } = options;
-  const watch = openPoller<DropId, PolledDrop>({ poll, onError: options.onError });
+  const poller = openPoller<DropId, PolledDrop>({ poll, onError: options.onError });
 
   async function poll(polled: Map<DropId, PolledDrop>): Promise<void> {
     for (const [id, entry] of polled) {
@@ -21,27 +22,23 @@ export function openDropPoller(options: {
       const card = view && (await cards.of(view));
       if (!card || card.etag === entry.etag) continue;
       entry.etag = card.etag;
-      for (const stream of entry.streams) tell(stream, view, card);
+      for (const stream of entry.streams) sendCard(stream, view, card);
     }
   }
 
   return {
+    /** Sends the card now and after each change; ends the stream when the drop is over. */
     async follow(view: DropView, stream: Stream): Promise<void> {
       const card = await cards.of(view);
-      tell(stream, view, card);
-      if (isOver(view)) return;
-      watch.join(view.drop.id, stream, () => ({ streams: new Set(), etag: card.etag }));
+      sendCard(stream, view, card);
+      if (isOver(view.state())) return;
+      poller.join(view.drop.id, stream, () => ({ streams: new Set(), etag: card.etag }));
     },
-    leave: watch.leave,
+    leave: poller.leave,
   };
 }
 
-export function isOver(view: DropView): boolean {
-  const state = view.state();
-  return state === 'ended' || state === 'cancelled';
-}
-
-function tell(stream: Stream, view: DropView, card: Card): void {
+function sendCard(stream: Stream, view: DropView, card: Card): void {
   stream.send({ name: 'drop', id: card.etag, data: card.text() });
-  if (isOver(view)) stream.end();
+  if (isOver(view.state())) stream.end();
 }

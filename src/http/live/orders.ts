@@ -7,13 +7,13 @@ import type { Stream } from './streams.ts';
 
 type PolledOrder = Polled & { view: OrderView };
 
-/** Follows orders for their streams: one look per lane, however many orders are followed. */
+/** Sends orders to their streams when they change: one read per lane for all orders polled in it. */
 export function openOrderPoller(options: {
   lanes: Pick<Lanes, 'find'>;
   onError(error: unknown): void;
 }) {
   const { lanes } = options;
-  const watch = openPoller<OrderId, PolledOrder>({ poll, onError: options.onError });
+  const poller = openPoller<OrderId, PolledOrder>({ poll, onError: options.onError });
 
   async function poll(polled: Map<OrderId, PolledOrder>): Promise<void> {
     const places = [...polled.keys()].map(placeOf);
@@ -24,29 +24,29 @@ export function openOrderPoller(options: {
           const entry = order && polled.get(order.id);
           if (!entry || order.version <= entry.view.version) continue;
           entry.view = { ...entry.view, ...order };
-          for (const stream of entry.streams) tell(stream, entry.view);
+          for (const stream of entry.streams) sendOrder(stream, entry.view);
         }
       }
     }
   }
 
   return {
-    /** Tells a stream the order as it is, then each change; ends it when the hold has ended. */
+    /** Sends the order now and after each change; ends the stream when the order is settled. */
     follow(view: OrderView, stream: Stream): void {
-      tell(stream, view);
+      sendOrder(stream, view);
       if (isSettled(view)) return;
-      watch.join(view.id, stream, () => ({ streams: new Set(), view }));
+      poller.join(view.id, stream, () => ({ streams: new Set(), view }));
     },
-    leave: watch.leave,
+    leave: poller.leave,
   };
 }
 
-/** Nothing more is expected of an order that is not reserved; a refund is the merchant's to tell. */
+/** An order that is not reserved changes no more, except by a refund, which is not streamed. */
 export function isSettled(view: OrderView): boolean {
   return view.state !== 'reserved';
 }
 
-function tell(stream: Stream, view: OrderView): void {
+function sendOrder(stream: Stream, view: OrderView): void {
   stream.send({ name: 'order', id: String(view.version), data: JSON.stringify(orderJson(view)) });
   if (isSettled(view)) stream.end();
 }

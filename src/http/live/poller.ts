@@ -2,31 +2,32 @@ import type { Stream } from './streams.ts';
 
 export const pollEveryMs = 250;
 
-/** Something that streams follow: what it last looked like, and who wants to know. */
+/** Something that streams follow; an implementation adds the state that was sent last. */
 export type Polled = { streams: Set<Stream> };
 
 /**
- * Looks at all polled things together, again and again while there are any. The next look starts
- * when the one before has ended, so a slow store is asked less often, not more.
+ * Polls all entries together, every `pollEveryMs` while there are any. The next poll is scheduled when
+ * the one before has ended, so that a slow store is asked less often, not more.
  */
 export function openPoller<Id extends string, T extends Polled>(options: {
   poll(polled: Map<Id, T>): Promise<void>;
   onError(error: unknown): void;
 }) {
   const polled = new Map<Id, T>();
-  let looking = false;
+  let isPolling = false;
 
-  async function turn(): Promise<void> {
+  async function run(): Promise<void> {
     try {
       await options.poll(polled);
     } catch (error) {
       options.onError(error);
     }
-    looking = polled.size > 0;
-    if (looking) setTimeout(turn, pollEveryMs).unref();
+    isPolling = polled.size > 0;
+    if (isPolling) setTimeout(run, pollEveryMs).unref();
   }
 
   return {
+    /** Adds a stream to an entry, which `make` gives when there is none yet. */
     join(id: Id, stream: Stream, make: () => T): void {
       let entry = polled.get(id);
       if (!entry) {
@@ -34,9 +35,9 @@ export function openPoller<Id extends string, T extends Polled>(options: {
         polled.set(id, entry);
       }
       entry.streams.add(stream);
-      if (looking) return;
-      looking = true;
-      setTimeout(turn, pollEveryMs).unref();
+      if (isPolling) return;
+      isPolling = true;
+      setTimeout(run, pollEveryMs).unref();
     },
     leave(id: Id, stream: Stream): void {
       const entry = polled.get(id);

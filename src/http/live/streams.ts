@@ -8,15 +8,15 @@ export type Stream = {
 };
 
 export type Streams = {
-  /** Turns a reply into a stream; undefined when as many are open as may be. */
+  /** Turns a reply into a stream; undefined when `streamsMax` are open or the process is stopping. */
   open(reply: FastifyReply, onClose: (stream: Stream) => void): Stream | undefined;
   size(): number;
-  /** Ends all streams, for a stop: clients come back by themselves, to another process. */
+  /** Ends all streams, for a stop: clients reconnect by themselves, to another process. */
   close(): void;
 };
 
 const heartbeatMs = 10_000;
-/** A reader that lets this much pile up is cut off; it resumes with what is true then. */
+/** A slow client with more unread bytes is disconnected; it reconnects and gets the latest state. */
 const backlogBytesMax = 65_536;
 
 export function openStreams({ streamsMax }: { streamsMax: number }): Streams {
@@ -48,7 +48,7 @@ export function openStreams({ streamsMax }: { streamsMax: number }): Streams {
         'cache-control': 'no-store',
         'x-accel-buffering': 'no',
       });
-      // Spread reconnects after a stop: a crowd must not come back in one instant.
+      // Spreads reconnects after a stop, so that clients do not all return at once.
       raw.write(`retry: ${1_000 + Math.floor(Math.random() * 4_000)}\n\n`);
       open.set(raw, stream);
       heartbeat ??= setInterval(beat, heartbeatMs).unref();

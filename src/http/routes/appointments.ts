@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import type { AppointmentWindow } from '../../domain/drop.ts';
+import { type AppointmentOpening, appointmentOpening } from '../../drops/appointment-rules.ts';
 import type { Appointed, AppointmentService } from '../../drops/appointments.ts';
 import type { Catalog } from '../../inventory/catalog.ts';
 import type { Guards } from '../auth/guards.ts';
-import { isOver } from '../live/drops.ts';
 import { Problem } from '../problems/problems.ts';
 import { appointmentBody } from '../schemas/appointments.ts';
 import { contract } from '../schemas/contract.ts';
@@ -28,15 +28,13 @@ export function appointmentRoutes(app: FastifyInstance, options: AppointmentRout
     'POST /v1/drops/:drop/appointment',
     { contract: contracts.make, onRequest },
     async ({ buyer, params }, reply) => {
-      const { drop, window, isClosed, opensInMs } = await find(params);
-      const isOpen = opensInMs <= 0 && !isClosed;
+      const { drop, opening } = await find(params);
+      // An appointment that was made before is shown whether the window is open or not.
+      const isOpen = opening.kind === 'open';
       const found = await (isOpen
         ? appointments.make(drop, buyer)
         : appointments.find(drop, buyer));
-      if (!found && isClosed) throw new Problem('appointments_closed', shown(window));
-      if (!found) {
-        throw new Problem('appointments_not_open', { ...shown(window), retryAfterMs: opensInMs });
-      }
+      if (!found) throw refusalOf(opening);
       const { made, madeAt } = appointmentOf(found);
       counts.add(made ? 'made' : 'already');
       reply.code(made ? 201 : 200).header('location', `/v1/drops/${drop.id}/appointment`);
@@ -57,15 +55,28 @@ export function appointmentRoutes(app: FastifyInstance, options: AppointmentRout
     },
   );
 
-  /** The drop of a path and where its window is on Redis' clock. */
+  /** The drop of a path, and whether its appointments are open by Redis' clock. */
   async function find(params: { drop: string }) {
     const view = await publishedDrop(catalog, params);
-    const { drop } = view;
-    const window = drop.appointment;
-    if (!window) throw new Problem('appointments_not_offered');
-    const now = catalog.redisNow();
-    const isClosed = now >= window.until || isOver(view);
-    return { drop, window, isClosed, opensInMs: window.from - now };
+    const opening = appointmentOpening(view.drop, {
+      now: catalog.redisNow(),
+      state: view.state(),
+    });
+    if (opening.kind === 'not_offered') throw new Problem('appointments_not_offered');
+    return { drop: view.drop, opening };
+  }
+}
+
+function refusalOf(opening: AppointmentOpening): Problem {
+  switch (opening.kind) {
+    case 'closed':
+      return new Problem('appointments_closed', shown(opening.window));
+    case 'not_open': {
+      const retryAfterMs = opening.opensInMs;
+      return new Problem('appointments_not_open', { ...shown(opening.window), retryAfterMs });
+    }
+    default:
+      throw new Error(`bug: no refusal when appointments are ${opening.kind}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../domain/clock.ts';
-import { dropState } from '../../domain/drop.ts';
+import { importOpening } from '../../drops/appointment-rules.ts';
 import type { AppointmentService } from '../../drops/appointments.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { Log } from '../../log.ts';
@@ -52,11 +52,10 @@ export async function importRoute(
       async (request) => {
         const drop = await ownDrop(drops, request);
         const reader = readerOf(request);
-        const state = dropState(drop, clock.now());
-        if (!drop.appointment) throw new Problem('appointments_not_offered');
-        // A draft has no lanes yet; a drop that is over needs no appointments.
-        if (['draft', 'ended', 'cancelled'].includes(state)) {
-          throw new Problem('drop_action_refused', { state });
+        const opening = importOpening(drop, clock.now());
+        if (opening.kind === 'not_offered') throw new Problem('appointments_not_offered');
+        if (opening.kind === 'refused') {
+          throw new Problem('drop_action_refused', { state: opening.state });
         }
         const list = openList(chunksOf(request), reader);
         const { progress, failure } = await whileImporting(request.raw.socket, () =>

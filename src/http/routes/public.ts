@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { isOver } from '../../drops/appointment-rules.ts';
 import type { Catalog } from '../../inventory/catalog.ts';
 import type { Log } from '../../log.ts';
-import { isOver, openDropPoller } from '../live/drops.ts';
+import { openDropPoller } from '../live/drops.ts';
 import type { Streams } from '../live/streams.ts';
 import { sendProblem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
@@ -42,7 +43,8 @@ export function publicRoutes(app: FastifyInstance, options: PublicRouteOptions):
       const view = await publishedDrop(catalog, params);
       const card = await cards.of(view);
       // 204 keeps an EventSource from reconnecting for an event that it already has.
-      if (isOver(view) && headers['last-event-id'] === card.etag) return reply.code(204).send();
+      if (isOver(view.state()) && headers['last-event-id'] === card.etag)
+        return reply.code(204).send();
       const stream = streams.open(reply, (closed) => poller.leave(view.drop.id, closed));
       if (!stream) return sendProblem(reply, 'overloaded');
       await poller.follow(view, stream);

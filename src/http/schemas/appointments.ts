@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { count, instant } from './fields.ts';
 
-/** A window as a draft gives it; what is left out is from now on, until the drop opens. */
+/** The window of a new drop; by default from now until the drop opens. */
 export const newWindowBody = z
   .strictObject({ from: instant.optional(), until: instant.optional() })
-  .describe('Only buyers with an appointment may buy; they make it in this window');
+  .describe('Only buyers with an appointment can buy; they make it in this window');
 
 /** The window of a drop that needs an appointment, null where none is needed. */
 export const windowBody = z
@@ -27,11 +27,11 @@ export const appointmentBody = z.strictObject({
 });
 
 export const importedBody = z.strictObject({
-  lines: count.describe('All lines, blank ones and the header included'),
+  lines: count.describe('All lines, including blank ones and the header'),
   imported: count.describe('Appointments that are new'),
-  already: count.describe('Buyers who had one, or who stand in the list before'),
+  already: count.describe('Buyers who had an appointment, or who come earlier in the list'),
   bad: count,
   badLines: z
     .array(z.strictObject({ line: z.int().min(1), reason: z.string() }))
-    .describe('The first hundred'),
+    .describe('The first hundred bad lines'),
 });

@@ -3,10 +3,10 @@ import { isCurrency } from '../../domain/money.ts';
 import { orderStates } from '../../domain/order.ts';
 import { decodeCursor } from '../../ledger/cursor.ts';
 
-/** For `regex`: what neither SQL, nor a provider, nor a terminal should get to see. */
+/** For `regex`: SQL, providers and terminals must not get control characters or lone surrogates. */
 export const noControls = [/^[^\p{Cc}\p{Cs}]*$/u, 'must not hold control characters'] as const;
 
-/** Text that people read: no control characters, no half of a surrogate pair, no blank ends. */
+/** Text for people: no control characters, no lone surrogates, no blanks at the ends. */
 export function plainText(lengthMax: number) {
   return z
     .string()
@@ -38,17 +38,17 @@ export const limit = z
 export const cursor = z
   .string()
   .max(200)
-  .refine((text) => decodeCursor(text) !== undefined, 'must be `next` of the page before')
+  .refine((text) => decodeCursor(text) !== undefined, 'must be `next` of the previous page')
   .optional()
-  .describe('`next` of the page before');
+  .describe('`next` of the previous page');
 
-/** For routes that take nothing: a field there would be a wish that nobody hears. */
+/** For routes without a body: a field that would be ignored is refused. */
 export const nothing = z.strictObject({}).optional();
 
 let isoAt = 0;
 let isoText = '';
 
-/** An epoch instant as the API writes it. A batch of orders shares its instant, so the last is kept. */
+/** An instant (ms since the epoch) as ISO 8601. The last is cached: a batch of orders shares one. */
 export function iso(atMs: number): string {
   if (atMs !== isoAt || isoText === '') {
     isoText = new Date(atMs).toISOString();

@@ -12,7 +12,7 @@ export const buyBody = z.strictObject({
   payment: z.strictObject({ method: paymentMethod }),
 });
 
-/** The answer to an accepted Buy: the same bytes for every replay, whatever became of the order. */
+/** The answer to an accepted Buy: the same bytes for every replay, whatever state the order is in. */
 export const boughtBody = z.strictObject({
   id: z.string(),
   state: z.literal('reserved'),
@@ -35,9 +35,9 @@ export const paymentBody = z.strictObject({
   method: z.string(),
   state: z
     .enum(['waiting', 'started', 'unknown', 'declined', 'captured', 'refunded'])
-    .describe('`waiting` until somebody has begun it: the engine does so where the buyer need not'),
+    .describe('`waiting` until it is started, by the engine or by the buyer'),
   reason: z.string().optional(),
-  payableUntil: instant.optional().describe('A payment begun elsewhere is closed then'),
+  payableUntil: instant.optional().describe('When a payment at a provider is closed'),
   action: clientAction.optional().describe("What the buyer's client does now"),
 });
 
@@ -55,18 +55,18 @@ export const orderBody = z.strictObject({
   releasedAt: instant.optional(),
   refundedAt: instant.optional(),
   reason: z.string().optional().describe('Why the order was released'),
-  reasonText: z.string().optional().describe('The same, for people'),
+  reasonText: z.string().optional().describe('`reason` for people'),
   payment: z
     .strictObject({ provider: z.string(), state: z.string(), reason: z.string().optional() })
     .optional(),
-  amountRefunded: minorUnits.optional().describe('What of the payment was given back by now'),
+  amountRefunded: minorUnits.optional().describe('The part of the payment that has been refunded'),
   awaits: z
     .enum(['payment', 'password'])
     .optional()
-    .describe("It is the buyer's turn: POST /v1/orders/:order/payment begins the payment"),
+    .describe('What the buyer must do: POST /v1/orders/:order/payment starts the payment'),
 });
 
-/** How a buyer would like to pay. */
+/** How the buyer wants to pay. */
 const wishFields = {
   scene: z
     .string()
@@ -77,19 +77,23 @@ const wishFields = {
     .string()
     .regex(/^[A-Za-z0-9_-]{1,128}$/)
     .optional()
-    .describe('The buyer as WeChat knows them, for the scene jsapi'),
+    .describe('The id of the buyer at WeChat, for the scene jsapi'),
   returnUrl: z
     .url({ protocol: /^https?$/ })
     .max(256)
     .optional()
-    .describe("Where the provider's page sends the buyer afterwards; it proves nothing"),
+    .describe(
+      "Where the provider's page sends the buyer afterwards; a visit there is no proof of payment",
+    ),
 };
 
 export const paymentStartBody = z
   .strictObject({
     method: paymentMethod,
     ...wishFields,
-    password: paymentPassword.optional().describe('For the wallet, above an amount: six digits'),
+    password: paymentPassword
+      .optional()
+      .describe('Needed for wallet payments above an amount: six digits'),
   })
   .optional();
 
@@ -100,7 +104,7 @@ export const topUpBody = z.strictObject({
   ...wishFields,
 });
 
-/** A top-up that is paid elsewhere. */
+/** A top-up that is paid with another provider. */
 export const topUpStateBody = z.strictObject({
   id: z.string(),
   state: z.enum(['open', 'credited']),
@@ -109,10 +113,15 @@ export const topUpStateBody = z.strictObject({
   action: clientAction.optional().describe("What the buyer's client does now"),
 });
 
-/** A refund of all, when the body is absent or names no amount, or of a part. */
+/** Refunds everything without a body or an amount, else a part. */
 export const refundBody = z
   .strictObject({
-    amount: z.int().min(1).max(orderAmountMax).optional().describe('All that is left when absent'),
+    amount: z
+      .int()
+      .min(1)
+      .max(orderAmountMax)
+      .optional()
+      .describe('Everything that is left when absent'),
     reason: z
       .string()
       .max(80)
@@ -129,7 +138,7 @@ export const refundedBody = orderBody.extend({
       state: z.enum(['asked', 'pending', 'done', 'failed']),
     })
     .optional()
-    .describe('What was asked for: a part, or what was left; the last of several'),
+    .describe('The refund that this request made, or the latest one'),
 });
 
 export const walletEntry = z.strictObject({
@@ -145,7 +154,7 @@ export const walletBody = z.strictObject({
   password: z
     .strictObject({
       set: z.boolean(),
-      lockedUntil: instant.optional().describe('No try is taken before it'),
+      lockedUntil: instant.optional().describe('No password is accepted before it'),
     })
     .describe('The payment password'),
   balances: z.array(z.strictObject({ currency: z.string(), amount: minorUnits })),
@@ -154,7 +163,7 @@ export const walletBody = z.strictObject({
   next: z.string().optional(),
 });
 
-/** The order as a merchant sees it: with its buyer. */
+/** An order as its merchant reads it: with its buyer and lane. */
 export const soldOrderBody = orderBody.extend({ buyer: z.string(), lane: count });
 export const soldOrdersBody = z.strictObject({
   orders: z.array(soldOrderBody),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { differenceKinds } from '../../reconciliation/differences.ts';
 
-/** A quarter of a year: providers are not asked about more. */
+/** 90 days: providers are asked about no more. */
 const sinceHoursMax = 2_160;
 
 export const reconciliationBody = z.strictObject({

@@ -3,7 +3,7 @@ import { dropStates } from '../../domain/drop.ts';
 import { figuresBody } from './drops.ts';
 import { count, instant } from './fields.ts';
 
-/** How a sale went or is going. Units come from the lanes, orders and times from the ledger. */
+/** The figures of a drop. Units come from the lanes, orders and times from the ledger. */
 export const reportBody = z.strictObject({
   drop: z.string(),
   state: z.enum(dropStates),
@@ -14,7 +14,7 @@ export const reportBody = z.strictObject({
   appointments: count,
   funnel: z.strictObject({
     orders: z.strictObject({ reserved: count, paid: count, released: count, refunded: count }),
-    releases: z.record(z.string(), count).describe('Released orders by why'),
+    releases: z.record(z.string(), count).describe('Released orders by reason'),
   }),
   rates: z.strictObject({
     firstReservedAt: instant.nullable(),
@@ -34,7 +34,9 @@ export const auditBody = z.strictObject({
   clean: z.boolean().describe('Every promise was checked and holds'),
   settled: z
     .boolean()
-    .describe('False when things kept moving and a difference could be neither cleared nor proven'),
+    .describe(
+      'False when the drop kept changing, so that a difference could be neither cleared nor confirmed',
+    ),
   backlog: count.describe('Outbox entries not relayed yet'),
   checks: z.array(
     z.strictObject({

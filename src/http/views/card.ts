@@ -11,7 +11,7 @@ type Availability = z.infer<typeof availability>;
 type CardBody = z.infer<typeof cardBody>;
 
 export type Card = {
-  /** The same for the same content in every process: the server's time is no part of it. */
+  /** Equal for equal content in every process: the server's time is not part of it. */
   etag: string;
   text(): string;
 };
@@ -21,9 +21,9 @@ export type Cards = { of(view: DropView): Promise<Card> };
 const storesMax = 1_000;
 
 /**
- * What the public sees of drops, written once per change of a drop and kept while the catalog keeps
- * the drop. Figures are coarse: exact stock would be a gift to resellers, and would change the page
- * with every sale.
+ * What the public sees of drops. A card is written once per change of a drop and kept while the
+ * catalog keeps the drop. Figures are coarse: exact stock would help resellers, and would change the
+ * page with every sale.
  */
 export function openCards(options: {
   catalog: Catalog;
@@ -34,7 +34,7 @@ export function openCards(options: {
   const cards = new WeakMap<DropView, { revision: number; state: DropState; card: Card }>();
   const names = new Map<string, string>();
 
-  /** A store's name, read once; while the ledger is away a card does without. */
+  /** A store's name, read once; null while the ledger is unavailable. */
   async function nameOf(merchantId: string): Promise<string | null> {
     const known = names.get(merchantId);
     if (known !== undefined) return known;
@@ -93,7 +93,7 @@ function bodyOf(
       : null,
     passwordAbove: drop.passwordAbove ?? null,
     popularity: { unitsTaken: roundDown(taken) },
-    // Nobody rates stores yet, and a made-up rating would be a lie.
+    // There is no source of ratings yet.
     store: { name, creditRating: null },
     items: shown,
   };

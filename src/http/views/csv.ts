@@ -22,7 +22,7 @@ const orderColumns = [
 const entryColumns = ['entry', 'at', 'kind', 'reference', 'amount', 'balance', 'currency'];
 const chunkRows = 500;
 
-/** A negative number is written as one: only text that begins like a formula is kept from being run. */
+/** A number may be negative; only a text that begins like a formula is escaped. */
 type Cell = string | number;
 
 /** Orders as RFC 4180 text. */
@@ -41,7 +41,7 @@ export function statementCsv(
 }
 
 /**
- * Rows in chunks, so that an export of any length is never whole in memory. A text that a
+ * Writes rows in chunks, so that an export of any length is never whole in memory. A text that a
  * spreadsheet would run as a formula gets an apostrophe in front.
  */
 async function* csv<T>(

@@ -9,12 +9,12 @@ import { statementCsv } from './csv.ts';
 export const statementBody = z.strictObject({
   currency: z.string(),
   entries: z.array(walletEntry).describe('Oldest first'),
-  balance: walletEntry.shape.balance.describe('What they come to, when the statement was begun'),
+  balance: walletEntry.shape.balance.describe('The sum of the entries'),
 });
 
 const chunkEntries = 500;
 
-/** A statement as its file is sent, chunk by chunk, so that none is ever whole in memory. */
+/** A statement as a file, sent in chunks, so that it is never whole in memory. */
 export function statementFile(
   statement: Statement,
   options: { currency: string; format: 'json' | 'csv' },

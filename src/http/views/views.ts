@@ -83,7 +83,7 @@ export function soldOrderJson(order: LedgerOrder, drop: Drop): z.infer<typeof so
 /** The payment of an order now. */
 export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
   const { id, method, payment } = view;
-  const state = (payment?.state ?? 'waiting') as z.infer<typeof paymentBody>['state'];
+  const state = payment?.state ?? 'waiting';
   return { order: id, method, state, reason: payment?.reason || undefined };
 }
 

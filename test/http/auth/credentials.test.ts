@@ -33,8 +33,8 @@ const { privateKey, publicKey } = generateKeyPairSync('rsa', {
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
 });
 
-describe("a buyer's token", () => {
-  test('that is good is taken, also with a small "bearer"', async () => {
+describe("A buyer's token", () => {
+  test('is accepted when valid, also with a lowercase "bearer"', async () => {
     for (const authorization of [`Bearer ${signed(claims())}`, `bearer ${signed(claims())}`]) {
       const answer = await engine.app.inject({ url: '/v1/wallet', headers: { authorization } });
       expect(answer.statusCode, answer.body).toBe(200);
@@ -105,7 +105,7 @@ describe("a buyer's token", () => {
     expect(answer.headers['www-authenticate']).toBe('Bearer realm="flashdrop"');
   });
 
-  test('is not taken from memory once it has expired', () => {
+  test('is not accepted from the cache after it has expired', () => {
     let now = Date.now();
     const buyers = openBuyers(rules, () => now);
     const authorization = `Bearer ${openSigner(rules)('ann', 60_000)}`;
@@ -117,7 +117,7 @@ describe("a buyer's token", () => {
   });
 });
 
-describe('with the keys of an identity service', () => {
+describe('With the keys of an identity service,', () => {
   let server: Server;
   let url: string;
   let fetches = 0;
@@ -154,7 +154,7 @@ describe('with the keys of an identity service', () => {
       ...('kid' in options && options.kid === undefined ? {} : { kid: options.kid ?? 'key-1' }),
     })(claims())}`;
 
-  test('a token signed by one of them is taken, and the keys are fetched once', async () => {
+  test('a token signed by one of them is accepted, and the keys are fetched once', async () => {
     const buyers = openBuyers(keyed());
     fetches = 0;
     const found = await Promise.all([buyers.identify(sign()), buyers.identify(sign())]);
@@ -192,7 +192,7 @@ describe('with the keys of an identity service', () => {
     return `Bearer ${own(claims())}`;
   }
 
-  test('a crowd of made-up key ids is not a crowd at the key server', async () => {
+  test('a flood of made-up key ids does not become a flood of requests to the key server', async () => {
     const buyers = openBuyers(keyed());
     await buyers.identify(sign());
     fetches = 0;
@@ -200,7 +200,7 @@ describe('with the keys of an identity service', () => {
     expect(fetches).toBeLessThanOrEqual(1);
   });
 
-  test('known keys go on serving while the key server is broken; before that it is an outage', async () => {
+  test('known keys stay in use while the key server is down; without any keys it is an outage', async () => {
     const buyers = openBuyers(keyed());
     await buyers.identify(sign());
     broken = true;
@@ -213,8 +213,8 @@ describe('with the keys of an identity service', () => {
   });
 });
 
-describe("a merchant's key", () => {
-  test('is refused when unknown, changed or revoked, and no buyer token passes for one', async () => {
+describe("A merchant's API key", () => {
+  test('An API key is refused when unknown, changed or revoked, and a buyer token is not accepted as one', async () => {
     const { apiKey } = await engine.merchant();
     const ask = (key: string) =>
       engine.app.inject({ url: '/v1/drops', headers: { authorization: `Bearer ${key}` } });
@@ -224,7 +224,7 @@ describe("a merchant's key", () => {
     }
   });
 
-  test('is asked of the ledger once in a few seconds, and refused soon after it was revoked', async () => {
+  test('is looked up in the ledger once in a few seconds, and refused soon after it was revoked', async () => {
     let now = 0;
     let asked = 0;
     let revoked = false;

@@ -29,8 +29,8 @@ const anAlgorithm = fc.constantFrom(...algorithms);
 const aSecret = fc.string({ minLength: 1, maxLength: 300 });
 const someClaims = fc.record({ sub: fc.string(), amount: fc.integer(), 名: fc.string() });
 
-describe('the check of a signature', () => {
-  test('agrees with the library for any secret and claims', () => {
+describe('The HMAC check', () => {
+  test('agrees with fast-jwt for any secret and claims', () => {
     fc.assert(
       fc.property(anAlgorithm, aSecret, someClaims, (algorithm, secret, claims) => {
         const check = openHmacCheck({ algorithm, secret });
@@ -42,7 +42,7 @@ describe('the check of a signature', () => {
     );
   });
 
-  test('refuses any change of any character', () => {
+  test('refuses a token with any character changed', () => {
     const letters = 'ABab01-_.=ŁÿŒ ';
     fc.assert(
       fc.property(
@@ -62,7 +62,7 @@ describe('the check of a signature', () => {
     );
   });
 
-  test('refuses a token under another algorithm or secret, longer or shorter', () => {
+  test('refuses a token under another algorithm or secret, and a longer or shorter one', () => {
     const claims = { sub: 'ann' };
     const check = openHmacCheck({ algorithm: 'HS256', secret: 'right' });
     const good = tokenOf({ algorithm: 'HS256', secret: 'right', claims });
@@ -85,7 +85,7 @@ describe('the check of a signature', () => {
     expect(check(good)).toEqual(claims);
   });
 
-  test('refuses claims that are no object, though well signed', () => {
+  test('refuses claims that are not an object, even with a valid signature', () => {
     const secret = 'right';
     const check = openHmacCheck({ algorithm: 'HS256', secret });
     for (const claims of [[], 'ann', 1, null, true]) {
@@ -95,7 +95,7 @@ describe('the check of a signature', () => {
   });
 });
 
-test('a memory holds no more than two generations, and keeps what is asked for', () => {
+test('A generational cache holds at most two generations, and keeps entries that are read', () => {
   const memory = openGenerationalCache<number>({ youngMax: 10 });
   for (let n = 0; n < 100; n += 1) {
     memory.set(`k${n}`, n);
@@ -106,7 +106,7 @@ test('a memory holds no more than two generations, and keeps what is asked for',
   expect(memory.get('k99')).toBe(99);
 });
 
-test('a limiter counts each name alone, forgets at the window, and holds so many names', () => {
+test('A rate limiter counts each name alone, starts anew each window, and holds a bounded number of names', () => {
   let now = 0;
   const limiter = openRateLimiter({ requestsMax: 2, windowMs: 100, namesMax: 3, now: () => now });
   expect([limiter.take('a'), limiter.take('a'), limiter.take('b')]).toEqual([0, 0, 0]);
@@ -117,7 +117,7 @@ test('a limiter counts each name alone, forgets at the window, and holds so many
   for (const name of ['b', 'c', 'd', 'e']) expect(limiter.take(name)).toBe(0);
 });
 
-test('a limiter that lets names share slots refuses one alone at the same request', () => {
+test('A rate limiter with shared slots refuses a lone name at the same request as one without', () => {
   const limits = { requestsMax: 6, windowMs: 100, namesMax: 3 };
   let now = 0;
   const limiter = openRateLimiter({ ...limits, sharedMax: 3, now: () => now });

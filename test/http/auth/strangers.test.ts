@@ -76,7 +76,7 @@ test.for(
   expect(answer.body).not.toContain('ann');
 });
 
-test('what is not theirs and what does not exist are the same answer', async () => {
+test("A caller gets the same answer for what is another's and for what does not exist", async () => {
   const stranger = principals['another buyer'];
   const theirs = await send(['GET', '/v1/orders/ORDER', 'buyer'], stranger);
   const none = await send(
@@ -92,15 +92,18 @@ test.for(
     [route, 'a'.repeat(2_000)] as const,
     [route, '%F0%9F%93%B1'] as const,
   ]),
-)('%s answers 404 to what no id can be', async ([[method, path, whose, payload], id]) => {
-  const answer = await engine.app.inject({
-    method,
-    url: path.replace('ORDER', id).replace('DROP', id),
-    headers: { authorization: principals[`its ${whose}`] ?? '', 'idempotency-key': 'odd' },
-    ...(payload ? { payload } : {}),
-  });
-  expect(answer.statusCode, answer.body).toBe(404);
-});
+)(
+  '%s answers 404 for a text that cannot be an id',
+  async ([[method, path, whose, payload], id]) => {
+    const answer = await engine.app.inject({
+      method,
+      url: path.replace('ORDER', id).replace('DROP', id),
+      headers: { authorization: principals[`its ${whose}`] ?? '', 'idempotency-key': 'odd' },
+      ...(payload ? { payload } : {}),
+    });
+    expect(answer.statusCode, answer.body).toBe(404);
+  },
+);
 
 // An import takes no fields: it is refused for its type.
 const bodiless = routes.filter(([method, path, , body]) => {
@@ -108,7 +111,7 @@ const bodiless = routes.filter(([method, path, , body]) => {
 });
 
 test.for(bodiless)(
-  '%s refuses a field that it would not heed, such as a number of units',
+  '%s refuses a field that it would ignore, such as a number of units',
   async ([, path, whose]) => {
     const owner = principals[`its ${whose}`];
     const answer = await send(['POST', path, whose, { units: 1 }], owner);
@@ -117,7 +120,7 @@ test.for(bodiless)(
   },
 );
 
-test('nothing of it has changed, and its owners get through', async () => {
+test('Requests of strangers change nothing, and the owners still have access', async () => {
   const seen = await send(['GET', '/v1/orders/ORDER', 'buyer'], principals['its buyer']);
   expect(seen.json()).toMatchObject({ id: order, state: 'reserved' });
   const report = await send(

@@ -83,8 +83,8 @@ const noStreams = () =>
     return body.includes('flashdrop_streams_open 0\n');
   });
 
-describe("an order's stream", () => {
-  test('tells the order as it is, then that it is paid, and ends', async () => {
+describe("An order's stream", () => {
+  test('sends the order now, then the paid order, and ends', async () => {
     const drop = await engine.publish(merchantId);
     const id = await buy(drop, 'ann');
     const stream = await follow(`/v1/orders/${id}/stream`, engine.buyer('ann'));
@@ -107,7 +107,7 @@ describe("an order's stream", () => {
     await noStreams();
   });
 
-  test('tells why an order was released, whatever Last-Event-ID says', async () => {
+  test('sends why an order was released, whatever Last-Event-ID says', async () => {
     const drop = await engine.publish(merchantId);
     const id = await buy(drop, 'ann');
     const stream = await follow(`/v1/orders/${id}/stream`, {
@@ -122,7 +122,7 @@ describe("an order's stream", () => {
     await noStreams();
   });
 
-  test('is for its buyer alone', async () => {
+  test('is open to its buyer only', async () => {
     const drop = await engine.publish(merchantId);
     const id = await buy(drop, 'ann');
     const path = `/v1/orders/${id}/stream`;
@@ -131,8 +131,8 @@ describe("an order's stream", () => {
   });
 });
 
-describe("a drop's stream", () => {
-  test('tells the card, each change of it, and ends with the drop', async () => {
+describe("A drop's stream", () => {
+  test('sends the card, then each change of it, and ends with the drop', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
     const stream = await follow(`/v1/drops/${drop.id}/stream`);
     await eventually(() => stream.events.length === 1);
@@ -157,7 +157,7 @@ describe("a drop's stream", () => {
   });
 });
 
-test('streams beyond the bound are refused with a time to come back, and a place is free again', async () => {
+test('Streams beyond the limit are refused with Retry-After, and a closed stream makes room for another', async () => {
   const drop = await engine.publish(merchantId);
   const path = `/v1/drops/${drop.id}/stream`;
   const open = await Promise.all([follow(path), follow(path), follow(path)]);

@@ -43,8 +43,8 @@ function codesOf(operation: Operation): { code: ProblemCode; status: number }[] 
   });
 }
 
-describe('the catalogue of problems', () => {
-  test('and docs/errors.md list the same codes with the same words', () => {
+describe('The catalogue of problems', () => {
+  test('and docs/errors.md list the same codes with the same texts', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| <a id="(\w+)"><\/a>`(\w+)` \|(.*)\|$/gm)];
     const documented = rows.map(([, anchor, code, rest]) => {
       expect(anchor).toBe(code);
@@ -71,7 +71,7 @@ describe('the catalogue of problems', () => {
     for (const [code, status] of documented) expect(problems[code].status).toBe(status);
   });
 
-  test('and the code agree: none is listed that nothing sends', () => {
+  test('lists only codes that the source sends', () => {
     const sources = readdirSync(join(root, 'src/http'), { recursive: true })
       .map(String)
       .filter((file) => file.endsWith('.ts') && !/problems|contract/.test(file))
@@ -84,14 +84,14 @@ describe('the catalogue of problems', () => {
     expect(unsent).toEqual([]);
   });
 
-  test('has its page at the address that `type` names', async () => {
+  test('is shown on the page that `type` links to', async () => {
     const page = await engine.app.inject('/docs/errors');
     for (const code of problemCodes) expect(page.body).toContain(`<h2 id="${code}">`);
   });
 });
 
-describe('the OpenAPI document', () => {
-  test('lists every route of the design, those of the demo, and no other', async () => {
+describe('The OpenAPI document', () => {
+  test('lists every route of the design, those of the demo, and no others', async () => {
     const { paths } = await openApi();
     const routes = Object.entries(paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
@@ -134,7 +134,7 @@ describe('the OpenAPI document', () => {
     );
   });
 
-  test('resolves every reference it makes, and shows what validates', async () => {
+  test('resolves all of its references, and shows the schemas that validate', async () => {
     const document = await openApi();
     const references = JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g);
     for (const [, reference] of references) {
@@ -154,7 +154,7 @@ describe('the OpenAPI document', () => {
   });
 });
 
-test('every metric is listed in docs/operations.md, and every one listed there exists', async () => {
+test('Every metric is listed in docs/operations.md, and every metric listed there exists', async () => {
   const engineMetrics = await engine.deps.metrics.registry.getMetricsAsJSON();
   const exported = engineMetrics.map(({ name }) => name);
   // Those of the runtime come with the library and are documented as a family.

@@ -33,7 +33,7 @@ function send(payload: string | Buffer, headers: Record<string, string> = {}) {
 const good = '{"sku":"phone","quantity":1,"payment":{"method":"wallet"}}';
 const withQuantity = (text: string) => good.replace('1', text);
 
-describe('a malformed body is 400 with the field and the reason', () => {
+describe('A malformed body is 400 with the field and the reason:', () => {
   test.for([
     ['nothing', '', 'body', 'is required'],
     ['a list', '[]', 'body', 'must be an object'],
@@ -112,14 +112,14 @@ describe('a malformed body is 400 with the field and the reason', () => {
     expect(answer.json().errors).toEqual([{ field: 'body', reason: 'is not UTF-8 text' }]);
   });
 
-  test('every wrong field is named at once', async () => {
+  test('every wrong field is named in one answer', async () => {
     const answer = await send('{"sku":"","quantity":0,"payment":{}}');
     const fields = answer.json().errors.map((error: { field: string }) => error.field);
     expect(fields.sort()).toEqual(['payment.method', 'quantity', 'sku']);
   });
 });
 
-test('nothing that was refused has reserved anything', async () => {
+test('A request that was refused reserves nothing', async () => {
   const before = await engine.deps.lanes.inspect({ drop: drop.id, lane: 0 });
   await send(withQuantity('1.5'));
   await send(good.replace('{', '{"sku":"phone",'));
@@ -130,7 +130,7 @@ test('nothing that was refused has reserved anything', async () => {
   expect(before).toMatchObject({ orders: 0, holds: 0 });
 });
 
-test('a body over 16 KiB is 413, one of exactly 16 KiB is read', async () => {
+test('A body over 16 KiB is 413, and one of exactly 16 KiB is read', async () => {
   const pad = (bytes: number) => good + ' '.repeat(bytes - good.length);
   const over = await send(pad(16_385));
   expect(over.statusCode).toBe(413);
@@ -139,7 +139,7 @@ test('a body over 16 KiB is 413, one of exactly 16 KiB is read', async () => {
 });
 
 test.for(['text/plain', 'application/x-www-form-urlencoded', 'application/xml', 'nonsense', ''])(
-  'a body of type "%s" is 415',
+  'A body of type "%s" is 415',
   async (type) => {
     const answer = await send(good, { 'content-type': type });
     expect(answer.statusCode, answer.body).toBe(415);
@@ -147,7 +147,7 @@ test.for(['text/plain', 'application/x-www-form-urlencoded', 'application/xml', 
   },
 );
 
-test('a charset beside the type is no matter', async () => {
+test('A charset in the Content-Type header is accepted', async () => {
   const answer = await send(good, {
     'content-type': 'application/json; charset=utf-8',
     'idempotency-key': 'charset',
@@ -155,7 +155,7 @@ test('a charset beside the type is no matter', async () => {
   expect(answer.statusCode).toBe(202);
 });
 
-test('strict reading takes what JSON.parse takes, bar double names', () => {
+test('Strict parsing accepts what JSON.parse accepts, except duplicate names', () => {
   for (const text of [
     '{"a":{"b":[1,2,{"c":"x:y\\"\\\\"}]},"d":null,"e":-1.5e-3}',
     '[{"a":1},{"a":2}]',
@@ -166,7 +166,7 @@ test('strict reading takes what JSON.parse takes, bar double names', () => {
   }
 });
 
-describe('a drop with a wrong', () => {
+describe('A new drop is refused with a wrong', () => {
   const now = Date.now();
   const at = (offsetMs: number) => new Date(now + offsetMs).toISOString();
   const item = { sku: 'phone', title: 'A phone', unitAmount: 1, allotment: 1, perBuyer: 1 };
@@ -230,7 +230,7 @@ describe('a drop with a wrong', () => {
     expect(fields).toContain(field);
   });
 
-  test('nothing: it is created, with what was left out filled in', async () => {
+  test('nothing: a valid draft is created, with defaults for the fields left out', async () => {
     const answer = await create({ ...draft, title: '小米 2 · 正午 📱' });
     expect(answer.statusCode, answer.body).toBe(201);
     expect(answer.json()).toMatchObject({

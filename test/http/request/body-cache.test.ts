@@ -5,7 +5,7 @@ import { buyBody } from '../../../src/http/schemas/orders.ts';
 const good = '{"sku":"phone","quantity":1,"payment":{"method":"wallet"}}';
 const read = JSON.parse(good);
 
-test('a body that comes again is what it was the first time, whoever had it in hand', () => {
+test('A cached body is the same frozen value each time it is read', () => {
   const bodies = openBodyCache(buyBody);
   const first = bodies.read(good) as { payment: { method: string } };
   expect(first).toEqual(read);
@@ -14,7 +14,7 @@ test('a body that comes again is what it was the first time, whoever had it in h
   expect(bodies.read(` ${good}`)).toEqual(read);
 });
 
-test('a body that is refused is refused each time, and what was never read is judged as well', () => {
+test('An invalid body is refused each time, and the validator checks bodies that were never read', () => {
   const bodies = openBodyCache(buyBody);
   const wrong = good.replace('1', '0');
   for (let n = 0; n < 2; n += 1) expect(() => bodies.read(wrong)).toThrow('not valid');
@@ -25,7 +25,7 @@ test('a body that is refused is refused each time, and what was never read is ju
   }
 });
 
-test('only so many texts are kept, and none that is long', () => {
+test('The cache keeps a bounded number of texts and none that is long', () => {
   const bodies = openBodyCache(buyBody, { textsMax: 2, lengthMax: good.length + 2 });
   const first = bodies.read(good);
   const long = `${good}   `;

@@ -66,8 +66,8 @@ function send(drop: { id: string }, payload: string | Buffer, headers = {}) {
   });
 }
 
-describe('an appointment', () => {
-  test('is made once: 201, then 200 with the same body, and it is there to be read', async () => {
+describe('An appointment', () => {
+  test('is made once: 201, then 200 with the same body, and it can be read', async () => {
     const drop = await publish();
     expect((await ask('GET', drop)).json().code).toBe('unknown_appointment');
     const first = await ask('POST', drop);
@@ -80,14 +80,14 @@ describe('an appointment', () => {
     for (const { body } of [again, read]) expect(body).toBe(first.body);
   });
 
-  test('that is asked for fifty times at once is made by one of them', async () => {
+  test('is made by one of fifty concurrent requests', async () => {
     const drop = await publish();
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask('POST', drop)));
     expect(answers.filter(({ statusCode }) => statusCode === 201)).toHaveLength(1);
     expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
   });
 
-  test('before its window is refused with the time to come, after it for good', async () => {
+  test('is refused before its window with the time of the window, and after it for good', async () => {
     const now = Date.now();
     const early = await publish({ appointment: { from: now + hour / 2, until: now + hour } });
     const before = await ask('POST', early);
@@ -101,7 +101,7 @@ describe('an appointment', () => {
     expect((await ask('POST', late)).statusCode).toBe(200);
   });
 
-  test('is not offered by a drop that needs none, nor by one that does not exist', async () => {
+  test('is not offered by a drop that needs none, or that does not exist', async () => {
     const drop = await engine.publish(merchant.id);
     for (const answer of [await ask('POST', drop), await ask('GET', drop), await send(drop, '"a"')])
       expect([answer.statusCode, answer.json().code]).toEqual([409, 'appointments_not_offered']);
@@ -109,7 +109,7 @@ describe('an appointment', () => {
       expect((await ask('POST', { id })).statusCode).toBe(404);
   });
 
-  test('is counted on the card, rounded down, and its drop tells the window', async () => {
+  test('is counted on the card, rounded down, beside the window', async () => {
     const drop = await publish();
     const names = Array.from({ length: 123 }, (_, n) => `"b${n}"`).join('\n');
     await send(drop, names);
@@ -121,7 +121,7 @@ describe('an appointment', () => {
     expect((await engine.app.inject(`/v1/drops/${plain.id}`)).json().appointment).toBeNull();
   });
 
-  test('that reached the ledger alone counts as soon as it is asked for again', async () => {
+  test('that is only in the ledger reaches its lane when it is requested again', async () => {
     const drop = await publish();
     appointing = () => {
       throw new Error('Command timed out');
@@ -134,8 +134,8 @@ describe('an appointment', () => {
   });
 });
 
-describe('a Buy in a drop that needs appointments', () => {
-  test('is refused without one, and taken the moment there is one', async () => {
+describe('A Buy in a drop that needs appointments', () => {
+  test('is refused without one, and accepted as soon as there is one', async () => {
     const drop = await publish();
     const refused = await press(drop);
     expect([refused.statusCode, refused.json().code]).toEqual([403, 'no_appointment']);
@@ -144,7 +144,7 @@ describe('a Buy in a drop that needs appointments', () => {
     expect((await press(drop, 'bob')).statusCode).toBe(403);
   });
 
-  test('is judged by the buyer’s home lane, whichever that is', async () => {
+  test('Whether a buyer has an appointment is decided by the buyer’s home lane, whichever lane that is', async () => {
     const drop = await publish({ lanes: 3 });
     const buyers = Array.from({ length: 9 }, (_, n) => `b${n}`);
     expect(new Set(buyers.map((buyer) => homeLane(buyer, 3))).size).toBe(3);
@@ -155,14 +155,14 @@ describe('a Buy in a drop that needs appointments', () => {
     }
   });
 
-  test('before the opening is told of the opening first', async () => {
+  test('before the opening is refused because of the opening first', async () => {
     const drop = await publish({ startsAt: Date.now() + hour / 2 });
     expect((await press(drop)).json().code).toBe('drop_not_open');
   });
 });
 
-describe('an import', () => {
-  test('takes both forms of a line, and tells each bad line by its number', async () => {
+describe('An import', () => {
+  test('accepts both forms of a line, and reports each bad line by its number', async () => {
     const drop = await publish();
     const odd = '!"#{}|:~';
     const lines = [
@@ -188,7 +188,7 @@ describe('an import', () => {
     expect((await send(drop, body)).json()).toMatchObject({ imported: 0, already: 4 });
   });
 
-  test('takes a column of CSV with a header or without, quoted or not', async () => {
+  test('accepts one CSV column, with or without a header, quoted or not', async () => {
     const drop = await publish();
     const lines = [
       '\ufeffbuyer',
@@ -215,7 +215,7 @@ describe('an import', () => {
     expect(bare.json()).toMatchObject({ lines: 2, imported: 2 });
   });
 
-  test('of nothing is nothing', async () => {
+  test('of an empty list imports nothing', async () => {
     const figures = { lines: 0, imported: 0, already: 0, bad: 0, badLines: [] };
     expect((await send(await publish(), '')).json()).toEqual(figures);
   });
@@ -242,13 +242,13 @@ describe('an import', () => {
     expect((await taken).progress).toMatchObject({ lines: 5, imported: 5 });
   });
 
-  test('tells the first hundred bad lines and counts the rest', async () => {
+  test('reports the first hundred bad lines and counts the rest', async () => {
     const answer = await send(await publish(), 'x\n'.repeat(250));
     expect(answer.json()).toMatchObject({ lines: 250, bad: 250 });
     expect(answer.json().badLines).toHaveLength(100);
   });
 
-  test('that breaks off says which lines are surely in, and repeating it is harmless', async () => {
+  test('that is interrupted says which lines were imported for certain, and can be repeated', async () => {
     const drop = await publish();
     const names = Array.from({ length: 2_500 }, (_, n) => `{"buyer":"b${n}"}`).join('\n');
     let calls = 0;
@@ -269,7 +269,7 @@ describe('an import', () => {
     expect((await press(drop, 'b2499')).statusCode).toBe(202);
   });
 
-  test('that breaks off while it is still being sent is answered all the same', async () => {
+  test('that fails while it is still being sent is answered nevertheless', async () => {
     const drop = await publish();
     let calls = 0;
     appointing = () => {
@@ -296,7 +296,7 @@ describe('an import', () => {
     expect(await answer.json()).toMatchObject({ code: 'import_broken_off', lines: 1_000 });
   });
 
-  test('whose sender goes away leaves its unfinished line out, and the log tells how far it got', async () => {
+  test('whose client disconnects leaves out the incomplete line, and the log says how far it got', async () => {
     const drop = await publish();
     const { hostname, port } = new URL(address);
     const socket = connect(Number(port), hostname);
@@ -338,7 +338,7 @@ describe('an import', () => {
     socket.destroy();
   });
 
-  test('is closed to others, to other types of body, and to a draft', async () => {
+  test('is refused to other merchants, for other content types, and for a draft', async () => {
     const drop = await publish();
     const stranger = (await engine.merchant()).authorization;
     expect((await send(drop, '"a"', { authorization: stranger })).statusCode).toBe(404);
@@ -350,7 +350,7 @@ describe('an import', () => {
   });
 });
 
-test('a draft fills in the window that it is not told, and refuses one that cannot be', async () => {
+test('A draft gets a default window for appointments, and an impossible window is refused', async () => {
   const now = Date.now();
   const at = (ms: number) => new Date(now + ms).toISOString();
   const create = (appointment: object) =>
@@ -378,7 +378,7 @@ test('a draft fills in the window that it is not told, and refuses one that cann
   expect((await send(made, '"ann"')).json()).toMatchObject({ code: 'drop_action_refused' });
 });
 
-describe('the merchant', () => {
+describe('The merchant', () => {
   const look = async (drop: Drop, what: 'report' | 'audit') => {
     const { authorization } = merchant;
     const url = `/v1/drops/${drop.id}/${what}`;
@@ -389,7 +389,7 @@ describe('the merchant', () => {
     return checks.find(({ promise }: { promise: number }) => promise === 7);
   };
 
-  test('reads the number of appointments in report and audit', async () => {
+  test('sees the number of appointments in report and audit', async () => {
     const drop = await publish();
     await send(drop, '"ann"\n"bob"');
     expect(await look(drop, 'report')).toMatchObject({ appointments: 2 });
@@ -397,7 +397,7 @@ describe('the merchant', () => {
     expect(await limits(drop)).toMatchObject({ ok: true, figures });
   });
 
-  test('is told by the audit of an appointment that its lane lost', async () => {
+  test('learns from the audit of an appointment that its lane has lost', async () => {
     const drop = await publish();
     await send(drop, '"ann"');
     await engine.ledger.appointments.add(drop.id, ['bob']);
@@ -405,7 +405,7 @@ describe('the merchant', () => {
     expect(await limits(drop)).toMatchObject({ ok: false, findings });
   });
 
-  test('is told by the audit of an order whose buyer has no appointment', async () => {
+  test('learns from the audit of an order whose buyer has no appointment', async () => {
     const drop = await publish();
     await engine.deps.lanes.appoint({ drop: drop.id, lane: 0 }, ['mallory']);
     const bought = await press(drop, 'mallory');

@@ -32,7 +32,7 @@ function press(drop: { id: string }, { buyer = 'ann', key = 'k1', ...rest }: Pre
   });
 }
 
-describe('an accepted Buy', () => {
+describe('An accepted Buy', () => {
   test('answers 202 with the order and where to find it', async () => {
     const drop = await engine.publish(merchantId);
     const answer = await press(drop);
@@ -48,7 +48,7 @@ describe('an accepted Buy', () => {
     expect(order.json()).toMatchObject({ id: body.id, state: 'reserved', sku: 'phone' });
   });
 
-  test('is answered with the same bytes when its key comes again, bare or quoted', async () => {
+  test('gets the same bytes when its key is sent again, bare or quoted', async () => {
     const drop = await engine.publish(merchantId);
     const first = await press(drop);
     for (const key of ['k1', '"k1"']) {
@@ -59,7 +59,7 @@ describe('an accepted Buy', () => {
     }
   });
 
-  test('is one order for a hundred requests with its key at once', async () => {
+  test('is one order for a hundred concurrent requests with its key', async () => {
     const drop = await engine.publish(merchantId);
     const answers = await Promise.all(Array.from({ length: 100 }, () => press(drop)));
     expect(new Set(answers.map((answer) => answer.body)).size).toBe(1);
@@ -67,8 +67,8 @@ describe('an accepted Buy', () => {
   });
 });
 
-describe('a refused Buy', () => {
-  test('of another request under a used key is 422, and the first order stands', async () => {
+describe('A Buy', () => {
+  test('with a used key and another body is 422, and the first order is unchanged', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ perBuyer: 5 })] });
     const first = await press(drop);
     const other = await press(drop, { quantity: 2 });
@@ -77,7 +77,7 @@ describe('a refused Buy', () => {
     expect((await press(drop)).body).toBe(first.body);
   });
 
-  test('beyond the limit per buyer names the order that holds the unit', async () => {
+  test('beyond the limit per buyer is refused with the order that holds the unit', async () => {
     const drop = await engine.publish(merchantId);
     const first = await press(drop);
     const second = await press(drop, { key: 'k2' });
@@ -85,7 +85,7 @@ describe('a refused Buy', () => {
     expect(second.json()).toMatchObject({ code: 'buyer_limit', order: first.json().id });
   });
 
-  test('says all_held while units may come back, and when to try again', async () => {
+  test('is answered all_held while units may come back, with the time to try again', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
     await press(drop);
     const answer = await press(drop, { buyer: 'bob' });
@@ -95,7 +95,7 @@ describe('a refused Buy', () => {
     expect(answer.json().retryAfterMs).toBe(Number(answer.headers['retry-after']) * 1_000);
   });
 
-  test('says sold_out once the last unit is paid', async () => {
+  test('is answered sold_out once the last unit is paid', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
     const id = (await press(drop)).json().id as string;
     await engine.deps.lanes.confirm({ drop: drop.id, lane: 0 }, [id.slice(-22)]);
@@ -109,7 +109,7 @@ describe('a refused Buy', () => {
     expect(answer.headers['retry-after']).toBeUndefined();
   });
 
-  test('of a drop known to be sold out is refused before its body is read; a key with an order still gets it, and added stock lifts it', async () => {
+  test('for a drop known to be sold out is refused before its body is read; a key with an order still gets it, and added stock lifts the refusal', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
     const ref = { drop: drop.id, lane: 0 };
     const first = await press(drop);
@@ -128,7 +128,7 @@ describe('a refused Buy', () => {
     await eventually(async () => (await press(drop, { buyer: 'bob' })).statusCode === 202);
   });
 
-  test('before the opening says when it is', async () => {
+  test('before the opening is refused with the time of the opening', async () => {
     const startsAt = Date.now() + 60_000;
     const drop = await engine.publish(merchantId, { startsAt, endsAt: startsAt + 60_000 });
     const answer = await press(drop);
@@ -152,7 +152,7 @@ describe('a refused Buy', () => {
     expect(answer.json().code).toBe(code);
   });
 
-  test('of an unknown drop or item is 404', async () => {
+  test('for an unknown drop or item is 404', async () => {
     const drop = await engine.publish(merchantId);
     expect((await press(drop, { sku: 'tablet' })).json()).toMatchObject({
       status: 404,
@@ -163,7 +163,7 @@ describe('a refused Buy', () => {
     }
   });
 
-  test('a draft is as unknown to buyers as no drop at all', async () => {
+  test('for a draft is answered like one for a drop that does not exist', async () => {
     const merchant = await engine.merchant();
     const created = await engine.app.inject({
       method: 'POST',
@@ -182,8 +182,8 @@ describe('a refused Buy', () => {
   });
 });
 
-describe('the Idempotency-Key', () => {
-  test('must be there', async () => {
+describe('The Idempotency-Key', () => {
+  test('is required', async () => {
     const drop = await engine.publish(merchantId);
     const answer = await engine.app.inject({
       method: 'POST',
@@ -213,13 +213,13 @@ describe('the Idempotency-Key', () => {
     expect(answer.json().errors[0].field).toBe('Idempotency-Key');
   });
 
-  test('of 128 characters is taken, as is a quoted one with blanks and escapes', async () => {
+  test('may have 128 characters, or be quoted with blanks and escapes', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ perBuyer: 5 })] });
     expect((await press(drop, { key: 'x'.repeat(128) })).statusCode).toBe(202);
     expect((await press(drop, { key: '"a b \\"c\\" \\\\"' })).statusCode).toBe(202);
   });
 
-  test("of another buyer is one's own key, and nothing of theirs is seen", async () => {
+  test('of one buyer is another key than the same text of another buyer, whose order stays hidden', async () => {
     const drop = await engine.publish(merchantId);
     const anns = (await press(drop, { key: 'shared' })).json();
     const bobs = (await press(drop, { buyer: 'bob', key: 'shared' })).json();
@@ -228,7 +228,7 @@ describe('the Idempotency-Key', () => {
   });
 });
 
-test('a buyer who presses too often is slowed down alone, and told for how long', async () => {
+test('A buyer who sends too many Buys is limited alone, and told for how long', async () => {
   const small = await startTestEngine({
     redisUrl: sharedRedisUrl(),
     ledger: engine.ledger,
@@ -257,7 +257,7 @@ test('a buyer who presses too often is slowed down alone, and told for how long'
   }
 });
 
-test('the engine counts what it answered', async () => {
+test('Buys are counted by outcome in the metrics', async () => {
   const drop = await engine.publish(merchantId);
   await press(drop);
   await eventually(async () => {

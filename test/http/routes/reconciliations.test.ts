@@ -19,8 +19,8 @@ function ask(authorization: string | undefined, payload: object = {}) {
   return engine.app.inject({ method: 'POST', url, headers, payload });
 }
 
-describe('the books compared on demand', () => {
-  test('are shown to the operator, and what differs with them', async () => {
+describe('A reconciliation on demand', () => {
+  test('reports the differences to the operator', async () => {
     const merchant = await engine.merchant();
     const drop = await engine.publish(merchant.id);
     await engine.fund('buyer-1');
@@ -48,7 +48,7 @@ describe('the books compared on demand', () => {
     expect(page).toMatch(/flashdrop_reconcile_last_seconds \d/);
   });
 
-  test('are nobody else’s business', async () => {
+  test('is refused to anybody but the operator', async () => {
     const { authorization } = await engine.merchant();
     const others = [undefined, authorization, engine.buyer('b').authorization, 'Bearer nonsense'];
     for (const other of others) {
@@ -58,14 +58,14 @@ describe('the books compared on demand', () => {
   });
 
   test.each([{ sinceHours: 0 }, { sinceHours: 2_161 }, { sinceHours: '1' }, { hours: 1 }])(
-    'are not compared for a window that is none: %j',
+    'is refused with a wrong window: %j',
     async (payload) => {
       const answer = await ask(`Bearer ${operatorKey}`, payload);
       expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
     },
   );
 
-  test('are there for nobody where there is no operator’s key', async () => {
+  test('does not exist where no operator key is set', async () => {
     const other = await startTestEngine({ redisUrl: sharedRedisUrl(), settling: false });
     const headers = { authorization: 'Bearer undefined' };
     const answer = await other.app.inject({ method: 'POST', url, headers, payload: {} });

@@ -58,7 +58,7 @@ async function stateOf(id: string, buyer: string): Promise<string> {
 const untilPaid = (id: string, buyer: string) =>
   eventually(async () => (await stateOf(id, buyer)) === 'paid');
 
-describe('the life of a drop over HTTP', () => {
+describe('A drop', () => {
   const draft = () => ({
     title: 'Noon',
     currency: 'CNY',
@@ -74,7 +74,7 @@ describe('the life of a drop over HTTP', () => {
   const act = (id: string, action: string) =>
     ask('POST', `/v1/drops/${id}/${action}`, { as: store });
 
-  test('create, publish, pause, resume, end; each repeated without harm', async () => {
+  test('can be created, published, paused, resumed and ended, and each request can be repeated', async () => {
     const { id } = await create();
     for (const [action, state] of [
       ['publish', 'open'],
@@ -93,7 +93,7 @@ describe('the life of a drop over HTTP', () => {
     expect(refused.json()).toMatchObject({ code: 'drop_action_refused', state: 'ended' });
   });
 
-  test('a draft can be cancelled and is listed with the rest, newest first, page by page', async () => {
+  test('can be cancelled as a draft, and is listed with the others, newest first, page by page', async () => {
     const first = await create();
     const second = await create();
     expect((await act(first.id, 'cancel')).json().state).toBe('cancelled');
@@ -106,7 +106,7 @@ describe('the life of a drop over HTTP', () => {
   });
 
   test.for(['limit=0', 'limit=201', 'limit=x', 'limit=-1', 'color=red'])(
-    'a list asked for with %s is 400 and names the parameter',
+    'a list request with %s is 400 and names the parameter',
     async (query) => {
       const answer = await ask('GET', `/v1/drops?${query}`, { as: store });
       expect(answer.statusCode).toBe(400);
@@ -115,8 +115,8 @@ describe('the life of a drop over HTTP', () => {
   );
 });
 
-describe('an order', () => {
-  test('is paid from the wallet by itself, and wallet and report show it', async () => {
+describe('An order', () => {
+  test('is paid from the wallet without further requests, and wallet and report show it', async () => {
     const { drop, id } = await boughtBy('payer');
     await untilPaid(id, 'payer');
     const order = await eventually(async () => {
@@ -154,7 +154,7 @@ describe('an order', () => {
     expect(order.reasonText).toMatch(/wallet/);
   });
 
-  test('that is paid cannot be cancelled, but refunded, once', async () => {
+  test('that is paid cannot be cancelled, but can be refunded, once', async () => {
     const { id } = await boughtBy('refunded');
     await untilPaid(id, 'refunded');
     const cancel = await ask('POST', `/v1/orders/${id}/cancel`, { as: engine.buyer('refunded') });
@@ -174,7 +174,7 @@ describe('an order', () => {
     ]);
   });
 
-  test('that nobody knows is 404 for everybody, whatever the id looks like', async () => {
+  test('that does not exist is 404 for everybody, whatever the id looks like', async () => {
     for (const id of [
       'ord_aaaaaaaaaaaa_0_AAAAAAAAAAAAAAAAAAAAAA',
       'ord_aaaaaaaaaaaa_64_AAAAAAAAAAAAAAAAAAAAAA',
@@ -189,7 +189,7 @@ describe('an order', () => {
   });
 });
 
-describe('the stock of an item', () => {
+describe('The stock of an item', () => {
   const adjust = (drop: Drop, delta: number, key: string, sku = 'phone') =>
     ask('POST', `/v1/drops/${drop.id}/items/${sku}/adjustments`, {
       as: store,
@@ -197,7 +197,7 @@ describe('the stock of an item', () => {
       ...keyed(key),
     });
 
-  test('changes once for a key, never below what is taken', async () => {
+  test('changes once for each key, and never below the units that are held or sold', async () => {
     const drop = await engine.publish(store.id, { items: [anItem({ allotment: 3 })] });
     for (let n = 0; n < 2; n += 1) {
       expect((await adjust(drop, 2, 'more')).json()).toEqual({
@@ -236,15 +236,15 @@ describe('the stock of an item', () => {
     expect(answer.json().errors[0].field).toBe(field);
   });
 
-  test('of an ended drop does not change any more', async () => {
+  test('cannot change after the drop has ended', async () => {
     const drop = await engine.publish(store.id);
     await ask('POST', `/v1/drops/${drop.id}/end`, { as: store });
     expect((await adjust(drop, 1, 'late')).json()).toMatchObject({ status: 410 });
   });
 });
 
-describe("a merchant's orders", () => {
-  test('come page by page, and whole as CSV without formulas', async () => {
+describe("A merchant's orders", () => {
+  test('are listed page by page, and exported as CSV without formulas', async () => {
     const drop = await engine.publish(store.id);
     const buyers = ['=cmd()', '+1', '-1', '@a', 'quo"te', 'com,ma'];
     for (const buyer of buyers) {
@@ -280,8 +280,8 @@ describe("a merchant's orders", () => {
   });
 });
 
-describe('what the public sees of a drop', () => {
-  test('is coarse, cacheable, and answered with 304 when it has not changed', async () => {
+describe('The public card of a drop', () => {
+  test('has coarse figures, is cacheable, and is answered with 304 when it has not changed', async () => {
     const drop = await engine.publish(store.id);
     const answer = await ask('GET', `/v1/drops/${drop.id}`);
     expect(answer.statusCode).toBe(200);
@@ -308,7 +308,7 @@ describe('what the public sees of a drop', () => {
     expect(other.statusCode).toBe(200);
   });
 
-  test('follows the stock: few, all held, sold out, and on sale again', async () => {
+  test('follows the stock: few, all held, sold out, and available again', async () => {
     const drop = await engine.publish(store.id, { items: [anItem({ allotment: 1 })] });
     const seen = async () => (await ask('GET', `/v1/drops/${drop.id}`)).json().availability;
     expect(await seen()).toBe('available');
@@ -321,7 +321,7 @@ describe('what the public sees of a drop', () => {
   });
 });
 
-describe('the wallet', () => {
+describe('The wallet', () => {
   const topUp = (amount: number, key: string, currency = 'CNY') =>
     ask('POST', '/v1/wallet/topups', {
       as: engine.buyer('saver'),
@@ -329,7 +329,7 @@ describe('the wallet', () => {
       ...keyed(key),
     });
 
-  test('is there for every buyer, empty at first, and grows once for a key', async () => {
+  test('exists for every buyer, is empty at first, and is topped up once for each key', async () => {
     const empty = await ask('GET', '/v1/wallet', { as: engine.buyer('saver') });
     expect(empty.json()).toEqual({
       password: { set: false },
@@ -355,14 +355,14 @@ describe('the wallet', () => {
     [0, 'CNY', 'amount'],
     [1_000_000_001, 'CNY', 'amount'],
     [1, 'XQX', 'currency'],
-  ] as const)('takes no %i %s', async ([amount, currency, field]) => {
+  ] as const)('refuses a top-up of %i %s', async ([amount, currency, field]) => {
     const answer = await topUp(amount, 'c', currency);
     expect(answer.statusCode).toBe(400);
     expect(answer.json().errors[0].field).toBe(field);
   });
 });
 
-test('outside demo mode nobody mints tokens or tops up', async () => {
+test('Outside demo mode, nobody can mint tokens or add free money', async () => {
   const strict = await startTestEngine({
     redisUrl: sharedRedisUrl(),
     ledger: engine.ledger,
@@ -385,7 +385,7 @@ test('outside demo mode nobody mints tokens or tops up', async () => {
 });
 
 test.for(['\u0000', 'scratched\nand dented', '\u009b'])(
-  'a reason of a refund that holds %j is refused, not handed on to a provider',
+  'A refund reason that contains %j is refused and never reaches a provider',
   async (reason) => {
     const drop = await engine.publish(store.id, { items: [anItem({ allotment: 1 })] });
     await engine.fund('reasoned');
@@ -401,14 +401,17 @@ test.for(['\u0000', 'scratched\nand dented', '\u009b'])(
   },
 );
 
-test.for(['%00', 'top_%00', 'x'])('a top-up that cannot be, %s, is an unknown one', async (id) => {
-  const answer = await ask('GET', `/v1/wallet/topups/${id}`, { as: engine.buyer('ann') });
-  expect(answer.statusCode, answer.body).toBe(404);
-  expect(answer.json().code).toBe('unknown_topup');
-});
+test.for(['%00', 'top_%00', 'x'])(
+  'A top-up id that cannot exist, %s, is answered unknown_topup',
+  async (id) => {
+    const answer = await ask('GET', `/v1/wallet/topups/${id}`, { as: engine.buyer('ann') });
+    expect(answer.statusCode, answer.body).toBe(404);
+    expect(answer.json().code).toBe('unknown_topup');
+  },
+);
 
-describe('addresses', () => {
-  test('that do not exist are 404, wrong methods 405 with what is allowed', async () => {
+describe('An address', () => {
+  test('that does not exist is 404, and a wrong method is 405 with the allowed methods', async () => {
     expect((await ask('GET', '/nowhere')).json()).toMatchObject({ status: 404, code: 'not_found' });
     const wrong = await ask('GET', '/v1/orders/ord_x/cancel');
     expect(wrong.statusCode).toBe(405);
@@ -418,14 +421,14 @@ describe('addresses', () => {
     expect(post.headers.allow).toBe('GET, HEAD');
   });
 
-  test('that cannot be decoded are 400 and not repeated', async () => {
+  test('that cannot be decoded is 400 and is not repeated in the answer', async () => {
     const answer = await ask('GET', '/v1/drops/%zz<script>');
     expect(answer.statusCode).toBe(400);
     expect(answer.json().errors).toEqual([{ field: 'path', reason: 'is not a valid address' }]);
     expect(answer.body).not.toContain('script');
   });
 
-  test('of operations answer without credentials', async () => {
+  test('of operations answers without credentials', async () => {
     expect((await ask('GET', '/livez')).statusCode).toBe(200);
     expect((await ask('GET', '/readyz')).json()).toEqual({
       ready: true,

@@ -65,8 +65,8 @@ async function stateOf(buyer: string, order: string): Promise<string> {
 
 const reasonsOf = (answer: Answer) => answer.json().errors;
 
-describe('the payment password', () => {
-  test('is set once, told as set, and changed with the one that is set', async () => {
+describe('The payment password', () => {
+  test('is set once, shown as set, and changed with the current one only', async () => {
     expect((await wallet('ann')).password).toEqual({ set: false });
     const first = await put('ann', { password: '280193' });
     expect(first.statusCode, first.body).toBe(204);
@@ -85,7 +85,7 @@ describe('the payment password', () => {
     expect(await engine.ledger.passwords.check('ann', '904418')).toEqual({ kind: 'right' });
   });
 
-  test('that was guessed five times is locked, with the time it is locked for', async () => {
+  test('is locked after five wrong guesses, and the answer says until when', async () => {
     await put('locked', { password: '280193' });
     const guess = () => put('locked', { password: '904418', current: '111112' });
     for (let tries = 4; tries >= 0; tries -= 1) {
@@ -111,14 +111,14 @@ describe('the payment password', () => {
     ['nothing', undefined, 'is required'],
     ['one digit six times', '777777', 'is easy to guess: choose another'],
     ['a run', '123456', 'is easy to guess: choose another'],
-  ] as const)('is not %s', async ([, password, reason]) => {
+  ] as const)('cannot be %s', async ([, password, reason]) => {
     const answer = await put('careless', { password });
     expect(answer.statusCode, answer.body).toBe(400);
     expect(reasonsOf(answer)).toEqual([{ field: 'password', reason }]);
     expect((await wallet('careless')).password).toEqual({ set: false });
   });
 
-  test('is in no answer and in no line of the log, also when something fails', async () => {
+  test('The payment password is in no answer and in no line of the log, even when something fails', async () => {
     const seen: string[] = [];
     const note = (answer: Answer) => seen.push(JSON.stringify(answer.headers), answer.body);
     note(await put('shy', { password: '730284' }));
@@ -139,8 +139,8 @@ describe('the payment password', () => {
   });
 });
 
-describe('an order above what its drop lets through without the password', () => {
-  test('waits for it, and is paid with the right one and no other', async () => {
+describe('An order above the amount that needs the password', () => {
+  test('An order that needs the password waits for it, and is paid with the right one and no other', async () => {
     await engine.fund('careful', 100);
     const [above, upTo] = [await dropAbove(99), await dropAbove(100)];
     const order = await reserved('careful', above);
@@ -162,7 +162,7 @@ describe('an order above what its drop lets through without the password', () =>
     expect((await wallet('careful')).balances).toEqual([{ currency: 'CNY', amount: 0 }]);
   });
 
-  test('of a thief with the token is guessed at five times, and the money stays', async () => {
+  test('A thief with the token of a buyer can guess five times, and the money stays', async () => {
     await engine.fund('robbed', 100);
     await put('robbed', { password: '280193' });
     const order = await reserved('robbed', await dropAbove(0));
@@ -178,7 +178,7 @@ describe('an order above what its drop lets through without the password', () =>
   });
 });
 
-describe('the statement', () => {
+describe('The statement', () => {
   const ask = (buyer: string, query: string) =>
     engine.app.inject({ url: `/v1/wallet/statement?${query}`, headers: engine.buyer(buyer) });
   const topUp = (buyer: string, n: number, currency = 'CNY') => ({
@@ -189,7 +189,7 @@ describe('the statement', () => {
   });
   const many = 2_300;
 
-  test('is every entry, oldest first, with the balance after it', async () => {
+  test('has every entry, oldest first, with the balance after it', async () => {
     await engine.ledger.accounts.topUpAll(Array.from({ length: many }, (_, n) => topUp('old', n)));
     const answer = await ask('old', 'currency=CNY');
     expect(answer.statusCode).toBe(200);
@@ -208,7 +208,7 @@ describe('the statement', () => {
     }
   });
 
-  test('is what it was when it was asked for, though money moves while it is read', async () => {
+  test('A statement is a snapshot of the time of the request, even when money moves while it is read', async () => {
     await engine.ledger.accounts.topUpAll(Array.from({ length: many }, (_, n) => topUp('busy', n)));
     const ref = { kind: 'buyer' as const, owner: 'busy', currency: 'CNY' };
     const { balance, entries } = await engine.ledger.accounts.statement(ref);
@@ -245,7 +245,7 @@ describe('the statement', () => {
     expect(end).toBe('');
   });
 
-  test("is one's own: of a buyer who never had any money it is empty", async () => {
+  test('of a buyer who never had money is empty', async () => {
     const answer = await ask('stranger', 'currency=CNY');
     expect(answer.json()).toEqual({ currency: 'CNY', entries: [], balance: 0 });
     const csv = await ask('stranger', 'currency=CNY&format=csv');
@@ -259,14 +259,14 @@ describe('the statement', () => {
     ['currency=XQX', 'currency'],
     ['currency=CNY&format=pdf', 'format'],
     ['currency=CNY&buyer=ann', 'buyer'],
-  ] as const)('is not had with "%s"', async ([query, field]) => {
+  ] as const)('is refused with "%s"', async ([query, field]) => {
     const answer = await ask('stranger', query);
     expect(answer.statusCode).toBe(400);
     expect(answer.json().errors[0].field).toBe(field);
   });
 });
 
-test('the amount above which a drop asks for the password reaches merchant, card and lanes', async () => {
+test('The amount above which a drop asks for the password is shown to the merchant and on the card, and reaches the lanes', async () => {
   const store = await engine.merchant();
   const as = { authorization: store.authorization };
   const made = await engine.app.inject({

@@ -46,7 +46,7 @@ function arrive(port: number, count: number): void {
 
 const sharing = test.skipIf(!canSharePort);
 
-sharing('a crowd that connects to a busy process is let in several a turn', async () => {
+sharing('A busy process accepts several connections in each turn of its event loop', async () => {
   const { inside, port } = await openHouse(1_000);
   arrive(port, 200);
   let turns = 0;

@@ -61,7 +61,7 @@ async function livez(): Promise<number> {
   return (await fetch(`${server.address}/livez`)).status;
 }
 
-describe('a connection is closed in time, while others are served, that', () => {
+describe('a connection is closed in time, while others are served, when it', () => {
   const halves: Case[] = [
     ['says nothing', () => ''],
     ['sends half a request line', () => 'GET /li'],
@@ -95,8 +95,8 @@ describe('a connection is closed in time, while others are served, that', () => 
   });
 });
 
-describe('the production time-outs', () => {
-  test('close any half request within about ten seconds', async () => {
+describe('With the production time-outs,', () => {
+  test('any incomplete request is closed within about ten seconds', async () => {
     const plain = await startTestEngine({
       redisUrl: sharedRedisUrl(),
       ledger: engine.ledger,
@@ -116,7 +116,7 @@ describe('the production time-outs', () => {
   });
 });
 
-describe('bytes that are no good request get a problem and nothing of ours', () => {
+describe('Bytes that are not a valid request are answered with a problem document', () => {
   async function send(text: string): Promise<string> {
     const { socket, received, closed } = open();
     socket.write(text);
@@ -142,7 +142,7 @@ describe('bytes that are no good request get a problem and nothing of ours', () 
     expect(await livez()).toBe(200);
   });
 
-  test('a line break smuggled into the path or the key reaches no header', async () => {
+  test('A line break in the path or the key never reaches a response header', async () => {
     for (const path of ['%0d%0aset-cookie:x', 'a%0aLocation:evil']) {
       const answer = await send(
         `GET /v1/drops/${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
@@ -154,19 +154,19 @@ describe('bytes that are no good request get a problem and nothing of ours', () 
     expect(split.toLowerCase()).not.toMatch(/^x-injected:/m);
   });
 
-  test('a body longer than allowed is refused before it is read', async () => {
+  test('A body longer than allowed is refused before it is read', async () => {
     const answer = await send(head({ 'content-length': '1000000' }));
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
   });
 
-  test('a chunked body longer than allowed is refused on the way', async () => {
+  test('A chunked body longer than allowed is refused while it arrives', async () => {
     const chunk = `4000\r\n${' '.repeat(0x4000)}\r\n`;
     const chunked = head({ 'transfer-encoding': 'chunked' }).replace(/content-length: \d+\r\n/, '');
     expect(await send(`${chunked}${chunk}${chunk}`)).toMatch(/^HTTP\/1\.1 413 /);
   });
 });
 
-test('a stop finishes what is in flight, says that it is not ready, and closes the rest', async () => {
+test('A stop finishes the requests in flight, reports not ready, and closes other connections', async () => {
   const other = await startTestEngine({
     redisUrl: sharedRedisUrl(),
     ledger: engine.ledger,
@@ -196,7 +196,7 @@ test('a stop finishes what is in flight, says that it is not ready, and closes t
   await other.stop();
 });
 
-test('a busy port is an error by its name', async () => {
+test('Listening on a port in use rejects with EADDRINUSE', async () => {
   const other = await startTestEngine({
     redisUrl: sharedRedisUrl(),
     ledger: engine.ledger,
