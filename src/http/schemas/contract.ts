@@ -4,29 +4,31 @@ import { type ProblemCode, problems, problemType } from '../problems/problems.ts
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** What the OpenAPI document says of the route. */
+    /** The contract that the OpenAPI document of the route is made from. */
     contract?: Contract;
   }
 }
 
-/** What a route takes and answers, in one place: validation, types, serialisers and OpenAPI. */
+/**
+ * The requests and answers of a route, defined once for validation, types, serialisers and OpenAPI.
+ */
 export type Contract = {
   tag: 'Public' | 'Buyers' | 'Merchants' | 'Providers' | 'Demo' | 'Operations';
   summary: string;
   description?: string;
   who?: 'buyer' | 'merchant' | 'operator';
   body?: z.ZodType;
-  /** Types of a body that is read as it arrives, in place of one that is validated. */
+  /** Content types of a body that the route reads itself, instead of a validated `body`. */
   bodyTypes?: string[];
   querystring?: z.ZodType;
-  /** The route takes an Idempotency-Key header. */
+  /** The route needs an Idempotency-Key header. */
   idempotent?: true;
   answers: Record<number, Answer>;
-  /** Besides those that any route may answer with. */
+  /** Codes beyond those that any route may answer with. */
   problems?: ProblemCode[];
 };
 
-/** A contract with the types of its schemas. */
+/** Keeps the types of a contract's schemas, from which addRoute types the request. */
 export function contract<C extends Contract>(value: C): C {
   return value;
 }
@@ -59,7 +61,7 @@ export function problemsOf(contract: Contract): ProblemCode[] {
   ];
 }
 
-/** The schema that Fastify is given: zod where it validates, JSON Schema where it serialises. */
+/** The schema for Fastify: zod to validate requests, JSON Schema to serialise answers. */
 export function schemaOf(contract: Contract): FastifySchema {
   const response: Record<string, unknown> = {};
   for (const [status, { schema, mediaTypes }] of Object.entries(contract.answers)) {
@@ -73,7 +75,7 @@ export function schemaOf(contract: Contract): FastifySchema {
   };
 }
 
-/** What @fastify/swagger is given for a route: its contract in JSON Schema. */
+/** The schema for @fastify/swagger: the contract of a route as JSON Schema. */
 export function documented(schema: FastifySchema): FastifySchema {
   const { contract } = schema;
   if (!contract) return { hide: true };
@@ -169,7 +171,7 @@ function jsonSchema(
     target,
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
-      // The format says it; the pattern behind it is for machines that check calendars.
+      // The format is enough for readers; zod's pattern checks calendars and is long.
       if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
     },
   });

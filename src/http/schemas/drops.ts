@@ -19,7 +19,7 @@ const itemBody = z.strictObject({
 
 export type NewDrop = z.infer<ReturnType<typeof newDropBody>>;
 
-/** What creates a drop. `now` is read at each validation: a window must not be over already. */
+/** The body that creates a drop. `now` is read at each validation: times must not be in the past. */
 export function newDropBody(now: () => number) {
   return z
     .strictObject({
@@ -31,44 +31,54 @@ export function newDropBody(now: () => number) {
       lateCapture: z
         .enum(['retake', 'refund'])
         .default('retake')
-        .describe('A payment that arrives after the hold takes a unit again, or is refunded'),
+        .describe('A payment captured after the hold has ended takes a unit again, or is refunded'),
       appointment: newWindowBody.optional(),
       passwordAbove: z
         .int()
         .min(0)
         .max(orderAmountMax)
         .optional()
-        .describe('An order above this amount is paid from the wallet with the payment password'),
+        .describe(
+          'Above this amount, an order is paid from the wallet with the payment password only',
+        ),
       items: z.array(itemBody).min(1).max(itemsMax),
     })
     .superRefine((drop, context) => {
-      const refuse = (path: (string | number)[], message: string) =>
-        context.addIssue({ code: 'custom', path, message });
-      const { startsAt, endsAt, appointment } = draftOf(drop);
-      if (startsAt < now() - pastMs) refuse(['startsAt'], 'is in the past');
-      if (endsAt <= startsAt) refuse(['endsAt'], 'must be later than startsAt');
-      const window = appointmentWindow({ startsAt, appointment }, now());
-      if (window) {
-        const path = ['appointment', 'until'];
-        if (window.until <= window.from) refuse(path, 'must be later than appointment.from');
-        else if (window.until <= now()) refuse(path, 'is in the past');
-        else if (window.until > endsAt) refuse(path, 'must not be later than endsAt');
-      }
-      const skus = new Set<string>();
-      for (const [index, item] of drop.items.entries()) {
-        if (skus.has(item.sku)) refuse(['items', index, 'sku'], 'is already used by another item');
-        skus.add(item.sku);
-        if (item.unitAmount * item.perBuyer > orderAmountMax) {
-          refuse(
-            ['items', index, 'unitAmount'],
-            `times perBuyer must be at most ${orderAmountMax}`,
-          );
-        }
-      }
+      const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
+      checkTimes(draftOf(drop), now(), refuse);
+      checkItems(drop.items, refuse);
     });
 }
 
-/** A drop may be created to start at once: what the wire takes and clocks differ by is forgiven. */
+type Refuse = (path: (string | number)[], message: string) => void;
+
+function checkTimes(
+  { startsAt, endsAt, appointment }: ReturnType<typeof draftOf>,
+  now: number,
+  refuse: Refuse,
+): void {
+  if (startsAt < now - pastMs) refuse(['startsAt'], 'is in the past');
+  if (endsAt <= startsAt) refuse(['endsAt'], 'must be later than startsAt');
+  const window = appointmentWindow({ startsAt, appointment }, now);
+  if (!window) return;
+  const path = ['appointment', 'until'];
+  if (window.until <= window.from) refuse(path, 'must be later than appointment.from');
+  else if (window.until <= now) refuse(path, 'is in the past');
+  else if (window.until > endsAt) refuse(path, 'must not be later than endsAt');
+}
+
+function checkItems(items: z.infer<typeof itemBody>[], refuse: Refuse): void {
+  const skus = new Set<string>();
+  for (const [index, item] of items.entries()) {
+    if (skus.has(item.sku)) refuse(['items', index, 'sku'], 'is already used by another item');
+    skus.add(item.sku);
+    if (item.unitAmount * item.perBuyer > orderAmountMax) {
+      refuse(['items', index, 'unitAmount'], `times perBuyer must be at most ${orderAmountMax}`);
+    }
+  }
+}
+
+/** A drop may start at once: this allows for the time of the request and differences of clocks. */
 const pastMs = 60_000;
 
 /** A new drop with its instants as ms since the epoch. */
@@ -86,7 +96,9 @@ export function draftOf({ startsAt, endsAt, appointment, ...drop }: NewDrop) {
 
 const shownPasswordAbove = minorUnits
   .nullable()
-  .describe('Above it the wallet asks for the payment password; null: for no order of this drop');
+  .describe(
+    'Above this amount the wallet needs the payment password; null: for no order of this drop',
+  );
 
 export const dropBody = z.strictObject({
   id: z.string(),
@@ -109,14 +121,14 @@ export const dropsBody = z.strictObject({ drops: z.array(dropBody), next: z.stri
 
 export const availability = z
   .enum(['available', 'few', 'all_held', 'sold_out'])
-  .describe('`all_held` may turn to available again; `sold_out` is final unless stock is added');
+  .describe('`all_held` may become available again; `sold_out` is final unless stock is added');
 
-/** What the card shows. */
+/** What the public sees of a drop. */
 export const cardBody = z.strictObject({
   id: z.string(),
   title: z.string(),
   state: z.enum(dropStates),
-  serverTime: instant.describe("The engine's clock, which alone decides when the drop opens"),
+  serverTime: instant.describe("The engine's clock, which decides when the drop opens"),
   startsAt: instant,
   endsAt: instant,
   currency: z.string(),
@@ -125,7 +137,7 @@ export const cardBody = z.strictObject({
   passwordAbove: shownPasswordAbove,
   paymentMethods: z
     .array(z.strictObject({ method: z.string(), scenes: z.array(z.string()) }))
-    .describe("How this drop can be paid, and each method's ways for a client"),
+    .describe('How this drop can be paid, each method with its scenes'),
   popularity: z
     .strictObject({ unitsTaken: count })
     .describe('Units held or sold so far, rounded down to two digits'),

@@ -10,7 +10,7 @@ export const paymentPassword = z
   .regex(paymentPasswordPattern, 'must be six digits')
   .describe('The payment password: six digits');
 
-/** What a route that asks for the password may answer with, for its contract. */
+/** Problems of a route that checks the password, for its contract. */
 export const passwordProblems: ProblemCode[] = [
   'payment_password_needed',
   'payment_password_wrong',
@@ -19,7 +19,7 @@ export const passwordProblems: ProblemCode[] = [
   'overloaded',
 ];
 
-/** The refusal that a check other than a right one comes to. */
+/** The refusal after a check that did not succeed. */
 export function passwordProblem(checked: Exclude<PasswordCheck, { kind: 'right' }>): Problem {
   switch (checked.kind) {
     case 'wrong':

@@ -11,25 +11,25 @@ import { eventually } from '../../support/eventually.ts';
 const host = '127.0.0.1';
 const backlog = 4_096;
 let server: Server | undefined;
-let doors: ExtraListeners | undefined;
+let listeners: ExtraListeners | undefined;
 let clients: Socket[] = [];
 
 afterEach(async () => {
   for (const client of clients) client.destroy();
   clients = [];
   server?.close();
-  await doors?.close();
-  [server, doors] = [undefined, undefined];
+  await listeners?.close();
+  [server, listeners] = [undefined, undefined];
 });
 
-async function openHouse(maxConnections: number) {
+async function openServer(maxConnections: number) {
   const opened = createServer();
   server = opened;
   opened.maxConnections = maxConnections;
   opened.listen({ host, port: 0, backlog, reusePort: true });
   await once(opened, 'listening');
   const { port } = opened.address() as AddressInfo;
-  doors = await openExtraListeners(opened, { host, port, backlog });
+  listeners = await openExtraListeners(opened, { host, port, backlog });
   const inside = new Set<Socket>();
   opened.on('connection', (socket: Socket) => {
     inside.add(socket);
@@ -47,7 +47,7 @@ function arrive(port: number, count: number): void {
 const sharing = test.skipIf(!canSharePort);
 
 sharing('A busy process accepts several connections in each turn of its event loop', async () => {
-  const { inside, port } = await openHouse(1_000);
+  const { inside, port } = await openServer(1_000);
   arrive(port, 200);
   let turns = 0;
   await new Promise<void>((resolve) => {
@@ -62,26 +62,29 @@ sharing('A busy process accepts several connections in each turn of its event lo
   expect(turns).toBeLessThan(150);
 });
 
-sharing('connections beyond the bound are closed, whichever door they came through', async () => {
-  const { inside, port } = await openHouse(5);
+sharing('Connections beyond maxConnections are closed, whichever listener accepted them', async () => {
+  const { inside, port } = await openServer(5);
   arrive(port, 60);
   const gone = () => clients.filter((client) => client.closed).length;
   await eventually(() => gone() === 55 && inside.size === 5);
 });
 
-sharing('closed doors let nobody in, and are closed once the last has left', async () => {
-  const { inside, port } = await openHouse(1_000);
-  arrive(port, 40);
-  await eventually(() => inside.size === 40);
-  server?.close();
-  let closed = false;
-  const closing = doors?.close().then(() => {
-    closed = true;
-  });
-  doors = undefined;
-  const late = connect({ host, port });
-  await expect(once(late, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-  expect(closed).toBe(false);
-  for (const socket of inside) socket.destroy();
-  await closing;
-});
+sharing(
+  'Closed listeners accept no connections, and close resolves when the last connection has ended',
+  async () => {
+    const { inside, port } = await openServer(1_000);
+    arrive(port, 40);
+    await eventually(() => inside.size === 40);
+    server?.close();
+    let closed = false;
+    const closing = listeners?.close().then(() => {
+      closed = true;
+    });
+    listeners = undefined;
+    const late = connect({ host, port });
+    await expect(once(late, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(closed).toBe(false);
+    for (const socket of inside) socket.destroy();
+    await closing;
+  },
+);
