@@ -62,12 +62,15 @@ sharing('A busy process accepts several connections in each turn of its event lo
   expect(turns).toBeLessThan(150);
 });
 
-sharing('Connections beyond maxConnections are closed, whichever listener accepted them', async () => {
-  const { inside, port } = await openServer(5);
-  arrive(port, 60);
-  const gone = () => clients.filter((client) => client.closed).length;
-  await eventually(() => gone() === 55 && inside.size === 5);
-});
+sharing(
+  'Connections beyond maxConnections are closed, whichever listener accepted them',
+  async () => {
+    const { inside, port } = await openServer(5);
+    arrive(port, 60);
+    const gone = () => clients.filter((client) => client.closed).length;
+    await eventually(() => gone() === 55 && inside.size === 5);
+  },
+);
 
 sharing(
   'Closed listeners accept no connections, and close resolves when the last connection has ended',
