@@ -14,28 +14,37 @@ const tooLong = { reason: `is longer than ${lineBytesMax} bytes` };
  */
 export function openList(chunks: AsyncIterable<Buffer>, readLine: LineReader) {
   const badLines: BadLine[] = [];
+  let buyers: string[] = [];
+  let lines = 0;
+  let bad = 0;
+
+  function take(text: string | undefined): void {
+    lines += 1;
+    const result = text === undefined ? tooLong : readLine(text, lines);
+    if (result === undefined) return;
+    if (typeof result === 'string') {
+      buyers.push(result);
+      return;
+    }
+    bad += 1;
+    if (badLines.length < badLinesMax) badLines.push({ line: lines, reason: result.reason });
+  }
+
+  /** The buyers since the part before, with the counts of all lines so far. */
+  function nextPart(): ListPart {
+    const part = { buyers, lines, bad };
+    buyers = [];
+    return part;
+  }
 
   async function* parts(): AsyncGenerator<ListPart> {
-    let buyers: string[] = [];
-    let lines = 0;
-    let bad = 0;
     for await (const texts of readLines(chunks)) {
       for (const text of texts) {
-        lines += 1;
-        const read = text === undefined ? tooLong : readLine(text, lines);
-        if (typeof read === 'string') {
-          buyers.push(read);
-        } else if (read) {
-          bad += 1;
-          if (badLines.length < badLinesMax) badLines.push({ line: lines, reason: read.reason });
-        }
-        if (buyers.length === callBuyersMax) {
-          yield { buyers, lines, bad };
-          buyers = [];
-        }
+        take(text);
+        if (buyers.length === callBuyersMax) yield nextPart();
       }
     }
-    yield { buyers, lines, bad };
+    yield nextPart();
   }
 
   return { parts, badLines };

@@ -1,5 +1,6 @@
 import type { OrderView } from '../../checkout/orders.ts';
 import { type OrderId, placeOf } from '../../domain/ids.ts';
+import type { Order } from '../../domain/order.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
 import { orderJson } from '../views/views.ts';
 import { openPoller, type Polled } from './poller.ts';
@@ -16,15 +17,11 @@ export function openOrderPoller(options: {
   const poller = openPoller<OrderId, PolledOrder>({ poll, onError: options.onError });
 
   async function poll(polled: Map<OrderId, PolledOrder>): Promise<void> {
-    const places = [...polled.keys()].map(placeOf);
-    for (const group of byLane(places)) {
-      for (let at = 0; at < group.places.length; at += callOrdersMax) {
-        const digests = group.places.slice(at, at + callOrdersMax).map((place) => place.digest);
-        for (const order of await lanes.find(group.ref, digests)) {
-          const entry = order && polled.get(order.id);
-          if (!entry || order.version <= entry.view.version) continue;
-          entry.view = { ...entry.view, ...order };
-          for (const stream of entry.streams) sendOrder(stream, entry.view);
+    for (const { ref, places } of byLane([...polled.keys()].map(placeOf))) {
+      for (let at = 0; at < places.length; at += callOrdersMax) {
+        const digests = places.slice(at, at + callOrdersMax).map((place) => place.digest);
+        for (const order of await lanes.find(ref, digests)) {
+          if (order) sendChange(order, polled.get(order.id));
         }
       }
     }
@@ -39,6 +36,13 @@ export function openOrderPoller(options: {
     },
     leave: poller.leave,
   };
+}
+
+/** Sends an order to the streams of its entry if it is newer than what they have. */
+function sendChange(order: Order, entry: PolledOrder | undefined): void {
+  if (!entry || order.version <= entry.view.version) return;
+  entry.view = { ...entry.view, ...order };
+  for (const stream of entry.streams) sendOrder(stream, entry.view);
 }
 
 /** An order that is not reserved changes no more, except by a refund, which is not streamed. */
