@@ -50,7 +50,7 @@ function contentOf(form: Map<string, string>, sent: { id: string; sentAt: number
   const amount = fenOf(form.get('total_amount'));
   if (amount === undefined || reference.length > 64) return refused('malformed');
   // `refund_fee` is the sum of all refunds; a trade that expired has neither field.
-  const refunded = form.get('gmt_refund') ? `, ${form.get('refund_fee')} yuan refunded` : '';
+  const refunded = form.get('gmt_refund') ? `, ${form.get('refund_fee')} yuan given back` : '';
   const about = `${status}${refunded}`.slice(0, 100);
   return { kind: 'told', ...sent, reference, amount, currency: 'CNY', about };
 }

@@ -71,7 +71,7 @@ function contentOf({ id, type, data }: Envelope, sentAt: number): Notification {
     id,
     reference,
     sentAt,
-    amount: typeof amount === 'number' ? amount : undefined,
+    ...(typeof amount === 'number' ? { amount } : {}),
     currency: typeof currency === 'string' ? fromStripe(currency) : undefined,
     about: type,
   };
