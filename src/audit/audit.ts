@@ -13,7 +13,7 @@ export type AuditReport = {
   at: number;
   /** Every promise was checked and holds. */
   clean: boolean;
-  /** False when things kept moving and some differences could be neither cleared nor proven. */
+  /** False when the drop kept changing, so that some differences were neither confirmed nor cleared. */
   settled: boolean;
   /** Outbox entries not relayed yet. */
   backlog: number;
@@ -33,9 +33,9 @@ const pauseMs = 400;
 const findingsShownMax = 50;
 
 /**
- * Holds promises 1, 3, 4, 5 and 7 against what lanes and ledger say, each in two ways. A difference
- * is a breach when it is found again after the ledger has heard of everything that the reading
- * before it had seen; before that it may just be news on its way.
+ * Checks promises 1, 3, 4, 5 and 7 on a drop, each from the lanes and from the ledger. A difference is
+ * a breach when a second reading finds it again and the ledger had by then read every outbox entry of
+ * the first; until then it may only be lag. Undefined when there is no such drop.
  */
 export function openAudit(
   options: Omit<ReadingSource, 'ledgerAudit'> & {
@@ -66,8 +66,8 @@ export function openAudit(
       if (!drop) return undefined;
       const reading = await readDrop({ ...options, ledgerAudit: ledger.audit }, drop);
       const checks = await judge(reading);
-      const proven = before !== undefined && hasHeard(reading, before.reading);
-      if (proven) for (const [i, check] of checks.entries()) keep(check, before?.checks[i]);
+      const proven = before !== undefined && hasCaughtUp(reading, before.reading);
+      if (proven) for (const [i, check] of checks.entries()) keepRepeated(check, before?.checks[i]);
       const open = checks.some((check) => check.findings.length > 0);
       if (!open || proven || count === readingsMax) {
         return reportOf(reading, checks, { settled: !open || proven });
@@ -78,15 +78,15 @@ export function openAudit(
   };
 }
 
-/** Whether the ledger had heard, when the later reading began, of all that the earlier one saw. */
-function hasHeard(later: Reading, earlier: Reading): boolean {
+/** Whether the ledger, when the later reading began, had read all outbox entries of the earlier one. */
+function hasCaughtUp(later: Reading, earlier: Reading): boolean {
   return earlier.lastEvents.every((last, lane) => {
     return last === '0-0' || compareIds(later.positions[lane] ?? '0-0', last) >= 0;
   });
 }
 
-/** Of what differs, only what differed in the same way before. */
-function keep(check: Check, before: Check | undefined): void {
+/** Keeps only findings that the earlier check had too. */
+function keepRepeated(check: Check, before: Check | undefined): void {
   const seen = new Set(before?.findings);
   check.findings = check.findings.filter((finding) => seen.has(finding));
 }

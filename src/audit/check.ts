@@ -1,10 +1,10 @@
-/** One promise held against one reading. */
+/** The check of one promise on one reading. */
 export type Check = {
   promise: number;
   title: string;
   figures: Record<string, number>;
-  /** What differs; motion can explain it, so it counts when it is still there later. */
+  /** Differences that lag may explain: they count only when a later reading has them too. */
   findings: string[];
-  /** What was wrong at one instant: nothing explains it. */
+  /** Breaches that lag cannot explain: they count at once. */
   lasting: string[];
 };

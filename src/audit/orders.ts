@@ -3,12 +3,12 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Check } from './check.ts';
 import type { Reading } from './reading.ts';
 
-/** A hold may outlive its end by this much: the sweepers look every second. */
+/** A hold may last this much longer than its end: the sweepers check each lane every second. */
 export const holdGraceMs = 5_000;
-/** Money without an order may be on its way back for this long. */
+/** Money without a paid order may be in refund for this long. */
 export const refundGraceMs = 60_000;
 
-/** Promise 3: lanes and ledger know the same orders, and the same of each. */
+/** Promise 3: lanes and ledger have the same orders, with the same fields. */
 export function checkOrders({ records, lines }: Reading): Check {
   const findings: string[] = [];
   const digests = new Set<string>();
@@ -38,7 +38,7 @@ export function checkOrders({ records, lines }: Reading): Check {
   return { promise: 3, title: 'One key, one order', figures, findings, lasting: [] };
 }
 
-/** Promise 5: nothing is reserved past its hold and the grace. */
+/** Promise 5: no order is reserved longer than its hold and the grace. */
 export async function checkEnds(reading: Reading, ledgerAudit: LedgerAudit): Promise<Check> {
   const { drop, records, now } = reading;
   const findings: string[] = [];
@@ -57,7 +57,7 @@ export async function checkEnds(reading: Reading, ledgerAudit: LedgerAudit): Pro
   return { promise: 5, title: 'Every order ends', figures, findings, lasting: [] };
 }
 
-/** Promise 4: what was captured and kept is what was paid for, by our book and by the wallet's. */
+/** Promise 4: captures less refunds equal the paid orders, in the ledger's payments and the wallet. */
 export async function checkMoney(
   reading: Reading,
   ledger: Pick<Ledger, 'audit' | 'accounts' | 'payments' | 'orders'>,
@@ -117,7 +117,7 @@ export async function checkMoney(
   return { promise: 4, title: 'One order, one capture', figures, findings, lasting };
 }
 
-/** Money of an order that was just released, or that is being given back: on its way, not lost. */
+/** Whether a mismatch is a refund in progress: its order was just released, or it was asked for. */
 async function isUnderWay(
   wrong: MoneyMismatch,
   { now, ledger }: { now: number; ledger: Pick<Ledger, 'payments' | 'orders'> },

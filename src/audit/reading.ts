@@ -7,7 +7,7 @@ import type { Audit as LedgerAudit, OrderLine } from '../ledger/checks/audit-que
 import type { StoredDrop } from '../ledger/drops.ts';
 import type { Adjustment, Orders } from '../ledger/orders.ts';
 
-/** All that lanes and ledger say of a drop, read once. Lists by lane stand in the lanes' order. */
+/** Everything that lanes and ledger have of a drop, read once. Lists by lane are in the lanes' order. */
 export type Reading = {
   drop: StoredDrop;
   lanes: Inspected[];
@@ -16,13 +16,13 @@ export type Reading = {
   buyers: BuyerUnits[][];
   lines: Map<string, OrderLine>;
   adjustments: Adjustment[];
-  /** By the ledger; undefined for a drop that needs none. */
+  /** As the ledger has them; undefined for a drop that needs none. */
   appointments: { count: number; uninvited: string[] } | undefined;
-  /** The ledger's place in each lane's outbox before the reading began; undefined: nothing read. */
+  /** The last entry of each lane's outbox that the ledger had read when the reading began, if any. */
   positions: (string | undefined)[];
-  /** The last event of each lane after the reading was over. */
+  /** The last entry of each lane's outbox at the end of the reading. */
   lastEvents: string[];
-  /** Entries of the outboxes that nobody had relayed then. */
+  /** Outbox entries that were not relayed then. */
   backlog: number;
   /** Redis' clock, ms since the epoch. */
   now: number;
@@ -36,8 +36,8 @@ export type ReadingSource = {
 };
 
 /**
- * Reads a drop from both sides, the lanes' figures last. Nothing is held still for it: what moves
- * while it is read shows as a difference once, and differences are judged by whether they persist.
+ * Reads a drop from ledger and lanes, the lanes' figures last. The sale goes on meanwhile, so a change
+ * during the reading shows as a difference; the audit counts only those that persist.
  */
 export async function readDrop(source: ReadingSource, drop: StoredDrop): Promise<Reading> {
   const refs = lanesOf(drop);

@@ -4,7 +4,7 @@ import { type StockFigures, stockFigureNames } from '../inventory/stock-figures.
 import type { Check } from './check.ts';
 import { laneOf, type Reading } from './reading.ts';
 
-/** Units held and sold by lane and item, and by buyer and item, as a list of orders has them. */
+/** Units held and sold by lane and item, and by buyer and item, summed over orders. */
 export type Sums = {
   held: number[][];
   sold: number[][];
@@ -20,8 +20,7 @@ type Counted = {
 };
 
 export function sumUp(orders: Iterable<Counted>, shape: { lanes: number; items: number }): Sums {
-  const grid = () =>
-    Array.from({ length: shape.lanes }, () => Array(shape.items).fill(0) as number[]);
+  const grid = () => Array.from({ length: shape.lanes }, () => Array<number>(shape.items).fill(0));
   const sums: Sums = { held: grid(), sold: grid(), byBuyer: new Map() };
   for (const { id, state, item, quantity, buyer } of orders) {
     if (state !== 'reserved' && state !== 'paid') continue;
@@ -35,7 +34,7 @@ export function sumUp(orders: Iterable<Counted>, shape: { lanes: number; items: 
 
 export type TwoSums = { lanes: Sums; ledger: Sums };
 
-/** Promise 1: the figures of each lane add up, and both kinds of records come to the same. */
+/** Promise 1: each lane's figures add up, and equal the sums over its records and the ledger's. */
 export function checkStock(reading: Reading, sums: TwoSums): Check {
   const findings: string[] = [];
   const lasting: string[] = [];
@@ -77,8 +76,8 @@ export function checkStock(reading: Reading, sums: TwoSums): Check {
 }
 
 /**
- * Promise 7: nobody has more than the limit, what the lanes counted is what the orders say, and where
- * appointments are needed only those have orders who have one.
+ * Promise 7: no buyer has more units than the limit, the lanes' counters equal the sums over orders,
+ * and where a drop needs appointments every order's buyer has one.
  */
 export function checkLimits(reading: Reading, sums: TwoSums): Check {
   const findings: string[] = [];
@@ -120,8 +119,8 @@ export function checkLimits(reading: Reading, sums: TwoSums): Check {
 }
 
 /**
- * The ledger is written first: lanes may be behind it for as long as that takes, and no order comes
- * before its buyer's appointment.
+ * An appointment is written to the ledger first, so the lanes may lag behind it; an order without one
+ * is a breach at once.
  */
 function checkAppointments(
   reading: Reading,

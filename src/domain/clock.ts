@@ -1,6 +1,6 @@
 /**
- * Time as the engine sees it outside Redis, in milliseconds since the epoch. ReconciliationQueries and holds
- * never depend on it: inside a lane the clock is Redis TIME.
+ * The clock outside Redis, in milliseconds since the epoch. A drop's window and the ends of holds never
+ * depend on it: inside a lane the clock is Redis TIME.
  */
 export type Clock = { now(): number };
 

@@ -3,7 +3,7 @@ import type { DropId } from './ids.ts';
 export const dropStates = ['draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled'] as const;
 export type DropState = (typeof dropStates)[number];
 
-/** What a captured payment finds when its hold has lapsed: take the unit again, or refund. */
+/** What to do with a payment captured after its hold expired: take the units again, or refund. */
 export type LateCapture = 'retake' | 'refund';
 
 export type Item = {
@@ -28,13 +28,13 @@ export type Drop = {
   /** Milliseconds since the epoch; judged by Redis TIME. */
   startsAt: number;
   endsAt: number;
-  /** How long a reserved order keeps its units from sale. */
+  /** How long a reserved order holds its units, ms. */
   holdMs: number;
   lateCapture: LateCapture;
   /** An order above this amount is paid from the wallet with the payment password only. */
   passwordAbove?: number | undefined;
   lanes: number;
-  /** Grows by one with each change the lanes must learn of; 0 while a draft. */
+  /** Grows by one with each change that is published to the lanes; 0 while a draft. */
   version: number;
   /** What the merchant decided. `scheduled` and `open` differ by the clock alone: see dropState. */
   decision: Decision;

@@ -14,7 +14,7 @@ export const releaseReasons = [
 ] as const;
 export type ReleaseReason = (typeof releaseReasons)[number];
 
-/** Ways to pay that there are; an engine offers those that it is configured for. */
+/** All payment methods. An engine offers those that it is configured for. */
 export const paymentMethods = ['wallet', 'stripe', 'alipay', 'wechat_pay'] as const;
 export type PaymentMethod = string;
 

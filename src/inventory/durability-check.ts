@@ -1,14 +1,15 @@
 import type { Redis } from 'ioredis';
+import { readReply } from './reply-reader.ts';
 
-/** A weakness of a Redis server that breaks a promise, by the name that allows it. */
+/** A setting of a Redis server that breaks a promise. `name` is how an operator allows it. */
 export type Weakness = { name: 'eviction' | 'no-aof' | 'everysec'; text: string };
 
 const oldest = [7, 0] as const;
 
 /**
- * What keeps a server from holding reservations: one that may evict forgets orders, one without an
- * append-only file, or with one that is fsynced later, acknowledges what a power cut takes back.
- * `tooOld` names its version when scripts cannot run on it.
+ * Checks whether a server may hold reservations. A server that may evict keys loses orders; one
+ * without an append-only file, or that fsyncs it later, loses acknowledged orders in a power cut.
+ * `tooOld` is its version when the scripts cannot run on it.
  */
 export async function findWeaknesses(
   redis: Redis,
@@ -40,8 +41,10 @@ export async function findWeaknesses(
 }
 
 function parseInfo(text: string): Map<string, string> {
-  const pairs = text.split('\r\n').map((row) => row.split(':', 2) as [string, string]);
-  return new Map(pairs.filter((pair) => pair.length === 2));
+  const rows = text.split('\r\n').map((row) => row.split(':', 2));
+  return new Map(
+    rows.flatMap(([name, value]) => (name && value !== undefined ? [[name, value]] : [])),
+  );
 }
 
 function isOlder(version: string): boolean {
@@ -49,11 +52,11 @@ function isOlder(version: string): boolean {
   return major < oldest[0] || (major === oldest[0] && minor < oldest[1]);
 }
 
-/** A setting of the server, undefined where CONFIG is not allowed, as on many hosted servers. */
+/** A setting of the server; undefined where CONFIG is not allowed, as on many hosted servers. */
 async function readSetting(redis: Redis, name: string): Promise<string | undefined> {
   try {
-    const reply = await redis.config('GET', name);
-    return (reply as string[])[1];
+    const reply = readReply('CONFIG GET', await redis.config('GET', name));
+    return reply.length > 1 ? reply.text(1) : undefined;
   } catch {
     return undefined;
   }

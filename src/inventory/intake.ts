@@ -25,28 +25,31 @@ export type Bought =
   /** The buyer has no appointment; the drop's window for making one ends at `until`. */
   | { status: 'no_appointment'; until: number }
   | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
-  /** Nobody takes money of this currency by this method here. */
+  /** This payment method is not offered in the drop's currency. */
   | { status: 'not_offered' }
-  /** The drop's lane has lost its data: nothing is sold before it is rebuilt. */
+  /** The drop's lane has lost its data: nothing sells before it is rebuilt. */
   | { status: 'frozen'; retryAfterMs: number }
-  /** Not taken on: nothing was reserved. */
+  /** Nothing was reserved: a queue is full, or Redis refused the call (OOM, READONLY, LOADING …). */
   | { status: 'overloaded'; retryAfterMs: number }
-  /** Sent, no answer: `order` names what to look up, and the same key later tells the truth. */
+  /** Sent, but no answer came. `order` is the id to look up; the same key gives the result later. */
   | { status: 'outcome_unknown'; order: OrderId; retryAfterMs: number };
 
 export type SoldOut = Extract<Bought, { status: 'sold_out' }>;
 
 export type Intake = {
-  /** Decides one Buy. Trouble with Redis is an answer, not a rejection. */
+  /**
+   * Decides one Buy. Failures of Redis are results: see `resultOfFailure`.
+   * @throws only for a bug, such as a reply that no script gives
+   */
   buy(request: Buy): Promise<Bought>;
   /**
-   * The answer to a key of a drop that is sold out as a whole, whatever the body asks for: undefined
-   * when the drop is not, or when the key has an order, which only the whole request can be given.
+   * The answer when all items of the drop are sold out, so that the request's body need not be read.
+   * Undefined when they are not, or when the key has an order: then the whole request is needed.
    */
   refuseSoldOut(
     request: Pick<Buy, 'drop' | 'buyer' | 'key'>,
   ): Promise<SoldOut | undefined> | undefined;
-  /** Orders waiting for a flight. */
+  /** Buys and look-ups waiting for a call to Redis. */
   waiting(): number;
 };
 
@@ -63,8 +66,8 @@ export type IntakeOptions = {
   /** Whether a method of payment is offered in a currency; every one when absent. */
   takes?(method: string, currency: string): boolean;
   /**
-   * Bounds for each lane. What stands beyond queueMax is shed, and what comes while the oldest Buy
-   * has waited for longer than waitMsMax.
+   * Bounds for each lane. Buys beyond queueMax are refused, and all Buys while the oldest has waited
+   * for more than waitMsMax milliseconds.
    */
   limits?: IntakeLimits;
 };
@@ -92,7 +95,7 @@ const notSent = "Stream isn't writeable and enableOfflineQueue options is false"
 
 const retryMs = 1_000;
 const frozenRetryMs = 30_000;
-/** Before the opening by more than this, a process refuses alone; nearer, Redis' clock decides. */
+/** Earlier than this before the opening, this process refuses itself; later, Redis' clock decides. */
 const openingMarginMs = 250;
 
 type LaneBatchers = {
@@ -101,8 +104,8 @@ type LaneBatchers = {
 };
 
 /**
- * The hot path: batchers the Buys of a lane into few calls, refuses from memory what it can, and
- * turns every way a call can fail into an honest answer.
+ * The hot path of a Buy: groups the Buys of a lane into few script calls, refuses from memory what it
+ * can, and turns each failure of a call into a result.
  */
 export function openIntake(options: IntakeOptions): Intake {
   const { lanes, catalog, takes, limits = intakeLimits } = options;
@@ -115,8 +118,9 @@ export function openIntake(options: IntakeOptions): Intake {
       entry = { lanes: [], view };
       batchers.set(view.drop.id, entry);
     }
-    entry.lanes[lane] ??= openBatchers({ drop: view.drop.id, lane });
-    return entry.lanes[lane] as LaneBatchers;
+    const batcher = entry.lanes[lane] ?? openBatchers({ drop: view.drop.id, lane });
+    entry.lanes[lane] = batcher;
+    return batcher;
   }
 
   function openBatchers(ref: LaneRef): LaneBatchers {
@@ -126,7 +130,7 @@ export function openIntake(options: IntakeOptions): Intake {
     };
   }
 
-  /** Lets go of the lanes of drops that the catalog has let go of and nothing waits for. */
+  /** Removes the batchers of drops that are out of the catalog and have no Buy waiting. */
   function forgetIdle(): void {
     for (const [dropId, entry] of batchers) {
       const busy = entry.lanes.some(
@@ -145,24 +149,24 @@ export function openIntake(options: IntakeOptions): Intake {
       } catch {
         return { status: 'overloaded', retryAfterMs: retryMs };
       }
-      if (!view) return nowhere(request.drop);
+      if (!view) return missingDrop(request.drop);
     }
     const { drop } = view;
     const item = view.skuIndex.get(request.sku);
     if (item === undefined) return { status: 'unknown_item' };
     const ref = orderRef(drop.id, request.buyer, request.key, drop.lanes);
     const { quantity, method, buyer } = request;
-    const alone =
+    const refusal =
       takes && !takes(method, drop.currency)
         ? ({ status: 'not_offered' } as const)
-        : refuseAlone(view, ref.lane, item, quantity);
+        : refuseFromMemory(view, ref.lane, item, quantity);
     // Before the opening there are no orders; any other refusal must not hide the key's own order.
-    if (alone?.status === 'not_open') return alone;
+    if (refusal?.status === 'not_open') return refusal;
     const queues = batchersOf(view, ref.lane);
     try {
-      if (alone) {
+      if (refusal) {
         const known = await queues.find.add(ref.digest);
-        if (!known) return alone;
+        if (!known) return refusal;
         const same = known.item === item && known.quantity === quantity && known.method === method;
         return same ? { status: 'replayed', order: known, drop } : { status: 'reused' };
       }
@@ -175,9 +179,7 @@ export function openIntake(options: IntakeOptions): Intake {
       });
       return answer(reserved, drop);
     } catch (error) {
-      if (refused(error)) return { status: 'overloaded', retryAfterMs: retryMs };
-      if (isBug(error)) throw error;
-      return { status: 'outcome_unknown', order: orderId(ref), retryAfterMs: retryMs };
+      return resultOfFailure(error, orderId(ref));
     }
   }
 
@@ -190,17 +192,17 @@ export function openIntake(options: IntakeOptions): Intake {
     const known = batchersOf(view, ref.lane).find.add(ref.digest);
     return known.then(
       (order) => (order ? undefined : { status: 'sold_out', available: 0 }),
-      // Whatever is in the way, the whole request finds the words for it.
+      // On a failure the whole request is read, and `buy` gives the result.
       () => undefined,
     );
   }
 
-  function nowhere(dropId: DropId): Bought {
+  function missingDrop(dropId: DropId): Bought {
     if (!catalog.isLost(dropId)) return { status: 'unknown_drop' };
     return { status: 'frozen', retryAfterMs: frozenRetryMs };
   }
 
-  function refuseAlone(
+  function refuseFromMemory(
     view: DropView,
     lane: number,
     item: number,
@@ -219,7 +221,7 @@ export function openIntake(options: IntakeOptions): Intake {
     if (!figures || figures.available >= quantity) return undefined;
     const { available, held } = figures;
     if (available + held < quantity) return { status: 'sold_out', available };
-    // To come back is no advice for a buyer without an appointment, which the lane knows.
+    // Only the lane knows whether the buyer has an appointment; without one, waiting is no use.
     if (drop.appointment) return undefined;
     return { status: 'all_held', available, retryAfterMs: retryMs };
   }
@@ -261,6 +263,19 @@ export function openIntake(options: IntakeOptions): Intake {
       return waiting;
     },
   };
+}
+
+/**
+ * The result of a Buy whose call failed. This is where OOM and the other refusals of Redis end:
+ * - The queue was full, the call was never sent, or Redis refused it before it ran (OOM, MISCONF,
+ *   READONLY, LOADING and the like): nothing was reserved. `overloaded`, HTTP 503.
+ * - The connection broke or the answer was late: the order may exist. `outcome_unknown`, HTTP 503.
+ * @throws the error itself when it is a bug: HTTP 500
+ */
+function resultOfFailure(error: unknown, order: OrderId): Bought {
+  if (refused(error)) return { status: 'overloaded', retryAfterMs: retryMs };
+  if (isBug(error)) throw error;
+  return { status: 'outcome_unknown', order, retryAfterMs: retryMs };
 }
 
 /** True when the Buy surely did not happen: it was never queued, never sent, or refused unrun. */

@@ -1,6 +1,6 @@
 import { dropCode, type LaneRef } from '../domain/ids.ts';
 
-/** Every key a lane has; lua/README.md says what each holds. */
+/** The names of a lane's keys; lua/README.md lists what each holds. */
 export const laneKeyNames = [
   'rules',
   'stock',
@@ -13,7 +13,7 @@ export const laneKeyNames = [
 ] as const;
 export type LaneKey = (typeof laneKeyNames)[number];
 
-/** The one place where keys are built. The hash tag keeps a lane in one slot of a cluster. */
+/** Builds a lane's key. The hash tag keeps all keys of a lane in one slot of a cluster. */
 export function laneKey(namespace: string, ref: LaneRef, name: LaneKey): string {
   return `${namespace}:{${dropCode(ref.drop)}:${ref.lane}}:${name}`;
 }

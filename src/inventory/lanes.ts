@@ -22,10 +22,10 @@ import {
 import { parseWord, readReply } from './reply-reader.ts';
 import { openScripts, type ScriptName, scripts, scriptText } from './scripts.ts';
 
-/** The most orders one script call carries: keeps a call short and Lua's unpack within its stack. */
+/** The most orders in one script call: keeps calls short and within Lua's limit for unpack. */
 export const callOrdersMax = 500;
 
-/** The most buyers one call of appoint carries, for the same reasons. */
+/** The most buyers in one call of appoint, for the same reasons. */
 export const callBuyersMax = 1_000;
 
 /** The largest allotment an item may come to, when created and after any adjustment. */
@@ -43,8 +43,8 @@ export type Reservation = {
 export type Adjustment = { id: string; item: number; delta: number; reason: string };
 
 /**
- * The verbs of a lane, each one call of its script. Calls reject only when Redis does; whatever a
- * script decides is an answer. An answer of many stands in the order of what was asked.
+ * The operations of a lane, each one call of its script. A call rejects only when Redis fails or
+ * refuses it; what a script decides is a result. Results are in the order of the request.
  */
 export type Lanes = {
   reserve(ref: LaneRef, reservations: Reservation[]): Promise<Reserved[]>;
@@ -62,9 +62,9 @@ export type Lanes = {
     limit: number,
   ): Promise<{ now: number; released: number; dueAt: number | undefined }>;
   adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
-  /** Gives buyers whose home lane this is their appointments: at most callBuyersMax, each once. */
+  /** Makes the appointments of buyers whose home lane this is: at most callBuyersMax, all different. */
   appoint(ref: LaneRef, buyers: string[]): Promise<Appointed[]>;
-  /** Brings the drop's rules to one lane; `first` lets it bring the stock as well. */
+  /** Writes the drop's rules to one lane; with `first` also its stock. */
   publish(drop: Drop, lane: number, first: boolean): Promise<'published' | 'already' | 'lost'>;
   inspect(ref: LaneRef): Promise<Inspected>;
   /** The orders behind digests, undefined where the lane knows none. */

@@ -1,8 +1,8 @@
 import { Redis, type RedisOptions } from 'ioredis';
 
 /**
- * The hot path's connection: a command is sent once or not at all. Without these settings ioredis
- * sends it again after a lost reply, and a script runs twice; retrying is ours, with the same key.
+ * The connection of the hot path: a command is sent at most once. With its defaults ioredis sends a
+ * command again after a lost reply, and a script runs twice. Callers retry with the same key.
  */
 export function connectHot(url: string, options: { timeoutMs: number }): Redis {
   return connect(url, {
@@ -10,19 +10,19 @@ export function connectHot(url: string, options: { timeoutMs: number }): Redis {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     commandTimeout: options.timeoutMs,
-    // A link that swallows bytes without a reset is dropped and opened anew.
+    // A connection that accepts bytes and never answers is closed and opened again.
     socketTimeout: 3 * options.timeoutMs,
   });
 }
 
-/** BullMQ's connections: its workers block for as long as they like and wait out a lost link. */
+/** BullMQ's connections: its workers block on them and wait until a lost connection is back. */
 export function connectQueue(url: string): Redis {
   return connect(url, { maxRetriesPerRequest: null });
 }
 
 /**
- * Ends such a connection. One that is between two tries makes its next try its last: ended now, it
- * would leave what waits for it waiting for ever.
+ * Closes such a connection. One that is about to reconnect tries once more and then ends: closed at
+ * once, it would leave its waiting commands pending for ever.
  */
 export function endQueue(redis: Redis): void {
   redis.options.retryStrategy = () => null;
@@ -47,7 +47,7 @@ function connect(url: string, options: Tuning): Redis {
   });
 }
 
-/** Redis' clock, ms since the epoch: it alone says whether a hold has ended. */
+/** Redis' clock, ms since the epoch. It alone decides whether a hold has ended. */
 export async function redisTime(redis: Redis): Promise<number> {
   const [seconds, microseconds] = await redis.time();
   return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);

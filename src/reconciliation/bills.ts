@@ -7,13 +7,13 @@ import type { Payment } from '../ledger/payments/row.ts';
 import type { BillLine, PaymentProvider } from '../payments/provider.ts';
 import type { Finding } from './differences.ts';
 
-/** What a provider's bill came to. */
+/** The result of comparing a provider's bill with the ledger. */
 export type BillCompared = {
   findings: Finding[];
-  /** Payments that the bill tells of otherwise than we do: to be looked up. */
+  /** Payments that the bill has differently from the ledger; their provider is asked next. */
   payments: string[];
   lines: number;
-  /** Lines of others who share the account: their references are not of our form. */
+  /** Lines of other programs on the account: their references are not of our form. */
   foreign: number;
   notCompared: { what: string; why: string }[];
 };
@@ -21,10 +21,10 @@ export type BillCompared = {
 type Window = { from: number; until: number };
 
 const batchLines = 200;
-/** The form that paymentReference gives, and a refund's. */
+/** The form of a payment's reference, and of a refund's. */
 const ownForm = /^fd[0-9a-f]{30}(r\d+)?$/;
 
-/** Holds a provider's own book against the ledger, line by line. */
+/** Compares a provider's bill with the ledger, line by line. */
 export function openBillComparison(options: {
   payments: Payments;
   queries: ReconciliationQueries;
@@ -46,19 +46,25 @@ export function openBillComparison(options: {
       for await (const line of provider.bill({ from: window.from, until })) {
         batch.push(line);
         if (batch.length < batchLines) continue;
-        await take(provider.name, batch, compared);
+        await compareLines(provider.name, batch, compared);
         batch = [];
       }
     } catch (error) {
-      const says = { provider: `its bill cannot be read: ${(error as Error).message}` };
+      const says = {
+        provider: `its bill cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      };
       const about = { order: '' as const, payment: '', provider: provider.name };
       compared.findings.push({ kind: 'bill_unreadable', ...about, says });
     }
-    await take(provider.name, batch, compared);
+    await compareLines(provider.name, batch, compared);
     return compared;
   }
 
-  async function take(name: string, lines: BillLine[], compared: BillCompared): Promise<void> {
+  async function compareLines(
+    name: string,
+    lines: BillLine[],
+    compared: BillCompared,
+  ): Promise<void> {
     const own = lines.filter(({ reference }) => ownForm.test(reference));
     compared.lines += lines.length;
     compared.foreign += lines.length - own.length;
@@ -69,7 +75,7 @@ export function openBillComparison(options: {
     for (const line of of('capture')) {
       const payment = known.get(line.reference);
       if (!payment) compared.findings.push(unknown('unknown_capture', name, line));
-      else if (!isOurs(line, payment)) compared.payments.push(payment.reference);
+      else if (!isAsRecorded(line, payment)) compared.payments.push(payment.reference);
     }
     for (const line of of('refund')) {
       const refund = refunds.get(line.reference);
@@ -80,7 +86,7 @@ export function openBillComparison(options: {
     }
   }
 
-  /** Whether we have by now what these lines told: lines that nobody knew may be known meanwhile. */
+  /** The findings that still hold: an unknown line may have reached the ledger since. */
   async function recheck(findings: readonly Finding[]): Promise<Finding[]> {
     const names = findings.map(({ payment }) => payment);
     const known = new Set([
@@ -103,7 +109,7 @@ function unbilled({ bill, name }: PaymentProvider, { from, until }: Window) {
   return [{ what: `the bill of ${name} since ${since}`, why: 'it is not made yet' }];
 }
 
-function isOurs(line: BillLine, payment: Payment): boolean {
+function isAsRecorded(line: BillLine, payment: Payment): boolean {
   const isCaptured = payment.state === 'captured' || payment.state === 'refunded';
   const same = line.amount === payment.amountCaptured && line.currency === payment.currency;
   return isCaptured && same;
@@ -137,8 +143,8 @@ function otherRefund(provider: string, line: BillLine, refund: WatchedRefund): F
   };
 }
 
-/** A charge of the wallet, if its payment is not ours: its book is in the ledger, too. */
-export function strangeCharge(reference: string): Finding {
+/** The finding for a charge in the wallet's own book that belongs to no payment. */
+export function unknownCharge(reference: string): Finding {
   return {
     kind: 'unknown_capture',
     order: '',

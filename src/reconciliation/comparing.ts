@@ -1,14 +1,14 @@
 import type { Drop } from '../domain/drop.ts';
 import { type DropId, type OrderId, type PayableId, parseOrderId } from '../domain/ids.ts';
 import type { Providers } from '../payments/provider.ts';
-import { type openBillComparison, strangeCharge } from './bills.ts';
+import { type openBillComparison, unknownCharge } from './bills.ts';
 import type { Finding } from './differences.ts';
 import type { openOrderComparison } from './orders.ts';
 import type { openPaymentComparison } from './payments.ts';
-import type { Marks, openUnrecordedOrders } from './unrecorded-orders.ts';
+import type { OutboxEnds, openUnrecordedOrders } from './unrecorded-orders.ts';
 
-/** What a run goes through at its first look: names, and the window of the bills. */
-export type Wanted = {
+/** What a run compares: ids, and the window of the bills in ms since the epoch. */
+export type ComparisonScope = {
   since: number;
   until: number;
   drops: readonly Drop[];
@@ -18,10 +18,10 @@ export type Wanted = {
   charges: readonly string[];
 };
 
-/** What differed, with all that it takes to look at just that again. */
-export type Suspects = { findings: Finding[]; marks: Marks };
+/** Differences seen once, with what is needed to compare only them again. */
+export type Suspects = { findings: Finding[]; outboxEnds: OutboxEnds };
 
-export type FirstLook = {
+export type FirstComparison = {
   suspects: Suspects;
   notCompared: { what: string; why: string }[];
   compared: {
@@ -35,56 +35,59 @@ export type FirstLook = {
 const paymentsAtOnce = 100;
 const ordersAtOnce = 250;
 
-/** Kinds that the ledger's being behind its lanes explains. */
+/** Kinds that may only mean that the ledger has not read the lane's latest entries yet. */
 const explainedByLag = new Set<Finding['kind']>(['order_differs', 'order_not_in_ledger']);
 const ofBills = new Set<Finding['kind']>(['unknown_capture', 'unknown_refund', 'bill_unreadable']);
 
-/** One look at all of it, and further looks at what differed. */
+/** Compares everything in a scope once, and then again only what differed. */
 export function openComparing(options: {
   comparePayments: ReturnType<typeof openPaymentComparison>;
   compareOrders: ReturnType<typeof openOrderComparison>;
   bills: ReturnType<typeof openBillComparison>;
-  strangers: ReturnType<typeof openUnrecordedOrders>;
+  unrecordedOrders: ReturnType<typeof openUnrecordedOrders>;
   providers: Providers;
 }) {
-  const { comparePayments, compareOrders, bills, strangers, providers } = options;
+  const { comparePayments, compareOrders, bills, unrecordedOrders, providers } = options;
 
-  async function first(wanted: Wanted, signal: AbortSignal | undefined): Promise<FirstLook> {
+  async function first(
+    scope: ComparisonScope,
+    signal: AbortSignal | undefined,
+  ): Promise<FirstComparison> {
     const findings: Finding[] = [];
-    const references = new Set(wanted.payments);
+    const references = new Set(scope.payments);
     const compared = { payments: 0, orders: 0, billLines: 0, foreignBillLines: 0 };
-    const notCompared: FirstLook['notCompared'] = [];
+    const notCompared: FirstComparison['notCompared'] = [];
     for (const provider of providers.values()) {
       if (provider.name === wallet) continue;
       signal?.throwIfAborted();
-      const bill = await bills.compare(provider, { from: wanted.since, until: wanted.until });
+      const bill = await bills.compare(provider, { from: scope.since, until: scope.until });
       findings.push(...bill.findings);
       notCompared.push(...bill.notCompared);
       compared.billLines += bill.lines;
       compared.foreignBillLines += bill.foreign;
       for (const reference of bill.payments) references.add(reference);
     }
-    for (const some of batches(wanted.charges, ordersAtOnce)) {
-      findings.push(...(await bills.recheck(some.map(strangeCharge))));
+    for (const some of batches(scope.charges, ordersAtOnce)) {
+      findings.push(...(await bills.recheck(some.map(unknownCharge))));
     }
-    const ids = new Set<PayableId>(wanted.orders);
+    const ids = new Set<PayableId>(scope.orders);
     for (const some of batches([...references], paymentsAtOnce)) {
       signal?.throwIfAborted();
       const { findings: more, orders } = await comparePayments(some);
       findings.push(...more);
       for (const id of orders) ids.add(id);
     }
-    for (const id of await strangers.find(wanted.drops)) ids.add(id);
+    for (const id of await unrecordedOrders.find(scope.drops)) ids.add(id);
     for (const some of batches([...ids], ordersAtOnce)) {
       signal?.throwIfAborted();
       findings.push(...(await compareOrders(some)));
     }
     Object.assign(compared, { payments: references.size, orders: ids.size });
-    const marks = await strangers.mark(dropsOf(findings));
-    return { suspects: { findings, marks }, notCompared, compared };
+    const outboxEnds = await unrecordedOrders.outboxEnds(dropsOf(findings));
+    return { suspects: { findings, outboxEnds }, notCompared, compared };
   }
 
-  async function again({ findings, marks }: Suspects): Promise<Finding[]> {
+  async function again({ findings, outboxEnds }: Suspects): Promise<Finding[]> {
     const found: Finding[] = [];
     const fromBills = findings.filter(isOfBill);
     found.push(...fromBills.filter(({ kind }) => kind === 'bill_unreadable'));
@@ -98,7 +101,7 @@ export function openComparing(options: {
     for (const some of batches([...new Set(ids)], ordersAtOnce)) {
       found.push(...(await compareOrders(some)));
     }
-    const behind = await strangers.unheard(marks);
+    const behind = await unrecordedOrders.dropsBehind(outboxEnds);
     return found.filter(({ kind, order }) => {
       const drop = parseOrderId(order)?.drop;
       return !(explainedByLag.has(kind) && drop && behind.has(drop));
@@ -110,7 +113,7 @@ export function openComparing(options: {
 
 const wallet = 'wallet';
 
-/** Found in a bill alone: the ledger knows nothing that could be looked up. */
+/** Whether a finding comes from a bill only, so that no payment of the ledger can be looked up. */
 function isOfBill({ kind, order }: Finding): boolean {
   return ofBills.has(kind) || (kind === 'amount_differs' && order === '');
 }

@@ -1,7 +1,7 @@
 import type { PayableId } from '../domain/ids.ts';
 import type { PaymentResult } from '../ledger/payments/results.ts';
 
-/** What can differ between the books. Words that alarms and dashboards are made from. */
+/** The kinds of difference between the books. Alarms and dashboards use these names. */
 export const differenceKinds = [
   /** The provider has captured what we have open or declined. */
   'capture_missed',
@@ -13,17 +13,17 @@ export const differenceKinds = [
   'refunded_outside',
   /** The provider has given back less than we have as done. */
   'refund_denied',
-  /** A refund that is asked for and does not get on. */
+  /** A refund that was asked for and makes no progress. */
   'refund_stuck',
   'refund_failed',
-  /** Money came back from the provider, and its order counts as paid still. */
+  /** The provider has returned the money and the order still counts as paid. */
   'refund_unfinished',
   'topup_not_credited',
-  /** In the provider's book under a reference of our form, and not in ours. */
+  /** In the provider's book under a reference of our form, but not in the ledger. */
   'unknown_capture',
   'unknown_refund',
   'bill_unreadable',
-  /** A provider said nothing of payments, or is not configured any more. */
+  /** A provider gave no answer about payments, or is no longer configured. */
   'provider_silent',
   'paid_without_capture',
   'captured_twice',
@@ -36,7 +36,7 @@ export const differenceKinds = [
 ] as const;
 export type DifferenceKind = (typeof differenceKinds)[number];
 
-/** What one of the books says, for people. */
+/** What each of the books has, as text for an operator. */
 export type Says = Partial<Record<'ledger' | 'provider' | 'lane', string>>;
 
 export type Difference = {
@@ -47,24 +47,24 @@ export type Difference = {
   payment: string;
   provider: string;
   says: Says;
-  /** `repaired`: it is gone. `alarm`: it is there still, and somebody has to look. */
+  /** `repaired`: the difference is gone. `alarm`: it remains, and an operator has to act. */
   done: 'repaired' | 'alarm';
 };
 
-/** What can be done about a difference: all of it may be done twice, by anybody. */
+/** What removes a difference. Every repair is idempotent: several workers may run it at once. */
 export type Repair =
   | { kind: 'record'; fact: PaymentResult; order: PayableId }
   | { kind: 'settle'; order: PayableId }
   | { kind: 'refund'; payment: string };
 
-/** A difference at one look; whether it is one shows at the next. */
+/** A difference seen once. It counts only when the next comparison finds it again. */
 export type Finding = Omit<Difference, 'done'> & {
   repair?: Repair;
-  /** Worth another try, and no difference when that changes nothing: it may take its time. */
-  patient?: true;
+  /** The provider may still be working on it: it is repaired, and raises no alarm if it remains. */
+  inProgress?: true;
 };
 
-/** What a finding is recognised by at the next look. */
+/** Identifies the same finding in another comparison. */
 export function keyOf({ kind, order, payment, provider }: Finding): string {
   return [kind, order, payment, provider].join('|');
 }

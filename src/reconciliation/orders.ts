@@ -6,12 +6,12 @@ import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import { isTopUpId } from '../ledger/wallet/topups.ts';
 import { isKept } from '../settlement/settle/batch.ts';
-import { ours } from './describe.ts';
+import { describePayment } from './describe.ts';
 import type { Finding, Says } from './differences.ts';
 
 type Row = { state: OrderState; amount: number };
 
-/** Holds orders of the ledger against their lanes, and both against the money that is kept for them. */
+/** Compares orders between ledger and lanes, and both with the money kept for them. */
 export function openOrderComparison(options: {
   lanes: Lanes;
   payments: Payments;
@@ -21,7 +21,7 @@ export function openOrderComparison(options: {
 
   return async function compare(ids: readonly PayableId[]): Promise<Finding[]> {
     const wanted = ids.filter((id) => !isTopUpId(id));
-    // The lanes last: money and ledger follow them, so what is behind is not taken for ahead.
+    // Lanes are read last: money and ledger follow them, so a difference can only be lag behind them.
     const attempts = Map.groupBy(await payments.ofOrders(wanted), ({ orderId }) => orderId);
     const rows = await queries.states(wanted);
     const records = await find(wanted);
@@ -62,7 +62,7 @@ function judge(
   };
   if (!row && !record) {
     const captured = attempts.filter(({ amountCaptured }) => amountCaptured > 0);
-    const money = captured.map(ours).join('; ');
+    const money = captured.map(describePayment).join('; ');
     if (captured.length === 0) return [];
     return [{ kind: 'payment_without_order', ...about, says: { ...says, ledger: money } }];
   }
@@ -76,14 +76,16 @@ function judge(
   return findings;
 }
 
-/** A paid order keeps one capture of its amount, any other none; what is going back counts as neither. */
+/** A paid order has one capture of its amount; any other has none. Refunds under way count as neither. */
 function judgeMoney(
   about: Pick<Finding, 'payment' | 'provider'> & { order: OrderId },
   { says, now, attempts }: { says: Says; now: Row | undefined; attempts: Payment[] },
 ): Finding[] {
   if (!now) return [];
   const kept = attempts.filter(isKept);
-  const money = attempts.map((payment) => `${payment.reference} ${ours(payment)}`).join('; ');
+  const money = attempts
+    .map((payment) => `${payment.reference} ${describePayment(payment)}`)
+    .join('; ');
   const told = { ...says, ledger: `${says.ledger}; ${money || 'no payment'}` };
   const finding = (kind: Finding['kind'], payment: Payment | undefined): Finding => {
     const which = payment ? { payment: payment.reference, provider: payment.provider } : {};
@@ -96,7 +98,7 @@ function judgeMoney(
   if (kept.length > 1) return [{ ...finding('captured_twice', kept.at(-1)), repair: settle }];
   const [owner] = kept;
   if (owner) return owner.amountCaptured === now.amount ? [] : [finding('amount_differs', owner)];
-  // The lane lets the units go once the money is back.
+  // A refund is under way: the lane gives the units back once the money is returned.
   if (attempts.some(({ state, refundAskedAt }) => state === 'captured' && refundAskedAt !== null)) {
     return [];
   }

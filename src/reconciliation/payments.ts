@@ -7,20 +7,20 @@ import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
 import type { Outcome, Providers } from '../payments/provider.ts';
 import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
-import { ours, subject, theirs } from './describe.ts';
+import { describeOutcome, describePayment, subject } from './describe.ts';
 import type { Finding } from './differences.ts';
 import { refundFindings } from './refunds.ts';
 
-/** What a comparison of payments came to. */
+/** The result of comparing payments. */
 export type PaymentsCompared = {
   findings: Finding[];
-  /** What they were begun for: orders and top-ups. */
+  /** The orders and top-ups that the payments are for. */
   orders: PayableId[];
 };
 
 type Captured = Outcome & { kind: 'captured' };
 
-/** Holds payments of the ledger against what their providers say of them now. */
+/** Compares payments of the ledger with what their providers have now. */
 export function openPaymentComparison(options: {
   payments: Payments;
   queries: ReconciliationQueries;
@@ -34,7 +34,8 @@ export function openPaymentComparison(options: {
   return async function compare(references: readonly string[]): Promise<PaymentsCompared> {
     const found = await payments.find(references);
     const refunds = Map.groupBy(await queries.refundsOf(references), ({ payment }) => payment);
-    // After the ledger: what moves meanwhile is ahead at the provider, and caught up with by a repair.
+    // The provider is read after the ledger: a payment that changes meanwhile is ahead there, and the
+    // repair records it.
     const outcomes = await lookUp(found);
     const findings = found.flatMap((payment) => {
       const outcome = outcomes.get(payment.reference);
@@ -48,7 +49,7 @@ export function openPaymentComparison(options: {
     return { findings, orders: [...new Set(found.map(({ orderId }) => orderId))] };
   };
 
-  /** What the providers answer; nothing about a payment where there is no answer. */
+  /** The providers' answers; a payment without an answer is missing from the map. */
   async function lookUp(found: readonly Payment[]): Promise<Map<string, Outcome>> {
     const groups = Map.groupBy(found, ({ provider }) => provider);
     const answers = await Promise.all(
@@ -89,7 +90,10 @@ export function openPaymentComparison(options: {
   function silence(payment: Payment): Finding {
     const isThere = providers.has(payment.provider);
     const provider = isThere ? 'no answer' : 'not configured any more';
-    return { ...subject('provider_silent', payment), says: { ledger: ours(payment), provider } };
+    return {
+      ...subject('provider_silent', payment),
+      says: { ledger: describePayment(payment), provider },
+    };
   }
 
   async function uncredited(found: readonly Payment[]): Promise<Finding[]> {
@@ -102,14 +106,17 @@ export function openPaymentComparison(options: {
       .filter(({ orderId }) => waiting.has(orderId))
       .map((payment) => ({
         ...subject('topup_not_credited', payment),
-        says: { ledger: `${ours(payment)}, not in the wallet` },
+        says: { ledger: `${describePayment(payment)}, not in the wallet` },
         repair: { kind: 'settle', order: payment.orderId },
       }));
   }
 }
 
 function finding(kind: Finding['kind'], payment: Payment, outcome: Outcome): Finding {
-  return { ...subject(kind, payment), says: { ledger: ours(payment), provider: theirs(outcome) } };
+  return {
+    ...subject(kind, payment),
+    says: { ledger: describePayment(payment), provider: describeOutcome(outcome) },
+  };
 }
 
 function isTopUp(payment: Payment): payment is PaymentOf<TopUpId> {

@@ -28,9 +28,9 @@ export type ReconciliationOptions = {
   settleTopUps(ids: readonly TopUpId[]): Promise<void>;
   clock: Clock;
   log: Log;
-  /** A difference that is gone after so long was news on its way; ms. */
+  /** How long to wait before a difference is checked again, ms: a shorter one is only lag. */
   graceMs?: number | undefined;
-  /** The most payments, and the most orders, that one run goes through of the window. */
+  /** The most payments, and the most orders, of the window that one run compares. */
   sliceMax?: number;
 };
 
@@ -43,9 +43,9 @@ export const sinceHoursUsual = 48;
 const alarmsLoggedMax = 50;
 
 /**
- * Compares the books of the providers, the ledger and the lanes for a window of time, both ways, and
- * everything that is open whatever its age. What differs at two looks is mended or told. Any number
- * may do so at once.
+ * Compares the books of the providers, the ledger and the lanes in both directions: everything in a
+ * window of time, and everything open whatever its age. Differences found twice are repaired or become
+ * alarms. Any number of processes may run it at once.
  */
 export function openReconciliation(options: ReconciliationOptions): Reconcile {
   const { ledger, providers, clock, log, graceMs = 5_000, sliceMax = 20_000 } = options;
@@ -58,11 +58,11 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
     topUps,
   } = ledger;
   const repair = openRepairs({ ...options, payments, drops });
-  const strangers = openUnrecordedOrders({ ...options, orders, queries });
+  const unrecordedOrders = openUnrecordedOrders({ ...options, orders, queries });
   const bills = openBillComparison({ payments, queries });
-  const looking = openComparing({
+  const comparing = openComparing({
     bills,
-    strangers,
+    unrecordedOrders,
     providers,
     comparePayments: openPaymentComparison({ payments, queries, topUps, providers, clock, log }),
     compareOrders: openOrderComparison({ lanes: options.lanes, payments, queries }),
@@ -72,7 +72,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
     const startedAt = clock.now();
     const since = startedAt - sinceHours * 3_600_000;
     const slices = await sliceOf(since);
-    const first = await looking.first(
+    const first = await comparing.first(
       {
         since,
         until: startedAt,
@@ -84,7 +84,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       signal,
     );
     first.notCompared.push(...slices.left);
-    const { before, after } = await lookAgain(first.suspects, signal);
+    const { before, after } = await compareAgain(first.suspects, signal);
     const endedAt = clock.now();
     const report = reportOf({ startedAt, endedAt, since, first, before, after });
     for (const difference of report.differences.filter(isAlarm).slice(0, alarmsLoggedMax)) {
@@ -94,26 +94,26 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
     return report;
   };
 
-  /** The second look, the repair of what is still there, and the look at what that came to. */
-  async function lookAgain(suspects: Suspects, signal: AbortSignal | undefined) {
+  /** Compares what differed again after a wait, repairs what still differs, and compares that once more. */
+  async function compareAgain(suspects: Suspects, signal: AbortSignal | undefined) {
     const nothing: { before: Finding[]; after: Finding[] } = { before: [], after: [] };
     if (suspects.findings.length === 0) return nothing;
     await wait(graceMs, undefined, signal ? { signal } : {});
     const seen = new Set(suspects.findings.map(keyOf));
-    const before = (await looking.again(suspects)).filter((finding) => seen.has(keyOf(finding)));
+    const before = (await comparing.again(suspects)).filter((finding) => seen.has(keyOf(finding)));
     if (before.length === 0) return nothing;
     if (!before.some((finding) => finding.repair)) return { before, after: before };
     await repair(before);
-    return { before, after: await looking.again({ ...suspects, findings: before }) };
+    return { before, after: await comparing.again({ ...suspects, findings: before }) };
   }
 
-  /** What of the window this run takes on; the next goes on behind it. */
+  /** The part of the window that this run compares; the next run continues after it. */
   async function sliceOf(since: number) {
     const { places } = await reconciliations.last();
     const [ofPayments, ofOrders, ofCharges] = await Promise.all([
-      turn(queries.payments, places.payments),
-      turn(queries.orders, places.orders),
-      turn(queries.walletCharges, places.charges),
+      slice(queries.payments, places.payments),
+      slice(queries.orders, places.orders),
+      slice(queries.walletCharges, places.charges),
     ]);
     const next: Places = {
       payments: ofPayments.next,
@@ -133,7 +133,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       left,
     };
 
-    async function turn<Id extends string>(
+    async function slice<Id extends string>(
       read: (slice: {
         since: number;
         after: Place<Id> | undefined;
@@ -143,7 +143,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
     ) {
       const found = await read({ since, after, limit: sliceMax });
       const isFull = found.length === sliceMax;
-      // Behind the last of them it begins again, so that none waits longer than the rest takes.
+      // At the end of the window the slice continues at its start, so that each entry gets its turn.
       if (!isFull && after && found.length < sliceMax) {
         const limit = sliceMax - found.length;
         const before = await read({ since, after: undefined, limit });

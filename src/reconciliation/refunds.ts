@@ -1,15 +1,15 @@
 import type { WatchedRefund } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import type { Outcome } from '../payments/provider.ts';
-import { subject, theirs } from './describe.ts';
+import { describeOutcome, subject } from './describe.ts';
 import type { Finding } from './differences.ts';
 
-/** A refund that was asked for is taken up within seconds; after this it counts as stuck. */
+/** A refund is usually made within seconds; after this time it counts as stuck. */
 const askedMsMax = 10 * 60_000;
-/** Banks take days; after this somebody should ask them. */
+/** A bank may take days; after this time an operator should ask the provider. */
 const pendingMsMax = 7 * 24 * 3_600_000;
 
-/** Holds what is given back of one payment against what its provider says was given back. */
+/** Compares the refunds of one payment with what its provider has refunded. */
 export function refundFindings(
   payment: Payment,
   known: { refunds: readonly WatchedRefund[]; outcome: Outcome | undefined; now: number },
@@ -26,7 +26,7 @@ export function refundFindings(
   ];
 }
 
-/** A provider that does not tell what was given back is not held against it. */
+/** No findings when the provider does not report refunded amounts. */
 function sumFindings(
   payment: Payment,
   refunds: readonly WatchedRefund[],
@@ -37,13 +37,13 @@ function sumFindings(
   const done = sumOf(refunds, 'done');
   const underWay = sumOf(refunds, 'asked') + sumOf(refunds, 'pending');
   const ledger = `refunded ${done}, under way ${underWay}`;
-  const says = { ledger, provider: theirs(outcome) };
+  const says = { ledger, provider: describeOutcome(outcome) };
   if (refunded > done + underWay) return [{ ...subject('refunded_outside', payment), says }];
   if (refunded < done) return [{ ...subject('refund_denied', payment), says }];
-  // It may be on its way to us, or to the buyer: the provider counts what is pending, too.
+  // A refund is under way: its notification has not arrived, or the bank has not paid it out yet.
   if (refunded === done) return [];
   const repair = { kind: 'refund' as const, payment: payment.reference };
-  return [{ ...subject('refund_stuck', payment), says, repair, patient: true }];
+  return [{ ...subject('refund_stuck', payment), says, repair, inProgress: true }];
 }
 
 function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] {
@@ -58,12 +58,12 @@ function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] 
       payment: reference,
       says: { ledger },
       repair: { kind: 'refund', payment: payment.reference },
-      ...(mayWait ? { patient: true } : {}),
+      ...(mayWait ? { inProgress: true } : {}),
     },
   ];
 }
 
-/** Until somebody has dealt with it, or has given the money back by another refund. */
+/** A failed refund is open until an operator notes it as dealt with or later refunds cover it. */
 function isOpenFailure(refund: WatchedRefund, all: readonly WatchedRefund[]): boolean {
   if (refund.state !== 'failed' || refund.dealtWithAt !== null) return false;
   const later = all.filter(({ number, state }) => number > refund.number && state !== 'failed');

@@ -8,8 +8,8 @@ import type { Settle } from '../settlement/settle/settle.ts';
 import type { Finding } from './differences.ts';
 
 /**
- * Mends what can be mended, the way it is done every day: what a provider says is recorded, and the
- * orders are settled. All of it may be done by several at once.
+ * Repairs differences by the usual paths: records the providers' results, settles orders, credits
+ * top-ups, makes refunds. All of it is idempotent, so several workers may repair at once.
  */
 export function openRepairs(options: {
   payments: Payments;
@@ -33,19 +33,19 @@ export function openRepairs(options: {
     await attempt('refund', () => returnAll([...new Set(back)]));
   };
 
-  /** One that fails must not keep the others: what is left is an alarm. */
+  /** A repair that fails must not stop the others. What it leaves unrepaired becomes an alarm. */
   async function attempt(what: string, work: () => Promise<unknown>): Promise<void> {
     await work().catch((error: unknown) => log.error({ err: error, what }, 'a repair failed'));
   }
 
   async function settleAll(orders: readonly OrderId[]): Promise<void> {
     const placed = orders.map((id) => placeOf(id).drop);
-    // The relay must be watching before the lanes have anything new to tell.
+    // A retired drop becomes active first: otherwise nothing reads its lanes' new outbox entries.
     for (const drop of new Set(placed)) await drops.revive(drop);
     if (orders.length > 0) await settle(orders);
   }
 
-  /** Whole refunds take the units back with them, parts do not. */
+  /** A whole refund also takes back the units; a partial one does not. */
   async function returnAll(references: readonly string[]): Promise<void> {
     const found = await payments.find(references);
     const isWhole = found.filter(({ refundAskedAt }) => refundAskedAt !== null);

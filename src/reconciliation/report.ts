@@ -1,4 +1,4 @@
-import type { FirstLook } from './comparing.ts';
+import type { FirstComparison } from './comparing.ts';
 import {
   type Difference,
   type DifferenceKind,
@@ -7,45 +7,45 @@ import {
   keyOf,
 } from './differences.ts';
 
-/** What a comparison of the books came to; times as ISO 8601. */
+/** The result of one reconciliation run. Times are ISO 8601. */
 export type ReconciliationReport = {
   since: string;
   startedAt: string;
   endedAt: string;
-  /** `clean`: nothing differed; `repaired`: nothing does any more; `alarm`: somebody has to look. */
+  /** `clean`: no difference. `repaired`: all differences are gone. `alarm`: an operator has to act. */
   outcome: 'clean' | 'repaired' | 'alarm';
-  compared: FirstLook['compared'];
-  /** Alarms first; no more of them than a person would read. */
+  compared: FirstComparison['compared'];
+  /** Alarms first; at most 500. */
   differences: Difference[];
-  /** Those that are not listed. */
+  /** The number of differences beyond that. */
   further: number;
   /** How many of each kind, repaired or not. */
   kinds: Partial<Record<DifferenceKind, number>>;
   /** Alarms among them. */
   alarms: Partial<Record<DifferenceKind, number>>;
-  notCompared: FirstLook['notCompared'];
+  notCompared: FirstComparison['notCompared'];
 };
 
 const differencesMax = 500;
 
-/** `before`: what differed at two looks. `after`: what still does once it was repaired. */
+/** `before`: found in two comparisons. `after`: still found once the repairs were done. */
 export function reportOf(run: {
   startedAt: number;
   endedAt: number;
   since: number;
-  first: FirstLook;
+  first: FirstComparison;
   before: readonly Finding[];
   after: readonly Finding[];
 }): ReconciliationReport {
   const { startedAt, endedAt, since, first, before } = run;
   const after = new Map(run.after.map((finding) => [keyOf(finding), finding]));
   const seen = new Set<string>();
-  const differences = oneForEachSilence(before).flatMap((finding): Difference[] => {
-    const { repair: _, patient: __, ...difference } = finding;
+  const differences = mergeSilences(before).flatMap((finding): Difference[] => {
+    const { repair: _, inProgress: __, ...difference } = finding;
     const key = keyOf(finding);
     const still = after.get(key);
-    // Asked again and still on its way: the provider says so, and so do we.
-    if (seen.has(key) || still?.patient) return [];
+    // The refund was asked for again and is still in progress: no alarm.
+    if (seen.has(key) || still?.inProgress) return [];
     seen.add(key);
     const isThere = still !== undefined || finding.kind === 'provider_silent';
     return [{ ...difference, done: isThere ? 'alarm' : 'repaired' }];
@@ -76,14 +76,14 @@ function countOf(differences: readonly Difference[]): Partial<Record<DifferenceK
   return counts;
 }
 
-/** A provider that is away is one alarm, however many payments wait for its word. */
-function oneForEachSilence(findings: readonly Finding[]): Finding[] {
+/** A provider that does not answer is one alarm, however many payments it was asked about. */
+function mergeSilences(findings: readonly Finding[]): Finding[] {
   const isSilence = ({ kind }: Finding) => kind === 'provider_silent';
   const silent = Map.groupBy(findings.filter(isSilence), ({ provider }) => provider);
-  const told = [...silent].map(([provider, group]): Finding => {
+  const merged = [...silent].map(([provider, group]): Finding => {
     const why = group[0]?.says.provider ?? '';
     const says = { ledger: `${group.length} payments to ask about`, provider: why };
     return { kind: 'provider_silent', order: '', payment: '', provider, says };
   });
-  return [...findings.filter((finding) => !isSilence(finding)), ...told];
+  return [...findings.filter((finding) => !isSilence(finding)), ...merged];
 }

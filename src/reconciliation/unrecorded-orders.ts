@@ -6,12 +6,12 @@ import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Orders } from '../ledger/orders.ts';
 
-/** How far the outboxes of drops had come at an instant: by drop and lane. */
-export type Marks = Map<DropId, { lane: number; last: string }[]>;
+/** The last outbox entry of each lane at one instant, by drop. */
+export type OutboxEnds = Map<DropId, { lane: number; last: string }[]>;
 
 const shownMax = 200;
 
-/** Looks for orders that lanes have and the ledger has not, and knows when the ledger must have them. */
+/** Finds orders that lanes have and the ledger does not, and tells lag apart from loss. */
 export function openUnrecordedOrders(options: {
   lanes: Lanes;
   records: Records;
@@ -20,7 +20,7 @@ export function openUnrecordedOrders(options: {
 }) {
   const { lanes, records, orders, queries } = options;
 
-  /** Lanes are read whole only when they have more orders than the ledger. */
+  /** Ids of unrecorded orders. A lane is scanned only when the lanes have more orders than the ledger. */
   async function find(drops: readonly Drop[]): Promise<OrderId[]> {
     const found: OrderId[] = [];
     for (const drop of drops) {
@@ -47,26 +47,26 @@ export function openUnrecordedOrders(options: {
     return [...new Set(found)];
   }
 
-  async function mark(drops: Iterable<DropId>): Promise<Marks> {
-    const marks: Marks = new Map();
+  async function outboxEnds(drops: Iterable<DropId>): Promise<OutboxEnds> {
+    const ends: OutboxEnds = new Map();
     for (const drop of drops) {
       const known = await orders.positions(drop);
       const inspected = await Promise.all(known.map(({ lane }) => lanes.inspect({ drop, lane })));
-      const told = known.map(({ lane }, index) => {
+      const lasts = known.map(({ lane }, index) => {
         const seen = inspected[index];
         return { lane, last: seen?.status === 'done' ? seen.lastEvent : '0-0' };
       });
-      marks.set(drop, told);
+      ends.set(drop, lasts);
     }
-    return marks;
+    return ends;
   }
 
-  /** Drops of which the ledger has not heard yet what their lanes had told at the marks. */
-  async function unheard(marks: Marks): Promise<Set<DropId>> {
+  /** Drops of which the ledger has not yet read all outbox entries up to these ends. */
+  async function dropsBehind(ends: OutboxEnds): Promise<Set<DropId>> {
     const behind = new Set<DropId>();
-    for (const [drop, told] of marks) {
+    for (const [drop, lasts] of ends) {
       const places = new Map((await orders.positions(drop)).map(({ lane, last }) => [lane, last]));
-      const isBehind = told.some(({ lane, last }) => {
+      const isBehind = lasts.some(({ lane, last }) => {
         return last !== '0-0' && compareIds(places.get(lane) ?? '0-0', last) < 0;
       });
       if (isBehind) behind.add(drop);
@@ -74,5 +74,5 @@ export function openUnrecordedOrders(options: {
     return behind;
   }
 
-  return { find, mark, unheard };
+  return { find, outboxEnds, dropsBehind };
 }

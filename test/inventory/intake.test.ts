@@ -299,6 +299,35 @@ describe('when the link to Redis fails', () => {
     expect(orderOf(truth)).toBe(orderId(orderRef(drop.id, 'ann', 'key-1', 1)));
   });
 
+  test('A Buy that Redis refuses for lack of memory reserves nothing, and the same key buys once there is memory', async () => {
+    const bench = await open({ url: server.url });
+    const drop = aDrop();
+    await bench.lanes.publish(drop, 0, true);
+    await bench.intake.buy(aBuy(drop, { buyer: 'bob' }));
+    await bench.redis.config('SET', 'maxmemory', '1mb');
+    expect(await bench.intake.buy(aBuy(drop))).toMatchObject({ status: 'overloaded' });
+    await bench.redis.config('SET', 'maxmemory', '0');
+    expect(await bench.lanes.inspect({ drop: drop.id, lane: 0 })).toMatchObject({ orders: 1 });
+    expect(await bench.intake.buy(aBuy(drop))).toMatchObject({ status: 'reserved' });
+  });
+
+  test.for([
+    'OOM command not allowed',
+    'MISCONF errors writing to the AOF file',
+    "READONLY You can't write against a read only replica.",
+    'LOADING Redis is loading the dataset in memory',
+    'BUSY Redis is busy running a script',
+    'CLUSTERDOWN The cluster is down',
+  ])('A Buy to which Redis answers "%s" is refused as overloaded', async (message) => {
+    const bench = await open({ url: server.url });
+    const drop = aDrop();
+    await bench.lanes.publish(drop, 0, true);
+    const refusal = Object.assign(new Error(message), { name: 'ReplyError' });
+    const lanes: Lanes = { ...bench.lanes, reserve: () => Promise.reject(refusal) };
+    const intake = openIntake({ lanes, catalog: bench.catalog });
+    expect(await intake.buy(aBuy(drop))).toEqual({ status: 'overloaded', retryAfterMs: 1_000 });
+  });
+
   test('a Redis that is gone means refused, not hanging; and back means selling, with what it had', async () => {
     const bench = await open({ url: server.url, timeoutMs: 500 });
     const drop = aDrop();
