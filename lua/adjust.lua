@@ -1,10 +1,10 @@
 #!lua
--- Changes an item's allotment while selling; units come from or go to what is available.
+-- Changes an item's allotment while it sells: adds units to those available, or removes some of them.
 -- KEYS: rules stock edits outbox
 -- ARGV: id item delta reason allotmentMax
--- Replies: {'adjusted' | 'already', figures} (figures as they were right after the edit),
---   {'below', available} (the cut reaches held or sold units), {'over', allotment},
---   {'reused'} (the id stands for another edit), {'unknown_item'}, {'closed', phase}, {'missing'}
+-- Replies: {'adjusted' | 'already', figures} (figures right after the adjustment),
+--   {'below', available} (fewer units are available than are to be removed), {'over', allotment}
+--   (it would exceed allotmentMax), {'reused'} (the id was used for another adjustment), {'unknown_item'}, {'closed', phase}, {'missing'}
 --   figures: available|held|sold|allotment
 -- Invariant: available + held + sold = allotment; an id is applied once.
 -- include: record

@@ -1,11 +1,11 @@
 #!lua
--- Gives buyers their appointments.
+-- Makes appointments for buyers.
 -- KEYS: rules appointments
 -- ARGV: buyer...
 -- Replies: {'done', result...}, a result for each buyer, parts joined by '|':
 --   appointed  already
 --   or {'missing'} when the lane holds no rules.
--- Invariant: a buyer has one appointment and is counted once; none is taken away.
+-- Invariant: a buyer has at most one appointment and is counted once; none is ever removed.
 -- include: appointments
 local rulesKey, appointmentsKey = KEYS[1], KEYS[2]
 
@@ -24,7 +24,8 @@ for i = 1, #ARGV do
 end
 if register.count == before then return reply end
 
--- Bucket n takes from the one without n's highest bit what has that bit as well.
+-- Splits buckets: bucket n receives, from the bucket without n's highest bit, the fingerprints that
+-- have that bit.
 local span = 1
 for bucket = register.size, math.floor(register.count / bucketSize) do
   while span * 2 <= bucket do span = span * 2 end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Confirms captured orders: held -> sold. A capture that finds its hold lapsed takes the units
--- again when the drop's rules, its stock and the buyer's limit allow: available -> sold.
+-- Confirms captured orders: held -> sold. A capture whose hold has expired takes the units again when
+-- the drop's rules, its stock and the buyer's limit allow it: available -> sold.
 -- KEYS: rules stock orders buyers holds outbox
 -- ARGV: digest...
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':

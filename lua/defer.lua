@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Sets how long after its end a hold is kept from the sweep: a grace while the order's payment is
--- open at a provider, so that it can be closed first; 0 once none is open.
+-- Sets how long after its end sweep leaves a hold alone: a grace while the order's payment is open at
+-- a provider, so that it can be closed there first; 0 once none is open.
 -- KEYS: orders holds
 -- ARGV: for each order: digest graceMs
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
---   deferred|record  over|record (it is not reserved any more)  unknown
--- Invariant: no figure and no record changes; a hold is there for reserved orders only.
+--   deferred|record  over|record (it is no longer reserved)  unknown
+-- Invariant: no figure and no record changes; only reserved orders have a hold.
 -- include: record
 local ordersKey, holdsKey = KEYS[1], KEYS[2]
 local digests = {}

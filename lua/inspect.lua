@@ -1,11 +1,12 @@
 #!lua flags=no-writes
--- Reads a lane's figures at one instant.
+-- Reads a lane's figures, all at one instant.
 -- KEYS: rules stock orders holds outbox appointments
 -- ARGV: none
 -- Replies: {'done', now, version, phase, orders, holds, dueAt, backlog, lastEvent, appointments,
 --   field, value...}
---   orders, holds and appointments are counts, dueAt the earliest hold's end or '', backlog the outbox' length,
---   lastEvent the id of the last entry ever added to it, then the stock's fields and values
+--   orders, holds and appointments are counts; dueAt is the earliest hold's end or '', backlog the
+--   length of the outbox, lastEvent the id of the last entry ever added to it; then the stock's fields
+--   and values
 --   or {'missing', now} when the lane holds no rules.
 -- Invariant: writes nothing; the figures belong to one instant.
 -- include: record

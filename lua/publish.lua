@@ -1,13 +1,13 @@
 #!lua
--- Brings a version of the drop's rules to a lane; the first one brings the stock with it.
+-- Writes a version of the drop's rules to a lane; the first version also writes the stock.
 -- KEYS: rules stock
 -- ARGV: version first phase startsAt endsAt holdMs lateCapture appointment drop, then for each item:
 --   unitAmount perBuyer allotment
---   first is '1' while the lane has never been published, else '0'; appointment is '1'
---   when a Buy needs one, else '0'; drop is JSON for the readers
+--   first is '1' while the drop has never been published, else '0'; appointment is '1' when a Buy
+--   needs one, else '0'; drop is the drop as JSON
 -- Replies: {'published', version}, {'already', version} (this version or a later one is there),
---   {'lost'} (a lane that was published holds nothing: its data is gone, nothing is written)
--- Invariant: stock is set once; a version is applied once and never goes back.
+--   {'lost'} (the drop was published and this lane has no rules: its data is lost; nothing is written)
+-- Invariant: stock is set once; versions only grow.
 local rulesKey, stockKey = KEYS[1], KEYS[2]
 local version, first = ARGV[1], ARGV[2] == '1'
 
@@ -28,7 +28,7 @@ for i = 10, #ARGV, 3 do
     stock[#stock + 1], stock[#stock + 2] = pair[1] .. ':' .. item, pair[2]
   end
 end
--- The stock is the longer list: were it too long for unpack, this fails before the first write.
+-- The stock goes first because it is the longer list: if it is too long for unpack, nothing is written.
 if not current then redis.call('HSET', stockKey, unpack(stock)) end
 redis.call('HSET', rulesKey, unpack(rules))
 return { 'published', version }

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Takes back paid orders whose money was returned: sold -> available.
+-- Puts the units of paid orders back on sale once their money is returned: sold -> available.
 -- KEYS: stock orders buyers holds outbox
 -- ARGV: digest...
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':

@@ -1,12 +1,12 @@
 #!lua
--- Reserves units for a batch of orders, judged in the batch's order: available -> held.
+-- Reserves units for a batch of orders, decided one by one in the batch's order: available -> held.
 -- KEYS: rules stock orders buyers holds outbox appointments
 -- ARGV: for each order: digest buyer item quantity method
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
 --   reserved|record  replayed|record  reused  sold_out|available  all_held|available|dueAt
 --   buyer_limit|digest  not_open|startsAt  paused  ended  cancelled  unknown_item  no_appointment
 --   or {'missing'} when the lane holds no rules.
--- Invariant: available + held + sold = allotment; a digest is reserved once, whatever is sent.
+-- Invariant: available + held + sold = allotment; a digest is reserved once, however often it is sent.
 -- include: record
 -- include: appointments
 local rulesKey, stockKey, ordersKey, buyersKey, holdsKey, outboxKey, appointmentsKey =
@@ -53,7 +53,7 @@ local function judge(n, at)
   local digest, buyer, index, quantity, method = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local text = fresh[digest] or known[n]
   if text then
-    -- The fingerprint of a request is what it asked for: item, quantity and method.
+    -- A repeated request must be the same: item, quantity and method.
     local i, q, m = string.match(text, '^%a|(%d+)|(%d+)|%d+|%d+|%d+|([^|]*)|')
     if i ~= index or q ~= quantity or m ~= method then return 'reused' end
     return 'replayed|' .. text

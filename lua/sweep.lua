@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Releases holds that are due; in a cancelled drop every hold is: held -> available.
+-- Releases holds that are due, or all holds of a cancelled drop: held -> available.
 -- KEYS: rules stock orders buyers holds outbox
--- ARGV: limit (orders a call may release)
+-- ARGV: limit (the most orders to release in this call)
 -- Replies: {'done', now, released, dueAt}: dueAt is the earliest hold left, '' when there is none.
 -- Invariant: available + held + sold = allotment; no hold outlives its end by more than a sweep.
 -- include: record
@@ -13,7 +13,7 @@ local upTo = cancelled and '+inf' or now
 local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'LIMIT', 0, ARGV[1])
 local book = openBook(keys, digests, now)
 
--- A hold whose order is gone keeps nothing from sale; it must not keep the others from release.
+-- A hold without an order holds no units. It is removed, so that it does not block the others.
 local strays = {}
 for _, digest in ipairs(digests) do
   local record = book.records[digest]

@@ -1,17 +1,17 @@
--- The appointments of a lane, one hash: `count`, and buckets that hold the fingerprints of their
--- buyers, 8 bytes each, one after the other. A bucket holds `bucketSize` of them on average: so often
--- as the count grows by that, one bucket more is split off an earlier one (linear hashing), and the
--- count alone says where a buyer's fingerprint is. The size is part of what lanes keep: it stays.
+-- The appointments of a lane are one hash: `count`, and buckets with the buyers' fingerprints, 8 bytes
+-- each, one after the other. A bucket has `bucketSize` of them on average: each time the count grows by
+-- that number, one more bucket is split off an earlier one (linear hashing), so the count alone
+-- determines the bucket of a fingerprint. `bucketSize` is part of the stored form: never change it.
 local bucketSize = 16
 
--- A buyer's fingerprint: the first 64 bits of SHA-1, and of these the first 32 as a number.
+-- A buyer's fingerprint, the first 64 bits of SHA-1, and the first 32 of these as a number.
 local function fingerprint(buyer)
   local hex = redis.sha1hex(buyer)
   local hash = tonumber(string.sub(hex, 1, 8), 16)
   return struct.pack('>I4I4', hash, tonumber(string.sub(hex, 9, 16), 16)), hash
 end
 
--- Reads what a batch of buyers needs. `has(i)` says whether the i-th of them has an appointment.
+-- Reads the buckets of a batch of buyers. `has(i)` is true when the i-th buyer has an appointment.
 local function openRegister(appointmentsKey, buyers)
   local count = tonumber(redis.call('HGET', appointmentsKey, 'count') or 0)
   local register = { count = count, size = math.floor(count / bucketSize) + 1, texts = {} }

@@ -1,7 +1,7 @@
--- The book of one call: reads what a batch of known orders needs, lets the script decide, and
--- writes everything once at the end. Nothing is written before every decision is taken; a figure
--- that would fall below zero is a bug and fails the call before its first write. `now` is the one
--- instant of the call: the server's clock goes on while a script runs.
+-- The changes of one call: reads the orders of a batch, lets the script decide each, and writes all
+-- changes at the end. Nothing is written before the last decision; a figure that would fall below zero
+-- is a bug and fails the call before its first write. `now` is the instant of the whole call, because
+-- the server's clock advances while a script runs.
 local function openBook(keys, digests, now)
   local book = { now = now, records = {}, moved = {}, stock = {}, units = {} }
   local texts = #digests > 0 and redis.call('HMGET', keys.orders, unpack(digests)) or {}
@@ -19,7 +19,7 @@ local function openBook(keys, digests, now)
     return figures
   end
 
-  -- What a buyer holds or owns of an item, and the order that gave it last.
+  -- The units of an item that a buyer holds or owns, and the order that added the last of them.
   function book.buyer(record)
     local field = record.item .. ':' .. record.buyer
     local units = book.units[field]

@@ -1,7 +1,7 @@
--- An order's record, one field of the hash `orders`, packed so that a live order stays small:
+-- An order's record, the value of its field in the hash `orders`, packed to keep a live order small:
 -- state|item|quantity|amount|expiresAt|version|method|reason|buyer
 -- state is one letter: r reserved, p paid, x released, f refunded. The buyer comes last because
--- it alone may hold a bar.
+-- it alone may contain a bar.
 local function unpackRecord(text)
   local r = {}
   r.state, r.item, r.quantity, r.amount, r.expiresAt, r.version, r.method, r.reason, r.buyer =
@@ -16,7 +16,7 @@ local function packRecord(r)
   }, '|')
 end
 
--- Milliseconds since the epoch on the server's clock: the only clock of windows and holds.
+-- Milliseconds since the epoch on Redis' clock, which alone decides about windows and holds.
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

@@ -44,7 +44,7 @@ async function audited(drop: Drop): Promise<AuditReport> {
 const broken = (report: AuditReport) =>
   report.checks.filter((check) => !check.ok).map((check) => check.promise);
 
-test('a sound drop is clean, and its figures say what was sold', async () => {
+test('The audit of a sound drop is clean, and its figures show what was sold', async () => {
   const { drop } = await aSoldDrop();
   const report = await audited(drop);
   expect(report).toMatchObject({ clean: true, settled: true, backlog: 0 });
@@ -57,19 +57,19 @@ test('a sound drop is clean, and its figures say what was sold', async () => {
   expect(limits).toMatchObject({ buyers: 8, mostUnits: 1 });
 });
 
-test('a drop that is none has neither audit nor report', async () => {
+test('An unknown drop has neither an audit nor a report', async () => {
   expect(await stage.desk.audit(aDropId())).toBeUndefined();
   expect(await stage.desk.report(aDropId())).toBeUndefined();
 });
 
-test('an oversold item is found', async () => {
+test('The audit finds an oversold item', async () => {
   const { drop } = await aSoldDrop();
   await stage.redis.hincrby(stage.key({ drop: drop.id, lane: 1 }, 'stock'), 'sold:0', 1);
   const report = await audited(drop);
   expect([report.clean, broken(report)]).toEqual([false, [1]]);
 });
 
-test('units that vanished with their figure are found', async () => {
+test('The audit finds units that are missing from the figures', async () => {
   const { drop } = await aSoldDrop();
   const stock = stage.key({ drop: drop.id, lane: 0 }, 'stock');
   await stage.redis.hincrby(stock, 'available:0', 3);
@@ -77,7 +77,7 @@ test('units that vanished with their figure are found', async () => {
   expect(broken(await audited(drop))).toEqual([1]);
 });
 
-test('a second capture of an order is found', async () => {
+test('The audit finds a second capture of an order', async () => {
   const { drop, ids, all } = await aSoldDrop();
   const [orderId, buyer] = [required(ids[0], 'order'), required(all[0], 'buyer')];
   const charge = { orderId, amount: price, currency: 'CNY' };
@@ -90,7 +90,7 @@ test('a second capture of an order is found', async () => {
   expect(report.checks[2]?.findings.join()).toContain(orderId);
 });
 
-test('parts that a merchant gave back leave the audit clean, and one that no refund explains is found', async () => {
+test('Partial refunds leave the audit clean, and it finds returned money that no refund explains', async () => {
   const { drop, ids } = await aSoldDrop();
   const [id, other] = [required(ids[0], 'order'), required(ids[1], 'order')];
   for (const [amount, key] of [
@@ -116,7 +116,7 @@ test('parts that a merchant gave back leave the audit clean, and one that no ref
   expect(found.checks[2]?.findings.join()).toContain(other);
 });
 
-test('a capture that none of our payments knows of is found', async () => {
+test('The audit finds a capture that belongs to no payment', async () => {
   const { drop, ids, all } = await aSoldDrop();
   const [orderId, buyer] = [required(ids[0], 'order'), required(all[0], 'buyer')];
   const reference = `${paymentReference(orderId, 1)}_stray`;
@@ -125,7 +125,7 @@ test('a capture that none of our payments knows of is found', async () => {
   expect(broken(await audited(drop))).toEqual([4]);
 });
 
-test('an order that its lane lost is found', async () => {
+test('The audit finds an order that its lane has lost', async () => {
   const { drop, ids } = await aSoldDrop();
   const id = ids[0] ?? '';
   const lane = Number(id.split('_')[2]);
@@ -135,13 +135,13 @@ test('an order that its lane lost is found', async () => {
   expect(report.checks[1]?.findings).toEqual([`${id}: not in its lane, paid in the ledger`]);
 });
 
-test('an order that the ledger lost is found', async () => {
+test('The audit finds an order that the ledger has lost', async () => {
   const { drop, ids } = await aSoldDrop();
   await stage.ledger.database.query('delete from orders where id = $1', [ids[0]]);
   expect(broken(await audited(drop))).toEqual(expect.arrayContaining([1, 3]));
 });
 
-test('a balance that its transfers do not explain is found', async () => {
+test("The audit finds a balance that differs from the account's transfers", async () => {
   const { drop, all } = await aSoldDrop();
   const change = `update accounts set balance = balance + $2 where owner = $1 and kind = 'buyer'`;
   await stage.ledger.database.query(change, [all[0], 5]);
@@ -149,14 +149,14 @@ test('a balance that its transfers do not explain is found', async () => {
   await stage.ledger.database.query(change, [all[0], -5]);
 });
 
-test('a buyer counted wrongly is found', async () => {
+test("The audit finds a wrong count of a buyer's units", async () => {
   const { drop, ids, all } = await aSoldDrop();
   const lane = Number((ids[0] ?? '').split('_')[2]);
   await stage.redis.hset(stage.key({ drop: drop.id, lane }, 'buyers'), `0:${all[0]}`, '7|x');
   expect(broken(await audited(drop))).toEqual([7]);
 });
 
-test('news on its way is not called a breach', async () => {
+test('A change that is still on its way to the ledger is no breach', async () => {
   const drop = await stage.publish({ lanes: 2, items: [anItem({ allotment: 300 })] });
   const all = buyers(200);
   const selling = stage.reserve(drop, all);
@@ -171,7 +171,7 @@ test('news on its way is not called a breach', async () => {
   await eventually(async () => (await audited(drop)).clean);
 });
 
-test('while nobody relays the audit says that it cannot tell', async () => {
+test('The audit says that it cannot tell while the outbox is not relayed', async () => {
   await settlement.stop();
   const drop = await stage.publish();
   await stage.reserve(drop, buyers(3));
@@ -182,7 +182,7 @@ test('while nobody relays the audit says that it cannot tell', async () => {
   await eventually(async () => (await audited(drop)).clean);
 });
 
-test('the report adds up the lanes and tells how the orders ended', async () => {
+test('The report sums the figures of all lanes and counts how orders ended', async () => {
   const { drop } = await aSoldDrop();
   const report = await stage.desk.report(drop.id);
   expect(report).toMatchObject({ drop: drop.id, state: 'open' });

@@ -28,7 +28,7 @@ test.for<[Decision, number, DropState]>([
   ['ended', before, 'ended'],
   ['cancelled', during, 'cancelled'],
   ['cancelled', after, 'cancelled'],
-])('a drop decided %s is at %i %s', ([decision, now, state]) => {
+])('A drop with the decision %s is, at %i, %s', ([decision, now, state]) => {
   expect(dropState({ ...window, decision }, now)).toBe(state);
 });
 
@@ -38,7 +38,7 @@ test.for<[DropAction, Partial<Record<Decision, Decision>>]>([
   ['resume', { paused: 'live' }],
   ['end', { live: 'ended', paused: 'ended' }],
   ['cancel', { draft: 'cancelled', live: 'cancelled', paused: 'cancelled' }],
-])('%s moves a drop only from where it may', ([action, moves]) => {
+])('The action %s moves a drop only from the states that allow it', ([action, moves]) => {
   const targets = new Set(Object.values(moves));
   for (const decision of decisions) {
     const decided = decide({ ...window, decision }, action, during);
@@ -51,7 +51,7 @@ test.for<[DropAction, Partial<Record<Decision, Decision>>]>([
   }
 });
 
-test('once its window is over a drop can be ended and nothing else', () => {
+test('After its window a drop can only be ended', () => {
   for (const decision of ['live', 'paused'] as const) {
     for (const action of actions) {
       const { kind } = decide({ ...window, decision }, action, after);
@@ -60,14 +60,14 @@ test('once its window is over a drop can be ended and nothing else', () => {
   }
 });
 
-test('a draft whose window is over can be thrown away and not published', () => {
+test('A draft whose window is over can be cancelled and not published', () => {
   const kinds = (['publish', 'cancel'] as const).map(
     (action) => decide({ ...window, decision: 'draft' }, action, after).kind,
   );
   expect(kinds).toEqual(['refused', 'move']);
 });
 
-test('an action repeated is harmless', () => {
+test('A repeated action changes nothing', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...decisions),
@@ -84,7 +84,7 @@ test('an action repeated is harmless', () => {
   );
 });
 
-test('what ended or was cancelled stays so', () => {
+test('A drop that has ended or was cancelled stays so', () => {
   for (const decision of ['ended', 'cancelled'] as const) {
     for (const action of actions) {
       expect(decide({ ...window, decision }, action, during).kind).not.toBe('move');

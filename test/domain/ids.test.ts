@@ -17,7 +17,7 @@ import { testSeed } from '../support/seed.ts';
 const seed = testSeed('ids');
 const names = fc.string({ unit: 'grapheme', minLength: 1 });
 
-test('the same drop, buyer and key are always the same order', () => {
+test('The same drop, buyer and key always give the same order id', () => {
   const drop = newDropId();
   const lanes = fc.integer({ min: 1, max: lanesMax });
   fc.assert(
@@ -32,7 +32,7 @@ test('the same drop, buyer and key are always the same order', () => {
   );
 });
 
-test('another drop, buyer or key is another order, wherever the border between them falls', () => {
+test('Another drop, buyer or key gives another order id, also when their joined texts are equal', () => {
   const [drop, other] = [newDropId(), newDropId()];
   const refs = [
     orderRef(drop, 'ann', 'k', 1),
@@ -45,7 +45,7 @@ test('another drop, buyer or key is another order, wherever the border between t
   expect(new Set(refs.map((ref) => ref.digest)).size).toBe(refs.length);
 });
 
-test('a buyer has one home lane, whatever the key, and buyers spread over all lanes', () => {
+test('A buyer has one home lane whatever the key, and buyers spread over all lanes', () => {
   const drop = newDropId();
   for (const lanes of [1, 2, 7, lanesMax]) {
     const counts = Array.from({ length: lanes }, () => 0);
@@ -60,7 +60,7 @@ test('a buyer has one home lane, whatever the key, and buyers spread over all la
   }
 });
 
-test('an order id names its place', () => {
+test('An order id contains its drop, lane and digest', () => {
   const lane = fc.integer({ min: 0, max: lanesMax - 1 });
   fc.assert(
     fc.property(names, names, lane, (buyer, key, number) => {
@@ -90,7 +90,7 @@ test.for([
   expect(parseOrderId(text)).toBeUndefined();
 });
 
-test('drop ids are known by their form', () => {
+test('Drop ids are recognised by their form', () => {
   const drop = newDropId();
   expect(isDropId(drop)).toBe(true);
   expect(`drop_${dropCode(drop)}`).toBe(drop);
@@ -106,7 +106,7 @@ test('drop ids are known by their form', () => {
   }
 });
 
-test('fresh ids do not meet', () => {
+test('Fresh ids do not collide', () => {
   const ids = Array.from({ length: 10_000 }, () => newId('mer'));
   expect(new Set(ids).size).toBe(ids.length);
   for (const id of ids) expect(id).toMatch(/^mer_[a-z0-9]{12}$/);

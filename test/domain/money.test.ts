@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { assertWhole, isCurrency, orderAmountMax } from '../../src/domain/money.ts';
 
-test('currencies that exist are known, in capitals and as they are', () => {
+test('Only existing currency codes in capitals are accepted', () => {
   for (const code of ['CNY', 'EUR', 'JPY', 'USD']) expect(isCurrency(code), code).toBe(true);
   for (const code of ['', 'cny', 'ZZZ', 'CNYX', 'CN', ' CNY', '__proto__']) {
     expect(isCurrency(code), code).toBe(false);
   }
 });
 
-test('money and stock are whole numbers of zero or more', () => {
+test('Money and stock must be whole numbers of zero or more', () => {
   for (const value of [0, 1, orderAmountMax, Number.MAX_SAFE_INTEGER]) {
     expect(assertWhole(value, 'amount')).toBe(value);
   }
@@ -17,6 +17,6 @@ test('money and stock are whole numbers of zero or more', () => {
   }
 });
 
-test('thousands of the largest orders add up exactly', () => {
+test('The amounts of thousands of the largest orders add up exactly', () => {
   expect(Number.isSafeInteger(orderAmountMax * 9_000)).toBe(true);
 });

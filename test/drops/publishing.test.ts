@@ -20,7 +20,7 @@ async function aDraft(overrides: Parameters<typeof aDrop>[0] = {}) {
   return { draft, act, phase };
 }
 
-test('the lanes follow what the merchant decides, and repeating an action is harmless', async () => {
+test("The lanes follow the merchant's actions, and repeating an action changes nothing", async () => {
   const { act, phase } = await aDraft({ lanes: 3 });
   for (const [action, expected] of [
     ['publish', 'live'],
@@ -36,20 +36,20 @@ test('the lanes follow what the merchant decides, and repeating an action is har
   expect(await act('cancel')).toMatchObject({ kind: 'refused' });
 });
 
-test('a merchant does not move the drop of another', async () => {
+test("A merchant cannot act on another merchant's drop", async () => {
   const { draft } = await aDraft();
   const { merchant } = await stage.ledger.merchants.create({ name: 'another' });
   const request = { merchantId: merchant.id, drop: draft.id, action: 'publish' as const };
   expect(await stage.desk.publishing.act(request)).toEqual({ kind: 'unknown' });
 });
 
-test('a sale that would be over before it began is not published', async () => {
+test('A drop whose window is over is not published', async () => {
   const now = Date.now();
   const { act } = await aDraft({ startsAt: now - 2_000, endsAt: now - 1_000 });
   expect(await act('publish')).toMatchObject({ kind: 'refused' });
 });
 
-test('a decision that a crash kept from the lanes reaches them by the sweeper', async () => {
+test('A decision that a crash kept from the lanes reaches them by the next sync', async () => {
   const { draft, phase } = await aDraft();
   await stage.ledger.drops.change(draft.id, () => ({ decision: 'live' }));
   await stage.desk.publishing.sync();
@@ -57,7 +57,7 @@ test('a decision that a crash kept from the lanes reaches them by the sweeper', 
   expect(await stage.ledger.drops.unsynced()).toEqual([]);
 });
 
-test('a lane whose data is gone is never given its stock again', async () => {
+test('A lane that has lost its data never gets its stock a second time', async () => {
   const { draft, act } = await aDraft();
   await act('publish');
   const ref = { drop: draft.id, lane: 0 };
@@ -71,7 +71,7 @@ test('a lane whose data is gone is never given its stock again', async () => {
   await stage.ledger.drops.markLanes(draft.id, 4);
 });
 
-test('a draft that is cancelled leaves no trace in the lanes', async () => {
+test('A cancelled draft leaves nothing in the lanes', async () => {
   const { draft, act } = await aDraft();
   expect(await act('cancel')).toMatchObject({ kind: 'done' });
   expect(await stage.lanes.inspect({ drop: draft.id, lane: 0 })).toMatchObject({

@@ -96,7 +96,7 @@ describe('on one Redis', () => {
     bench = await open();
   });
 
-  test('what arrives during a flight leaves as one call, and nobody is sold what is not there', async () => {
+  test('Buys that arrive during a call leave together in the next one, and no more units are sold than there are', async () => {
     const drop = aDrop({ items: [anItem({ allotment: 100 })] });
     await bench.lanes.publish(drop, 0, true);
     const answers = await Promise.all(crowd(drop, 300).map(bench.intake.buy));
@@ -109,14 +109,14 @@ describe('on one Redis', () => {
     });
   });
 
-  test('at low load an order travels alone', async () => {
+  test('At low load a batch holds one Buy', async () => {
     const drop = aDrop();
     await bench.lanes.publish(drop, 0, true);
     for (const buy of crowd(drop, 5)) await bench.intake.buy(buy);
     expect(bench.calls).toEqual([1, 1, 1, 1, 1]);
   });
 
-  test('the same key sent a hundred times at once gives one order', async () => {
+  test('The same key sent a hundred times at once gives one order', async () => {
     const drop = aDrop();
     await bench.lanes.publish(drop, 0, true);
     const answers = await Promise.all(
@@ -126,7 +126,7 @@ describe('on one Redis', () => {
     expect(new Set(answers.map(orderOf)).size).toBe(1);
   });
 
-  test("someone else's key is the other buyer's own", async () => {
+  test('Two buyers who use the same key get an order each', async () => {
     const drop = aDrop();
     await bench.lanes.publish(drop, 0, true);
     const mine = await bench.intake.buy(aBuy(drop, { buyer: 'ann' }));
@@ -135,7 +135,7 @@ describe('on one Redis', () => {
     expect(orderOf(mine)).not.toBe(orderOf(theirs));
   });
 
-  test('when all units are held it refuses without a reserve call, and a key with an order still gets it', async () => {
+  test('While all units are held, Buys are refused without a reserve call, and a key that has an order still gets it', async () => {
     const drop = aDrop({ items: [anItem({ allotment: 1 })] });
     await bench.lanes.publish(drop, 0, true);
     const first = await bench.intake.buy(aBuy(drop));
@@ -151,7 +151,7 @@ describe('on one Redis', () => {
     expect(other.status).toBe('reused');
   });
 
-  test('sold out is told apart from all held', async () => {
+  test('The answers sold_out and all_held are told apart', async () => {
     const drop = aDrop({ items: [anItem({ allotment: 1 })] });
     await bench.lanes.publish(drop, 0, true);
     await bench.intake.buy(aBuy(drop));
@@ -163,7 +163,7 @@ describe('on one Redis', () => {
     expect(await eventually(async () => (await told()) === 'reserved')).toBe(true);
   });
 
-  test('a lapsed hold lifts the refusal', async () => {
+  test('A hold that expires lifts the refusal', async () => {
     const drop = aDrop({ holdMs: 60, items: [anItem({ allotment: 1 })] });
     await bench.lanes.publish(drop, 0, true);
     const sweeper = openSweeper({ lanes: bench.lanes, active: () => [{ drop: drop.id, lane: 0 }] });
@@ -177,7 +177,7 @@ describe('on one Redis', () => {
     });
   });
 
-  test('before the opening it refuses alone and says when to come', async () => {
+  test('Before the opening a Buy is refused without a call, with the time of the opening', async () => {
     const startsAt = Date.now() + 60_000;
     const drop = aDrop({ startsAt });
     await bench.lanes.publish(drop, 0, true);
@@ -187,7 +187,7 @@ describe('on one Redis', () => {
     expect(bench.catalog.peek(drop.id)?.state()).toBe('scheduled');
   });
 
-  test('a pause, a resume and an end reach the intake', async () => {
+  test('A pause, a resume and an end of a drop take effect on its Buys', async () => {
     const drop = aDrop();
     await bench.lanes.publish(drop, 0, true);
     const first = await bench.intake.buy(aBuy(drop));
@@ -207,7 +207,7 @@ describe('on one Redis', () => {
     expect(orderOf(again)).toBe(orderOf(first));
   });
 
-  test('a drop or an item that does not exist is told apart', async () => {
+  test('An unknown drop and an unknown item get different answers', async () => {
     const drop = aDrop();
     expect((await bench.intake.buy(aBuy(drop))).status).toBe('unknown_drop');
     await bench.lanes.publish(drop, 0, true);
@@ -218,7 +218,7 @@ describe('on one Redis', () => {
   });
 });
 
-test('a drop whose lane is emptied is called frozen, and one that never was stays unknown', async () => {
+test('A drop whose lane has lost its data is frozen, and a drop that never existed is unknown', async () => {
   const bench = await open();
   const catalog = openCatalog({ lanes: bench.lanes, wasPublished: async (id) => id === drop.id });
   const intake = openIntake({ lanes: bench.lanes, catalog });
@@ -227,7 +227,7 @@ test('a drop whose lane is emptied is called frozen, and one that never was stay
   expect((await intake.buy(aBuy(aDrop()))).status).toBe('unknown_drop');
 });
 
-test('beyond the bound of the queue a Buy is shed, and nothing is reserved for it', async () => {
+test('A Buy beyond the bound of the queue is refused, and nothing is reserved for it', async () => {
   const bench = await open({ limits: { batchMax: 4, inFlightMax: 1, queueMax: 8 } });
   const drop = aDrop({ items: [anItem({ allotment: 1_000 })] });
   await bench.lanes.publish(drop, 0, true);
@@ -250,7 +250,7 @@ describe('when the link to Redis fails', () => {
     closers.push(server.remove);
   });
 
-  test('a reply cut off is an unknown outcome that names the order, and the key then tells the truth', async () => {
+  test("A lost reply gives an unknown outcome with the order's id, and the same key then gives the order", async () => {
     const proxy = await startProxy(server);
     closers.push(proxy.close);
     const url = `redis://:${server.password}@${proxy.host}:${proxy.port}`;
@@ -279,7 +279,7 @@ describe('when the link to Redis fails', () => {
     expect(inspected).toMatchObject({ orders: 2, items: [{ held: 2, available: 8 }] });
   });
 
-  test('a link that swallows everything is answered in time, and the key then tells the truth', async () => {
+  test('A Buy on a connection that never answers gets an unknown outcome in time, and the same key then gives the order', async () => {
     const proxy = await startProxy(server);
     closers.push(proxy.close);
     const url = `redis://:${server.password}@${proxy.host}:${proxy.port}`;
@@ -328,7 +328,7 @@ describe('when the link to Redis fails', () => {
     expect(await intake.buy(aBuy(drop))).toEqual({ status: 'overloaded', retryAfterMs: 1_000 });
   });
 
-  test('a Redis that is gone means refused, not hanging; and back means selling, with what it had', async () => {
+  test('While Redis is down Buys are refused at once, and after its restart they sell again with all orders kept', async () => {
     const bench = await open({ url: server.url, timeoutMs: 500 });
     const drop = aDrop();
     await bench.lanes.publish(drop, 0, true);

@@ -19,7 +19,7 @@ afterAll(async () => {
   redis.disconnect();
 });
 
-test('all keys of a lane carry one hash tag, and no two lanes share one', () => {
+test('All keys of a lane have the same hash tag, and no two lanes share one', () => {
   const drop = newDropId();
   const tags = lanesOf({ id: drop, lanes: lanesMax }).map((ref) => {
     const keys = laneKeyNames.map((name) => laneKey('fd', ref, name));
@@ -31,7 +31,7 @@ test('all keys of a lane carry one hash tag, and no two lanes share one', () => 
   expect(new Set(tags).size).toBe(lanesMax);
 });
 
-test('the shares of all lanes add up to the allotment and differ by one at most', () => {
+test('The shares of all lanes add up to the allotment and differ by at most one', () => {
   for (const allotment of [0, 1, 63, 64, 65, 50_000, 10_000_000]) {
     for (const lanes of [1, 2, 7, lanesMax]) {
       const shares = Array.from({ length: lanes }, (_, lane) => laneShare(allotment, lane, lanes));
@@ -41,7 +41,7 @@ test('the shares of all lanes add up to the allotment and differ by one at most'
   }
 });
 
-test('orders are grouped by their lane, each once and in order', () => {
+test('Orders are grouped by lane, each once and in their order', () => {
   const drop = newDropId();
   const places = Array.from({ length: 50 }, (_, n) => orderRef(drop, `buyer-${n}`, 'k', 4));
   const groups = byLane(places);
@@ -52,7 +52,7 @@ test('orders are grouped by their lane, each once and in order', () => {
   }
 });
 
-test('an order is found by its digest exactly as reserve answered it, odd names and all', async () => {
+test("An order is found by its digest exactly as reserve returned it, whatever characters its buyer's name has", async () => {
   const lanes = openLanes(redis, namespace);
   const ref = await publishDrop(lanes, { allotment: 20, perBuyer: 1 });
   const buyers = [
@@ -78,7 +78,7 @@ test('an order is found by its digest exactly as reserve answered it, odd names 
   );
 });
 
-test('a call for no orders asks nothing and answers nothing', async () => {
+test('A call for no orders sends nothing and returns nothing', async () => {
   const lanes = openLanes(redis, namespace);
   const ref = await publishDrop(lanes, { allotment: 1, perBuyer: 1 });
   expect(await lanes.confirm(ref, [])).toEqual([]);
@@ -88,7 +88,7 @@ test('a call for no orders asks nothing and answers nothing', async () => {
   expect(await lanes.reserve(ref, [])).toEqual([]);
 });
 
-test('an answer that no script gives is a bug and says so', () => {
+test('A reply that no script gives is reported as a bug', () => {
   const ref = { drop: newDropId(), lane: 0 };
   const words = ['paid', 'unknown'] as const;
   const record = 'p|0|1|100|0|1|wallet||ann';
@@ -103,7 +103,7 @@ test('an answer that no script gives is a bug and says so', () => {
   expect(() => parseRecord(ref, 'd', 'q|0|1|100|0|1|wallet||ann')).toThrow(/^bug: /);
 });
 
-test('scripts leave the commands of the connection as they were', async () => {
+test('Opening the lanes leaves the commands of the connection unchanged', async () => {
   openLanes(redis, namespace);
   expect(await redis.publish(`${namespace}:nobody-listens`, 'still a message')).toBe(0);
 });

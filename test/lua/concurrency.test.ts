@@ -24,7 +24,7 @@ function lanesOf(n: number): Lanes {
   return lanes[n % lanes.length] as Lanes;
 }
 
-test('the same key a hundred times at once is one order', async () => {
+test('The same key a hundred times at once gives one order', async () => {
   const ref = await publishDrop(lanesOf(0), { allotment: 50, perBuyer: 10 });
   const wish = wishOf(ref, { buyer: 'ann', key: 'tap' });
   const answers = await Promise.all(
@@ -36,7 +36,7 @@ test('the same key a hundred times at once is one order', async () => {
   await expectFigures(lanesOf(0), ref, { held: 1, sold: 0, orders: 1 });
 });
 
-test('a hundred keys of one buyer at once give no more than the limit', async () => {
+test('A hundred keys of one buyer at once give no more units than the limit', async () => {
   const ref = await publishDrop(lanesOf(0), { allotment: 50, perBuyer: 2 });
   const answers = await Promise.all(
     Array.from({ length: 100 }, (_, n) =>
@@ -51,7 +51,7 @@ test('a hundred keys of one buyer at once give no more than the limit', async ()
   await expectFigures(lanesOf(0), ref, { held: 2, sold: 0, orders: 2 });
 });
 
-test('five hundred buyers share a hundred units, in batches and alone, exactly', async () => {
+test('Five hundred buyers at once, in batches and alone, get exactly the hundred units there are', async () => {
   const ref = await publishDrop(lanesOf(0), { allotment: 100, perBuyer: 1 });
   const wishes = Array.from({ length: 500 }, (_, n) => wishOf(ref, { buyer: `b${n}`, key: 'k' }));
   const calls: (typeof wishes)[] = [];
@@ -61,7 +61,7 @@ test('five hundred buyers share a hundred units, in batches and alone, exactly',
   await expectFigures(lanesOf(0), ref, { held: 100, sold: 0, orders: 100 });
 });
 
-test('confirm, release and sweep at once give each order one end', async () => {
+test('Confirm, release and sweep at the same time end each order once', async () => {
   const ref = await publishDrop(
     lanesOf(0),
     { allotment: 200, perBuyer: 1 },
@@ -97,7 +97,7 @@ test('confirm, release and sweep at once give each order one end', async () => {
   await expectFigures(lanesOf(0), ref, { held: 0, sold: ends.paid, orders: 200 });
 });
 
-test('a call of the most orders fits the script', async () => {
+test('A call with the most orders allowed works in every script', async () => {
   const ref = await publishDrop(lanesOf(0), { allotment: callOrdersMax, perBuyer: 1 });
   const wishes = Array.from({ length: callOrdersMax }, (_, n) =>
     wishOf(ref, { buyer: `b${n}`, key: 'k' }),
@@ -110,7 +110,7 @@ test('a call of the most orders fits the script', async () => {
   await expectFigures(verbs, ref, { held: 0, sold: 0, orders: callOrdersMax });
 });
 
-test('appointments made at once and twice over are one a buyer, and nobody else has one', async () => {
+test('Appointments made twice and at once count once for each buyer, and no other buyer has one', async () => {
   const ref = await publishDrop(
     lanesOf(0),
     { allotment: callOrdersMax, perBuyer: 1 },

@@ -21,7 +21,7 @@ afterAll(async () => {
   await server.remove();
 });
 
-test('when memory is short nothing new is taken on and everything under way still ends', async () => {
+test('When Redis is out of memory no new order is reserved and every open order still ends', async () => {
   const ref = await publishDrop(lanes, { allotment: 40, perBuyer: 1 }, { holdMs: 0 });
   const late = await publishDrop(lanes, { allotment: 5, perBuyer: 1 });
   const wishes = Array.from({ length: 40 }, (_, n) => wishOf(ref, { buyer: `b${n}`, key: 'k' }));
@@ -56,7 +56,7 @@ test('when memory is short nothing new is taken on and everything under way stil
   await expectFigures(lanes, late, { held: 0, sold: 0, orders: 0 });
 });
 
-test('a hold whose order is lost keeps no other hold from its release', async () => {
+test('A hold whose order is lost does not stop the release of other holds', async () => {
   const ref = await publishDrop(lanes, { allotment: 5, perBuyer: 1 }, { holdMs: 0 });
   const wishes = ['ann', 'bob'].map((buyer) => wishOf(ref, { buyer, key: 'k' }));
   await lanes.reserve(ref, wishes);
@@ -65,7 +65,7 @@ test('a hold whose order is lost keeps no other hold from its release', async ()
   expect(await lanes.inspect(ref)).toMatchObject({ holds: 0, items: [{ available: 4, held: 1 }] });
 });
 
-test('forgotten scripts are nothing that a caller sees', async () => {
+test('Scripts that the server forgets are sent again without an error to the caller', async () => {
   const ref = await publishDrop(lanes, { allotment: 100_000, perBuyer: 1 });
   let going = true;
   let flushes = 0;

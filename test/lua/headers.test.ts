@@ -55,23 +55,23 @@ function wordsOfTable(name: ScriptName): Set<string> {
   return new Set([...scripts[name].replies, ...(batched ? ['done'] : [])]);
 }
 
-test('the table of scripts names the files in lua/, all of them', () => {
+test('The table of scripts lists every file in lua/', () => {
   expect(new Set(scriptFiles())).toEqual(new Set(names));
 });
 
-test.for(names)('the header of %s has its parts in order', (name) => {
+test.for(names)('The header of %s has its parts in order', (name) => {
   const { order, parts } = headerOf(name);
   expect(order).toEqual(sections);
   for (const part of ['purpose', ...sections]) expect(parts[part]?.trim(), part).toBeTruthy();
 });
 
-test.for(names)('the header of %s, the table and the code agree on the replies', (name) => {
+test.for(names)('The header of %s, the table and the code agree on the replies', (name) => {
   const words = wordsOfTable(name);
   expect(wordsOfHeader(headerOf(name).parts['Replies'] ?? '')).toEqual(words);
   expect(wordsOfCode(name)).toEqual(words);
 });
 
-test.for(names)('the header of %s, the table and the code agree on the keys', (name) => {
+test.for(names)('The header of %s, the table and the code agree on the keys', (name) => {
   const keys: readonly LaneKey[] = scripts[name].keys;
   expect(headerOf(name).parts['KEYS']?.trim().split(' ')).toEqual(keys);
   const code = read(`${name}.lua`).replace(/^--.*$/gm, '');
@@ -90,7 +90,7 @@ test.for(names)('the header of %s, the table and the code agree on the keys', (n
   }
 });
 
-test.for(names)('%s touches no key but those it was given', (name) => {
+test.for(names)('The script %s uses only the keys that it was given', (name) => {
   const text = scriptText(name).replace(/^--.*$/gm, '');
   for (const [call, verb, first] of text.matchAll(/redis\.p?call\(\s*'(\w+)'(?:, *([^,)]+))?/g)) {
     if (verb === 'TIME') continue;
@@ -99,11 +99,11 @@ test.for(names)('%s touches no key but those it was given', (name) => {
   }
 });
 
-test.for(names)('%s starts with #!lua', (name) => {
+test.for(names)('The script %s starts with #!lua', (name) => {
   expect(read(`${name}.lua`)).toMatch(/^#!lua( flags=[a-z-]+)?\n/);
 });
 
-test('scripts are short', () => {
+test('The scripts are short', () => {
   const lines = names.map((name) => {
     const code = read(`${name}.lua`).split('\n').slice(1);
     return code.filter((line) => line.trim() !== '' && !line.trim().startsWith('--')).length;
@@ -112,7 +112,7 @@ test('scripts are short', () => {
   expect(lines.filter((count) => count <= 30).length).toBeGreaterThanOrEqual(lines.length / 2);
 });
 
-test('scripts that end orders run when memory is short, those that take on more do not', () => {
+test('Scripts that end orders may run without free memory, and those that add something may not', () => {
   const flags = names.map((name) => [name, /^#!lua(?: flags=(.*))?\n/.exec(scriptText(name))?.[1]]);
   expect(Object.fromEntries(flags)).toEqual({
     reserve: undefined,

@@ -13,7 +13,7 @@ const namespace = 'test-model';
 beforeAll(() => new Promise<void>((resolve) => redis.once('ready', resolve)));
 afterAll(() => redis.disconnect());
 
-test('whatever is called in whatever order, a lane does what its model does', async () => {
+test('A lane does what its model does, whatever is called in whatever order', async () => {
   const words = new Map<string, number>();
   const lanes = openLanes(redis, namespace);
   await fc.assert(laneAgreesWithModel({ redis, lanes, namespace, words }), {

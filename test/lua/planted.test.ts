@@ -211,7 +211,7 @@ const seed = testSeed('planted faults');
 beforeAll(() => new Promise<void>((resolve) => redis.once('ready', resolve)));
 afterAll(() => redis.disconnect());
 
-test.for(faults)('found out: $script $what', async ({ script, from, to }) => {
+test.for(faults)('A fault planted in $script is found: it $what', async ({ script, from, to }) => {
   const sound = scriptText(script);
   const faulty = sound.replace(from, () => to);
   expect(faulty).not.toBe(sound);
@@ -228,6 +228,6 @@ test.for(faults)('found out: $script $what', async ({ script, from, to }) => {
   expect(found.failed).toBe(true);
 });
 
-test('every script has had a fault planted', () => {
+test('Every script has a planted fault that the model finds', () => {
   expect(new Set(faults.map(({ script }) => script))).toEqual(new Set(Object.keys(scripts)));
 });

@@ -18,7 +18,7 @@ const price = anItem().unitAmount;
 const place = (id: string) => parseOrderId(id) as NonNullable<ReturnType<typeof parseOrderId>>;
 const hour = 3_600_000;
 
-test('a clean sale gives no difference', async () => {
+test('A clean sale gives no difference', async () => {
   const drop = await books.publish();
   await books.sell(drop);
   const [id] = await books.stage.reserve(drop, ['by wallet']);
@@ -29,7 +29,7 @@ test('a clean sale gives no difference', async () => {
   expect(report.compared).toEqual({ payments: 3, orders: 3, billLines: 1, foreignBillLines: 0 });
 });
 
-test('what is settled between two looks was news on its way, and no difference', async () => {
+test('A payment that is settled between the two comparisons is no difference', async () => {
   const { id, reference } = await books.begin(await books.publish());
   await books.simulator.pay(reference);
   let looks = 0;
@@ -49,8 +49,8 @@ test('what is settled between two looks was news on its way, and no difference',
   expect(toldOf(report, id)).toEqual([]);
 });
 
-describe('money at the provider that we missed', () => {
-  test('is recorded and the order paid, when nobody told us', async () => {
+describe('a capture that the ledger missed', () => {
+  test('A capture without a notification is recorded and its order is paid', async () => {
     const { id, reference } = await books.begin(await books.publish());
     await books.simulator.pay(reference);
     const report = await books.desk.reconcile();
@@ -64,7 +64,7 @@ describe('money at the provider that we missed', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
   });
 
-  test('is refunded once by several at once, when its unit is gone', async () => {
+  test('A missed capture whose unit is gone is refunded once, also when several processes reconcile at once', async () => {
     const drop = await books.publish({ lateCapture: 'refund' });
     const { id, reference } = await books.begin(drop);
     await books.simulator.pay(reference);
@@ -87,7 +87,7 @@ describe('money at the provider that we missed', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
   });
 
-  test('that pays an order twice goes back once', async () => {
+  test('A missed second capture of an order is refunded once', async () => {
     const drop = await books.publish();
     const { id, reference } = await books.sell(drop);
     const start = {
@@ -109,7 +109,7 @@ describe('money at the provider that we missed', () => {
     expect(await books.stage.inLane(id)).toMatchObject({ state: 'paid' });
   });
 
-  test('and that we have twice goes back once, and the order stays paid', async () => {
+  test('A recorded second capture of an order is refunded once, and the order stays paid', async () => {
     const drop = await books.publish();
     const { id, reference } = await books.sell(drop);
     const start = {
@@ -132,8 +132,8 @@ describe('money at the provider that we missed', () => {
   });
 });
 
-describe('what only one side has is an alarm', () => {
-  test('a capture under a reference that nobody here knows', async () => {
+describe('differences that only one side has', () => {
+  test('A capture under a reference that the ledger does not have is an alarm', async () => {
     const charge = newCharge();
     await books.stripe.start([charge]);
     await books.simulator.pay(charge.reference);
@@ -144,7 +144,7 @@ describe('what only one side has is an alarm', () => {
     expect(report.outcome).toBe('alarm');
   });
 
-  test('a payment whose row is gone, by the order and by the bill', async () => {
+  test('A payment whose row is lost is an alarm, both for its order and in the bill', async () => {
     const { id, reference } = await books.sell(await books.publish());
     await books.sql('delete from payments where reference = $1', [reference]);
     const report = await books.desk.reconcile();
@@ -154,14 +154,14 @@ describe('what only one side has is an alarm', () => {
     ]);
   });
 
-  test('a charge in the wallet’s own book', async () => {
+  test('A charge in the wallet’s own book without a payment is an alarm', async () => {
     const reference = `pay_ord_abcdefghjkmn_0_${randomBytes(11).toString('hex')}_1`;
     const owners = { orderId: anOrderId(), buyer: 'stranger', merchantId: 'mer_1' };
     await books.stage.wallet.start([aCharge({ reference, ...owners, amount: 0 })]);
     expect(toldOf(await books.desk.reconcile(), reference)).toEqual(['unknown_capture alarm']);
   });
 
-  test('a capture that the provider denies', async () => {
+  test('A capture that the provider does not have is an alarm', async () => {
     const drop = await books.publish();
     const id = await books.reserve(drop);
     const [begun] = await books.ledger.payments.begin([
@@ -174,19 +174,19 @@ describe('what only one side has is an alarm', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['capture_denied alarm']);
   });
 
-  test('an order whose record its lane has lost', async () => {
+  test('An order that its lane has lost is an alarm', async () => {
     const { id } = await books.sell(await books.publish());
     await books.forget(id);
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['order_not_in_lane alarm']);
   });
 
-  test('an order that the ledger has lost', async () => {
+  test('An order that the ledger has lost is an alarm', async () => {
     const { id } = await books.sell(await books.publish());
     await books.sql('delete from orders where id = $1', [id]);
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['order_not_in_ledger alarm']);
   });
 
-  test('and of which the money is gone, too', async () => {
+  test('An order that the ledger has lost with its payment is an alarm', async () => {
     const [id] = await books.stage.reserve(await books.publish(), ['nobody knows']);
     await books.stage.reaches(id, 'paid');
     await books.sql('delete from payments where order_id = $1', [id]);
@@ -198,7 +198,7 @@ describe('what only one side has is an alarm', () => {
     ]);
   });
 
-  test('money of an order that exists nowhere', async () => {
+  test('Money for an order that exists nowhere is an alarm', async () => {
     const { id } = await books.sell(await books.publish());
     await books.sql('delete from orders where id = $1', [id]);
     await books.forget(id);
@@ -206,7 +206,7 @@ describe('what only one side has is an alarm', () => {
   });
 });
 
-describe('what the sides have differently is an alarm', () => {
+describe('differences between what the sides have', () => {
   test.each([
     ['amount', 'amount_captured = amount_captured - 1', ['amount_differs alarm']],
     ['currency', "currency = 'USD'", ['currency_differs alarm']],
@@ -218,7 +218,7 @@ describe('what the sides have differently is an alarm', () => {
     await books.sql('delete from payments where reference = $1', [reference]);
   });
 
-  test('the state of an order, as soon as the ledger has heard all that its lane told', async () => {
+  test("An order in another state is an alarm once the ledger has read all entries of its lane's outbox", async () => {
     const { id } = await books.sell(await books.publish());
     await books.sql(`update orders set state = 'released' where id = $1`, [id]);
     const report = await books.desk.reconcile();
@@ -229,7 +229,7 @@ describe('what the sides have differently is an alarm', () => {
     });
   });
 
-  test('money that the provider gave back without being asked', async () => {
+  test('Money that the provider refunded without a request is an alarm', async () => {
     const { id, reference } = await books.sell(await books.publish());
     const startedAt = (await books.payment(reference))?.startedAt ?? 0;
     await books.stripe.refund([newRefund(newCharge({ reference, startedAt }), 7, 100)]);
@@ -239,7 +239,7 @@ describe('what the sides have differently is an alarm', () => {
     ]);
   });
 
-  test('a refund that we have as done and the provider has not', async () => {
+  test('A refund that is done in the ledger and not at the provider is an alarm', async () => {
     const { id, reference } = await books.sell(await books.publish());
     const part = { payment: reference, amount: 100, key: 'k', reason: '' };
     await books.ledger.payments.askPartialRefund(part);
@@ -265,7 +265,7 @@ describe('a refund', () => {
     return { id, reference };
   }
 
-  test('that was left lying is asked for again, once', async () => {
+  test('A stuck refund is asked for again, once', async () => {
     const { id, reference } = await asked(hour);
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_stuck repaired']);
     const charge = await books.simulator.charge(reference);
@@ -273,12 +273,12 @@ describe('a refund', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
   });
 
-  test('that was asked for just now is nobody’s business', async () => {
+  test('A refund that was asked for just now is no difference', async () => {
     const { id } = await asked(0);
     expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
   });
 
-  test('that failed is an alarm until somebody has dealt with it', async () => {
+  test('A failed refund is an alarm until an operator has dealt with it', async () => {
     const { id, reference } = await asked(0);
     const fact = { reference: `${reference}r1`, state: 'failed' as const, note: 'card expired' };
     await books.ledger.payments.recordRefunds([fact]);
@@ -288,7 +288,7 @@ describe('a refund', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
   });
 
-  test('whose units went back and whose money was kept is made, once', async () => {
+  test('A refund whose units are back and whose money is not is made, once', async () => {
     const { id, reference } = await books.sell(await books.publish());
     await books.lanes.refund(place(id), [place(id).digest]);
     await books.stage.reaches(id, 'refunded');
@@ -299,7 +299,7 @@ describe('a refund', () => {
     expect((await books.simulator.charge(reference))?.refunds).toMatchObject([{ amount: price }]);
   });
 
-  test('whose money went back and whose units did not is finished', async () => {
+  test('A refund whose money is back and whose units are not is finished', async () => {
     const { id, reference } = await books.sell(await books.publish());
     await books.ledger.payments.askRefund([reference]);
     const startedAt = (await books.payment(reference))?.startedAt ?? 0;
@@ -310,7 +310,7 @@ describe('a refund', () => {
   });
 });
 
-test('a top-up that was paid and never credited is credited, once', async () => {
+test('A top-up that was paid and not credited is credited, once', async () => {
   const buyer = `buyer-${randomBytes(6).toString('hex')}`;
   const wanted = { buyer, amount: 5_000, currency: 'CNY', key: 'k', method: 'stripe', wish: {} };
   const begun = await books.desk.topUps.start(wanted);
@@ -326,8 +326,8 @@ test('a top-up that was paid and never credited is credited, once', async () => 
   expect(await books.ledger.accounts.balance(account)).toBe(5_000);
 });
 
-describe('what cannot be compared is said', () => {
-  test('a provider that is away is one alarm, and so is its bill', async () => {
+describe('what cannot be compared', () => {
+  test('A provider that does not answer is one alarm, and its unreadable bill is another', async () => {
     await books.begin(await books.publish());
     await books.simulator.faults({ refuse: 1 });
     const report = await books.desk.reconcile().finally(async () => {
@@ -338,7 +338,7 @@ describe('what cannot be compared is said', () => {
     expect(kinds.sort()).toEqual(['bill_unreadable', 'provider_silent']);
   });
 
-  test('a provider that is not configured any more', async () => {
+  test('A provider that is no longer configured is an alarm', async () => {
     const report = await books.engine([books.stage.wallet]).reconcile();
     const silent = report.differences.find(({ kind }) => kind === 'provider_silent');
     expect(silent).toMatchObject({
@@ -348,7 +348,7 @@ describe('what cannot be compared is said', () => {
     });
   });
 
-  test('a bill that is not made yet, and one that there never is', async () => {
+  test('The report lists a bill that is not made yet, and a provider that has none', async () => {
     const { bill: _, ...unbilled } = books.stripe;
     const daily = { ...books.stripe, name: 'daily', billedUntil: (now: number) => now - 24 * hour };
     const providers = [books.stage.wallet, { ...unbilled, name: 'unbilled' }, daily];

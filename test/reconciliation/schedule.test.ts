@@ -31,7 +31,7 @@ function worker(reconcile: () => Promise<unknown>) {
 
 const clean = async () => ({ outcome: 'clean' });
 
-test('of several workers one compares, and none again before its time', async () => {
+test('Of several workers one reconciles, and none again before the interval is over', async () => {
   clock.offsetMs += everyMs;
   const still = gate();
   const first = worker(async () => {
@@ -50,7 +50,7 @@ test('of several workers one compares, and none again before its time', async ()
   expect((await Promise.all(others.map((other) => other.turn()))).sort()).toEqual([false, true]);
 });
 
-test('a worker that died in its turn is followed by the next', async () => {
+test('After a worker dies during a run, another one reconciles', async () => {
   clock.offsetMs += everyMs;
   const { take } = openReconciliations(ledger.database, clock);
   expect(await take({ holder: 'who dies', everyMs, forMs: 60_000 })).toBe(true);
@@ -58,7 +58,7 @@ test('a worker that died in its turn is followed by the next', async () => {
   expect(await worker(clean).turn()).toBe(true);
 });
 
-test('a turn that fails is counted as such and gives the next worker its own', async () => {
+test('A run that fails is counted as failed, and another worker runs the next', async () => {
   clock.offsetMs += everyMs;
   const failing = worker(() => Promise.reject(new Error('the ledger is away')));
   expect(await failing.turn()).toBe(true);
