@@ -35,7 +35,7 @@ export function newDropId(): DropId {
   return `drop_${randomCode()}` as DropId;
 }
 
-/** A fresh id for anything that is not routed by its id: `mer_…`, `key_…`, `xfr_…`. */
+/** A fresh id for anything else: `mer_…`, `key_…`, `xfr_…`. */
 export function newId(prefix: string): string {
   return `${prefix}_${randomCode()}`;
 }
@@ -85,9 +85,9 @@ export function placeOf(id: OrderId): OrderRef {
 
 /** The place an order id names, or undefined when the text is no order id. */
 export function parseOrderId(text: string): OrderRef | undefined {
-  const match = orderPattern.exec(text);
-  if (!match) return undefined;
-  const lane = Number(match[2]);
-  if (lane >= lanesMax || String(lane) !== match[2]) return undefined;
-  return { drop: `drop_${match[1]}` as DropId, lane, digest: match[3] as string };
+  const [, code, number, digest] = orderPattern.exec(text) ?? [];
+  if (digest === undefined) return undefined;
+  const lane = Number(number);
+  if (lane >= lanesMax || String(lane) !== number) return undefined;
+  return { drop: `drop_${code}` as DropId, lane, digest };
 }

@@ -3,34 +3,34 @@ import type { DropId } from '../domain/ids.ts';
 import { type Lanes, lanesOf } from './lanes.ts';
 import { type StockFigures, sameFigures, sumFigures } from './stock-figures.ts';
 
-/** A published drop as this process last saw it. */
+/** A published drop as this process last read it. */
 export type DropView = {
   drop: Drop;
-  /** Summed over the lanes, by the item's position in the drop. */
+  /** Units summed over the lanes, by the item's position in the drop. */
   items: StockFigures[];
-  /** By lane, then by the item's position. */
+  /** Units by lane, then by the item's position. */
   lanes: StockFigures[][];
   skuIndex: Map<string, number>;
-  /** Appointments made so far. */
+  /** Appointments made so far, in all lanes. */
   appointments: number;
-  /** No lane has a unit of any item that is free or could become so. */
+  /** True when no lane has an available or a held unit of any item. */
   isSoldOut: boolean;
-  /** Grows whenever the rules or a figure changed. */
+  /** Grows with each change of the rules or a figure. */
   revision: number;
-  /** False once the lanes have not been read for a while: then nothing may be refused from it. */
+  /** False when the last read is older than half a second: then no Buy may be refused from it. */
   fresh(): boolean;
   /** The drop's state on Redis' clock. */
   state(): DropState;
 };
 
 export type Catalog = {
-  /** The drop, read from its lanes the first time; undefined when it was never published. */
+  /** The drop, read from its lanes the first time; undefined when they have none. */
   get(dropId: DropId): Promise<DropView | undefined>;
-  /** Whether a drop that `get` did not find was published once: its lanes have lost their data. */
+  /** Whether a drop that `get` did not find was once published: then its lanes have lost their data. */
   isLost(dropId: DropId): boolean;
-  /** The drop if this process has it in memory. */
+  /** The drop if it is in memory. */
   peek(dropId: DropId): DropView | undefined;
-  /** Redis' clock as estimated from the last look, milliseconds since the epoch. */
+  /** Redis' clock as estimated from the last read, ms since the epoch. */
   redisNow(): number;
   start(): void;
   stop(): void;
@@ -38,11 +38,11 @@ export type Catalog = {
 
 export type CatalogOptions = {
   lanes: Lanes;
-  /** Whether the ledger has a drop as published; asked when the lanes know nothing of it. */
+  /** Whether the ledger has the drop as published. Asked when the lanes have no rules for it. */
   wasPublished?(dropId: DropId): Promise<boolean>;
   /** How often the lanes of drops in use are looked at; a lifted refusal is seen within two. */
   pollMs?: number;
-  /** The most drops remembered; the one unused for longest goes first. */
+  /** The most drops in memory; the least recently used is removed first. */
   dropsMax?: number;
   onError?(error: unknown): void;
 };
@@ -58,9 +58,9 @@ type LaneFigures = { read: StockFigures[][]; appointments: number };
 type Entry = { view: DropView; usedAt: number; readAt: number };
 
 /**
- * What this process knows of published drops: the source of the public answers and of refusals that
- * need no call. It looks at the lanes again and again instead of listening for news, so a lost
- * message cannot leave a refusal standing.
+ * The published drops in this process' memory: the source of public answers, and of refusals that need
+ * no call. It polls the lanes instead of subscribing to changes, so a lost message cannot keep a
+ * refusal in force (decision 2).
  */
 export function openCatalog(options: CatalogOptions): Catalog {
   const { lanes, pollMs = 40, dropsMax = 2_000 } = options;
@@ -74,7 +74,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
 
   const redisNow = () => Math.floor(clock.redis + performance.now() - clock.local);
 
-  /** Reads all lanes of a drop; undefined when one of them holds no rules. */
+  /** Reads all lanes of a drop; undefined when one of them has no rules. */
   async function readFigures(drop: Drop) {
     const read: StockFigures[][] = [];
     let version = drop.version;

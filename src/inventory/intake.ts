@@ -6,7 +6,7 @@ import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
 import type { Reserved } from './replies.ts';
 
-/** What a buyer asks for. The same drop, buyer and key always stand for the same order. */
+/** A request to buy. The same drop, buyer and key always give the same order. */
 export type Buy = {
   drop: DropId;
   buyer: string;
