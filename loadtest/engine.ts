@@ -30,13 +30,18 @@ export async function startEngine(options: {
   stop?: AbortSignal;
 }): Promise<EngineProcess> {
   const { data, port, args = [], env = {}, stop } = options;
-  const child = spawn(process.execPath, [main, '--data', data, '--port', String(port), ...args], {
-    // Buyers of a load test pay from the wallet: simulated providers would only take its cores.
-    env: { ...process.env, FLASHDROP_DEMO: 'on', FLASHDROP_SIMULATORS: 'off', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-    // A group of its own: Ctrl-C goes to the terminal's whole group, and who started it ends it.
-    detached: true,
-  });
+  const entry = [...process.execArgv, main];
+  const child = spawn(
+    process.execPath,
+    [...entry, '--data', data, '--port', String(port), ...args],
+    {
+      // Buyers of a load test pay from the wallet: simulated providers would only take its cores.
+      env: { ...process.env, FLASHDROP_DEMO: 'on', FLASHDROP_SIMULATORS: 'off', ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      // A group of its own: Ctrl-C goes to the terminal's whole group, and who started it ends it.
+      detached: true,
+    },
+  );
   const giveUp = () => void child.kill('SIGTERM');
   stop?.addEventListener('abort', giveUp);
   if (stop?.aborted) giveUp();

@@ -13,6 +13,7 @@ if (step('set-up', 'node', ['scripts/setup.mjs', 'test'])) {
   counts.passed -= 1; // Getting ready is no check of its own; failing at it is.
   step('lint and format', 'biome', ['ci', '--error-on-warnings', '.']);
   step('types', 'tsc', ['-p', '.', '--noEmit']);
+  step('imports', 'node', ['scripts/imports.mjs']);
   runTests(process.argv.slice(2));
 }
 const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';

@@ -60,4 +60,4 @@ test('an api killed around the reserve call leaves each key one order and no uni
   expect(after.map(({ status }) => status)).toEqual(buyers.map(() => 202));
   expect(after.at(-1)).toMatchObject({ replayed: true }); // the script had run, its reply was lost
   expect(await sale.judged()).toMatchObject({ available: 5, sold: 15, paid: 15, orders: 15 });
-}, 40_000);
+});

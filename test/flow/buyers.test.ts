@@ -79,7 +79,7 @@ test('parallel tabs with keys of their own come to no more than the limit, and l
 
 describe('a unit comes back', () => {
   test('when its hold ends unpaid: all_held is lifted and somebody else has it', async () => {
-    const sale = await aSale({ units: 1, holdMs: 1_000 });
+    const sale = await aSale({ units: 1, holdMs: 3_000 });
     const [idle, eager] = [await sale.one(), await sale.one()];
     stalling.keepWaiting(idle.buyer);
     const held = await sale.press(idle);
@@ -132,7 +132,7 @@ describe('a unit comes back', () => {
 
 /** A sale of one unit whose buyer paid in time, while the provider's word is out. */
 async function paidUnheard(options: Partial<SaleOptions> = {}) {
-  const sale = await aSale({ units: 1, holdMs: 1_000, ...options });
+  const sale = await aSale({ units: 1, holdMs: 2_500, ...options });
   const buyer = await sale.one();
   const pact = stalling.takeSilently(buyer.buyer);
   const { id } = (await sale.press(buyer)).json;

@@ -108,7 +108,7 @@ describe('while the crowd buys', () => {
     expect(sale.told().filter((code) => code !== '' && code !== 'drop_ended')).toEqual([]);
     const answers = await Promise.all(later.map((one) => sale.press(one)));
     for (const answer of answers) expect(answer).toMatchObject({ status: 410, code: 'drop_ended' });
-    await eventually(async () => (await sale.judged()).paid === 0, { withinMs: 15_000 });
+    await eventually(async () => (await sale.judged()).paid === 0);
     const { available, orders, captured, refunded } = await sale.judged();
     expect(orders).toBeGreaterThanOrEqual(33);
     expect([available, refunded]).toEqual([100, captured]);
@@ -125,7 +125,7 @@ describe('while the crowd buys', () => {
 });
 
 test('an end takes no more orders, and a hold that is open may still be paid', async () => {
-  const sale = await aSale({ units: 5, holdMs: 2_000 });
+  const sale = await aSale({ units: 5, holdMs: 5_000 });
   const [slow, idle] = [await sale.one(), await sale.one()];
   for (const { buyer } of [slow, idle]) stalling.keepWaiting(buyer);
   const [paid, lapsed] = [await sale.press(slow), await sale.press(idle)];

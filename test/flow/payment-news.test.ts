@@ -25,7 +25,7 @@ describe.each(providerNames)('what %s tells', (name) => {
   async function paidLate(options: { lateCapture?: 'refund'; rival?: boolean } = {}) {
     const { rival = false, ...rules } = options;
     await provider().faults({ captureAfterClose: 1 });
-    const sale = await shop.sale({ units: 1, holdMs: 2_000, ...rules });
+    const sale = await shop.sale({ units: 1, holdMs: 3_000, ...rules });
     const order = await sale.opens(name);
     await sale.reaches(order, 'released');
     if (rival) {

@@ -10,10 +10,14 @@ beforeAll(async () => {
 afterEach(() => shop?.calm());
 afterAll(() => shop?.stop());
 
+const ascending = (a: number, b: number) => a - b;
+
 describe.each(providerNames)('money that %s took', (name) => {
   const provider = () => shop.simulators[name];
+  /** Sorted: refunds under way at the same time reach the provider in any order. */
   const amountsBack = async ({ reference }: Opened) => {
-    return (await provider().charge(reference))?.refunds.map(({ amount }) => amount);
+    const refunds = (await provider().charge(reference))?.refunds;
+    return refunds?.map(({ amount }) => amount).toSorted(ascending);
   };
   /** The refund of this amount, asked for again until the provider has made it. */
   const isDone = (sale: ShopSale, { id }: Opened, [amount, key]: [number, string]) =>
@@ -68,7 +72,7 @@ describe.each(providerNames)('money that %s took', (name) => {
       json: { refundable: rest },
     });
     await eventually(async () => (await amountsBack(order))?.length === 2);
-    expect(await amountsBack(order)).toEqual([first, second]);
+    expect(await amountsBack(order)).toEqual([first, second].toSorted(ascending));
     await eventually(async () => {
       return (await sale.order(order.buyer, order.id))['amountRefunded'] === first + second;
     });
@@ -83,7 +87,7 @@ describe.each(providerNames)('money that %s took', (name) => {
     await isDone(sale, order, [price - 100_000, 'b']);
     await sale.reaches(order, 'refunded');
     expect(await sale.refundPart(order.id, 1, 'c')).toMatchObject({ code: 'refund_exceeds' });
-    expect(await amountsBack(order)).toEqual([100_000, price - 100_000]);
+    expect(await amountsBack(order)).toEqual([100_000, price - 100_000].toSorted(ascending));
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
   });
 
@@ -99,7 +103,7 @@ describe.each(providerNames)('money that %s took', (name) => {
     expect((await sale.refund(order.id)).status).toBe(202);
     await shop.calm();
     await sale.reaches(order, 'refunded');
-    expect(await amountsBack(order)).toEqual([40_000, price - 40_000]);
+    expect(await amountsBack(order)).toEqual([40_000, price - 40_000].toSorted(ascending));
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
   });
 
@@ -112,12 +116,12 @@ describe.each(providerNames)('money that %s took', (name) => {
     });
     // Stripe is asked what it knows before it is told to give back, so there nothing is done yet.
     const isStuck = async () => answered > 0 || (await amountsBack(order))?.length === 1;
-    await eventually(isStuck, { withinMs: 15_000 });
+    await eventually(isStuck);
     await shop.calm();
     await asked;
     expect([200, 202]).toContain(answered);
     await sale.reaches(order, 'refunded');
     expect(await amountsBack(order)).toEqual([price]);
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
-  }, 40_000);
+  });
 });

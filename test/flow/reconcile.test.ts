@@ -6,12 +6,7 @@ import { orderId } from '../../src/domain/ids.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
-import {
-  newDatabase,
-  postgresMissing,
-  startPostgres,
-  type TestPostgres,
-} from '../support/postgres.ts';
+import { newDatabase, sharedPostgres } from '../support/postgres.ts';
 import { runProgram } from '../support/program.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
@@ -50,16 +45,14 @@ describe('npm run reconcile with everything embedded', () => {
   });
 });
 
-const missing = postgresMissing();
+const server = sharedPostgres();
 
-describe.skipIf(missing !== undefined)('npm run reconcile beside the servers', () => {
-  let server: TestPostgres;
+describe.skipIf('missing' in server)('npm run reconcile beside the servers', () => {
   let engine: TestEngine;
   let env: Record<string, string>;
   const closes: (() => Promise<void>)[] = [];
   beforeAll(async () => {
-    server = await startPostgres();
-    closes.push(server.stop);
+    if ('missing' in server) throw new Error(`bug: ${server.missing}`);
     const DATABASE_URL = await newDatabase(server.url);
     const ledger = await openLedger({ databaseUrl: DATABASE_URL });
     closes.push(ledger.close);

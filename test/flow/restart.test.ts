@@ -69,9 +69,7 @@ test('a worker that comes late pays what is still held and finds the rest releas
   const last = Math.max(...held.map(({ json }) => Date.parse(json['expiresAt'] as string)));
   const { lanes } = engine.deps;
   await expect
-    .poll(async () => (await lanes.inspect({ drop: lapsing.drop, lane: 0 })).now, {
-      timeout: 5_000,
-    })
+    .poll(async () => (await lanes.inspect({ drop: lapsing.drop, lane: 0 })).now)
     .toBeGreaterThan(last);
   await stop();
   await start({ port, namespace: engine.namespace });

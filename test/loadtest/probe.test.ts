@@ -8,6 +8,7 @@ import { openSettled } from '../../loadtest/probe/settled.ts';
 import { factsOf } from '../../loadtest/spike/engine-facts.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
 import { eventually } from '../support/eventually.ts';
+import { conditionMs } from '../support/patience.ts';
 import { openSale } from '../support/sale.ts';
 
 let parent: string;
@@ -20,16 +21,14 @@ beforeAll(async () => {
     data: join(parent, 'data'),
     env: { FLASHDROP_API_PROCESSES: '2' },
   });
-}, 60_000);
+});
 afterAll(async () => {
   await probe?.close();
   await engine?.kill('SIGTERM');
   rmSync(parent, { recursive: true, force: true });
 });
 
-test('a look tells units, ledger and queues, and finds each process by its role', {
-  timeout: 90_000,
-}, async () => {
+test('a look tells units, ledger and queues, and finds each process by its role', async () => {
   const { address, merchantKey = '', pid } = engine;
   const sale = await openSale({ address, merchantKey }, { units: 30 });
   probe = openProbe({
@@ -52,23 +51,16 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   };
   // Each part rests by itself, so a sample may have the one and not the other.
   let { engine: settled } = await probe.sample();
-  await eventually(
-    async () => {
-      const { units, queues, processes } = (await probe.sample()).engine;
-      settled = {
-        units: units ?? settled.units,
-        queues: queues ?? settled.queues,
-        processes,
-      };
-      expect(settled).toMatchObject(sold);
-      return true;
-    },
-    { withinMs: 30_000 },
-  );
-  const since = await probe.untilSettled(30_000);
+  await eventually(async () => {
+    const { units, queues, processes } = (await probe.sample()).engine;
+    settled = { units: units ?? settled.units, queues: queues ?? settled.queues, processes };
+    expect(settled).toMatchObject(sold);
+    return true;
+  });
+  const since = await probe.untilSettled(conditionMs);
   expect(since).toBeGreaterThan(0);
   // Nothing moved meanwhile, so it is the same instant, however late one asks.
-  expect(await probe.untilSettled(30_000)).toBe(since);
+  expect(await probe.untilSettled(conditionMs)).toBe(since);
   expect(await factsOf({ address, own: true })).toMatchObject({
     engine: { apiProcesses: 2, redis: 'embedded', ledger: 'embedded' },
     redisVersion: expect.stringMatching(/^\d+\.\d+/),
@@ -86,13 +78,10 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   }
 
   await engine.kill('SIGTERM');
-  const silent = await eventually(
-    async () => {
-      const seen = (await probe.sample()).engine;
-      return seen.units === undefined && seen.queues === undefined && seen;
-    },
-    { withinMs: 30_000 },
-  );
+  const silent = await eventually(async () => {
+    const seen = (await probe.sample()).engine;
+    return seen.units === undefined && seen.queues === undefined && seen;
+  });
   // What its own machine can tell of processes needs no answer of the engine.
   if (process.platform === 'linux') {
     expect(silent.processes.map(({ name }) => name)).toContain('load 1');

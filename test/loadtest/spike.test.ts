@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readRecord } from '../../loadtest/report/record-file.ts';
 import { eventually } from '../support/eventually.ts';
+import { startMs } from '../support/patience.ts';
+import { nodeFlags } from '../support/program.ts';
 
 const spike = fileURLToPath(new URL('../../loadtest/spike.ts', import.meta.url));
 
@@ -22,7 +24,7 @@ afterAll(() => {
 
 /** The command as a user runs it; its temporary files go to a folder of the test's. */
 function run(...args: string[]) {
-  const child = spawn(process.execPath, [spike, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, spike, ...args], {
     cwd: folder,
     env: { ...process.env, TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -57,9 +59,7 @@ function left(): string[] {
     });
 }
 
-test('one command replays a sale, audits it, writes page and record, and leaves nothing running', {
-  timeout: 120_000,
-}, async () => {
+test('one command replays a sale, audits it, writes page and record, and leaves nothing running', async () => {
   const [report, json] = [join(folder, 'run.html'), join(folder, 'run.json')];
   const files = ['--report', report, '--json', json];
   const uninvited = ['--set', 'uninvited=0.25'];
@@ -83,12 +83,11 @@ test('one command replays a sale, audits it, writes page and record, and leaves 
 });
 
 test('Ctrl-C in the middle of a sale ends all that was started and leaves no file', {
-  timeout: 120_000,
   skip: process.platform !== 'linux',
 }, async () => {
   const report = join(folder, 'stopped.html');
   const { child, ended, text } = run(...small, '--set', 'crowdMs=60000', '--report', report);
-  await eventually(() => text().includes('\nsale'), { withinMs: 60_000 });
+  await eventually(() => text().includes('\nsale'), { withinMs: startMs });
   expect(left().length).toBeGreaterThan(1);
   child.kill('SIGINT');
   expect(await ended, text()).toBe(130);

@@ -23,7 +23,7 @@ test('A lane does what its model does, whatever is called in whatever order', as
   // A random test proves nothing about an answer that it never had.
   expect(new Set(words.keys())).toEqual(new Set(everyWord()));
   expect(await redis.keys(`${namespace}:*`)).toEqual([]);
-}, 60_000);
+});
 
 function everyWord(): string[] {
   const names = Object.keys(scripts) as ScriptName[];

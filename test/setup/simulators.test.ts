@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { BookedCharge } from '../../simulators/protocol.ts';
 import { eventually } from '../support/eventually.ts';
+import { startMs } from '../support/patience.ts';
 import { type Program, startProgram } from '../support/program.ts';
 import { openControl } from '../support/simulators.ts';
 
@@ -27,7 +28,7 @@ async function startDemo(...args: string[]): Promise<Demo> {
   });
   const told = () => engine.printed().out;
   const address = await Promise.race([
-    eventually(() => /serves at (http\S+)/.exec(told())?.[1], { withinMs: 60_000 }),
+    eventually(() => /serves at (http\S+)/.exec(told())?.[1], { withinMs: startMs }),
     died,
   ]);
   const line = /simulated {5}(.*)/.exec(told())?.[1] ?? '';
@@ -81,7 +82,7 @@ async function expectPaidAt(
   await eventually(async () => (await control<{ taken: number }>('GET', 'book')).taken >= 1);
 }
 
-describe('the demo', { timeout: 90_000 }, () => {
+describe('the demo', () => {
   test('leaves no simulator behind when it is killed', async () => {
     const { engine, providers } = await startDemo('--api-processes', '1');
     const urls = [...providers.values()];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readHolder } from '../../src/embedded/lock.ts';
 import { eventually } from '../support/eventually.ts';
+import { startMs } from '../support/patience.ts';
 import { type Program, startProgram } from '../support/program.ts';
 
 let parent: string;
@@ -20,7 +21,7 @@ async function start(): Promise<{ engine: Program; address: string }> {
   const engine = startProgram('src/main.ts', { args: ['--data', data, '--port', '0'] });
   const died = engine.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
   const serving = eventually(() => /serves at (http\S+)/.exec(engine.printed().out)?.[1], {
-    withinMs: 60_000,
+    withinMs: startMs,
   });
   const address = await Promise.race([serving, died]);
   died.catch(() => {}); // Later on its end is what the test asks for.
@@ -28,9 +29,7 @@ async function start(): Promise<{ engine: Program; address: string }> {
 }
 
 describe('the whole engine, embedded', () => {
-  test('stops cleanly on one Ctrl-C, though npm hands it on a second time', {
-    timeout: 90_000,
-  }, async () => {
+  test('stops cleanly on one Ctrl-C, though npm hands it on a second time', async () => {
     const { engine, address } = await start();
     expect((await fetch(`${address}/livez`)).status).toBe(200);
     expect(readHolder(data)).toMatchObject({ pid: engine.pid, address });

@@ -103,10 +103,9 @@ describe('an API call', () => {
       () => 'cut',
     );
     await eventually(async () => (await tiny.ledger()).charges.length === 1);
-    const started = performance.now();
+    // A stop that waited for the answer would not end.
     await tiny.stop();
     expect(await hanging).toBe('cut');
-    expect(performance.now() - started).toBeLessThan(2_000);
   });
 
   it('that is slow is answered later, with its work done before', async () => {

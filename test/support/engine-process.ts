@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openFolder } from '../../src/embedded/folder.ts';
 import { eventually } from './eventually.ts';
+import { startMs } from './patience.ts';
 import { type Ended, type Program, startProgram } from './program.ts';
+import { copyLedger } from './test-ledger.ts';
 
 /** The engine as `npm start` runs it: a process of its own, which may be killed. */
 export type EngineProcess = {
@@ -27,6 +30,7 @@ export type EngineProcessOptions = {
 export async function startEngineProcess(options: EngineProcessOptions): Promise<EngineProcess> {
   const { data, port = 0, entry = 'src/main.ts', args = [], env = {} } = options;
   const folder = data === undefined ? [] : ['--data', data];
+  if (data !== undefined && !existsSync(join(data, 'ledger'))) await prepareFolder(data);
   const program = startProgram(entry, {
     args: entry === 'src/main.ts' ? [...folder, '--port', String(port), ...args] : args,
     env: { FLASHDROP_DEMO: 'on', FLASHDROP_SIMULATORS: 'off', ...env },
@@ -44,11 +48,21 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
   };
 }
 
+/** Makes a data folder with a fresh ledger, which costs the engine several seconds to make. */
+async function prepareFolder(path: string): Promise<void> {
+  const folder = await openFolder({ path, fresh: false });
+  try {
+    await copyLedger(folder.ledger);
+  } finally {
+    folder.close();
+  }
+}
+
 async function untilServing(program: Program): Promise<string> {
   const died = program.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
-  died.catch(() => {}); // later on its end is what the test asks for
+  died.catch(() => {}); // Later the test itself waits for its end.
   const serving = eventually(() => /serves at (http\S+)/.exec(program.printed().out)?.[1], {
-    withinMs: 30_000,
+    withinMs: startMs,
   });
   return await Promise.race([serving, died]);
 }

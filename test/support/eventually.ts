@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { conditionMs } from './patience.ts';
 
 /**
- * Waits until a condition yields something other than undefined or false, and gives it back. An
- * error the condition throws counts as "not yet"; the last one is shown when the time is over.
+ * Waits until a condition yields something other than undefined or false, and returns it. An error
+ * that the condition throws counts as "not yet"; the last one is shown when the time is over.
  */
 export async function eventually<T>(
   condition: () => T | Promise<T>,
-  { withinMs = 10_000 }: { withinMs?: number } = {},
+  { withinMs = conditionMs }: { withinMs?: number } = {},
 ): Promise<Exclude<T, undefined | false>> {
   const started = performance.now();
   let last: unknown;
@@ -20,5 +21,5 @@ export async function eventually<T>(
     }
     await delay(10);
   }
-  throw new Error(`not so within ${withinMs} ms; at last: ${String(last)}`, { cause: last });
+  throw new Error(`not true within ${withinMs} ms; at last: ${String(last)}`, { cause: last });
 }

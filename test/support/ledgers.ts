@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
-import { newDatabase, postgresMissing, startPostgres } from './postgres.ts';
+import { newDatabase, sharedPostgres } from './postgres.ts';
 import { openTestLedger } from './test-ledger.ts';
 
+<<<<<<< HEAD
 /** A server to use instead of starting one. */
 const given = process.env['FLASHDROP_TEST_POSTGRES_URL'];
 
+=======
+>>>>>>> 0eee55f (Share one PostgreSQL server and cheap embedded ledgers among all tests, and bound waits in one place)
 /**
- * Runs the same tests on PGlite and on a PostgreSQL server, each with a fresh ledger. Where no
- * server can be had, that half is skipped, and its title says why.
+ * Runs the same tests on PGlite and on a PostgreSQL server, each with a fresh ledger. Where there is
+ * no server, that half is skipped, and its title says why.
  */
 export function onEachLedger(tests: (ledger: () => Ledger) => void): void {
   describe('on PGlite', () => {
@@ -19,23 +22,17 @@ export function onEachLedger(tests: (ledger: () => Ledger) => void): void {
     afterAll(() => ledger?.close());
     tests(() => ledger);
   });
-  const missing = given ? undefined : postgresMissing();
-  if (missing !== undefined) {
-    describe.skip(`on PostgreSQL (not run: ${missing})`, () => tests(never));
+  const server = sharedPostgres();
+  if ('missing' in server) {
+    describe.skip(`on PostgreSQL (not run: ${server.missing})`, () => tests(never));
     return;
   }
   describe('on PostgreSQL', () => {
     let ledger: Ledger;
-    const close: (() => Promise<void>)[] = [];
     beforeAll(async () => {
-      const server = given ? { url: given, stop: async () => {} } : await startPostgres();
-      close.push(server.stop);
       ledger = await openLedger({ databaseUrl: await newDatabase(server.url) });
-      close.push(ledger.close);
     });
-    afterAll(async () => {
-      for (const end of close.reverse()) await end();
-    });
+    afterAll(() => ledger?.close());
     tests(() => ledger);
   });
 }

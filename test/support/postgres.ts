@@ -1,9 +1,15 @@
+import { inject } from 'vitest';
 import { type PostgresServer, startPostgres as start, statement } from '../../loadtest/postgres.ts';
 
 export { postgresMissing } from '../../loadtest/postgres.ts';
 export type TestPostgres = PostgresServer;
 
-/** Starts a private PostgreSQL on a free port, in a temporary folder, without fsync. */
+/** The server that all test files share, each with databases of its own; or why there is none. */
+export function sharedPostgres(): { url: string } | { missing: string } {
+  return inject('postgres');
+}
+
+/** Starts a PostgreSQL server for a test that stops it, on a free port, in a temporary folder, without fsync. */
 export function startPostgres(): Promise<TestPostgres> {
   return start({ fsync: 'off', max_connections: '200' });
 }
@@ -11,8 +17,8 @@ export function startPostgres(): Promise<TestPostgres> {
 let databases = 0;
 
 /**
- * Makes a fresh database on a server; gives its URL. It joins as it would with a million rows: by
- * scanning a test's small tables whole, it would take every lock in one order by accident.
+ * Makes a fresh database on a server; gives its URL. Its planner uses indexes, as it would with a
+ * million rows: scanning a test's small tables whole, it would take all locks in one order by accident.
  */
 export async function newDatabase(server: string): Promise<string> {
   databases += 1;

@@ -3,6 +3,12 @@ import { resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
 
+/**
+ * Options of Node for processes that live for a test. PGlite's larger functions take V8 seconds of
+ * CPU and hundreds of megabytes to optimize, more than a short life ever gains from it.
+ */
+export const nodeFlags = ['--liftoff-only'];
+
 export type Ended = { code: number | null; signal: string | null; out: string; err: string };
 
 export type Program = {
@@ -18,7 +24,7 @@ export function startProgram(
   file: string,
   { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } = {},
 ): Program {
-  const child = spawn(process.execPath, [resolve(root, file), ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, resolve(root, file), ...args], {
     cwd: root,
     // Nothing of the caller's own settings: only what finds a redis-server.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },

@@ -145,8 +145,7 @@ export async function openSale(
 
   /** Waits until nothing moves any more; the audit must be clean, the money whole to the unit. */
   async function settled(): Promise<Outcome> {
-    const within = { withinMs: 30_000 };
-    await eventually(async () => (await merchant.unsettled(drop)) === 0, within);
+    await eventually(async () => (await merchant.unsettled(drop)) === 0);
     return await eventually(async () => {
       const audit = await merchant.audit(drop);
       const findings = audit.checks.flatMap((check) => check.findings);
@@ -157,7 +156,7 @@ export async function openSale(
       if (!charges)
         expect({ walletKept, transferred }).toEqual({ walletKept: kept, transferred: kept });
       return figures as Outcome;
-    }, within);
+    });
   }
 
   return {

@@ -10,7 +10,7 @@ import { openPostgres } from '../../../src/ledger/database/postgres.ts';
 import { openLedger } from '../../../src/ledger/ledger.ts';
 import { eventually } from '../../support/eventually.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
-import { postgresMissing, startPostgres, type TestPostgres } from '../../support/postgres.ts';
+import { newDatabase, sharedPostgres } from '../../support/postgres.ts';
 
 onEachLedger((ledger) => {
   const database = (): Database => ledger().database;
@@ -91,17 +91,19 @@ describe('the embedded ledger', () => {
   });
 });
 
-describe.skipIf(postgresMissing() !== undefined)('a PostgreSQL server', () => {
-  let server: TestPostgres;
+const server = sharedPostgres();
+
+describe.skipIf('missing' in server)('a PostgreSQL server', () => {
+  let url: string;
   let database: Database;
   beforeAll(async () => {
-    server = await startPostgres();
+    if ('missing' in server) throw new Error(`bug: ${server.missing}`);
+    url = await newDatabase(server.url);
   });
   afterEach(() => database?.close());
-  afterAll(() => server?.stop());
 
   it('that undoes a transaction for a deadlock gets it again', async () => {
-    database = openPostgres({ url: server.url });
+    database = openPostgres({ url });
     await database.query('create table pair (id integer primary key, n integer)');
     await database.query('insert into pair values (1, 0), (2, 0)');
     let runs = 0;
@@ -121,13 +123,14 @@ describe.skipIf(postgresMissing() !== undefined)('a PostgreSQL server', () => {
 
   it('that drops every connection does not take the process with it', async () => {
     const broken: Error[] = [];
-    database = openPostgres({ url: server.url, onIdleError: (error) => broken.push(error) });
+    database = openPostgres({ url, onIdleError: (error) => broken.push(error) });
     await Promise.all([database.query('select 1'), database.query('select 2')]);
-    const killer = openPostgres({ url: server.url });
+    const killer = openPostgres({ url });
     try {
       await killer.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
-         where application_name = 'flashdrop' and pid <> pg_backend_pid()`,
+         where application_name = 'flashdrop' and datname = current_database()
+           and pid <> pg_backend_pid()`,
       );
     } finally {
       await killer.close();
@@ -137,7 +140,7 @@ describe.skipIf(postgresMissing() !== undefined)('a PostgreSQL server', () => {
   });
 
   it('answers within the bound even when a statement would not end', async () => {
-    database = openPostgres({ url: server.url });
+    database = openPostgres({ url });
     const held = database.transaction(async (query) => {
       await query(`set local statement_timeout = '100ms'`);
       await query('select pg_sleep(60)');

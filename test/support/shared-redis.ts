@@ -1,4 +1,3 @@
-import { GenericContainer, Wait } from 'testcontainers';
 import type { TestProject } from 'vitest/node';
 import { dockerAnswers, dockerHasImage } from '../../src/embedded/find-redis.mjs';
 import { startRedis } from './redis.ts';
@@ -8,7 +7,7 @@ const containerPort = 6379;
 
 type SharedRedis = { url: string; kind: string; stop(): Promise<void> };
 
-/** One real Redis for the whole run: a container where that is at hand, else a child process. */
+/** Starts one real Redis for a whole run: a container where one can be had, else a child process. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const redis = await start();
   project.provide('redisUrl', redis.url);
@@ -30,6 +29,7 @@ async function startLocal(why: string): Promise<SharedRedis> {
 }
 
 async function startContainer(): Promise<SharedRedis> {
+  const { GenericContainer, Wait } = await import('testcontainers');
   const container = await new GenericContainer(image)
     .withCommand([
       'redis-server',
