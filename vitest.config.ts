@@ -9,6 +9,7 @@ import { nodeFlags } from './test/support/program.ts';
  */
 const quick = [
   'test/*.test.ts',
+  'test/docs/links.test.ts',
   'test/{batching,config,domain,inventory,lua,simulators,support}/**/*.test.ts',
   'test/checkout/notifications.test.ts',
   'test/http/auth/hmac.test.ts',

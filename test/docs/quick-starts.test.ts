@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
+import { saleMs, startMs } from '../support/patience.ts';
 import { type Program, startProgram } from '../support/program.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const startMsMax = 120_000;
-const pageMsMax = 180_000;
 
 /** An `sh` block of a page, and the `text` block that shows what it prints; none: it prints nothing. */
 type Step = { line: number; commands: string; shown: string };
@@ -26,7 +25,7 @@ beforeAll(async () => {
   const died = engine.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
   died.catch(() => {});
   const printed = (pattern: RegExp) =>
-    eventually(() => pattern.exec(engine.printed().out)?.[1], { withinMs: startMsMax });
+    eventually(() => pattern.exec(engine.printed().out)?.[1], { withinMs: startMs });
   const ready = Promise.all([
     printed(/serves at (http\S+)/),
     printed(/demo drop .*\/(drop_\w+)/),
@@ -34,7 +33,7 @@ beforeAll(async () => {
   ]);
   const [FLASHDROP, DROP, KEY] = await Promise.race([ready, died]);
   variables = { FLASHDROP, DROP, KEY };
-}, startMsMax);
+});
 
 afterAll(async () => {
   engine?.kill('SIGTERM');
@@ -51,7 +50,7 @@ test('npm run audit and npm run reconcile run the scripts that stand in for them
 
 test.for(['docs/merchants.md', 'docs/buyers.md'])(
   'the commands of %s print what the page shows',
-  { timeout: pageMsMax },
+  { timeout: saleMs },
   async (page) => {
     const steps = stepsOf(readFileSync(join(root, page), 'utf8'));
     expect(steps.length).toBeGreaterThan(5);

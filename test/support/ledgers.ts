@@ -3,12 +3,6 @@ import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { newDatabase, sharedPostgres } from './postgres.ts';
 import { openTestLedger } from './test-ledger.ts';
 
-<<<<<<< HEAD
-/** A server to use instead of starting one. */
-const given = process.env['FLASHDROP_TEST_POSTGRES_URL'];
-
-=======
->>>>>>> 0eee55f (Share one PostgreSQL server and cheap embedded ledgers among all tests, and bound waits in one place)
 /**
  * Runs the same tests on PGlite and on a PostgreSQL server, each with a fresh ledger. Where there is
  * no server, that half is skipped, and its title says why.

@@ -20,7 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function startServer() {
-  const given = process.env.FLASHDROP_TEST_POSTGRES_URL;
+  const given = process.env['FLASHDROP_TEST_POSTGRES_URL'];
   if (given) return { provided: { url: given }, stop: async () => {} };
   const missing = postgresMissing();
   if (missing !== undefined) return { provided: { missing }, stop: async () => {} };
