@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 
 /**
- * The seed of a random test: what FLASHDROP_SEED says (a whole number), else a fresh one. It is
- * printed, so that a run can be had again.
+ * The seed of a random test: FLASHDROP_SEED (a whole number) when it is set, else a random one. It is
+ * printed, so that a run can be repeated.
  */
 export function testSeed(title: string): number {
   const text = process.env['FLASHDROP_SEED'];

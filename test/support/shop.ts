@@ -20,7 +20,7 @@ export type Shop = {
   address: string;
   simulators: Record<ProviderName, SimulatedProvider>;
   sale(options: SaleOptions): Promise<ShopSale>;
-  /** Waits until the job that every order has is over: from then on only messages and looks move it. */
+  /** Waits until the job of the order is done: from then on only notifications and polling move it. */
   rests(id: OrderId): Promise<void>;
   /** No faults any more. */
   calm(): Promise<void>;
@@ -43,7 +43,7 @@ export type ShopSale = Sale & {
 
 export type Opened = { buyer: Buyer; id: OrderId; reference: string };
 
-/** Looks come late, so that it is the notification that moves an order; a test of looks says otherwise. */
+/** The first poll comes late, so that notifications move an order; a test of polling sets its own. */
 const timings: Timings = {
   pollEveryMs: 20,
   pollFirstMs: 60_000,

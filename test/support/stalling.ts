@@ -6,19 +6,19 @@ export type StallingWallet = {
   provider(wallet: PaymentProvider): PaymentProvider;
   /** From now on this buyer's payment waits for the buyer, who does nothing. */
   keepWaiting(buyer: string): void;
-  /** From now on this buyer's money is taken at once and nobody told until `reply`. */
+  /** From now on this buyer's money is captured at once, and the engine gets the answer on `reply`. */
   takeSilently(buyer: string): { taken(): Promise<void>; reply(): void };
-  /** The buyer's payment goes its usual way again. */
+  /** From now on this buyer's payment works as usual. */
   letGo(buyer: string): void;
 };
 
-/** A wallet that is a slow provider for the buyers a test names, and itself for all others. */
+/** A wallet that acts as a slow provider for the buyers a test names, and as usual for all others. */
 export function openStallingWallet(): StallingWallet {
   const waiting = new Set<string>();
   const silent = new Map<string, { taken: boolean; replied: Promise<void> }>();
 
   return {
-    // Its book is elsewhere: what is charged within the ledger cannot stall.
+    // Without `startWithin`: a charge within the ledger's transaction cannot stall.
     provider: ({ startWithin: _, ...wallet }) => ({
       ...wallet,
       async start(charges) {
