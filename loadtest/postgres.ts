@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
-import { freePort } from '../src/embedded/redis-process.ts';
+import { freePort } from '../src/embedded/free-port.ts';
 
 /** A PostgreSQL server for a test or the bench. */
 export type PostgresServer = {

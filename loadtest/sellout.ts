@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { freePort } from '../src/embedded/redis-process.ts';
+import { freePort } from '../src/embedded/free-port.ts';
 import { auditSale } from './auditor/auditor.ts';
 import type { BookHead } from './auditor/book.ts';
 import { type Book, linesOf, runCrowd } from './crowd.ts';

@@ -1,22 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { type Config, processEnvironment, readCommand } from './config/config.ts';
 import { type DataFolder, openFolder } from './embedded/folder.ts';
-import { banner } from './engine/banner.ts';
+import { banner, stepLine } from './engine/banner.ts';
 import { createLog } from './log.ts';
+import { keepCompiledCode } from './processes/compiled-code.ts';
 import { assertPortFree, isPortTaken } from './processes/port.ts';
 import { StartError } from './start-error.ts';
 
-/** How a run ended, for shells and supervisors. */
+/** Exit codes, for shells and supervisors. */
 const exitCodes = { stopped: 0, failed: 1, misused: 2, impatient: 130 } as const;
 
-/** npm hands Ctrl-C on to a process that had it from the terminal already: one press, two signals. */
+/** npm passes Ctrl-C on to a process that has it from the terminal already: one press, two signals. */
 const samePressMs = 500;
 
-const leftOpenMsMax = 2_000;
+const exitMsMax = 2_000;
 
 process.exitCode = await main(process.argv.slice(2));
-// Whatever was left open must not keep a stopped engine alive; with nothing open this never fires.
-setTimeout(() => process.exit(), leftOpenMsMax).unref();
+// A handle that was left open must not keep a stopped engine alive; without one this never fires.
+setTimeout(() => process.exit(), exitMsMax).unref();
 
 async function main(args: string[]): Promise<number> {
   const command = readCommand(args, processEnvironment());
@@ -40,17 +41,19 @@ async function run(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
   let folder: DataFolder | undefined;
   try {
-    // The folder comes first: a second instance is told of the first, not just of a busy port.
+    // The folder comes first: its lock names the instance that is running, a port in use does not.
     folder = config.folder && (await openFolder(config.folder));
-    // Found out before Redis and the ledger start, which takes a second or two.
+    // Checked again when http listens; here a port in use is refused before anything starts.
     await assertPortFree(config);
-    // Loaded only now, so that a refusal does not wait for the whole engine to load.
+    const stopSignal = waitForStopSignal();
+    // Loaded only now, so that a refusal does not wait for the code of the engine.
     const { startEngine } = await import('./engine/engine.ts');
-    const signalled = firstSignal();
-    const engine = await startEngine({ config, folder, log });
+    const onStep = (what: string, ms: number) => process.stdout.write(stepLine(what, ms));
+    const engine = await startEngine({ config, folder, log, onStep });
     folder?.announce(engine.address);
-    process.stdout.write(banner(engine));
-    log.info({ signal: await signalled }, 'stopping');
+    process.stdout.write(banner({ ...engine, startMs: performance.now() }));
+    keepCompiledCode();
+    log.info({ signal: await stopSignal }, 'stopping');
     await engine.stop();
     return exitCodes.stopped;
   } catch (error) {
@@ -62,15 +65,18 @@ async function run(config: Config): Promise<number> {
   }
 }
 
-/** The first SIGINT or SIGTERM; a second one, pressed by someone tired of waiting, ends at once. */
-function firstSignal(): Promise<string> {
+/**
+ * Resolves with the first SIGINT or SIGTERM, which stops the engine in good order. A second signal
+ * ends the process at once.
+ */
+function waitForStopSignal(): Promise<string> {
   return new Promise((resolve) => {
-    let first: number | undefined;
+    let firstAt: number | undefined;
     const onSignal = (signal: string) => {
-      if (first === undefined) {
-        first = performance.now();
+      if (firstAt === undefined) {
+        firstAt = performance.now();
         resolve(signal);
-      } else if (performance.now() - first > samePressMs) {
+      } else if (performance.now() - firstAt > samePressMs) {
         process.exit(exitCodes.impatient);
       }
     };
@@ -89,5 +95,5 @@ function complain(line: string): void {
 
 function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return String(JSON.parse(text).version);
 }

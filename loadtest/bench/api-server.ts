@@ -23,6 +23,7 @@ const engine = await startEngine({
     redis: { kind: 'url', url: redisUrl },
     ledger: { kind: 'embedded' },
     folder: undefined,
+    compileCache: undefined,
     redisSearch: {},
     tokens: {
       kind: 'secret',

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { findRedisServer } from '../../src/embedded/find-redis.mjs';
-import { freePort, launchRedis, untilAnswering } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
+import { launchRedis, untilAnswering } from '../../src/embedded/redis-process.ts';
 
 export type BenchRedis = {
   url: string;

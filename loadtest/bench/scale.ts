@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { startEngine } from '../engine.ts';
 import { openMerchant } from '../merchant.ts';
 import { buyRequest, connections, inTurns, press, tokenSecret } from './closed-loop.ts';

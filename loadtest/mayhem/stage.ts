@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startRedis } from '../bench/redis.ts';
 import { startPostgres } from '../postgres.ts';

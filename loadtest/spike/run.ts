@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { auditSale } from '../auditor/auditor.ts';
 import { linesIn } from '../auditor/clients.ts';
 import { type EngineProcess, startEngine } from '../engine.ts';

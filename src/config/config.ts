@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { helpText, readFlags } from './flags.ts';
+import { readFlags } from './flags.ts';
+import { helpText } from './help.mjs';
 import { offeredOf, type PaymentSettings, readPayments } from './payments.ts';
 import {
   type Environment,
@@ -58,6 +59,8 @@ export type Config = {
   folder: { path: string; fresh: boolean } | undefined;
   /** What the search for a redis-server goes by. */
   redisSearch: Environment;
+  /** Folder of Node's compile cache, for children with an environment of their own. */
+  compileCache: string | undefined;
   tokens: TokenRules;
   payments: PaymentSettings;
   /** Whether payment providers are simulated, for a demo. */
@@ -140,6 +143,7 @@ export function readCommand(args: string[], env: Environment): Command {
     ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
     folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,
     redisSearch: searchOf(env),
+    compileCache: env.NODE_COMPILE_CACHE || undefined,
     tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
     payments,
     simulators: readSimulators(settings, { role, demo, embedded, payments }),

@@ -12,22 +12,6 @@ const settingFlags = {
 
 const switches = ['fresh', 'help', 'version'] as const;
 
-export const helpText = `flashdrop: a flash-sale checkout engine
-
-  npm start -- [flags]
-
-  --port PORT     port to listen on (8080)
-  --host HOST     address to listen on (127.0.0.1)
-  --role ROLE     api, worker or all (all)
-  --data FOLDER   folder of the embedded Redis and ledger (./data)
-  --api-processes N
-                  processes that serve on the port (one for each core)
-  --fresh         empty that folder first
-  --help          this text
-  --version       the version
-
-Settings come from the environment or from a file .env; .env.example lists them.`;
-
 export type Flags = {
   /** The settings that flags replace, by the setting's name. */
   settings: Record<string, string>;

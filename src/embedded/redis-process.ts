@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -178,17 +177,4 @@ export function lastLogLine(folder: string): string {
   const log = readFileSync(join(folder, fileNames.log), 'utf8');
   const lines = log.split('\n').filter((line) => line !== '' && !/^(See|Run) '/.test(line));
   return lines.at(-1) ?? `its log ${join(folder, fileNames.log)} is empty`;
-}
-
-/** A port on loopback that nothing listens on at the moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -10,9 +10,9 @@ import {
   type RedisServer,
   redisImage,
 } from './find-redis.mjs';
+import { freePort } from './free-port.ts';
 import {
   fileNames,
-  freePort,
   lastLogLine,
   launchRedis,
   type RedisProcess,

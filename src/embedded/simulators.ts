@@ -28,10 +28,16 @@ const stopMsMax = 3_000;
  * Starts them and does not wait. They end with this process, however it ends: their channel to it
  * is then gone.
  */
-export function startSimulators({ log }: { log: Log }): Simulators {
+export function startSimulators({
+  log,
+  compileCache,
+}: {
+  log: Log;
+  compileCache: string | undefined;
+}): Simulators {
   const child = fork(program, ['all'], {
-    // Nothing of our settings is theirs to know.
-    env: {},
+    // The simulators must not know the engine's settings.
+    env: { ...(compileCache && { NODE_COMPILE_CACHE: compileCache }) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     // A group of its own: Ctrl-C goes to the terminal's whole group, and we may need them to drain.
     detached: true,

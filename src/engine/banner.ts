@@ -1,6 +1,6 @@
 import { type DropId, orderId, orderRef } from '../domain/ids.ts';
 
-/** What demo mode can tell whoever started it: enough to buy at once. */
+/** What demo mode prints for whoever started it: enough to buy at once. */
 export type Demo = {
   merchantKey: string;
   buyer: string;
@@ -10,7 +10,12 @@ export type Demo = {
   method: string;
 };
 
-/** What is printed once the engine serves. */
+/** The line for a step of the start that is done. */
+export function stepLine(what: string, ms: number): string {
+  return `  ${what.padEnd(34)}${(ms / 1_000).toFixed(1).padStart(5)} s\n`;
+}
+
+/** The text that is printed once the engine serves. */
 export function banner(engine: {
   address: string;
   processes: number;
@@ -18,14 +23,19 @@ export function banner(engine: {
   /** Providers that take no money, and where their pages are. */
   simulators: readonly { provider: string; url: string }[];
   demo: Demo | undefined;
+  /** How long the start took, ms. */
+  startMs: number;
 }): string {
-  const { address, processes, demo, methods, simulators } = engine;
-  const lines = [`flashdrop serves at ${address}`, `  docs          ${address}/docs`];
+  const { address, processes, demo, methods, simulators, startMs } = engine;
+  const lines = [
+    `flashdrop serves at ${address} (started in ${(startMs / 1_000).toFixed(1)} s)`,
+    `  docs          ${address}/docs`,
+  ];
   if (processes > 1) lines.push(`  processes     ${processes} on this port, and one that settles`);
   lines.push(`  pay with      ${methods.join(', ')}`);
   if (simulators.length > 0) {
-    const told = simulators.map(({ provider, url }) => `${provider} ${url}`);
-    lines.push(`  simulated     ${told.join(', ')}`);
+    const simulated = simulators.map(({ provider, url }) => `${provider} ${url}`);
+    lines.push(`  simulated     ${simulated.join(', ')}`);
   }
   if (demo) {
     lines.push(
@@ -39,7 +49,7 @@ export function banner(engine: {
   return `${lines.join('\n')}\n`;
 }
 
-/** A Buy, and the look at its order, that work as pasted: the key is fresh for each start. */
+/** Commands that buy a unit and read its order, and work as pasted: each start has a fresh key. */
 function firstBuy(address: string, { drop, sku, method, buyer, buyerToken }: Demo): string[] {
   const key = `buy-${Date.now().toString(36)}`;
   const body = JSON.stringify({ sku, quantity: 1, payment: { method } });

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/config.ts';
+import { required } from '../domain/required.ts';
 import type { DataFolder } from '../embedded/folder.ts';
 import { startEmbeddedRedis } from '../embedded/redis.ts';
 import { findWeaknesses } from '../inventory/durability-check.ts';
@@ -9,18 +10,40 @@ import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
 import { StartError } from '../start-error.ts';
 import type { Releasers } from './releasers.ts';
+import type { Step } from './start-steps.ts';
 
 type Start = { config: Config; folder: DataFolder | undefined; log: Logger };
 
-/** A command not answered by then is given up; its outcome is told to be unknown. */
+/** A command without a reply by then is given up; its outcome counts as unknown. */
 const commandTimeoutMs = 2_000;
 const connectMsMax = 10_000;
 
-/** Where Redis is: the one that is named, or one of the engine's own, started here. */
-export async function openRedisUrl(start: Start, releasers: Releasers): Promise<string> {
-  const { config, folder, log } = start;
-  if (config.redis.kind === 'url') return config.redis.url;
-  if (!folder) throw new Error('bug: an embedded Redis needs a data folder');
+/**
+ * Connects to the Redis that is configured, or starts an embedded one, and makes sure that it keeps
+ * what it acknowledges.
+ * @throws StartError
+ */
+export async function openRedis(
+  start: Start,
+  step: Step,
+  releasers: Releasers,
+): Promise<{ redisUrl: string; redis: Redis }> {
+  const { config, log } = start;
+  const redisUrl =
+    config.redis.kind === 'url'
+      ? config.redis.url
+      : await step('redis-server started', () => startOwnRedis(start, releasers));
+  const redis = await step('Redis connected', async () => {
+    const connection = await openRedisConnection(redisUrl, log, releasers);
+    await assertSafe(connection, redisUrl, start);
+    return connection;
+  });
+  return { redisUrl, redis };
+}
+
+async function startOwnRedis(start: Start, releasers: Releasers): Promise<string> {
+  const { config, log } = start;
+  const folder = required(start.folder, 'data folder for the embedded Redis');
   const embedded = await startEmbeddedRedis({
     folder: folder.redis,
     password: folder.secrets.redisPassword,
@@ -31,8 +54,15 @@ export async function openRedisUrl(start: Start, releasers: Releasers): Promise<
   return embedded.url;
 }
 
-/** The hot connection, once it answers. */
-export async function openHot(url: string, log: Logger, releasers: Releasers): Promise<Redis> {
+/**
+ * The connection of the hot path, once it answers.
+ * @throws StartError when it does not answer in time
+ */
+export async function openRedisConnection(
+  url: string,
+  log: Logger,
+  releasers: Releasers,
+): Promise<Redis> {
   const redis = connectHot(url, { timeoutMs: commandTimeoutMs });
   releasers.add('the connection to Redis', () => redis.disconnect());
   let last: Error | undefined;
@@ -42,9 +72,10 @@ export async function openHot(url: string, log: Logger, releasers: Releasers): P
   });
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
+      const reason = last?.message ?? 'no reply';
       reject(
         new StartError(
-          `Redis does not answer at ${host(url)} (${last?.message ?? 'no reply'}): check REDIS_URL and that it runs`,
+          `Redis does not answer at ${host(url)} (${reason}): check REDIS_URL and that it runs`,
         ),
       );
     }, connectMsMax);
@@ -56,15 +87,8 @@ export async function openHot(url: string, log: Logger, releasers: Releasers): P
   return redis;
 }
 
-/**
- * Makes sure that the server keeps what it acknowledges, but for what the operator allows.
- * @throws StartError
- */
-export async function assertSafe(
-  redis: Redis,
-  url: string,
-  { config, log }: Pick<Start, 'config' | 'log'>,
-): Promise<void> {
+/** Refuses a server that could lose acknowledged orders, except for what the operator allows. */
+async function assertSafe(redis: Redis, url: string, { config, log }: Start): Promise<void> {
   const { tooOld, weaknesses } = await findWeaknesses(redis);
   if (tooOld) throw new StartError(`Redis at ${host(url)} is ${tooOld}: 7.0 or later is needed`);
   const refused = weaknesses.filter(({ name }) => !config.allowUnsafeRedis.has(name));
@@ -81,15 +105,25 @@ function host(url: string): string {
   return new URL(url).host;
 }
 
-/** The ledger that is named, or one of the engine's own; its schema is brought up to date. */
-export async function openLedgerOf(start: Start, releasers: Releasers): Promise<Ledger> {
-  const { config, folder, log } = start;
+/**
+ * Connects to the ledger that is configured, or opens an embedded one; its schema is brought up to
+ * date.
+ * @throws StartError
+ */
+export async function openConfiguredLedger(
+  { config, folder, log }: Start,
+  step: Step,
+  releasers: Releasers,
+): Promise<Ledger> {
+  const { kind } = config.ledger;
   try {
-    const ledger = await openLedger({
-      ...(config.ledger.kind === 'url' ? { databaseUrl: config.ledger.url } : {}),
-      ...(config.ledger.kind === 'embedded' && folder ? { folder: folder.ledger } : {}),
-      onIdleError: (error) => log.warn({ err: error }, 'a connection to the ledger failed'),
-    });
+    const ledger = await step(kind === 'url' ? 'ledger connected' : 'ledger opened', () =>
+      openLedger({
+        databaseUrl: config.ledger.kind === 'url' ? config.ledger.url : undefined,
+        folder: folder?.ledger,
+        onIdleError: (error) => log.warn({ err: error }, 'a connection to the ledger failed'),
+      }),
+    );
     releasers.add('ledger', ledger.close);
     return ledger;
   } catch (error) {

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { dropState } from '../domain/drop.ts';
 import { type DropId, newDropId } from '../domain/ids.ts';
-import type { Publishing } from '../drops/publishing.ts';
-import type { Lanes } from '../inventory/lanes.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { TokenRules } from '../http/auth/buyers.ts';
 import type { Demo } from './banner.ts';
+import type { Wiring } from './wiring.ts';
 
 const title = 'Mi-2, the noon sale';
 const sku = 'mi2-16gb';
@@ -13,41 +12,43 @@ const windowMs = 30 * 24 * 3_600_000;
 const purseAmount = 1_000_000;
 
 /**
- * What a first look needs: a merchant, a drop that opens by itself, and a buyer with money. The
+ * Opens what a demo needs: a merchant, a drop that is on sale, and a buyer with money in the wallet. The
  * drop is kept over restarts for as long as it is open; the buyer is a new one each time, so that
  * the first Buy is never refused for what an earlier run bought.
  */
-export async function openDemo(parts: {
-  ledger: Ledger;
-  lanes: Lanes;
-  publishing: Publishing;
-  merchantKey: string;
-  sign(buyer: string): string;
-}): Promise<Demo> {
-  const { ledger, merchantKey } = parts;
+export async function openDemo(
+  wiring: Wiring,
+  tokens: TokenRules,
+  { merchantKey }: { merchantKey: string },
+): Promise<Demo> {
+  const { ledger } = wiring;
+  // Loaded here, since only a demo signs tokens.
+  const { openSigner } = await import('../http/auth/buyers.ts');
   const merchant = await ledger.merchants.adopt({ name: 'Demo store', apiKey: merchantKey });
-  const drop = (await findOpenDrop(parts, merchant.id)) ?? (await publishDrop(parts, merchant.id));
+  const drop =
+    (await findOpenDrop(wiring, merchant.id)) ?? (await publishDrop(wiring, merchant.id));
   const buyer = `demo-${randomBytes(4).toString('hex')}`;
   await ledger.accounts.topUp({ buyer, currency, amount: purseAmount, reference: `demo:${buyer}` });
-  return { merchantKey, buyer, buyerToken: parts.sign(buyer), drop, sku, method: 'wallet' };
+  return { merchantKey, buyer, buyerToken: openSigner(tokens)(buyer), drop, sku, method: 'wallet' };
 }
 
-type Parts = Parameters<typeof openDemo>[0];
-
-async function findOpenDrop(parts: Parts, merchantId: string): Promise<DropId | undefined> {
-  const { rows } = await parts.ledger.drops.listOwned(merchantId, { limit: 50 });
+async function findOpenDrop(
+  { ledger, lanes }: Wiring,
+  merchantId: string,
+): Promise<DropId | undefined> {
+  const { rows } = await ledger.drops.listOwned(merchantId, { limit: 50 });
   for (const drop of rows) {
     if (drop.title !== title || dropState(drop, Date.now()) !== 'open') continue;
-    const inspected = await parts.lanes.inspect({ drop: drop.id, lane: 0 });
+    const inspected = await lanes.inspect({ drop: drop.id, lane: 0 });
     if (inspected.status === 'done' && (inspected.items[0]?.available ?? 0) > 0) return drop.id;
   }
   return undefined;
 }
 
-async function publishDrop(parts: Parts, merchantId: string): Promise<DropId> {
+async function publishDrop({ ledger, services }: Wiring, merchantId: string): Promise<DropId> {
   const now = Date.now();
   const id = newDropId();
-  await parts.ledger.drops.create({
+  await ledger.drops.create({
     id,
     merchantId,
     title,
@@ -61,6 +62,6 @@ async function publishDrop(parts: Parts, merchantId: string): Promise<DropId> {
     decision: 'draft',
     items: [{ sku, title: 'Mi-2 16 GB', unitAmount: 199_900, allotment: 50_000, perBuyer: 1 }],
   });
-  await parts.publishing.act({ merchantId, drop: id, action: 'publish' });
+  await services.publishing.act({ merchantId, drop: id, action: 'publish' });
   return id;
 }

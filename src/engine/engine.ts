@@ -1,15 +1,16 @@
 import type { Config } from '../config/config.ts';
+import { required } from '../domain/required.ts';
 import type { DataFolder } from '../embedded/folder.ts';
 import type { SimulatedProvider } from '../embedded/simulators.ts';
-import { openSigner, type TokenRules } from '../http/auth/buyers.ts';
+import type { TokenRules } from '../http/auth/buyers.ts';
 import type { Logger } from '../log.ts';
-import { openCore } from './app.ts';
+import { type Cluster, launchCluster } from '../processes/cluster.ts';
 import type { Demo } from './banner.ts';
-import { assertSafe, openHot, openLedgerOf, openRedisUrl } from './connections.ts';
 import { openDemo } from './demo.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
-import { serveAlone, serveWithCluster } from './serving.ts';
+import { serveHere, serveInCluster } from './serving.ts';
 import { simulateProviders } from './simulated-providers.ts';
+import { type OnStep, timeSteps } from './start-steps.ts';
 
 export type Engine = {
   /** Where http is served. */
@@ -25,7 +26,13 @@ export type Engine = {
   stop(): Promise<void>;
 };
 
-type Start = { config: Config; folder: DataFolder | undefined; log: Logger };
+type Start = {
+  config: Config;
+  folder: DataFolder | undefined;
+  log: Logger;
+  /** Called when a step of the start is done. */
+  onStep?: OnStep | undefined;
+};
 
 /**
  * The composition root: opens Redis, the ledger and what the role needs, and closes all of it in the
@@ -42,49 +49,66 @@ export async function startEngine(start: Start): Promise<Engine> {
   }
 }
 
-async function compose(start: Start, releasers: Releasers): Promise<Engine> {
-  const { folder } = start;
-  const { apiProcesses: processes } = start.config;
-  const log = processes > 1 ? start.log.child({ process: 'primary' }) : start.log;
-  const simulated = simulateProviders({ config: start.config, log }, releasers);
-  simulated.catch(() => {}); // Awaited below, if the start comes that far.
+async function compose({ onStep, ...options }: Start, releasers: Releasers): Promise<Engine> {
+  const { folder } = options;
+  const processes = options.config.apiProcesses;
+  const log = processes > 1 ? options.log.child({ process: 'primary' }) : options.log;
+  const start = { ...options, log };
+  const step = timeSteps(onStep);
 
-  const redisUrl = await openRedisUrl({ ...start, log }, releasers);
-  const redis = await openHot(redisUrl, log, releasers);
-  await assertSafe(redis, redisUrl, { ...start, log });
-  const ledger = await openLedgerOf({ ...start, log }, releasers);
+  // What starts outside of this process comes first: it goes on while this one loads its own code.
+  const cluster = processes > 1 ? launchApiProcesses(start, releasers) : undefined;
+  const simulating = simulateProviders(start, step, releasers);
+  const connecting = step('store clients loaded', () => import('./connections.ts'));
+  const [{ config, simulators }, ledger, { redisUrl, redis }, { wire }] = await allSettled([
+    simulating,
+    connecting.then((stores) => stores.openConfiguredLedger(start, step, releasers)),
+    connecting.then((stores) => stores.openRedis(start, step, releasers)),
+    connecting.then(() => step('services loaded', () => import('./wiring.ts'))),
+  ]);
 
-  const { config, simulators } = await simulated;
-  const core = await openCore({ config, redisUrl, redis, ledger, log });
-  const { services, lanes, providers } = core;
+  const wiring = await wire({ config, redisUrl, redis, ledger, log });
+  const { services, providers } = wiring;
   if (config.role !== 'api') {
     releasers.add('the settlement', services.stop);
-    await services.start();
+    await step('settlement started', services.start);
   }
 
   const callers = {
     tokens: tokenRules(config, folder),
     operatorKey: config.operatorKey ?? folder?.secrets.operatorKey,
   };
-  const serve = processes > 1 ? serveWithCluster : serveAlone;
-  const address = await serve(core, callers, releasers);
+  const address = cluster
+    ? await step(`${processes} api processes serve`, () =>
+        serveInCluster(wiring, callers, { cluster, releasers }),
+      )
+    : await step('http serves', () => serveHere(wiring, callers, releasers));
   const demo =
     config.demo && folder
-      ? await openDemo({
-          ledger,
-          lanes,
-          publishing: services.publishing,
-          merchantKey: folder.secrets.merchantKey,
-          sign: openSigner(callers.tokens),
-        })
+      ? await step('demo drop open', () => openDemo(wiring, callers.tokens, folder.secrets))
       : undefined;
   const methods = [...providers.keys()];
   return { address, processes, demo, methods, simulators, stop: releasers.run };
 }
 
-function tokenRules(config: Config, folder: DataFolder | undefined): TokenRules {
-  const { tokens } = config;
+/** Forks the processes that will serve http; ends them also when the start fails before they serve. */
+function launchApiProcesses({ config, log }: Start, releasers: Releasers): Cluster {
+  const file = new URL('./api-process.ts', import.meta.url);
+  const cluster = launchCluster({ count: config.apiProcesses, file, log });
+  releasers.add('api processes', () => cluster.stop({ quietMs: 0 }));
+  return cluster;
+}
+
+/**
+ * Resolves with every result, or rejects once all have ended: whatever was being opened then is open
+ * and has a releaser, or has failed.
+ */
+async function allSettled<T extends readonly Promise<unknown>[]>(promises: readonly [...T]) {
+  await Promise.allSettled(promises);
+  return await Promise.all(promises);
+}
+
+function tokenRules({ tokens }: Config, folder: DataFolder | undefined): TokenRules {
   if (tokens.kind !== 'folder') return tokens;
-  if (!folder) throw new Error("bug: the data folder's secret needs a data folder");
-  return { ...tokens, kind: 'secret', secret: folder.secrets.jwtSecret };
+  return { ...tokens, kind: 'secret', secret: required(folder, 'data folder').secrets.jwtSecret };
 }

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import { openAudit } from '../audit/audit.ts';
 import { openPaymentAttempts } from '../checkout/attempts.ts';
 import { openGifts } from '../checkout/gifts.ts';
@@ -7,7 +6,8 @@ import { openOrderService } from '../checkout/orders.ts';
 import { openPay } from '../checkout/pay.ts';
 import { openRefundService } from '../checkout/refunds.ts';
 import { openTopUpService } from '../checkout/topups.ts';
-import { type Clock, systemClock } from '../domain/clock.ts';
+import { systemClock } from '../domain/clock.ts';
+import { required } from '../domain/required.ts';
 import { openActiveDrops } from '../drops/active-drops.ts';
 import { openAdjustments } from '../drops/adjustments.ts';
 import { openAppointmentService } from '../drops/appointments.ts';
@@ -16,50 +16,14 @@ import { openDropTerms } from '../drops/drop-terms.ts';
 import { openPublishing } from '../drops/publishing.ts';
 import { openReport } from '../drops/report.ts';
 import { openRecords } from '../inventory/lane-scan.ts';
-import type { Lanes } from '../inventory/lanes.ts';
 import { redisTime } from '../inventory/redis-connections.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Log } from '../log.ts';
-import type { Metrics } from '../metrics.ts';
-import type { Providers } from '../payments/provider.ts';
-import { openReconciliationMetrics } from '../reconciliation/metrics.ts';
 import { openReconciliation } from '../reconciliation/reconciliation.ts';
-import { openSchedule } from '../reconciliation/schedule.ts';
-import { type BackgroundTimings, openSettlementBackground } from '../settlement/background.ts';
 import { openPaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { openSettlement } from '../settlement/settlement.ts';
-import type { OnStep } from '../settlement/steps.ts';
-
-/** Intervals and patience in ms. The defaults suit a server; tests use shorter ones. */
-export type Timings = BackgroundTimings & {
-  /** How soon after its beginning a payment is first asked about. */
-  pollFirstMs?: number | undefined;
-  /** How long after its end a hold waits for its open payment to be closed. */
-  closingGraceMs?: number | undefined;
-  /** For how long a difference between the books may be an entry that is still on its way. */
-  differenceGraceMs?: number | undefined;
-};
-
-export type ServiceOptions = {
-  redisUrl: string;
-  /** The hot connection that the lanes use. */
-  redis: Redis;
-  namespace: string;
-  lanes: Lanes;
-  ledger: Ledger;
-  providers: Providers;
-  log: Log;
-  clock?: Clock;
-  metrics?: Metrics;
-  timings?: Timings;
-  /** How often the worker role compares the books; never when absent. */
-  reconcileEveryMs?: number | undefined;
-  onStep?: OnStep | undefined;
-};
+import type { Background } from './background.ts';
+import type { ServiceOptions } from './service-options.ts';
 
 export type Services = ReturnType<typeof openServices>;
-
-type Background = ReturnType<typeof openBackground>;
 
 /**
  * Everything above the stores, wired by hand. Opening it opens no connection and starts nothing: any
@@ -127,7 +91,23 @@ export function openServices(options: ServiceOptions) {
     graceMs: timings.differenceGraceMs,
   });
 
+  let opening: Promise<Background> | undefined;
   let background: Background | undefined;
+
+  async function openBackground(): Promise<Background> {
+    // Loaded by the worker role alone: BullMQ is a tenth of the engine's memory.
+    const loaded = await import('./background.ts');
+    return loaded.openBackground(options, {
+      publishing,
+      activeDrops,
+      settlement,
+      settleTopUps: topUps.settle,
+      termsOf,
+      redisNow,
+      reconcile,
+      clock,
+    });
+  }
 
   return {
     createDraft: openDrafts({ drops, clock }),
@@ -179,68 +159,18 @@ export function openServices(options: ServiceOptions) {
     },
     /** Resolves when the background work runs; it waits out a Redis or a ledger that is away. */
     async start(): Promise<void> {
-      background ??= openBackground(options, {
-        publishing,
-        activeDrops,
-        settlement,
-        settleTopUps: topUps.settle,
-        termsOf,
-        redisNow,
-        reconcile,
-        clock,
-      });
+      opening ??= openBackground();
+      background = await opening;
       await background.start();
     },
     /** Finishes what is in hand; the rest is left for the next start. */
     async stop(): Promise<void> {
-      await background?.stop();
+      const opened = await opening;
+      await opened?.stop();
+      opening = undefined;
       background = undefined;
     },
-    /** What `start` has made. */
-    background(): Background {
-      if (!background) throw new Error('bug: the background work is not started');
-      return background;
-    },
-  };
-}
-
-/** What the worker role runs: settlement behind the sale, and the comparison of the books. */
-function openBackground(
-  { redisUrl, namespace, lanes, ledger, providers, log, ...options }: ServiceOptions,
-  shared: Pick<
-    Parameters<typeof openSettlementBackground>[0],
-    'publishing' | 'activeDrops' | 'settlement' | 'settleTopUps' | 'termsOf' | 'redisNow' | 'clock'
-  > & { reconcile: ReturnType<typeof openReconciliation> },
-) {
-  const { metrics, timings = {}, reconcileEveryMs: everyMs, onStep } = options;
-  const { reconciliations } = ledger;
-  const { reconcile, ...parts } = shared;
-  const settlement = openSettlementBackground({
-    redisUrl,
-    namespace,
-    lanes,
-    ledger,
-    providers,
-    log,
-    metrics,
-    timings,
-    onStep,
-    ...parts,
-  });
-  const { onRun } = openReconciliationMetrics(metrics, reconciliations);
-  const schedule =
-    everyMs === undefined
-      ? undefined
-      : openSchedule({ reconcile, reconciliations, everyMs, log, onRun });
-  return {
-    ...settlement,
-    schedule,
-    async start(): Promise<void> {
-      await settlement.start();
-      schedule?.start();
-    },
-    async stop(): Promise<void> {
-      await Promise.all([schedule?.stop(), settlement.stop()]);
-    },
+    /** The background work that `start` has opened. */
+    background: () => required(background, 'background work before start'),
   };
 }

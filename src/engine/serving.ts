@@ -1,54 +1,59 @@
-import type { TokenRules } from '../http/auth/buyers.ts';
-import { canSharePort, listen } from '../http/server/server.ts';
 import { shareDatabase } from '../ledger/database/shared-database.ts';
-import { startCluster } from '../processes/cluster.ts';
+import type { Cluster } from '../processes/cluster.ts';
 import { openProcessMetrics, type ProcessMetric } from '../processes/process-metrics.ts';
+import type { Callers } from './api.ts';
 import type { ApiOpening } from './api-process.ts';
-import { type EngineCore, openApp } from './app.ts';
 import type { Releasers } from './releasers.ts';
-
-/** What callers are recognised by. */
-type Callers = { tokens: TokenRules; operatorKey: string | undefined };
+import type { Wiring } from './wiring.ts';
 
 /** Connections to a PostgreSQL server that the api processes have between them. */
 const sharedConnections = 10;
 
-/** Serves http in this process; gives the address. */
-export async function serveAlone(
-  core: EngineCore,
+/** Serves http in this process; resolves with the address. */
+export async function serveHere(
+  wiring: Wiring,
   callers: Callers,
   releasers: Releasers,
 ): Promise<string> {
-  const { host, port, quietMs } = core.config;
-  const app = await openApp(core, callers, { releasers });
+  const { host, port, quietMs } = wiring.config;
+  // The primary of a cluster serves no http itself, so it does not load the code for it.
+  const { openApi } = await import('./api.ts');
+  const { canSharePort, listen } = await import('../http/server/server.ts');
+  const app = await openApi(wiring, callers, { releasers });
   const server = await listen(app, { host, port, reusePort: canSharePort });
   releasers.add('http', () => server.stop({ quietMs }));
   return server.address;
 }
 
-/** Serves http in child processes that share the port, while this one keeps the stores and settles. */
-export async function serveWithCluster(
-  core: EngineCore,
+/** Serves http in the child processes of a cluster; resolves with the address. */
+export async function serveInCluster(
+  wiring: Wiring,
   callers: Callers,
-  releasers: Releasers,
+  { cluster, releasers }: { cluster: Cluster; releasers: Releasers },
 ): Promise<string> {
-  const { config, redisUrl, ledger, metrics, log } = core;
-  const { host, port, quietMs, apiProcesses: count } = config;
+  const { config, redisUrl, ledger, metrics } = wiring;
+  const { host, port, quietMs, apiProcesses } = config;
   const processMetrics = openProcessMetrics();
   const opening: Omit<ApiOpening, 'name'> = {
     config,
     redisUrl,
-    ...callers,
-    ledgerConnectionsMax: Math.max(2, Math.ceil(sharedConnections / count)),
+    callers,
+    ledgerConnectionsMax: Math.max(2, Math.ceil(sharedConnections / apiProcesses)),
   };
-  const cluster = await startCluster({
-    count,
+
+  async function page(): Promise<string> {
+    const own: ProcessMetric[] = await metrics.registry.getMetricsAsJSON();
+    processMetrics.take('primary', own);
+    await cluster.askAll('metrics', processMetrics.take);
+    return await processMetrics.text();
+  }
+
+  releasers.add('http', () => cluster.stop({ quietMs }));
+  return await cluster.serve({
     host,
     port,
-    log,
-    file: new URL('./api-process.ts', import.meta.url),
-    opening: (name) => ({ name, ...opening }),
-    serve(name) {
+    opening: (name): ApiOpening => ({ name, ...opening }),
+    handlersFor(name) {
       const shared = shareDatabase(ledger.database);
       return {
         handlers: { ...shared.handlers, page },
@@ -59,12 +64,4 @@ export async function serveWithCluster(
       };
     },
   });
-  releasers.add('http', () => cluster.stop({ quietMs }));
-
-  async function page(): Promise<string> {
-    processMetrics.take('primary', (await metrics.registry.getMetricsAsJSON()) as ProcessMetric[]);
-    await cluster.askAll('figures', processMetrics.take);
-    return await processMetrics.text();
-  }
-  return cluster.address;
 }

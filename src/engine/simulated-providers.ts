@@ -1,30 +1,32 @@
 import type { Config } from '../config/config.ts';
 import { type PaymentSettings, readPayments } from '../config/payments.ts';
 import { settingsReader } from '../config/settings.ts';
-import { freePort } from '../embedded/redis-process.ts';
+import { freePort } from '../embedded/free-port.ts';
 import { type SimulatedProvider, startSimulators } from '../embedded/simulators.ts';
 import type { Logger } from '../log.ts';
 import type { Releasers } from './releasers.ts';
+import type { Step } from './start-steps.ts';
 
 /** The config that is in force, and the providers that are simulated. */
 export type Simulated = { config: Config; simulators: SimulatedProvider[] };
 
 /**
- * Starts the demo's payment providers beside whatever else starts, and resolves with a config that
- * has them. Without the demo's simulators it is the config as it was.
+ * Starts the demo's payment providers, and resolves with a config that has them. Without the demo's
+ * simulators it is the config as it was.
  */
 export async function simulateProviders(
   { config, log }: { config: Config; log: Logger },
+  step: Step,
   releasers: Releasers,
 ): Promise<Simulated> {
   if (!config.simulators) return { config, simulators: [] };
-  const children = startSimulators({ log });
+  const children = startSimulators({ log, compileCache: config.compileCache });
   releasers.add('the simulated payment providers', children.stop);
-  // Providers are told where to send notifications before anything listens there, so "any free
-  // port" is settled now.
+  // The providers' settings name the port for notifications before the engine listens on it, so "any
+  // free port" is chosen now.
   const port = config.port === 0 ? await freePort() : config.port;
   const publicUrl = `http://${reachable(config.host)}:${port}`;
-  const simulators = await children.serving();
+  const simulators = await step('simulated payment providers serve', children.serving);
   const payments = readSimulated(simulators, publicUrl);
   return { config: { ...config, port, payments }, simulators };
 }
@@ -38,7 +40,7 @@ function readSimulated(simulators: SimulatedProvider[], publicUrl: string): Paym
   return payments;
 }
 
-/** Where a neighbour on this machine finds what listens on a host. */
+/** The address at which another program on this machine reaches a server that listens on `host`. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';

@@ -9,7 +9,6 @@ import { openReconciliations, type Reconciliations } from './checks/reconciliati
 import type { Database } from './database/database.ts';
 import { migrate } from './database/migrations.ts';
 import { openPglite } from './database/pglite.ts';
-import { openPostgres } from './database/postgres.ts';
 import { type Drops, openDrops } from './drops.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
 import { type Orders, openOrders } from './orders.ts';
@@ -51,7 +50,7 @@ export async function openLedger(
 ): Promise<Ledger> {
   const { databaseUrl, folder, clock = systemClock, onIdleError } = options;
   const database = databaseUrl
-    ? openPostgres({ url: databaseUrl, ...(onIdleError ? { onIdleError } : {}) })
+    ? await openServer(databaseUrl, onIdleError)
     : await openPglite(folder === undefined ? {} : { folder });
   try {
     await migrate(database);
@@ -60,6 +59,12 @@ export async function openLedger(
     throw error;
   }
   return ledgerOn(database, clock);
+}
+
+async function openServer(url: string, onIdleError?: (error: Error) => void): Promise<Database> {
+  // The driver is loaded only where there is a server: it costs 6 MB.
+  const { openPostgres } = await import('./database/postgres.ts');
+  return openPostgres(onIdleError ? { url, onIdleError } : { url });
 }
 
 /** The ledger on a database whose schema is up to date. */

@@ -5,158 +5,170 @@ import { StartError } from '../start-error.ts';
 import { type Channel, type Handlers, openChannel } from './channel.ts';
 import { assertPortFree } from './port.ts';
 
-/** The api processes that share a port. */
+/** Child processes that serve http on one port. */
 export type Cluster = {
-  /** Where they serve. */
-  address: string;
-  /** Hands over what each member answers, by its name; one that takes too long is left out. */
+  /**
+   * Opens every child, then has them listen; resolves with the address. From then on a child that
+   * ends is started again, after a wait that doubles up to five seconds, while the others serve on.
+   * @throws StartError when a child cannot start, or the system's error for a port in use
+   */
+  serve(service: ClusterService): Promise<string>;
+  /** Asks every child; passes on each answer that arrives within a second, with the child's name. */
   askAll<T>(topic: string, take: (name: string, answer: T) => void): Promise<void>;
-  /** Each finishes what is in flight and ends; at the deadline it is ended. */
+  /** Each child finishes the requests in flight and ends; at the deadline it is killed. */
   stop(options: { quietMs: number }): Promise<void>;
 };
 
-export type ClusterOptions = {
-  count: number;
+export type ClusterService = {
   host: string;
+  /** 0 for any free port. */
   port: number;
-  /** The program of a member; it answers `open`, `listen` and `stop`. */
-  file: URL;
-  /** What a member is opened with. */
+  /** What the child of this name is opened with. */
   opening(name: string): unknown;
-  /** What a member may ask, and what to do once it has ended. */
-  serve(name: string): { handlers: Handlers; close(): void };
-  log: ClusterLog;
+  /** What a child may ask this process for, and what to do once that child has ended. */
+  handlersFor(name: string): { handlers: Handlers; close(): void };
 };
 
 type ClusterLog = { warn(details: object, message: string): void };
-
-type Member = { name: string; child: ChildProcess; channel: Channel; ended: Promise<string> };
+type Forked = { name: string; process: ChildProcess; ended: Promise<string> };
+type Child = Forked & { channel: Channel };
+type Listening = { address: string; port: number };
 
 const backoffMs = { first: 100, most: 5_000 };
-/** A member that has run this long was well: its next restart begins with the short wait again. */
-const wellAfterMs = 30_000;
+/** After a run this long the next restart begins with the shortest wait again. */
+const stableAfterMs = 30_000;
 const drainMsMax = 15_000;
 const askMsMax = 1_000;
 
 /**
- * Starts processes that serve on one port, and keeps them running: one that ends unasked is started
- * again, after a wait that doubles up to five seconds, while the others serve on. The system spreads
- * the connections over them (SO_REUSEPORT).
- * @throws StartError when one of them cannot start, or the system's error for a busy port
+ * Forks child processes at once, so that they load their code while the caller opens what they need.
+ * A child's program answers `open`, `listen` and `stop`. The system spreads the connections to the
+ * port over the children (SO_REUSEPORT).
  */
-export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { count, host, log } = options;
-  const names = Array.from({ length: count }, (_, index) => `api-${index + 1}`);
-  const members = new Map<string, Member>();
+export function launchCluster(options: { count: number; file: URL; log: ClusterLog }): Cluster {
+  const { count, file, log } = options;
   const stopping = new AbortController();
-  const { signal } = stopping;
+  const forked = Array.from({ length: count }, (_, index) => launch(file, `api-${index + 1}`));
+  const children = new Map<string, Child>();
+  let supervised: Promise<void>[] = [];
 
-  function launch(name: string): Member {
-    const child = fork(options.file, {
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const { handlers, close } = options.serve(name);
-    const ended = howItEnds(child);
-    void ended.then(close);
-    const member = { name, child, channel: openChannel(child, handlers), ended };
-    members.set(name, member);
-    return member;
+  function connect(child: Forked, { handlersFor }: ClusterService): Child {
+    const { handlers, close } = handlersFor(child.name);
+    void child.ended.then(close);
+    const connected = { ...child, channel: openChannel(child.process, handlers) };
+    children.set(child.name, connected);
+    return connected;
   }
 
-  /** Asks a member that starts. One that ends instead of answering cannot be started. */
-  async function ask<T>(member: Member, topic: string, payload: unknown): Promise<T> {
-    try {
-      return await member.channel.ask<T>(topic, payload);
-    } catch (error) {
-      if (member.child.connected) throw told(error as Error);
-      throw new StartError(`${member.name} ended before it served (${await member.ended})`);
-    }
-  }
-
-  const open = (member: Member) => ask<void>(member, 'open', options.opening(member.name));
-  const listen = (member: Member, port: number) =>
-    ask<{ address: string; port: number }>(member, 'listen', { host, port });
-
-  async function supervise(first: Member, port: number): Promise<void> {
-    let member = first;
+  async function supervise(first: Child, service: ClusterService): Promise<void> {
+    const { signal } = stopping;
+    const { name } = first;
+    let child = first;
     let waitMs = backoffMs.first;
     let since = performance.now();
     for (;;) {
-      const how = await member.ended;
+      const how = await child.ended;
       if (signal.aborted) return;
-      if (performance.now() - since > wellAfterMs) waitMs = backoffMs.first;
-      log.warn({ member: member.name, how, waitMs }, 'an api process ended unasked: starting anew');
+      if (performance.now() - since > stableAfterMs) waitMs = backoffMs.first;
+      log.warn({ child: name, how, waitMs }, 'an api process ended; restarting it');
       await delay(waitMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       waitMs = Math.min(waitMs * 2, backoffMs.most);
       since = performance.now();
-      member = launch(member.name);
+      child = connect(launch(file, name), service);
       try {
-        await open(member);
-        await listen(member, port);
+        await start(child, 'open', service.opening(name));
+        await start(child, 'listen', { host: service.host, port: service.port });
       } catch (error) {
-        log.warn({ member: member.name, reason: (error as Error).message }, 'it does not start');
-        member.child.kill('SIGKILL');
+        const reason = error instanceof Error ? error.message : String(error);
+        log.warn({ child: name, reason }, 'an api process did not start');
+        child.process.kill('SIGKILL');
       }
     }
   }
 
-  async function end(member: Member, quietMs: number): Promise<void> {
-    const deadline = setTimeout(() => member.child.kill('SIGKILL'), quietMs + drainMsMax);
-    await member.channel.ask('stop', { quietMs }).catch(() => {});
-    if (member.child.connected) member.child.disconnect();
-    await member.ended;
-    clearTimeout(deadline);
-  }
+  return {
+    async serve(service) {
+      const all = forked.map((child) => connect(child, service));
+      await Promise.all(all.map((child) => start(child, 'open', service.opening(child.name))));
+      await assertPortFree(service);
+      // The first takes the port, which may be any free one; the others share it.
+      let { port } = service;
+      let address = '';
+      for (const child of all) {
+        const listening = await start<Listening>(child, 'listen', { host: service.host, port });
+        port = listening.port;
+        address ||= listening.address;
+      }
+      supervised = all.map((child) => supervise(child, { ...service, port }));
+      return address;
+    },
 
-  const cluster = names.map(launch);
-  try {
-    await Promise.all(cluster.map(open));
-    await assertPortFree(options);
-    const [head, ...others] = cluster as [Member, ...Member[]];
-    // The first takes the port, which may be any free one; the others share it.
-    const { address, port } = await listen(head, options.port);
-    await Promise.all(others.map((member) => listen(member, port)));
-    const supervised = cluster.map((member) => supervise(member, port));
-    return {
-      address,
-      async askAll<T>(topic: string, take: (name: string, answer: T) => void) {
-        const late = delay(askMsMax, undefined, { ref: false });
-        const asked = [...members.values()].map(async ({ name, channel, child }) => {
-          const answer = await channel.ask<T>(topic);
-          // One that came late may be of a member that has ended since.
-          if (members.get(name)?.child === child) take(name, answer);
-        });
-        await Promise.race([Promise.allSettled(asked), late]);
-      },
-      async stop({ quietMs }) {
-        stopping.abort();
-        await Promise.all([...members.values()].map((member) => end(member, quietMs)));
+    async askAll<T>(topic: string, take: (name: string, answer: T) => void) {
+      const late = delay(askMsMax, undefined, { ref: false });
+      const asked = [...children.values()].map(async (child) => {
+        const answer = await child.channel.ask<T>(topic);
+        // A late answer may be from a process that has been replaced since.
+        if (children.get(child.name) === child) take(child.name, answer);
+      });
+      await Promise.race([Promise.allSettled(asked), late]);
+    },
+
+    async stop({ quietMs }) {
+      stopping.abort();
+      if (supervised.length > 0) {
+        await Promise.all([...children.values()].map((child) => end(child, quietMs)));
         await Promise.all(supervised);
-      },
-    };
+        return;
+      }
+      // The start has failed: the children serve nothing that could be drained.
+      for (const child of forked) child.process.kill('SIGKILL');
+      await Promise.all(forked.map((child) => child.ended));
+    },
+  };
+}
+
+function launch(file: URL, name: string): Forked {
+  const child = fork(file, {
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  return { name, process: child, ended: endOf(child) };
+}
+
+async function end({ process: child, channel, ended }: Child, quietMs: number): Promise<void> {
+  const deadline = setTimeout(() => child.kill('SIGKILL'), quietMs + drainMsMax);
+  await channel.ask('stop', { quietMs }).catch(() => {});
+  if (child.connected) child.disconnect();
+  await ended;
+  clearTimeout(deadline);
+}
+
+/** Asks a child that is starting; a child that ends instead of answering has failed to start. */
+async function start<T>(child: Child, topic: string, payload: unknown): Promise<T> {
+  try {
+    return await child.channel.ask<T>(topic, payload);
   } catch (error) {
-    stopping.abort();
-    for (const { child } of members.values()) child.kill('SIGKILL');
-    await Promise.all([...members.values()].map((member) => member.ended));
-    throw error;
+    if (child.process.connected) throw startError(error);
+    throw new StartError(`${child.name} ended before it served (${await child.ended})`);
   }
 }
 
-/** A StartError stays one on its way from the member. */
-function told(error: Error & { code?: string }): Error {
-  if (error.code === 'ENOTSUP') {
+/** The channel carries an error's fields, not its class: a StartError is made one again here. */
+function startError(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return cause;
+  if ('code' in cause && cause.code === 'ENOTSUP') {
     return new StartError(
       'this system does not let processes share a port: set FLASHDROP_API_PROCESSES=1',
-      { cause: error },
+      { cause },
     );
   }
-  return error.name === 'StartError' ? new StartError(error.message, { cause: error }) : error;
+  return cause.name === 'StartError' ? new StartError(cause.message, { cause }) : cause;
 }
 
-async function howItEnds(child: ChildProcess): Promise<string> {
-  const failed = once(child, 'error').then(([error]) => (error as Error).message);
+/** How a child process ended, in words. */
+async function endOf(child: ChildProcess): Promise<string> {
+  const failed = once(child, 'error').then(([error]) => String(error?.message ?? error));
   const exited = once(child, 'exit').then(([code, signal]) => signal ?? `exit code ${code}`);
   return await Promise.race([exited, failed]);
 }

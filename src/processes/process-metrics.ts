@@ -5,7 +5,11 @@ export type ProcessMetric = {
   name: string;
   help: string;
   type: unknown;
-  values: { metricName?: string; labels: Record<string, string | number>; value: number }[];
+  values: {
+    metricName?: string;
+    labels: Partial<Record<string, string | number>>;
+    value: number;
+  }[];
 };
 
 export type Figures = ReturnType<typeof openProcessMetrics>;

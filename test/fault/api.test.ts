@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine } from '../support/engine.ts';
 import { startEngineProcess } from '../support/engine-process.ts';

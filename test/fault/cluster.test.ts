@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { openSale } from '../support/sale.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Book } from '../../loadtest/crowd.ts';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine } from '../support/engine.ts';

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/redis-process.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { sharedRedisUrl } from '../support/redis.ts';

@@ -1,4 +1,4 @@
-// A member of a cluster whose start fails in the way it is told, for the crew's tests.
+// A child of a cluster whose start fails in the way that `open` names; for cluster.test.ts.
 import { openChannel } from '../../src/processes/channel.ts';
 import { StartError } from '../../src/start-error.ts';
 

@@ -1,66 +1,68 @@
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
-import { freePort } from '../../src/embedded/redis-process.ts';
-import { type ClusterOptions, startCluster } from '../../src/processes/cluster.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
+import { launchCluster } from '../../src/processes/cluster.ts';
 import { StartError } from '../../src/start-error.ts';
 
 const log = { warn: () => {} };
 
-/** How a cluster of three fails to start whose second member is opened with `how`. */
-async function failure(how: string, options: Partial<ClusterOptions> = {}): Promise<Error> {
-  const started = startCluster({
-    count: 3,
+/** A cluster of three whose second child is opened with `how`, and what starting it failed with. */
+async function failure(how: string, options: { port?: number } = {}): Promise<Error> {
+  const file = new URL('./child.ts', import.meta.url);
+  const cluster = launchCluster({ count: 3, file, log });
+  expect(childCount()).toBe(3);
+  const served = cluster.serve({
     host: '127.0.0.1',
-    port: await freePort(),
-    log,
-    file: new URL('./child.ts', import.meta.url),
+    port: options.port ?? (await freePort()),
     opening: (name) => (name === 'api-2' ? how : 'starts'),
-    serve: () => ({ handlers: {}, close() {} }),
-    ...options,
+    handlersFor: () => ({ handlers: {}, close() {} }),
   });
-  return await started.then(
-    () => Promise.reject(new Error('it started')),
-    (error: Error) => error,
-  );
+  try {
+    return await served.then(
+      () => Promise.reject(new Error('it started')),
+      (error: Error) => error,
+    );
+  } finally {
+    await cluster.stop({ quietMs: 0 });
+  }
 }
 
-/** The members of this process' crews that live. */
-function members(): string[] {
+/** How many child processes of this process' clusters are alive. */
+function childCount(): number {
   const listed = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'args='], {
     encoding: 'utf8',
   });
-  return listed.split('\n').filter((line) => line.endsWith('processes/member.ts'));
+  return listed.split('\n').filter((line) => line.endsWith('processes/child.ts')).length;
 }
 
-test('a member that cannot start ends the whole cluster, and its reason is told', async () => {
+test('A child that cannot start fails the whole cluster with its reason, and no child is left', async () => {
   const error = await failure('cannot start');
   expect(error).toBeInstanceOf(StartError);
   expect(error.message).toBe('there is no Redis: install one');
-  expect(members()).toEqual([]);
+  expect(childCount()).toBe(0);
 });
 
-test('a member that dies before it serves ends the whole crew', async () => {
+test('A child that dies before it serves fails the whole cluster, and no child is left', async () => {
   const error = await failure('dies');
   expect(error).toBeInstanceOf(StartError);
   expect(error.message).toBe('api-2 ended before it served (SIGKILL)');
-  expect(members()).toEqual([]);
+  expect(childCount()).toBe(0);
 });
 
-test('a port that somebody has is refused, not shared with them', async () => {
+test('A port that another program has is refused, also when that program would share it', async () => {
   const stranger = createServer();
   const port = await freePort();
-  // A stranger who shares would let anybody in; the cluster must not take the offer.
   await new Promise<void>((resolve) =>
     stranger.listen({ host: '127.0.0.1', port, reusePort: true }, resolve),
   );
   const error = await failure('starts', { port });
   stranger.close();
   expect(error).toMatchObject({ code: 'EADDRINUSE' });
-  expect(members()).toEqual([]);
+  expect(childCount()).toBe(0);
 });
 
-test('a system that cannot share a port says so, and which setting helps', async () => {
+test('A system that cannot share a port says so, and which setting helps', async () => {
   const error = await failure('starts', { port: 0 });
   expect(error).toBeInstanceOf(StartError);
   expect(error.message).toContain('FLASHDROP_API_PROCESSES=1');

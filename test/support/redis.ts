@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { findRedisServer, type LocalServer } from '../../src/embedded/find-redis.mjs';
+import { freePort } from '../../src/embedded/free-port.ts';
 import {
-  freePort,
   launchRedis,
   type RedisProcess,
   untilAnswering,

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
 import type { Faults, ProviderName } from '../../simulators/protocol.ts';
 import type { OrderId } from '../../src/domain/ids.ts';
-import type { Timings } from '../../src/engine/services.ts';
+import type { Timings } from '../../src/engine/service-options.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { ClientAction } from '../../src/payments/provider.ts';
 import { startTestEngine, type TestEngine } from './engine.ts';

@@ -1,0 +1,44 @@
+import type { FastifyInstance } from 'fastify';
+import { systemClock } from '../domain/clock.ts';
+import { buildApp } from '../http/app.ts';
+import type { TokenRules } from '../http/auth/buyers.ts';
+import { openCatalog } from '../inventory/catalog.ts';
+import { openIntake } from '../inventory/intake.ts';
+import type { Releasers } from './releasers.ts';
+import type { Wiring } from './wiring.ts';
+
+/** How callers are authenticated. */
+export type Callers = { tokens: TokenRules; operatorKey: string | undefined };
+
+/**
+ * Opens http and the intake behind it, without a port. `metricsPage` gives the text of /metrics in
+ * place of this process' own metrics.
+ */
+export async function openApi(
+  wiring: Wiring,
+  callers: Callers,
+  { releasers, metricsPage }: { releasers: Releasers; metricsPage?: () => Promise<string> },
+): Promise<FastifyInstance> {
+  const { config, redis, ledger, log, metrics, lanes, services } = wiring;
+  const catalog = openCatalog({
+    lanes,
+    wasPublished: ledger.drops.wasPublished,
+    onError: (error) => log.warn({ err: error }, 'reading the lanes failed'),
+  });
+  const intake = openIntake({ lanes, catalog, takes: services.takes });
+  catalog.start();
+  releasers.add('catalog', catalog.stop);
+  return await buildApp({
+    log,
+    intake,
+    catalog,
+    lanes,
+    ledger,
+    services,
+    ...callers,
+    clock: systemClock,
+    metrics: metricsPage ? { ...metrics, text: metricsPage } : metrics,
+    health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
+    settings: { demo: config.demo, buying: config.role !== 'worker' },
+  });
+}

@@ -1,0 +1,48 @@
+import { openReconciliationMetrics } from '../reconciliation/metrics.ts';
+import type { openReconciliation } from '../reconciliation/reconciliation.ts';
+import { openSchedule } from '../reconciliation/schedule.ts';
+import { openSettlementBackground } from '../settlement/background.ts';
+import type { ServiceOptions } from './service-options.ts';
+
+export type Background = ReturnType<typeof openBackground>;
+
+/** Opens what the worker role runs in the background: settlement, and the comparison of the books. */
+export function openBackground(
+  { redisUrl, namespace, lanes, ledger, providers, log, ...options }: ServiceOptions,
+  shared: Pick<
+    Parameters<typeof openSettlementBackground>[0],
+    'publishing' | 'activeDrops' | 'settlement' | 'settleTopUps' | 'termsOf' | 'redisNow' | 'clock'
+  > & { reconcile: ReturnType<typeof openReconciliation> },
+) {
+  const { metrics, timings = {}, reconcileEveryMs: everyMs, onStep } = options;
+  const { reconciliations } = ledger;
+  const { reconcile, ...parts } = shared;
+  const settlement = openSettlementBackground({
+    redisUrl,
+    namespace,
+    lanes,
+    ledger,
+    providers,
+    log,
+    metrics,
+    timings,
+    onStep,
+    ...parts,
+  });
+  const { onRun } = openReconciliationMetrics(metrics, reconciliations);
+  const schedule =
+    everyMs === undefined
+      ? undefined
+      : openSchedule({ reconcile, reconciliations, everyMs, log, onRun });
+  return {
+    ...settlement,
+    schedule,
+    async start(): Promise<void> {
+      await settlement.start();
+      schedule?.start();
+    },
+    async stop(): Promise<void> {
+      await Promise.all([schedule?.stop(), settlement.stop()]);
+    },
+  };
+}
