@@ -2,36 +2,52 @@ import type { Config } from '../config/config.ts';
 import { notifyUrl } from '../config/payments.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
+import { alipayOffer } from '../payments/alipay/offer.ts';
+import { openOnFirstUse } from '../payments/on-first-use.ts';
 import type { PaymentProvider, Providers } from '../payments/provider.ts';
+import { stripeOffer } from '../payments/stripe/offer.ts';
 import { openWallet } from '../payments/wallet/wallet.ts';
 
-/** The ways to be paid that are configured. Their libraries are loaded only where they are. */
-export async function openProviders({
-  config,
-  ledger,
-  log,
-}: {
-  config: Pick<Config, 'payments'>;
-  ledger: Ledger;
-  log: Logger;
-}): Promise<Providers> {
-  const { publicUrl, stripe, alipay, wechatPay } = config.payments;
+type Options = { config: Pick<Config, 'payments' | 'simulators'>; ledger: Ledger; log: Logger };
+
+/**
+ * Opens the payment providers that are configured. Their libraries are loaded now, so that no buyer
+ * waits for them; in a demo with simulated providers, which most visitors never use, at the first call.
+ */
+export async function openProviders({ config, ledger, log }: Options): Promise<Providers> {
+  const { payments, simulators } = config;
+  const { stripe, alipay, wechatPay } = payments;
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });
   const opened: PaymentProvider[] = [wallet];
+  const add = async (provider: Parameters<typeof openOnFirstUse>[0]) => {
+    opened.push(simulators ? openOnFirstUse(provider) : await provider.open());
+  };
+  const warn = (provider: string) => (message: string) => log.warn({ provider }, message);
+
   if (stripe) {
-    const { openStripe } = await import('../payments/stripe/stripe.ts');
-    const warn = (message: string) => log.warn({ provider: 'stripe' }, message);
-    opened.push(openStripe({ ...stripe, returnUrl: publicUrl, warn }));
+    await add({
+      offer: stripeOffer,
+      hasBill: true,
+      async open() {
+        const { openStripe } = await import('../payments/stripe/stripe.ts');
+        return openStripe({ ...stripe, returnUrl: payments.publicUrl, warn: warn('stripe') });
+      },
+    });
   }
   if (alipay) {
-    const { openAlipay } = await import('../payments/alipay/alipay.ts');
-    opened.push(openAlipay({ ...alipay, notifyUrl: notifyUrl(config.payments, 'alipay') }));
+    await add({
+      offer: alipayOffer,
+      hasBill: false,
+      async open() {
+        const { openAlipay } = await import('../payments/alipay/alipay.ts');
+        return openAlipay({ ...alipay, notifyUrl: notifyUrl(payments, 'alipay') });
+      },
+    });
   }
   if (wechatPay) {
     const { openWechatPay } = await import('../payments/wechat-pay/wechat-pay.ts');
-    const address = notifyUrl(config.payments, 'wechat_pay');
-    const warn = (message: string) => log.warn({ provider: 'wechat_pay' }, message);
-    opened.push(openWechatPay({ ...wechatPay, notifyUrl: address, warn }));
+    const url = notifyUrl(payments, 'wechat_pay');
+    opened.push(openWechatPay({ ...wechatPay, notifyUrl: url, warn: warn('wechat_pay') }));
   }
   return new Map(opened.map((provider) => [provider.name, provider]));
 }

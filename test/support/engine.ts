@@ -99,7 +99,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const publicPort = options.payments ? await freePort() : 0;
   const others = options.payments
     ? await openProviders({
-        config: { payments: paymentsOf(options.payments, publicPort) },
+        config: { payments: paymentsOf(options.payments, publicPort), simulators: false },
         ledger,
         log,
       })

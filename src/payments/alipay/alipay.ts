@@ -2,10 +2,10 @@ import { type Clock, systemClock } from '../../domain/clock.ts';
 import { mapConcurrently } from '../concurrency.ts';
 import type { PaymentProvider, PaymentRef } from '../provider.ts';
 import { AlipaySettingsError, openClient } from './client.ts';
-import { answerNotification, readNotification } from './notification.ts';
+import { readNotification } from './notification.ts';
+import { alipayOffer } from './offer.ts';
 import { openPayments } from './payments.ts';
 import { openRefunds } from './refunds.ts';
-import { refuseWish, scenes } from './wish.ts';
 
 export type AlipayOptions = {
   appId: string;
@@ -38,11 +38,7 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
   const unknown = ({ reference }: PaymentRef) => ({ reference, kind: 'unknown' }) as const;
 
   return {
-    name: 'alipay',
-    startedBy: 'buyer',
-    takes: (currency) => currency === 'CNY',
-    scenes,
-    refuseWish,
+    ...alipayOffer,
     start: (charges) => answerEach(charges, payments.start, unknown),
     lookUp: (refs) => answerEach(refs, payments.lookUp, unknown),
     close: (refs) => answerEach(refs, payments.close, unknown),
@@ -60,7 +56,6 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
         isSigned: client.isSigned,
         now: () => clock.now(),
       }),
-    answerNotification,
   };
 }
 

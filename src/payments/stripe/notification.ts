@@ -1,12 +1,7 @@
 import { Stripe } from 'stripe';
 import type { Clock } from '../../domain/clock.ts';
 import { type Fields, fieldsOf, isFields, textOf } from '../json.ts';
-import type {
-  Notification,
-  NotificationAnswer,
-  NotificationVerdict,
-  RawNotification,
-} from '../provider.ts';
+import type { Notification, RawNotification } from '../provider.ts';
 import { fromStripe } from './money.ts';
 import { isPaymentReference, metadataKey, paymentOf } from './references.ts';
 
@@ -55,12 +50,6 @@ export function openNotifications(options: {
     if (isOthers) return { kind: 'refused', reason: 'other_merchant' };
     return contentOf(event, signedAt);
   };
-}
-
-export function answerNotification(verdict: NotificationVerdict): NotificationAnswer {
-  const contentType = 'application/json';
-  if (verdict === 'taken') return { status: 200, contentType, body: '{"received":true}' };
-  return { status: verdict === 'refused' ? 400 : 503, contentType, body: '{"received":false}' };
 }
 
 function contentOf({ id, type, data }: Envelope, sentAt: number): Notification {

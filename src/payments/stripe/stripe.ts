@@ -4,11 +4,10 @@ import type { PaymentProvider } from '../provider.ts';
 import { openBill } from './bill.ts';
 import { openClient } from './client.ts';
 import { openFailures } from './failures.ts';
-import { takesCurrency } from './money.ts';
-import { answerNotification, openNotifications } from './notification.ts';
+import { openNotifications } from './notification.ts';
+import { stripeOffer } from './offer.ts';
 import { openPayments } from './payments.ts';
 import { openRefunds } from './refunds.ts';
-import { refuseWish } from './wish.ts';
 
 export type StripeOptions = {
   secretKey: string;
@@ -37,15 +36,10 @@ export function openStripe(options: StripeOptions): PaymentProvider {
   const failureOf = openFailures(throttleLog(options.warn ?? (() => {}), clock));
   const { intentOf, ...payments } = openPayments({ client, failureOf, returnUrl, clock });
   return {
-    name: 'stripe',
-    startedBy: 'buyer',
-    takes: takesCurrency,
-    scenes: [],
-    refuseWish,
+    ...stripeOffer,
     ...payments,
     refund: openRefunds({ client, failureOf, intentOf }),
     readNotification: openNotifications({ secretKey, webhookSecret, clock }),
-    answerNotification,
     bill: openBill(client),
   };
 }
