@@ -143,7 +143,7 @@ export function readCommand(args: string[], env: Environment): Command {
     ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
     folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,
     redisSearch: searchOf(env),
-    compileCache: env.NODE_COMPILE_CACHE || undefined,
+    compileCache: env['NODE_COMPILE_CACHE'] || undefined,
     tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
     payments,
     simulators: readSimulators(settings, { role, demo, embedded, payments }),
