@@ -49,7 +49,7 @@ function explain({ rejected, refused, named }) {
   const cause = `no redis-server or valkey-server of ${oldestRedis} or newer was found${met}`;
   if (named) return `${cause}. Correct FLASHDROP_REDIS_SERVER, or unset it to search the PATH`;
   if (process.platform === 'win32') {
-    return `${cause}. Redis does not run on ReconciliationQueries itself: use WSL, or start Docker Desktop`;
+    return `${cause}. Redis does not run on Windows itself: use WSL, or start Docker Desktop`;
   }
   const asked = refused ? ', FLASHDROP_NO_INSTALL forbids installing one' : '';
   return (

@@ -64,7 +64,7 @@ async function compose({ onStep, ...options }: Start, releasers: Releasers): Pro
     simulating,
     connecting.then((stores) => stores.openConfiguredLedger(start, step, releasers)),
     connecting.then((stores) => stores.openRedis(start, step, releasers)),
-    connecting.then(() => step('services loaded', () => import('./wiring.ts'))),
+    connecting.then(() => step('services loaded', () => loadServices(cluster))),
   ]);
 
   const wiring = await wire({ config, redisUrl, redis, ledger, log });
@@ -89,6 +89,15 @@ async function compose({ onStep, ...options }: Start, releasers: Releasers): Pro
       : undefined;
   const methods = [...providers.keys()];
   return { address, processes, demo, methods, simulators, stop: releasers.run };
+}
+
+/**
+ * Loads the code above the stores, and that of http where this process serves it: loading it later
+ * would hold up settlement, which runs by then.
+ */
+async function loadServices(cluster: Cluster | undefined) {
+  if (!cluster) await import('./api.ts');
+  return await import('./wiring.ts');
 }
 
 /** Forks the processes that will serve http; ends them also when the start fails before they serve. */
