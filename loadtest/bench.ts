@@ -21,17 +21,17 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-async function run({ interval, json, parts }: BenchOptions): Promise<number> {
+async function run({ rounds, json, parts }: BenchOptions): Promise<number> {
   const redis = await startRedis();
   const all: Measured[] = [];
   try {
     const where = environment(await redis.version());
     say(
-      `node ${where.node}, redis ${where.redis}, ${where.cores} × ${where.cpu}; medians of ${interval}`,
+      `node ${where.node}, redis ${where.redis}, ${where.cores} × ${where.cpu}; medians of ${rounds}`,
     );
     for (const [index, part] of parts.entries()) {
       const done = announce(part, `${index + 1}/${parts.length}`);
-      const measured = await part.measure({ redis, interval });
+      const measured = await part.measure({ redis, rounds });
       done();
       for (const one of measured) say(line(one));
       all.push(...measured);

@@ -10,7 +10,7 @@ const turnsPerRound = 3;
  * Processor time of one accepted Buy, API process and Redis together, against a bare Fastify route
  * that parses the same body under the same load. The settlement does not run meanwhile.
  */
-export async function measureBuy(redis: BenchRedis, interval: number): Promise<Figure[]> {
+export async function measureBuy(redis: BenchRedis, rounds: number): Promise<Figure[]> {
   const settings = { BENCH_REDIS_URL: redis.url, BENCH_JWT_SECRET: tokenSecret };
   const api = await startServer('./api-server.ts', settings);
   const bare = await startServer('./bare-server.ts');
@@ -19,7 +19,7 @@ export async function measureBuy(redis: BenchRedis, interval: number): Promise<F
       bare: { server: bare, status: 202, requests },
       api: { server: api, redis, status: 202, requests },
     };
-    const turns = await inTurns(sides, interval * turnsPerRound);
+    const turns = await inTurns(sides, rounds * turnsPerRound);
     return [
       {
         name: 'buy_cpu_micros',

@@ -24,7 +24,7 @@ const schema = `
  * Fastify process that runs a transaction for each on a PostgreSQL server with its own defaults. Of
  * the pools that are tried the better one counts.
  */
-export async function measureNaiveSql(redis: BenchRedis, interval: number): Promise<Measured[]> {
+export async function measureNaiveSql(redis: BenchRedis, rounds: number): Promise<Measured[]> {
   const reason = postgresMissing();
   if (reason !== undefined) return [{ name: 'naive_sql_ratio', reason, budget: false }];
   const postgres = await startPostgres();
@@ -41,7 +41,7 @@ export async function measureNaiveSql(redis: BenchRedis, interval: number): Prom
       few: { server: few, status: 202, requests: naiveRequests },
       many: { server: many, status: 202, requests: naiveRequests },
     };
-    const turns = await inTurns(sides, interval * turnsPerRound);
+    const turns = await inTurns(sides, rounds * turnsPerRound);
     const rate = (side: keyof typeof sides) => median(turns.map((turn) => turn[side].rate));
     const better = rate('few') >= rate('many') ? 'few' : 'many';
     return [

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { suggestion } from '../../src/config/settings.ts';
 import { type Part, parts } from './parts.ts';
 
-export type BenchOptions = { interval: number; json: string | undefined; parts: Part[] };
+export type BenchOptions = { rounds: number; json: string | undefined; parts: Part[] };
 
 export type BenchCommand =
   | { kind: 'run'; options: BenchOptions }
@@ -17,7 +17,7 @@ export function usage(): string {
   return `npm run bench -- [flags]     how far the engine is from its budgets, each a ratio within one run
 
   --only PART     that part alone; as many as wanted
-  --interval N      of which each figure is the median (3)
+  --rounds N      of which each figure is the median (3)
   --json FILE     the figures for machines
   --help          this text
 
@@ -41,14 +41,14 @@ export function readBenchCommand(args: string[]): BenchCommand {
     if (names.includes(name)) continue;
     problems.push(`"${name}" is no part${suggestion(name, names)}`);
   }
-  const interval = /^\d+$/.test(values.interval) ? Number(values.interval) : Number.NaN;
-  if (!(interval >= 1 && interval <= roundsMax)) {
-    problems.push(`--interval must be a whole number from 1 to ${roundsMax}`);
+  const rounds = /^\d+$/.test(values.rounds) ? Number(values.rounds) : Number.NaN;
+  if (!(rounds >= 1 && rounds <= roundsMax)) {
+    problems.push(`--rounds must be a whole number from 1 to ${roundsMax}`);
   }
   if (values.json === '') problems.push('--json needs a file');
   if (problems.length > 0) return { kind: 'refused', problems };
   const wanted = parts.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
-  return { kind: 'run', options: { interval, json: values.json, parts: wanted } };
+  return { kind: 'run', options: { rounds, json: values.json, parts: wanted } };
 }
 
 function parse(args: string[]) {
@@ -57,7 +57,7 @@ function parse(args: string[]) {
     allowPositionals: true,
     options: {
       json: { type: 'string' },
-      interval: { type: 'string', default: '3' },
+      rounds: { type: 'string', default: '3' },
       only: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean' },
     },

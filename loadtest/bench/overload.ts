@@ -23,14 +23,14 @@ type Pair = { atPeak: OpenRun; above: OpenRun };
  * takes: the whole engine with its defaults, settling meanwhile, under a crowd that keeps to its
  * schedule. A ramp finds about where the peak is; each round finds its own and goes to three times it.
  */
-export async function measureOverload(interval: number): Promise<Measured[]> {
+export async function measureOverload(rounds: number): Promise<Measured[]> {
   const data = mkdtempSync(join(tmpdir(), 'flashdrop-bench-engine-'));
   const engine = await startEngine({ data, port: await freePort() });
   const crowd = await openCrowd(engine);
   try {
     const peak = await findPeak(crowd);
     const pairs: Pair[] = [];
-    for (let round = 0; round < interval; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       const runs: OpenRun[] = [];
       for (const share of around) runs.push(await crowd.run(share * peak.rate, seconds));
       const atPeak = best(runs);

@@ -11,7 +11,7 @@ import { measureSoldOut } from './sold-out.ts';
 import { measureWallet } from './wallet.ts';
 
 /** What a part measures with: a Redis of this run, empty at the start. */
-export type Stage = { redis: BenchRedis; interval: number };
+export type Stage = { redis: BenchRedis; rounds: number };
 
 /** A part of the bench, which `--only` takes by its name. */
 export type Part = { name: string; what: string; measure(stage: Stage): Promise<Measured[]> };
@@ -21,7 +21,7 @@ export const parts: Part[] = [
   {
     name: 'reserve',
     what: 'orders a second through one lane ÷ pipelined INCR',
-    measure: ({ redis, interval }) => measureReserve(redis, interval),
+    measure: ({ redis, rounds }) => measureReserve(redis, rounds),
   },
   {
     name: 'memory',
@@ -36,41 +36,41 @@ export const parts: Part[] = [
   {
     name: 'buy',
     what: 'processor time of an accepted Buy ÷ a bare Fastify POST',
-    measure: ({ redis, interval }) => measureBuy(redis, interval),
+    measure: ({ redis, rounds }) => measureBuy(redis, rounds),
   },
   {
     name: 'sold-out',
     what: 'sold-out refusals a second ÷ the same bare POST',
-    measure: ({ redis, interval }) => measureSoldOut(redis, interval),
+    measure: ({ redis, rounds }) => measureSoldOut(redis, rounds),
   },
   {
     name: 'sql',
     what: 'accepted Buys a second ÷ one UPDATE … WHERE stock > 0 each, in PostgreSQL',
-    measure: ({ redis, interval }) => measureNaiveSql(redis, interval),
+    measure: ({ redis, rounds }) => measureNaiveSql(redis, rounds),
   },
   {
     name: 'settle',
     what: 'orders settled a second ÷ jobs of an empty BullMQ worker',
-    measure: ({ redis, interval }) => measureSettle(redis, interval),
+    measure: ({ redis, rounds }) => measureSettle(redis, rounds),
   },
   {
     name: 'wallet',
     what: 'wallets charged a second for one merchant ÷ a transaction for each charge',
-    measure: ({ interval }) => measureWallet(interval),
+    measure: ({ rounds }) => measureWallet(rounds),
   },
   {
     name: 'overload',
     what: 'accepted Buys a second at three times the capacity ÷ at the peak',
-    measure: ({ interval }) => measureOverload(interval),
+    measure: ({ rounds }) => measureOverload(rounds),
   },
   {
     name: 'drops',
     what: 'accepted Buys a second with 1, 10 and 1,000 drops',
-    measure: ({ redis, interval }) => measureDrops(redis, interval),
+    measure: ({ redis, rounds }) => measureDrops(redis, rounds),
   },
   {
     name: 'processes',
     what: 'accepted Buys a second of 1, 2 and 4 api processes',
-    measure: ({ interval }) => measureProcesses(interval),
+    measure: ({ rounds }) => measureProcesses(rounds),
   },
 ];

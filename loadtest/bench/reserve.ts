@@ -15,12 +15,12 @@ const memoryAppointments = 1_300_000;
  * Orders a second through one lane against INCR through the same client, same server, same batch
  * size and calls in flight, one after the other in each round.
  */
-export async function measureReserve(redis: BenchRedis, interval: number): Promise<Figure[]> {
+export async function measureReserve(redis: BenchRedis, rounds: number): Promise<Figure[]> {
   const connection = redis.connect();
   const lanes = openLanes(connection, 'bench');
   const reserveRates: number[] = [];
   const ratios: number[] = [];
-  for (let round = 0; round <= interval; round += 1) {
+  for (let round = 0; round <= rounds; round += 1) {
     const drop = benchDrop('mer_bench');
     const ref = { drop: drop.id, lane: 0 };
     await lanes.publish(drop, 0, true);

@@ -14,7 +14,7 @@ const counts = { drops: [1, 10, 1_000], processes: [1, 2, 4] };
 const units = 1_000_000;
 
 /** Accepted Buys a second spread over few drops and many, each a lane of its own. */
-export async function measureDrops(redis: BenchRedis, interval: number): Promise<Figure[]> {
+export async function measureDrops(redis: BenchRedis, rounds: number): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const count of counts.drops) {
     const server = await startServer('./api-server.ts', {
@@ -23,7 +23,7 @@ export async function measureDrops(redis: BenchRedis, interval: number): Promise
       BENCH_DROPS: String(count),
     });
     try {
-      const turns = await inTurns({ api: { server, status: 202, requests } }, interval);
+      const turns = await inTurns({ api: { server, status: 202, requests } }, rounds);
       figures.push({
         name: `buys_per_second_drops_${count}`,
         value: median(turns.map(({ api }) => api.rate)),
@@ -39,10 +39,10 @@ export async function measureDrops(redis: BenchRedis, interval: number): Promise
 }
 
 /** Accepted Buys a second of the whole engine, which settles meanwhile, by its api processes. */
-export async function measureProcesses(interval: number): Promise<Figure[]> {
+export async function measureProcesses(rounds: number): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const count of counts.processes) {
-    const rates = await ratesOf(count, interval);
+    const rates = await ratesOf(count, rounds);
     figures.push({
       name: `buys_per_second_processes_${count}`,
       value: median(rates),
@@ -53,7 +53,7 @@ export async function measureProcesses(interval: number): Promise<Figure[]> {
   return figures;
 }
 
-async function ratesOf(processes: number, interval: number): Promise<number[]> {
+async function ratesOf(processes: number, rounds: number): Promise<number[]> {
   const data = mkdtempSync(join(tmpdir(), 'flashdrop-bench-engine-'));
   const engine = await startEngine({
     data,
@@ -65,7 +65,7 @@ async function ratesOf(processes: number, interval: number): Promise<number[]> {
     const drop = await merchant.openDrop({ sku: 'phone', units });
     const { port } = new URL(engine.address);
     const rates: number[] = [];
-    for (let round = 0; round <= interval; round += 1) {
+    for (let round = 0; round <= rounds; round += 1) {
       const crowd = await merchant.gatherCrowd(requests, `round-${round}-`);
       const texts = crowd.map(({ buyer, token }) => buyRequest({ drop, token, key: buyer }));
       const { seconds, statuses } = await press(Number(port), texts);

@@ -25,10 +25,10 @@ const waitMsMax = 120_000;
  * Orders settled a second, from a full outbox to `paid` in the ledger, against the jobs a second of
  * a BullMQ worker that does nothing. Both in this process, one after the other in each round.
  */
-export async function measureSettle(redis: BenchRedis, interval: number): Promise<Figure[]> {
+export async function measureSettle(redis: BenchRedis, rounds: number): Promise<Figure[]> {
   const rates: number[] = [];
   const ratios: number[] = [];
-  for (let round = 0; round <= interval; round += 1) {
+  for (let round = 0; round <= rounds; round += 1) {
     const empty = await emptyWorkerRate(redis, `{empty${round}}`);
     const settled = await settledRate(redis, `settle${round}`);
     if (round > 0) {

@@ -12,7 +12,7 @@ const units = 10_000;
  * bare Fastify route that parses the same body. Both are held up by their own processor time: the
  * client needs less than they do.
  */
-export async function measureSoldOut(redis: BenchRedis, interval: number): Promise<Figure[]> {
+export async function measureSoldOut(redis: BenchRedis, rounds: number): Promise<Figure[]> {
   const settings = { BENCH_REDIS_URL: redis.url, BENCH_JWT_SECRET: tokenSecret };
   const api = await startServer('./api-server.ts', { ...settings, BENCH_SOLD: String(units) });
   const bare = await startServer('./bare-server.ts');
@@ -21,7 +21,7 @@ export async function measureSoldOut(redis: BenchRedis, interval: number): Promi
       bare: { server: bare, status: 202, requests },
       api: { server: api, redis, status: 409, requests },
     };
-    const turns = await inTurns(sides, interval * turnsPerRound);
+    const turns = await inTurns(sides, rounds * turnsPerRound);
     return [
       {
         name: 'sold_out_per_second',

@@ -46,22 +46,22 @@ type Rates<Name extends WayName = WayName> = Record<Name, number>;
  * Charges of wallets a second, each with its payment, its transfer and its entry in the wallet's
  * book, committed, as the engine writes them: `clients` at once, all for one merchant.
  */
-export async function measureWallet(interval: number): Promise<Measured[]> {
+export async function measureWallet(rounds: number): Promise<Measured[]> {
   const folder = mkdtempSync(join(tmpdir(), 'flashdrop-bench-wallet-'));
   try {
-    const embedded = await onLedger({ folder }, interval, ['engine', 'naive']);
-    return [...figuresOf('pglite', embedded), ...(await onServer(interval))];
+    const embedded = await onLedger({ folder }, rounds, ['engine', 'naive']);
+    return [...figuresOf('pglite', embedded), ...(await onServer(rounds))];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function onServer(interval: number): Promise<Measured[]> {
+async function onServer(rounds: number): Promise<Measured[]> {
   const reason = postgresMissing();
   if (reason !== undefined) return [{ name: 'wallet_postgres_per_second', reason, budget: false }];
   const postgres = await startPostgres();
   try {
-    const turns = await onLedger({ databaseUrl: postgres.url }, interval, [
+    const turns = await onLedger({ databaseUrl: postgres.url }, rounds, [
       ...(['engine', 'apart', 'oneRow', 'naive'] as const),
     ]);
     const ratio = (other: 'apart' | 'oneRow') =>
@@ -110,14 +110,14 @@ function figuresOf(
 /** All ways in turn, round by round, so that other work of the machine affects all. */
 async function onLedger<Name extends WayName>(
   where: { databaseUrl: string } | { folder: string },
-  interval: number,
+  rounds: number,
   names: readonly Name[],
 ): Promise<Rates<Name>[]> {
   const ledger = await openLedger(where);
   const turns: Rates<Name>[] = [];
   try {
     await fund(ledger);
-    for (let round = 0; round <= interval; round += 1) {
+    for (let round = 0; round <= rounds; round += 1) {
       const turn = {} as Rates<Name>;
       for (const name of names) turn[name] = await chargesPerSecond(ledger, ways[name]);
       // The first opens accounts and warms up.

@@ -54,7 +54,7 @@ test('every part is taken by its name alone, and the parts together are the defa
     ]);
   }
   const all = readBenchCommand([]);
-  expect(all.kind === 'run' && all.options).toEqual({ interval: 3, json: undefined, parts });
+  expect(all.kind === 'run' && all.options).toEqual({ rounds: 3, json: undefined, parts });
 });
 
 test('a misspelt flag, part or number is refused with what was meant', () => {
@@ -64,8 +64,8 @@ test('a misspelt flag, part or number is refused with what was meant', () => {
   };
   expect(told('--help')).toBe('say');
   expect(told('--only', 'sold-uot')).toContain('sold-out');
-  expect(told('--interval', '0')).toContain('--interval must be');
-  expect(told('--interval', '1e1')).toContain('--interval must be');
+  expect(told('--rounds', '0')).toContain('--rounds must be');
+  expect(told('--rounds', '1e1')).toContain('--rounds must be');
   expect(told('--jsn', 'file')).toContain('--jsn');
   expect(told('buy')).toContain('"buy" is not understood');
 });
