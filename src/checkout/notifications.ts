@@ -7,6 +7,7 @@ import type {
   Providers,
   RawNotification,
 } from '../payments/provider.ts';
+import { withDeadline } from '../scheduling/deadline.ts';
 import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 
 export type ProviderNotifications = {
@@ -49,11 +50,8 @@ export function openProviderNotifications(options: {
     async take(name, raw) {
       const provider = providers.get(name);
       if (!provider?.readNotification || !provider.answerNotification) return undefined;
-      // Going on without us, it may still be kept: then its repeat is known.
-      const late = new Promise<undefined>((resolve) => {
-        setTimeout(resolve, answerMsMax, undefined).unref();
-      });
-      const answer = await Promise.race([read(provider as Notifier, raw), late]);
+      // Reading goes on after the deadline and may still store it: then its repeat is known.
+      const answer = await withDeadline(read(provider as Notifier, raw), answerMsMax);
       return answer ?? provider.answerNotification('unavailable');
     },
   };

@@ -1,8 +1,8 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { LaneRef } from '../domain/ids.ts';
 import { lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Log } from '../log.ts';
+import { openInterval } from '../scheduling/interval.ts';
 
 /** The drops whose lanes the relay and the sweepers read: published once and not retired yet. */
 export type ActiveDrops = {
@@ -21,41 +21,31 @@ const readEveryMs = 1_000;
 export function openActiveDrops({ drops, log }: { drops: Drops; log: Log }): ActiveDrops {
   let known: StoredDrop[] = [];
   let lanes: LaneRef[] = [];
-  let pause = new AbortController();
-  let loop: Promise<void> | undefined;
-  let stopped = false;
 
-  async function readList(): Promise<void> {
-    try {
-      known = await drops.active();
-      lanes = known.flatMap(lanesOf);
-    } catch (error) {
-      log.warn({ err: error }, 'the list of active drops cannot be read');
-    }
+  async function read(): Promise<void> {
+    known = await drops.active();
+    lanes = known.flatMap(lanesOf);
   }
 
-  async function run(): Promise<void> {
-    while (!stopped) {
-      await wait(readEveryMs, undefined, { signal: pause.signal }).catch(() => {});
-      pause = new AbortController();
-      if (!stopped) await readList();
-    }
+  function logFailure(error: unknown): void {
+    log.warn({ err: error }, 'reading the list of active drops failed');
   }
+
+  const interval = openInterval({
+    run: read,
+    everyMs: readEveryMs,
+    pausesFirst: true,
+    onError: logFailure,
+  });
 
   return {
     async start() {
-      stopped = false;
-      await readList();
-      loop ??= run();
+      await read().catch(logFailure);
+      interval.start();
     },
-    async stop() {
-      stopped = true;
-      pause.abort();
-      await loop;
-      loop = undefined;
-    },
+    stop: interval.stop,
     drops: () => known,
     lanes: () => lanes,
-    refresh: () => pause.abort(),
+    refresh: interval.wake,
   };
 }

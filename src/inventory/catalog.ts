@@ -1,5 +1,6 @@
 import { type Drop, type DropState, dropState } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
+import { openInterval } from '../scheduling/interval.ts';
 import { type Lanes, lanesOf } from './lanes.ts';
 import { type StockFigures, sameFigures, sumFigures } from './stock-figures.ts';
 
@@ -33,7 +34,7 @@ export type Catalog = {
   /** Redis' clock as estimated from the last read, ms since the epoch. */
   redisNow(): number;
   start(): void;
-  stop(): void;
+  stop(): Promise<void>;
 };
 
 export type CatalogOptions = {
@@ -68,9 +69,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
   const misses = new Map<DropId, { at: number; lost: boolean }>();
   const loading = new Map<DropId, Promise<DropView | undefined>>();
   let clock = { redis: Date.now(), local: performance.now() };
-  let timer: NodeJS.Timeout | undefined;
   let revisions = 0;
-  let stopped = false;
 
   const redisNow = () => Math.floor(clock.redis + performance.now() - clock.local);
 
@@ -174,8 +173,13 @@ export function openCatalog(options: CatalogOptions): Catalog {
     for (const outcome of await Promise.allSettled(turn)) {
       if (outcome.status === 'rejected') options.onError?.(outcome.reason);
     }
-    if (!stopped) timer = setTimeout(poll, pollMs);
   }
+
+  const interval = openInterval({
+    run: poll,
+    everyMs: pollMs,
+    onError: (error) => options.onError?.(error),
+  });
 
   function use(dropId: DropId): DropView | undefined {
     const entry = entries.get(dropId);
@@ -199,15 +203,8 @@ export function openCatalog(options: CatalogOptions): Catalog {
       }
       return view;
     },
-    start() {
-      stopped = false;
-      timer ??= setTimeout(poll, pollMs);
-    },
-    stop() {
-      stopped = true;
-      clearTimeout(timer);
-      timer = undefined;
-    },
+    start: interval.start,
+    stop: interval.stop,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { LaneRef } from '../domain/ids.ts';
+import { openInterval } from '../scheduling/interval.ts';
 import type { Lanes } from './lanes.ts';
 
 export type Sweeper = {
@@ -29,9 +30,6 @@ const lanesAtOnce = 32;
 export function openSweeper(options: SweeperOptions): Sweeper {
   const { lanes, active } = options;
   const nextPollAt = new Map<string, number>();
-  let timer: NodeJS.Timeout | undefined;
-  let turn: Promise<void> = Promise.resolve();
-  let stopped = true;
 
   async function sweepLane(ref: LaneRef): Promise<void> {
     let waitMs = lookMs;
@@ -40,7 +38,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
         const swept = await lanes.sweep(ref, sweepOrdersMax);
         if (swept.released > 0) options.onReleased?.(ref, swept.released);
         if (swept.dueAt !== undefined) waitMs = Math.max(0, swept.dueAt - swept.now);
-        if (swept.released < sweepOrdersMax || stopped) break;
+        if (swept.released < sweepOrdersMax || interval.signal.aborted) break;
       }
     } catch (error) {
       options.onError?.(error);
@@ -52,30 +50,16 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     const now = performance.now();
     const refs = active();
     const due = refs.filter((ref) => (nextPollAt.get(`${ref.drop}:${ref.lane}`) ?? 0) <= now);
-    for (let at = 0; at < due.length && !stopped; at += lanesAtOnce) {
+    for (let at = 0; at < due.length && !interval.signal.aborted; at += lanesAtOnce) {
       await Promise.all(due.slice(at, at + lanesAtOnce).map(sweepLane));
     }
     if (nextPollAt.size > 2 * refs.length + lanesAtOnce) nextPollAt.clear();
   }
 
-  function schedule(): void {
-    timer = setTimeout(() => {
-      turn = sweepDue().finally(() => {
-        if (!stopped) schedule();
-      });
-    }, tickMs);
-  }
-
-  return {
-    start() {
-      if (!stopped) return;
-      stopped = false;
-      schedule();
-    },
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await turn;
-    },
-  };
+  const interval = openInterval({
+    run: sweepDue,
+    everyMs: tickMs,
+    onError: (error) => options.onError?.(error),
+  });
+  return { start: interval.start, stop: interval.stop };
 }

@@ -4,6 +4,7 @@ import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../d
 import type { Order } from '../domain/order.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
+import { isRedisError, isRedisReply, unavailableCodes } from './redis-errors.ts';
 import type { Reserved } from './replies.ts';
 
 /** A request to buy. The same drop, buyer and key always give the same order. */
@@ -79,18 +80,6 @@ export const intakeLimits: IntakeLimits = {
   waitMsMax: 150,
 };
 
-/** Redis refused the script before it ran, so nothing was reserved. */
-const refusedCodes = new Set([
-  'OOM',
-  'MISCONF',
-  'READONLY',
-  'LOADING',
-  'BUSY',
-  'MASTERDOWN',
-  'CLUSTERDOWN',
-  'TRYAGAIN',
-  'NOREPLICAS',
-]);
 const notSent = "Stream isn't writeable and enableOfflineQueue options is false";
 
 const retryMs = 1_000;
@@ -282,16 +271,12 @@ function resultOfFailure(error: unknown, order: OrderId): Bought {
 function refused(error: unknown): boolean {
   if (error instanceof QueueFull) return true;
   if (!(error instanceof Error)) return false;
-  if (isReply(error)) return refusedCodes.has(error.message.split(' ', 1)[0] ?? '');
+  // Redis refused the script before it ran.
+  if (isRedisError(error, ...unavailableCodes)) return true;
   return error.message === notSent;
-}
-
-/** Redis' own word, as against a lost or late answer. */
-function isReply(error: Error): boolean {
-  return error.name === 'ReplyError';
 }
 
 function isBug(error: unknown): boolean {
   if (!(error instanceof Error)) return true;
-  return isReply(error) || error instanceof TypeError || error.message.startsWith('bug: ');
+  return isRedisReply(error) || error instanceof TypeError || error.message.startsWith('bug: ');
 }

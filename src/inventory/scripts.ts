@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { found } from '../domain/required.ts';
 import type { LaneKey } from './keys.ts';
+import { isRedisError, redisErrorCodes } from './redis-errors.ts';
 
 const folder = new URL('../../lua/', import.meta.url);
 
@@ -111,7 +112,7 @@ export function openScripts(redis: Redis, text = scriptText): RunScript {
     try {
       return await redis.evalsha(sha, keys.length, ...keys, ...args);
     } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      if (!isRedisError(error, redisErrorCodes.noScript)) throw error;
       return await redis.eval(lua, keys.length, ...keys, ...args);
     }
   };

@@ -55,7 +55,7 @@ export function openSchedule(options: {
   }
 
   const interval = openInterval({
-    turn,
+    run: async () => void (await turn()),
     everyMs: Math.min(everyMs, lookMsMost),
     onError: (error) => log.warn({ err: error }, 'the reconciliation'),
   });

@@ -1,3 +1,4 @@
+import { openInterval } from '../../scheduling/interval.ts';
 import type { Stream } from './streams.ts';
 
 export const pollEveryMs = 250;
@@ -14,35 +15,30 @@ export function openPoller<Id extends string, T extends Polled>(options: {
   onError(error: unknown): void;
 }) {
   const polled = new Map<Id, T>();
-  let isPolling = false;
-
-  async function run(): Promise<void> {
-    try {
+  const interval = openInterval({
+    async run() {
       await options.poll(polled);
-    } catch (error) {
-      options.onError(error);
-    }
-    isPolling = polled.size > 0;
-    if (isPolling) setTimeout(run, pollEveryMs).unref();
-  }
+      if (polled.size === 0) void interval.stop();
+    },
+    everyMs: pollEveryMs,
+    pausesFirst: true,
+    keepsProcessAlive: false,
+    onError: options.onError,
+  });
 
   return {
     /** Adds a stream to an entry, which `make` gives when there is none yet. */
     join(id: Id, stream: Stream, make: () => T): void {
-      let entry = polled.get(id);
-      if (!entry) {
-        entry = make();
-        polled.set(id, entry);
-      }
+      const entry = polled.get(id) ?? make();
+      polled.set(id, entry);
       entry.streams.add(stream);
-      if (isPolling) return;
-      isPolling = true;
-      setTimeout(run, pollEveryMs).unref();
+      interval.start();
     },
     leave(id: Id, stream: Stream): void {
       const entry = polled.get(id);
       entry?.streams.delete(stream);
       if (entry?.streams.size === 0) polled.delete(id);
+      if (polled.size === 0) void interval.stop();
     },
   };
 }

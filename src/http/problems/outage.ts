@@ -1,3 +1,4 @@
+import { isRedisError, unavailableCodes } from '../../inventory/redis-errors.ts';
 import { LedgerError } from '../../ledger/database/database.ts';
 
 /** Thrown where something that this process depends on did not answer: the caller may try again. */
@@ -26,12 +27,13 @@ const outageCodes = new Set([
 ]);
 const outageNames = new Set(['MaxRetriesPerRequestError', 'ClusterAllFailedError', 'AbortError']);
 const outageMessages =
-  /^(?:OOM|MISCONF|READONLY|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS) |^Command timed out|^Connection is closed|^Stream isn't writeable|^Connection terminated|timeout exceeded when trying to connect/;
+  /^Command timed out|^Connection is closed|^Stream isn't writeable|^Connection terminated|timeout exceeded when trying to connect/;
 
 /** True when Redis, the ledger or the key server did not answer; any other error is a bug. */
 export function isOutage(error: unknown): boolean {
   if (error instanceof LedgerError || error instanceof Outage) return true;
   if (!(error instanceof Error)) return false;
   if ('code' in error && typeof error.code === 'string' && outageCodes.has(error.code)) return true;
+  if (isRedisError(error, ...unavailableCodes)) return true;
   return outageNames.has(error.name) || outageMessages.test(error.message);
 }

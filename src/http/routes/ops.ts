@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../metrics.ts';
+import { withDeadline } from '../../scheduling/deadline.ts';
 import { errorsPage } from '../problems/errors-page.ts';
 import { isDraining } from '../server/server.ts';
 
@@ -36,15 +37,8 @@ export function opsRoutes(app: FastifyInstance, { health, metrics }: OpsRouteOpt
 
 /** True when a store answers within a second. */
 async function doesAnswer(asked: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), answerMsMax);
-  });
-  try {
-    return await Promise.race([asked.then(() => true), late]);
-  } catch {
-    return false;
-  } finally {
-    clearTimeout(timer);
-  }
+  return (await withDeadline(asked.then(isTrue, isFalse), answerMsMax)) ?? false;
 }
+
+const isTrue = () => true;
+const isFalse = () => false;

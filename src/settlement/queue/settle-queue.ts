@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { Queue, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { isOrderId, type OrderId } from '../../domain/ids.ts';
+import { openBackOff } from '../../scheduling/backoff.ts';
 
 export const queueName = 'settle';
 
@@ -35,16 +36,11 @@ export const jobOrdersMax = 32;
 
 /** Together with retryDelayMs: more than a day of tries before a job is left to the sweeper. */
 const attemptsMax = 3_000;
-const retryFirstMs = 250;
-const retryMostMs = 30_000;
 const failedKept = 1_000;
 const addMax = 500;
 
-/** Grows from a quarter of a second to half a minute, spread so that retries do not march in step. */
-export function retryDelayMs(attemptsMade: number): number {
-  const most = Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(attemptsMade - 1, 20));
-  return Math.round(most * (0.5 + Math.random() / 2));
-}
+/** The pause before a job is tried again, ms. */
+export const retryDelayMs = openBackOff({ firstMs: 250, mostMs: 30_000 });
 
 /** The orders a job is about. A payload that is none of ours can never succeed: it fails for good. */
 export function readJob(data: unknown): OrderId[] {

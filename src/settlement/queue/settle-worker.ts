@@ -1,9 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { openBatcher } from '../../batching/batcher.ts';
 import type { OrderId } from '../../domain/ids.ts';
 import type { Log } from '../../log.ts';
+import { withDeadline } from '../../scheduling/deadline.ts';
 import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { Settled } from '../settle/batch.ts';
 import type { Settle } from '../settle/settle.ts';
@@ -108,10 +108,7 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
       // is found stalled by the next worker, as after a crash.
       const away = options.redis.status !== 'ready';
       const closed = worker.close(away).then(() => (away ? undefined : run));
-      const drained = new AbortController();
-      const late = wait(drainMsMax, undefined, { signal: drained.signal }).catch(() => {});
-      await Promise.race([closed, late]);
-      drained.abort();
+      await withDeadline(closed, drainMsMax);
     },
     figures: counters.read,
   };

@@ -1,16 +1,16 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { PayableId, TopUpId } from '../../domain/ids.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import { isTopUpId } from '../../ledger/wallet/topups.ts';
 import type { Log } from '../../log.ts';
+import { openInterval, type RunResult } from '../../scheduling/interval.ts';
 import type { Settle } from '../settle/settle.ts';
 
 export type PaymentPolling = {
   start(): void;
-  /** Resolves when the looks in hand are over. */
+  /** Resolves when the polls in hand are over. */
   stop(): Promise<void>;
-  /** Takes what is due now; gives how many orders were looked at. */
-  turn(): Promise<number>;
+  /** Polls what is due now; gives how many orders and top-ups that were. */
+  pollDue(): Promise<number>;
 };
 
 const batchMax = 200;
@@ -18,9 +18,9 @@ const batchMax = 200;
 const inFlightMax = 4;
 
 /**
- * Asks providers about the payments that buyers make with them, when the ledger says that it is time:
- * on a schedule, since a notification may never come, and at once after one did. Any number of
- * processes may do so: each due look is taken by one of them.
+ * Asks providers about the payments that buyers make there, when the ledger says it is time: on a
+ * schedule, since a notification may never come, and at once after one came. Any number of processes
+ * may do so: one of them takes each due poll.
  */
 export function openPaymentPolling(options: {
   payments: Payments;
@@ -33,12 +33,10 @@ export function openPaymentPolling(options: {
   everyMs?: number | undefined;
 }): PaymentPolling {
   const { payments, settle, settleTopUps, redisNow, log, everyMs = 250 } = options;
-  const stopping = new AbortController();
-  /** By provider. */
-  const flights = new Map<string, Set<Promise<void>>>();
-  let loop: Promise<void> | undefined;
+  /** Orders in the hands of `settle`, by provider. */
+  const inFlight = new Map<string, Set<Promise<void>>>();
 
-  async function look(ids: PayableId[]): Promise<void> {
+  async function poll(ids: PayableId[]): Promise<void> {
     const orders = ids.filter((id) => !isTopUpId(id));
     if (orders.length > 0) await settle(orders);
     if (orders.length < ids.length) await settleTopUps(ids.filter(isTopUpId));
@@ -48,50 +46,48 @@ export function openPaymentPolling(options: {
     return await payments.takeDuePolls({ now: await redisNow(), limit: batchMax, busy });
   }
 
-  async function turn(): Promise<number> {
+  async function pollDue(): Promise<number> {
     const due = [...new Set([...(await take([])).values()].flat())];
-    if (due.length > 0) await look(due);
+    if (due.length > 0) await poll(due);
     return due.length;
   }
 
-  /** A provider that is slow keeps its own payments waiting, not those of the others. */
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      let taken = 0;
-      try {
-        const due = await take(busy());
-        for (const [provider, ids] of due) {
-          taken += ids.length;
-          fly(provider, look(ids));
-        }
-      } catch (error) {
-        log.warn({ err: error }, 'payments cannot be looked up');
-      }
-      if (taken === batchMax) continue;
-      await wait(everyMs, undefined, { signal: stopping.signal }).catch(() => {});
+  /** A slow provider keeps its own payments waiting, not those of the others. */
+  async function takeDue(): Promise<RunResult> {
+    const due = await take(busy());
+    let taken = 0;
+    for (const [provider, ids] of due) {
+      taken += ids.length;
+      track(provider, poll(ids));
     }
-    await Promise.all([...flights.values()].flatMap((own) => [...own]));
+    return taken === batchMax ? { pauseMs: 0 } : undefined;
   }
 
-  const busy = () => [...flights].flatMap(([name, own]) => (own.size < inFlightMax ? [] : [name]));
+  const busy = () => {
+    return [...inFlight].flatMap(([name, own]) => (own.size < inFlightMax ? [] : [name]));
+  };
 
-  function fly(provider: string, looking: Promise<void>): void {
-    const own = flights.get(provider) ?? new Set();
-    flights.set(provider, own);
-    const flight = looking
-      .catch((error: unknown) => log.warn({ err: error, provider }, 'looked up in vain'))
-      .finally(() => own.delete(flight));
-    own.add(flight);
+  function track(provider: string, polling: Promise<void>): void {
+    const own = inFlight.get(provider) ?? new Set();
+    inFlight.set(provider, own);
+    const tracked = polling
+      .catch((error: unknown) => log.warn({ err: error, provider }, 'payment poll failed'))
+      .finally(() => own.delete(tracked));
+    own.add(tracked);
   }
+
+  const interval = openInterval({
+    run: takeDue,
+    everyMs,
+    onError: (error) => log.warn({ err: error }, 'taking due payment polls failed'),
+  });
 
   return {
-    start() {
-      loop ??= run();
-    },
+    start: interval.start,
     async stop() {
-      stopping.abort();
-      await loop;
+      await interval.stop();
+      await Promise.all([...inFlight.values()].flatMap((own) => [...own]));
     },
-    turn,
+    pollDue,
   };
 }

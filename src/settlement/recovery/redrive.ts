@@ -194,9 +194,9 @@ export function openRedrive(options: RedriveOptions): Redrive {
   }
 
   const interval = openInterval({
-    turn,
-    everyMs: everyMs,
-    onError: (error) => log.warn({ err: error }, 'the redrive'),
+    run: turn,
+    everyMs,
+    onError: (error) => log.warn({ err: error }, 'redrive failed'),
   });
   return { start: interval.start, stop: interval.stop, turn, figures: counters.read };
 }

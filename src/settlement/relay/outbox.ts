@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { LaneRef } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import { laneKey } from '../../inventory/keys.ts';
+import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
 import { parseRecord } from '../../inventory/replies.ts';
 import type { Adjustment } from '../../ledger/orders.ts';
 
@@ -49,7 +50,7 @@ export function openOutbox(options: {
     try {
       await redis.xgroup('CREATE', keyOf(ref), relayGroup, '0', 'MKSTREAM');
     } catch (error) {
-      if (!isReply(error, 'BUSYGROUP')) throw error;
+      if (!isRedisError(error, redisErrorCodes.groupExists)) throw error;
     }
   }
 
@@ -122,11 +123,6 @@ export function openOutbox(options: {
   }
 
   return { join, read, readOwn, claim, ack, backlog };
-}
-
-/** Whether Redis refused with this word, such as NOGROUP. */
-export function isReply(error: unknown, word: string): boolean {
-  return error instanceof Error && error.message.startsWith(word);
 }
 
 /** `at`, then digest → record, or `adjust:<id>` → `item|delta|reason`: see lua/README.md. */

@@ -3,11 +3,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { LaneRef, OrderId } from '../../domain/ids.ts';
 import type { ActiveDrops } from '../../drops/active-drops.ts';
 import { connectHot } from '../../inventory/redis-connections.ts';
+import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import type { Log } from '../../log.ts';
+import { openBackOff } from '../../scheduling/backoff.ts';
+import { openInterval, type RunResult } from '../../scheduling/interval.ts';
 import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { SettleQueue } from '../queue/settle-queue.ts';
-import { isReply, type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
+import { type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
 
 export type Relay = {
   start(): void;
@@ -56,8 +59,8 @@ const turnEntriesMax = 512;
 const batchOrdersMax = 2_000;
 const blockMs = 200;
 const commandTimeoutMs = 5_000;
-const retryFirstMs = 50;
-const retryMostMs = 5_000;
+const notReadyMs = 50;
+const backOffMs = openBackOff({ firstMs: 50, mostMs: 5_000 });
 
 /**
  * Moves what the lanes did to the ledger and to the settlement queue. An entry is acknowledged
@@ -78,18 +81,17 @@ export function openRelay(options: RelayOptions): Relay {
     },
   });
   const joined = new Set<string>();
-  const stopping = new AbortController();
   let claimAt = 0;
-  let failures = 0;
-  let loop: Promise<void> | undefined;
 
   // A server that was away may come back without what it held: every lane is joined anew.
   redis.on('close', () => joined.clear());
   redis.on('error', (error) => log.warn({ err: error }, 'the connection of the relay'));
 
-  async function turn(): Promise<void> {
+  /** Reading waits for entries by itself, so there is no pause after it. */
+  async function relayOnce(): Promise<RunResult> {
+    if (redis.status !== 'ready') return { pauseMs: notReadyMs };
     const refs = activeDrops.lanes();
-    if (refs.length === 0) return pause(blockMs);
+    if (refs.length === 0) return { pauseMs: blockMs };
     for (const ref of refs) await joinOnce(ref);
     if (performance.now() >= claimAt) {
       for (const ref of refs) await claimStale(ref);
@@ -98,6 +100,7 @@ export function openRelay(options: RelayOptions): Relay {
     const countMax = Math.max(1, Math.min(laneEntriesMax, Math.ceil(turnEntriesMax / refs.length)));
     const entries = await outbox.read(refs, { countMax, blockMs });
     for (const batch of portions(entries)) await deliver(batch);
+    return { pauseMs: 0 };
   }
 
   async function joinOnce(ref: LaneRef): Promise<void> {
@@ -106,7 +109,7 @@ export function openRelay(options: RelayOptions): Relay {
     await outbox.join(ref);
     await options.onJoin?.(ref);
     let after: string | undefined = '0';
-    while (after !== undefined && !stopping.signal.aborted) {
+    while (after !== undefined && !interval.signal.aborted) {
       const own: Awaited<ReturnType<Outbox['readOwn']>> = await outbox.readOwn(ref, {
         countMax: laneEntriesMax,
         after,
@@ -119,7 +122,7 @@ export function openRelay(options: RelayOptions): Relay {
 
   async function claimStale(ref: LaneRef): Promise<void> {
     let from: string | undefined = '0-0';
-    while (from !== undefined && !stopping.signal.aborted) {
+    while (from !== undefined && !interval.signal.aborted) {
       const stale: Awaited<ReturnType<Outbox['claim']>> = await outbox.claim(ref, {
         countMax: laneEntriesMax,
         idleMs: claimIdleMs,
@@ -134,7 +137,7 @@ export function openRelay(options: RelayOptions): Relay {
   /** Ledger, then queue, then the acknowledgement: kept at until all three are done. */
   async function deliver(entries: readonly OutboxEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    for (let tries = 1; !stopping.signal.aborted; tries += 1) {
+    for (let tries = 1; !interval.signal.aborted; tries += 1) {
       try {
         await orders.upsert(
           entries.flatMap(({ orders, at }) => orders.map((order) => ({ order, at }))),
@@ -162,46 +165,31 @@ export function openRelay(options: RelayOptions): Relay {
     }
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      if (redis.status !== 'ready') {
-        await pause(retryFirstMs);
-        continue;
-      }
-      try {
-        await turn();
-        failures = 0;
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        joined.clear();
-        if (isReply(error, 'NOGROUP')) continue;
-        failures += 1;
-        log.warn({ err: error, failures }, 'the outbox cannot be read');
-        await pause(backOffMs(failures));
-      }
-    }
-  }
+  const interval = openInterval({
+    run: relayOnce,
+    everyMs: 0,
+    failurePauseMs: backOffMs,
+    onError(error, failures) {
+      if (interval.signal.aborted) return;
+      joined.clear();
+      // A lane's stream is gone or new: joining it again makes the group.
+      if (isRedisError(error, redisErrorCodes.noGroup)) return;
+      log.warn({ err: error, failures }, 'reading the outbox failed');
+    },
+  });
 
   const pause = (ms: number) =>
-    wait(ms, undefined, { signal: stopping.signal }).catch(() => undefined);
+    wait(ms, undefined, { signal: interval.signal }).catch(() => undefined);
 
   return {
-    start() {
-      loop ??= run();
-    },
+    start: interval.start,
     async stop() {
-      stopping.abort();
-      await loop;
+      await interval.stop();
       redis.disconnect();
     },
     backlog: () => outbox.backlog(activeDrops.lanes()),
     figures: counters.read,
   };
-}
-
-function backOffMs(tries: number): number {
-  const most = Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(tries - 1, 20));
-  return most * (0.5 + Math.random() / 2);
 }
 
 /** Cuts what was read into batches that the ledger takes without a pause that others would feel. */

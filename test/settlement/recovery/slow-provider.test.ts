@@ -4,8 +4,8 @@ import { orderId, orderRef } from '../../../src/domain/ids.ts';
 import { type Payment, paymentReference } from '../../../src/ledger/payments/row.ts';
 import type { Outcome, PaymentProvider } from '../../../src/payments/provider.ts';
 import { openPaymentPolling } from '../../../src/settlement/recovery/payment-polling.ts';
-import { newCase, type SeenCase } from '../../../src/settlement/settle/batch.ts';
-import { openCharging } from '../../../src/settlement/settle/provider-calls.ts';
+import { type Begun, settlementItem } from '../../../src/settlement/settle/batch.ts';
+import { openProviderCalls } from '../../../src/settlement/settle/provider-calls.ts';
 import { aDrop, anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
 import { openTestLedger } from '../../support/test-ledger.ts';
@@ -34,7 +34,7 @@ const captured: PaymentProvider['lookUp'] = async (payments) => {
   return payments.map(({ reference }): Outcome => ({ reference, kind: 'captured', amount }));
 };
 
-function aCase(provider: string): SeenCase {
+function anItemPaidAt(provider: string): Begun & { attempts: [Payment] } {
   const { merchantId, title, currency, holdMs, lanes, id: drop } = aDrop();
   const place = orderRef(drop, 'buyer', provider, lanes);
   const id = orderId(place);
@@ -85,12 +85,20 @@ function aCase(provider: string): SeenCase {
     nextPollAt: now,
     payableUntil: now + 50_000,
   };
-  return { ...newCase(id), seen: { order, terms, isHeld: true, now }, attempts: [payment] };
+  return {
+    ...settlementItem(id),
+    order,
+    terms,
+    isHeld: true,
+    now,
+    attempts: [payment],
+    isFresh: false,
+  };
 }
 
 test('a provider that does not answer is waited for beside the others, not before them', async () => {
   const slow = gate();
-  const charging = openCharging({
+  const callProviders = openProviderCalls({
     log,
     providers: new Map([
       ['slow', aProvider('slow', async (payments) => slow.wait().then(() => captured(payments)))],
@@ -98,7 +106,7 @@ test('a provider that does not answer is waited for beside the others, not befor
       ['quick', aProvider('quick', async (payments) => captured(payments).finally(slow.open))],
     ]),
   });
-  const facts = await charging([aCase('slow'), aCase('quick')]);
+  const facts = await callProviders([anItemPaidAt('slow'), anItemPaidAt('quick')]);
   expect(facts.map(({ state }) => state)).toEqual(['captured', 'captured']);
 });
 
@@ -120,9 +128,7 @@ test('payments at a provider that hangs keep none at another from being looked u
     },
   });
   const begin = async (provider: string) => {
-    const {
-      attempts: [payment],
-    } = aCase(provider) as SeenCase & { attempts: [Payment] };
+    const [payment] = anItemPaidAt(provider).attempts;
     orderOf.set(payment.orderId, provider);
     const { nextPollAt, payableUntil, ...start } = payment;
     const times = { nextPollAt: nextPollAt ?? 0, payableUntil: payableUntil ?? 0 };
@@ -138,7 +144,7 @@ test('payments at a provider that hangs keep none at another from being looked u
   }
   expect(settled.every((id) => orderOf.get(id) === 'quick')).toBe(true);
   hanging.open();
-  await eventually(() => settled.length === orderOf.size);
+  await eventually(() => new Set(settled).size === orderOf.size);
   await polling.stop();
   await ledger.close();
 });

@@ -1,0 +1,51 @@
+/** Codes that Redis begins its error replies with: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
+export const redisErrorCodes = {
+  /** Over `maxmemory`, and the command could need more. */
+  outOfMemory: 'OOM',
+  /** The append-only file or a snapshot cannot be written. */
+  cannotPersist: 'MISCONF',
+  readOnlyReplica: 'READONLY',
+  /** The append-only file is still being read after a start. */
+  loading: 'LOADING',
+  /** A script has been running for too long. */
+  busy: 'BUSY',
+  masterDown: 'MASTERDOWN',
+  clusterDown: 'CLUSTERDOWN',
+  /** Keys of one slot are being moved to another node. */
+  tryAgain: 'TRYAGAIN',
+  /** Fewer replicas are connected than `min-replicas-to-write`. */
+  tooFewReplicas: 'NOREPLICAS',
+  /** The server does not have the script of this digest. */
+  noScript: 'NOSCRIPT',
+  /** A consumer group does not exist. */
+  noGroup: 'NOGROUP',
+  /** A consumer group exists already. */
+  groupExists: 'BUSYGROUP',
+} as const;
+
+export type RedisErrorCode = (typeof redisErrorCodes)[keyof typeof redisErrorCodes];
+
+/** With these the server refused a command before it did anything, and may take it a moment later. */
+export const unavailableCodes: readonly RedisErrorCode[] = [
+  redisErrorCodes.outOfMemory,
+  redisErrorCodes.cannotPersist,
+  redisErrorCodes.readOnlyReplica,
+  redisErrorCodes.loading,
+  redisErrorCodes.busy,
+  redisErrorCodes.masterDown,
+  redisErrorCodes.clusterDown,
+  redisErrorCodes.tryAgain,
+  redisErrorCodes.tooFewReplicas,
+];
+
+/** Whether Redis answered with one of these codes, as against an answer that was lost or came late. */
+export function isRedisError(error: unknown, ...codes: readonly RedisErrorCode[]): boolean {
+  if (!isRedisReply(error)) return false;
+  const [code] = error.message.split(' ', 1);
+  return codes.some((one) => one === code);
+}
+
+/** Whether an error is Redis' own answer to a command. */
+export function isRedisReply(error: unknown): error is Error & { name: 'ReplyError' } {
+  return error instanceof Error && error.name === 'ReplyError';
+}
