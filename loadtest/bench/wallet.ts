@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newDropId, newId, orderId } from '../../src/domain/ids.ts';
+import { rolledBackIfUndefined } from '../../src/ledger/database/database.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Payment, PaymentStart } from '../../src/ledger/payments/row.ts';
@@ -161,11 +162,13 @@ async function chargesPerSecond(ledger: Ledger, way: Way): Promise<number> {
         const id = orderId({ drop, lane: 0, digest });
         return { orderId: id, drop, provider: wallet.name, amount: price, currency };
       });
-      const begun = await payments.beginCharged(starts, async (query, started) => {
-        const charges = started.map((payment, n) => {
-          return chargeOf(payment, { merchantId, buyer: benchBuyer((from + n) % buyers) });
-        });
-        return (await wallet.startWithin?.(query, charges))?.map(factOf);
+      const prepared = payments.prepare(starts);
+      const charges = prepared.map((payment, n) => {
+        return chargeOf(payment, { merchantId, buyer: benchBuyer((from + n) % buyers) });
+      });
+      const begun = await rolledBackIfUndefined(database, async (query) => {
+        const outcomes = await wallet.startWithin?.(query, charges);
+        return outcomes && (await payments.insertCharged(query, prepared, outcomes.map(factOf)));
       });
       const captured = begun?.every(({ state }) => state === 'captured');
       if (!captured) throw new Error('a wallet of the bench was not charged');

@@ -8,7 +8,7 @@ import type {
   PaymentProvider,
   Providers,
 } from '../payments/provider.ts';
-import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
+import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 
 /** How a buyer asks to pay: by which provider, and in which of its ways. */
 export type Choice = { method: string; wish: ClientWish };
@@ -84,7 +84,7 @@ export function openPaymentAttempts(options: {
       const [outcome] = await provider.close([refOf(payment)]);
       if (!outcome || outcome.kind === 'none' || outcome.kind === 'pending') return 'unknown';
       const byBuyer = provider.startedBy === 'buyer';
-      const facts = factsOf(outcome, { payment, now, byBuyer });
+      const facts = resultsOf(outcome, { payment, now, byBuyer });
       // The buyer chose another way: that is no decline, which would cost them the units.
       await payments.record(
         facts.map((fact) => (fact.state === 'declined' ? { ...fact, reason: 'closed' } : fact)),
@@ -119,7 +119,7 @@ export function openPaymentAttempts(options: {
       if (!outcome || outcome.kind === 'none' || outcome.kind === 'pending') {
         return { kind: 'unknown' };
       }
-      const [fact] = factsOf(outcome, { payment, now, byBuyer: true });
+      const [fact] = resultsOf(outcome, { payment, now, byBuyer: true });
       if (!fact) return { kind: 'unknown' };
       // Declined before the buyer saw it: they may still pay in another way.
       const isRefused = fact.state === 'declined';

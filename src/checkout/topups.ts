@@ -8,7 +8,7 @@ import type { Log } from '../log.ts';
 import type { ClientAction, Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
-import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
+import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 import type { Choice, PaymentAttempts, Refusal } from './attempts.ts';
 
 export type TopUpStarted =
@@ -125,7 +125,7 @@ export function openTopUpService(options: {
     ];
     const facts = outcomes.flatMap((outcome) => {
       const payment = byReference.get(outcome.reference) as Payment;
-      return factsOf(outcome, { payment, now, byBuyer: true });
+      return resultsOf(outcome, { payment, now, byBuyer: true });
     });
     const recorded = await payments.record(facts);
     for (const { state, changed } of recorded) {
@@ -168,7 +168,7 @@ export function openTopUpService(options: {
 }
 
 const isCaptured = ({ state }: Payment) => state === 'captured';
-/** Of money in another currency nothing was captured: see factsOf. */
+/** Of money in another currency nothing was captured: see resultsOf. */
 const isOurs = ({ amountCaptured }: Payment) => amountCaptured > 0;
 
 export type TopUpService = ReturnType<typeof openTopUpService>;

@@ -49,6 +49,7 @@ export function openServices(options: ServiceOptions) {
 
   const settlement = openSettlement({
     lanes,
+    database: ledger.database,
     payments,
     providers,
     counts,

@@ -6,7 +6,7 @@ import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
 import type { Outcome, Providers } from '../payments/provider.ts';
-import { factsOf, refOf } from '../settlement/settle/provider-calls.ts';
+import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 import { describeOutcome, describePayment, subject } from './describe.ts';
 import type { Finding } from './differences.ts';
 import { refundFindings } from './refunds.ts';
@@ -81,7 +81,7 @@ export function openPaymentComparison(options: {
 
   function missed(payment: Payment, outcome: Captured): Finding {
     const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
-    const [fact] = factsOf(outcome, { payment, now: clock.now(), byBuyer });
+    const [fact] = resultsOf(outcome, { payment, now: clock.now(), byBuyer });
     if (!fact) throw new Error('bug: a capture is a fact');
     const repair = { kind: 'record' as const, fact, order: payment.orderId };
     return { ...finding('capture_missed', payment, outcome), repair };

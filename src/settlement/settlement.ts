@@ -2,14 +2,15 @@ import { openBatcher } from '../batching/batcher.ts';
 import type { DropId, OrderId } from '../domain/ids.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
+import type { Database } from '../ledger/database/database.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Log } from '../log.ts';
 import type { Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from './metrics/payment-metrics.ts';
 import type { Settled } from './settle/batch.ts';
-import { openAtOnce } from './settle/charge-in-ledger.ts';
+import { openChargeInLedger } from './settle/charge-in-ledger.ts';
 import { openHoldDeferral } from './settle/hold-deferral.ts';
-import { openCharging } from './settle/provider-calls.ts';
+import { openProviderCalls } from './settle/provider-calls.ts';
 import { openRefunds } from './settle/refunds.ts';
 import { openSettle } from './settle/settle.ts';
 import type { OnStep } from './steps.ts';
@@ -21,6 +22,7 @@ export type Settlement = ReturnType<typeof openSettlement>;
 /** Settling orders and refunding payments, for every role: opens no connection and runs nothing by itself. */
 export function openSettlement(options: {
   lanes: Lanes;
+  database: Database;
   payments: Payments;
   providers: Providers;
   counts: PaymentMetrics;
@@ -32,15 +34,14 @@ export function openSettlement(options: {
   closingGraceMs?: number | undefined;
   onStep?: OnStep | undefined;
 }) {
-  const { lanes, payments, providers, counts, termsOf, redisNow, log, onStep } = options;
-  const steps = onStep ? { onStep } : {};
+  const { lanes, database, payments, providers, counts, termsOf, redisNow, log, onStep } = options;
   const refunds = openRefunds({
     lanes,
     payments,
     providers,
     log,
     onRefund: counts.refund,
-    ...steps,
+    onStep,
   });
   const holdDeferral = openHoldDeferral({
     lanes,
@@ -57,9 +58,9 @@ export function openSettlement(options: {
     termsOf,
     redisNow,
     log,
-    ...steps,
-    atOnce: openAtOnce({ payments, providers }),
-    charging: openCharging({ providers, log, onUnknown: counts.unknown }),
+    onStep,
+    chargeInLedger: openChargeInLedger({ database, payments, providers }),
+    callProviders: openProviderCalls({ providers, log, onUnknown: counts.unknown }),
     onPayment: counts.payment,
   });
   // What buyers settle from a request: those of one moment share their statements.

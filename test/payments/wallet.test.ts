@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { rolledBackIfUndefined } from '../../src/ledger/database/database.ts';
 import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Entry, EntryPlace } from '../../src/ledger/wallet/entries.ts';
 import type { Charge, Outcome, Refund } from '../../src/payments/provider.ts';
@@ -106,14 +107,18 @@ onEachLedger((ledger) => {
       const { payments } = ledger();
       const sessions = new Set<number>();
       const begun = await Promise.all(
-        Array.from({ length: 100 }, (_, _n) =>
-          payments.beginCharged([aStart()], async (query, started) => {
+        Array.from({ length: 100 }, () =>
+          rolledBackIfUndefined(ledger().database, async (query) => {
+            const prepared = payments.prepare([aStart()]);
             const [session] = await query<{ pid: number }>('select pg_backend_pid() as pid');
             sessions.add(session?.pid ?? 0);
-            const charges = started.map(({ reference, orderId, startedAt }) => {
+            const charges = prepared.map(({ reference, orderId, startedAt }) => {
               return chargeOf({ buyer, reference, orderId, startedAt });
             });
-            return (await wallet().startWithin?.(query, charges))?.flatMap(factOf);
+            const outcomes = await wallet().startWithin?.(query, charges);
+            return (
+              outcomes && (await payments.insertCharged(query, prepared, outcomes.flatMap(factOf)))
+            );
           }),
         ),
       );

@@ -17,6 +17,24 @@ export type Database = {
   close(): Promise<void>;
 };
 
+/** Runs a transaction that is rolled back when its work gives undefined; then it gives undefined too. */
+export async function rolledBackIfUndefined<T>(
+  database: Pick<Database, 'transaction'>,
+  work: (query: Query) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const nothing = Symbol('nothing');
+  try {
+    return await database.transaction(async (query) => {
+      const result = await work(query);
+      if (result === undefined) throw nothing;
+      return result;
+    });
+  } catch (error) {
+    if (error === nothing) return undefined;
+    throw error;
+  }
+}
+
 /** An operating error of the ledger; the message is one line that says what to do. */
 export class LedgerError extends Error {
   constructor(message: string, options?: ErrorOptions) {

@@ -35,29 +35,28 @@ export function openAttempts(database: Database, clock: Clock) {
     });
   }
 
-  /**
-   * Begins payments and records the results of `charge` in the same transaction, for a provider that
-   * keeps its book in the ledger: no crash can come between payment and capture. `charge` answers
-   * every payment with `captured` or `declined`.
-   * @returns undefined, with nothing written, when one of the payments exists already or `charge`
-   *   gives undefined
-   */
-  async function beginCharged(
-    starts: readonly PaymentStart[],
-    charge: (query: Query, payments: readonly Payment[]) => Promise<PaymentResult[] | undefined>,
-  ): Promise<Payment[] | undefined> {
+  /** New payments as `begin` would write them, for insertCharged. Nothing is written. */
+  function prepare(starts: readonly PaymentStart[]): Payment[] {
     const now = clock.now();
-    return await rolledBackIfUndefined(database, async (query) => {
-      const begun = starts.map((start) => newPayment(start, now));
-      const results = await charge(query, begun);
-      if (!results) return undefined;
-      const byReference = new Map(results.map((result) => [result.reference, result]));
-      const charged = begun.map((payment) => {
-        return withResult(payment, found(byReference, payment.reference, 'result of charge'), now);
-      });
-      const made = await query(beginSql, [JSON.stringify(charged)]);
-      return made.length === charged.length ? charged : undefined;
+    return starts.map((start) => newPayment(start, now));
+  }
+
+  /**
+   * Writes prepared payments together with the results of their charge (`captured` or `declined`, one
+   * for each), in the transaction of a provider that keeps its book in the ledger.
+   * @returns undefined when one of the payments exists already: then the transaction must be rolled back
+   */
+  async function insertCharged(
+    query: Query,
+    prepared: readonly Payment[],
+    results: readonly PaymentResult[],
+  ): Promise<Payment[] | undefined> {
+    const byReference = new Map(results.map((result) => [result.reference, result]));
+    const charged = prepared.map((payment) => {
+      return withResult(payment, found(byReference, payment.reference, 'result of charge'));
     });
+    const made = await query(beginSql, [JSON.stringify(charged)]);
+    return made.length === charged.length ? charged : undefined;
   }
 
   async function find(references: readonly string[]): Promise<Payment[]> {
@@ -101,7 +100,7 @@ export function openAttempts(database: Database, clock: Clock) {
     );
   }
 
-  return { begin, beginCharged, find, ofOrders, unresolvedAfterRelease };
+  return { begin, prepare, insertCharged, find, ofOrders, unresolvedAfterRelease };
 }
 
 /** A payment as `begin` writes it: built here, since reading it back would cost as much as writing it. */
@@ -131,26 +130,9 @@ function newPayment(start: PaymentStart, startedAt: number): Payment {
   };
 }
 
-/** Runs a transaction that is rolled back when its work gives undefined. */
-async function rolledBackIfUndefined<T>(
-  database: Database,
-  work: (query: Query) => Promise<T | undefined>,
-): Promise<T | undefined> {
-  const nothing = Symbol('nothing');
-  try {
-    return await database.transaction(async (query) => {
-      const result = await work(query);
-      if (result === undefined) throw nothing;
-      return result;
-    });
-  } catch (error) {
-    if (error === nothing) return undefined;
-    throw error;
-  }
-}
-
 /** A new payment with the result of its charge. */
-function withResult(payment: Payment, result: PaymentResult, at: number): Payment {
+function withResult(payment: Payment, result: PaymentResult): Payment {
+  const at = payment.startedAt;
   if (result.state === 'captured') {
     const { amount = payment.amount } = result;
     return { ...payment, state: 'captured', amountCaptured: amount, capturedAt: at };

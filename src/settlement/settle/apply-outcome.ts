@@ -1,4 +1,4 @@
-import type { ReleaseReason } from '../../domain/order.ts';
+import { required } from '../../domain/required.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Confirmed, Released } from '../../inventory/replies.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
@@ -6,175 +6,141 @@ import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
 import type { PaymentCount } from '../metrics/payment-metrics.ts';
-import {
-  digestOf,
-  eachLane,
-  inOrderOfCapture,
-  isKept,
-  isOpen,
-  type SeenCase,
-  type Settled,
-} from './batch.ts';
+import { eachLane, isKept, isOpen, type Recorded, type Settled } from './batch.ts';
+import { type Decided, decide, isExact } from './decide.ts';
+import type { HoldDeferral } from './hold-deferral.ts';
 import type { Refunds } from './refunds.ts';
 
-/** A captured payment of a case that goes back; `ends`: with it goes all that the order had. */
-export type Back = { one: SeenCase; payment: Payment; ends: boolean };
+/** With the result of settling. */
+export type Applied = Decided & { settled: Settled };
 
-/** A case whose order is to be sold for this payment. */
-type Owned = { one: SeenCase; payment: Payment };
+export type ApplyOutcome = (items: readonly Recorded[]) => Promise<Applied[]>;
 
-/** Moves units to where the money says, and money back that found none. */
-export function openMoving(options: {
+/**
+ * Applies payment outcomes to the lanes: confirms paid orders, releases unpaid ones, and refunds
+ * captures that have no unit.
+ */
+export function openApplyOutcome(options: {
   lanes: Lanes;
-  payments: Payments;
+  payments: Pick<Payments, 'find' | 'endPolling'>;
   providers: Providers;
   refunds: Refunds;
+  holdDeferral: HoldDeferral;
   log: Log;
-  onPayment?(provider: string, outcome: PaymentCount): void;
-}) {
-  const { lanes, payments, providers, refunds, log, onPayment } = options;
+  onPayment?: ((provider: string, outcome: PaymentCount) => void) | undefined;
+}): ApplyOutcome {
+  const { lanes, payments, providers, refunds, holdDeferral, log, onPayment } = options;
 
-  /** Gives the payments whose money has to go back. */
-  async function move(cases: SeenCase[]): Promise<Back[]> {
-    const back: Back[] = [];
-    const confirm: Owned[] = [];
-    const release: SeenCase[] = [];
-    for (const one of cases) {
-      const { owner, others } = ownership(one);
-      back.push(...others.map((payment) => ({ one, payment, ends: !owner })));
-      const { state } = one.seen.order;
-      if (state === 'paid' || state === 'refunded') one.settled = { kind: state };
-      else if (owner) confirm.push({ one, payment: owner });
-      else if (others.length === 0) {
-        one.settled = without(one);
-        if (isToRelease(one)) release.push(one);
-      }
-    }
-    const retaken = await confirmAll(confirm, back);
-    await eachLane(release, async (ref, group) => {
-      const asked = group.map((one) => ({ digest: digestOf(one), reason: reasonOf(one) }));
-      const answers = await lanes.release(ref, asked);
-      for (const [index, one] of group.entries()) {
-        one.settled = released(answers[index] as Released);
-      }
-    });
-    return [...back, ...(await overtaken(retaken))];
-  }
+  return async function applyOutcome(items) {
+    const decided = items.map((item) => decide(item, providers));
+    decided.forEach(logOtherAmounts);
+    const applied = await refundAll([
+      ...decided.flatMap(left),
+      ...(await confirmAll(decided)),
+      ...(await releaseAll(decided)),
+    ]);
+    await endPolling(applied);
+    await holdDeferral.lift(applied.filter(isToLift).map(({ id }) => id));
+    return applied;
+  };
 
-  /**
-   * Of what an order has captured it owns the first that is neither going back nor of a wrong amount;
-   * a second one is a payment too many, whoever was slow. Money of a refunded order has no owner.
-   */
-  function ownership({ attempts, seen: { order } }: SeenCase) {
-    const going = attempts.filter(
-      (payment) => payment.refundAskedAt !== null && payment.state === 'captured',
-    );
-    const kept = inOrderOfCapture(attempts.filter(isKept));
-    const fitting = kept.filter((payment) => payment.amountCaptured === payment.amount);
-    for (const payment of kept) {
-      if (fitting.includes(payment)) continue;
+  function logOtherAmounts({ attempts }: Decided): void {
+    for (const payment of attempts) {
+      if (!isKept(payment) || isExact(payment)) continue;
       const { reference, amount, amountCaptured } = payment;
-      log.error({ reference, amount, amountCaptured }, 'another amount was captured: it goes back');
+      log.error({ reference, amount, amountCaptured }, 'another amount was captured: refunding it');
     }
-    const owner = order.state === 'refunded' ? undefined : fitting[0];
-    return { owner, others: [...going, ...kept.filter((payment) => payment !== owner)] };
   }
 
-  /** Gives those that took their units again. */
-  async function confirmAll(wanted: Owned[], back: Back[]): Promise<Owned[]> {
-    const retaken: Owned[] = [];
-    const byCase = new Map(wanted.map((owned) => [owned.one, owned]));
-    await eachLane([...byCase.keys()], async (ref, group) => {
-      const answers = await lanes.confirm(ref, group.map(digestOf));
-      for (const [index, one] of group.entries()) {
-        const answer = answers[index] as Confirmed;
-        const owned = byCase.get(one) as Owned;
-        one.settled = confirmed(answer);
-        const { provider } = owned.payment;
-        if (answer.status === 'gone') {
-          back.push({ ...owned, ends: true });
-          onPayment?.(provider, 'late_refunded');
-        } else if (answer.status === 'retaken') {
-          retaken.push(owned);
-          onPayment?.(provider, 'late_retaken');
-        }
-      }
+  async function confirmAll(decided: readonly Decided[]): Promise<Applied[]> {
+    const confirmed = await eachLane(decided.flatMap(toConfirm), async (ref, group) => {
+      const answers = await lanes.confirm(
+        ref,
+        group.map(({ place }) => place.digest),
+      );
+      return group.map((one, index) => {
+        const answer = required(answers[index], 'answer of confirm');
+        if (answer.status === 'gone') onPayment?.(one.payment.provider, 'late_refunded');
+        if (answer.status === 'retaken') onPayment?.(one.payment.provider, 'late_retaken');
+        return { ...one, answer };
+      });
     });
-    return retaken;
+    const retaken = confirmed.filter(({ answer }) => answer.status === 'retaken');
+    const overtaken = await refundsAskedOf(retaken.map(({ payment }) => payment.reference));
+    return confirmed.map(({ answer, payment, ...one }) => {
+      const goesBack = answer.status === 'gone' || overtaken.has(payment.reference);
+      const due = goesBack ? [...one.refunds, { payment, isLast: true }] : one.refunds;
+      return { ...one, refunds: due, settled: settledByConfirm(answer) };
+    });
   }
 
   /**
-   * A late capture has taken units again. Where somebody decided to give its money back before it
-   * could, that stands: so whichever of the two came second sees the other.
+   * A late capture has taken units again. A decision to refund its money may have been written just
+   * before; it stands, so whichever of the two comes second sees the other.
    */
-  async function overtaken(retaken: Owned[]): Promise<Back[]> {
-    const found = await payments.find(retaken.map(({ payment }) => payment.reference));
-    const asked = new Set(found.flatMap((p) => (p.refundAskedAt === null ? [] : [p.reference])));
-    const taken = retaken.filter(({ payment }) => asked.has(payment.reference));
-    return taken.map((owned) => ({ ...owned, ends: true }));
+  async function refundsAskedOf(references: readonly string[]): Promise<Set<string>> {
+    const found = await payments.find(references);
+    return new Set(found.flatMap((p) => (p.refundAskedAt === null ? [] : [p.reference])));
   }
 
-  /** What an order comes to that has no money: whose turn is it? */
-  function without(one: SeenCase): Settled {
-    const { attempts, seen } = one;
-    const open = attempts.find(isOpen);
-    if (seen.order.state === 'released') {
-      return open ? openStill(open) : { kind: 'released' };
-    }
-    if (open) return openStill(open);
-    return seen.isHeld ? { kind: 'waiting' } : { kind: 'lapsed' };
+  async function releaseAll(decided: readonly Decided[]): Promise<Applied[]> {
+    return await eachLane(decided.flatMap(toRelease), async (ref, group) => {
+      const answers = await lanes.release(
+        ref,
+        group.map(({ place, reason }) => ({ digest: place.digest, reason })),
+      );
+      return group.map(({ reason: _, ...one }, index) => {
+        return { ...one, settled: settledByRelease(required(answers[index], 'answer of release')) };
+      });
+    });
   }
 
-  /** What the engine began is tried again by its job; what a buyer began is looked up on its own. */
-  function openStill({ provider, state }: Payment): Settled {
-    if (providers.get(provider)?.startedBy === 'buyer') return { kind: 'waiting' };
-    return { kind: 'later', why: `the payment is ${state}` };
+  async function refundAll(applied: readonly Applied[]): Promise<Applied[]> {
+    const due = applied.flatMap((one) => one.refunds);
+    if (due.length === 0) return [...applied];
+    const done = await refunds.giveBack(due.map(({ payment }) => payment));
+    return applied.map((one) => ({ ...one, settled: afterRefunds(one, done) }));
   }
 
-  async function giveBack(wanted: Back[]): Promise<void> {
-    const done = await refunds.giveBack(wanted.map(({ payment }) => payment));
-    for (const { one, payment, ends } of wanted) {
-      if (!done.has(payment.reference)) {
-        // It is carried on with by itself, in its own time: the sweeper sees to it.
-        one.settled = { kind: 'waiting' };
-      } else if (ends && one.settled?.kind !== 'waiting') {
-        const wasPaid = one.settled?.kind === 'paid' || one.settled?.kind === 'refunded';
-        one.settled = { kind: wasPaid ? 'refunded' : 'released' };
-      }
-    }
-  }
-
-  /** Money that has found its place is asked about no more. */
-  async function endPolling(cases: SeenCase[]): Promise<void> {
-    const ended = cases.filter(({ settled }) => settled && isOver(settled));
-    const placed = ended.flatMap(({ attempts }) => attempts.filter(isPlaced));
+  /** Ends the polling of payments whose outcome is certain, once their orders are final. */
+  async function endPolling(applied: readonly Applied[]): Promise<void> {
+    const final = applied.filter(({ settled }) => isFinal(settled));
+    const certain = final.flatMap(({ attempts }) => attempts.filter(isCertain));
     await payments.endPolling(
-      placed.filter(({ nextPollAt }) => nextPollAt !== null).map(({ reference }) => reference),
+      certain.filter(({ nextPollAt }) => nextPollAt !== null).map(({ reference }) => reference),
     );
   }
 
-  /** A closed payment may still be captured by a provider elsewhere; our own book is certain. */
-  function isPlaced(payment: Payment): boolean {
+  /** A provider elsewhere may capture a payment that was closed; a wallet in the ledger cannot. */
+  function isCertain(payment: Payment): boolean {
     if (isOpen(payment)) return false;
     return payment.state !== 'declined' || providers.get(payment.provider)?.startedBy === 'engine';
   }
-
-  return { move, giveBack, endPolling };
 }
 
-const isOver = ({ kind }: Settled) => kind === 'paid' || kind === 'refunded' || kind === 'released';
-
-/**
- * Whether an order without money is to be released now: its payment was declined, or its hold is over.
- * A payment that was only closed leaves the buyer the rest of the hold, to pay in another way.
- */
-function isToRelease({ attempts, seen }: SeenCase): boolean {
-  const last = attempts.at(-1);
-  if (seen.order.state !== 'reserved' || !last || attempts.some(isOpen)) return false;
-  return !seen.isHeld || last.reason !== 'closed';
+function left(one: Decided): Applied[] {
+  return one.step.kind === 'leave' ? [{ ...one, settled: one.step.settled }] : [];
 }
 
-function confirmed(answer: Confirmed): Settled {
+function toConfirm(one: Decided) {
+  return one.step.kind === 'confirm' ? [{ ...one, payment: one.step.payment }] : [];
+}
+
+function toRelease(one: Decided) {
+  return one.step.kind === 'release' ? [{ ...one, reason: one.step.reason }] : [];
+}
+
+/** Whether the order goes on waiting for its buyer although its open payment has just ended. */
+function isToLift({ settled, order, hasEnded, attempts }: Applied): boolean {
+  const isWaiting = settled.kind === 'waiting' && order.state === 'reserved';
+  return isWaiting && hasEnded && !attempts.some(isOpen);
+}
+
+const isFinal = ({ kind }: Settled) => {
+  return kind === 'paid' || kind === 'refunded' || kind === 'released';
+};
+
+function settledByConfirm(answer: Confirmed): Settled {
   switch (answer.status) {
     case 'paid':
     case 'retaken':
@@ -188,7 +154,7 @@ function confirmed(answer: Confirmed): Settled {
   }
 }
 
-function released(answer: Released): Settled {
+function settledByRelease(answer: Released): Settled {
   switch (answer.status) {
     case 'released':
     case 'already':
@@ -200,8 +166,10 @@ function released(answer: Released): Settled {
   }
 }
 
-/** A payment that was closed had run out of time; any other tells its own reason. */
-function reasonOf({ attempts, seen }: SeenCase): ReleaseReason {
-  if (!seen.isHeld) return 'expired';
-  return attempts.at(-1)?.reason === 'insufficient_funds' ? 'insufficient_funds' : 'declined';
+/** A refund that is not done is carried on with by the redrive, in its own time. */
+function afterRefunds({ settled, refunds }: Applied, done: ReadonlySet<string>): Settled {
+  if (!refunds.every(({ payment }) => done.has(payment.reference))) return { kind: 'waiting' };
+  if (!refunds.some(({ isLast }) => isLast)) return settled;
+  const wasPaid = settled.kind === 'paid' || settled.kind === 'refunded';
+  return { kind: wasPaid ? 'refunded' : 'released' };
 }

@@ -1,79 +1,88 @@
-import type { LaneRef, OrderId, OrderRef } from '../../domain/ids.ts';
-import { placeOf } from '../../domain/ids.ts';
+import { type LaneRef, type OrderId, type OrderRef, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import { byLane } from '../../inventory/lanes.ts';
-import type { Payment } from '../../ledger/payments/row.ts';
+import type { Payment, PaymentStart } from '../../ledger/payments/row.ts';
 
-/** What settling came to for one order. */
+/** The result of settling one order. */
 export type Settled =
-  /** Over: the lane has the order in this state. */
+  /** The lane has the order in this final state. */
   | { kind: 'paid' | 'released' | 'refunded' }
-  /** The hold has ended and nothing was charged: the sweeper of holds gives the units back. */
+  /** The hold has ended and nothing was charged: the hold sweeper releases it. */
   | { kind: 'lapsed' }
-  /** For the buyer, or for a provider: look-ups and refunds that are decided go on by themselves. */
+  /** The buyer or a provider comes next; polling and decided refunds go on by themselves. */
   | { kind: 'waiting' }
-  /** Not known yet, or not all the way: to be settled again. */
+  /** Unknown so far, or done in part: to be settled again. */
   | { kind: 'later'; why: string }
   /** The lane knows no such order. */
   | { kind: 'lost' };
 
-/** An order as its lane had it when the settling began. */
-export type Seen = {
+/**
+ * An order of a batch. Each stage of settling gives a new value with what it has found out:
+ * SettlementItem, Seen, Begun, Recorded, Decided (decide.ts), Applied.
+ */
+export type SettlementItem = { id: OrderId; place: OrderRef };
+
+/** With the order as its lane had it when settling began. */
+export type Seen = SettlementItem & {
   order: Order;
   terms: DropTerms;
-  /** Reserved, and its hold has not ended. */
-  isHeld: boolean;
+  /** Redis' clock at that moment, ms. */
   now: number;
+  /** Reserved, and its hold had not ended. */
+  isHeld: boolean;
 };
 
-/** One order on its way through a batch. */
-export type Case = {
-  id: OrderId;
-  place: OrderRef;
-  seen?: Seen;
-  /** Every attempt to be paid for it, first to last. */
-  attempts: Payment[];
-  /** The last attempt was begun just now by this batch: nobody can have charged it yet. */
-  fresh: boolean;
-  settled?: Settled;
+/** With every attempt to pay for it, first to last. */
+export type Begun = Seen & {
+  attempts: readonly Payment[];
+  /** This batch has just begun the last attempt, so nobody can have charged it yet. */
+  isFresh: boolean;
 };
 
-export type SeenCase = Case & { seen: Seen };
+/** With what the providers answered about the attempts, as it is in the ledger now. */
+export type Recorded = Begun & {
+  /** The answers ended a payment that its buyer had begun. */
+  hasEnded: boolean;
+};
 
-export function newCase(id: OrderId): Case {
-  return { id, place: placeOf(id), attempts: [], fresh: false };
+export function settlementItem(id: OrderId): SettlementItem {
+  return { id, place: placeOf(id) };
 }
 
-export const digestOf = (one: Case) => one.place.digest;
+/** A payment of an order that the engine charges by itself. */
+export function paymentStart({ order, terms }: Seen): PaymentStart {
+  const { id, drop, amount, method } = order;
+  return { orderId: id, drop, amount, currency: terms.currency, provider: method };
+}
 
 export const isOpen = ({ state }: Payment) => state === 'started' || state === 'unknown';
 
-/** Money that is here, and that nobody has decided to give back. */
+/** Captured money that nobody has decided to give back. */
 export const isKept = (payment: Payment) => {
   return payment.state === 'captured' && payment.refundAskedAt === null;
 };
 
 /**
- * Money first captured first: it is what sold the order, and what parts were given back of. What came
- * to light later, of whichever attempt, is a payment too many.
+ * The payment captured first comes first: it sold the order, and partial refunds are taken from it. One
+ * that became known later, of whichever attempt, is a payment too many.
  */
 export function inOrderOfCapture(kept: readonly Payment[]): Payment[] {
   const at = ({ capturedAt }: Payment) => capturedAt ?? Number.MAX_SAFE_INTEGER;
   return kept.toSorted((a, b) => at(a) - at(b));
 }
 
-/** Visits the cases lane by lane, all lanes at once. */
-export async function eachLane<T extends Case>(
-  cases: readonly T[],
-  visit: (ref: LaneRef, group: T[]) => Promise<void>,
-): Promise<void> {
-  const groups = byLane(cases.map((one) => ({ ...one.place, one })));
+/** Visits items lane by lane, all lanes at once, and joins what the visits give. */
+export async function eachLane<T extends SettlementItem, R>(
+  items: readonly T[],
+  visit: (ref: LaneRef, group: T[]) => Promise<R[]>,
+): Promise<R[]> {
+  const groups = byLane(items.map((item) => ({ ...item.place, item })));
   const visits = groups.map(({ ref, places }) => {
     return visit(
       ref,
-      places.map((place) => place.one),
+      places.map(({ item }) => item),
     );
   });
-  await Promise.all(visits);
+  return (await Promise.all(visits)).flat();
 }

@@ -1,39 +1,50 @@
+import { required } from '../../domain/required.ts';
+import { type Database, rolledBackIfUndefined } from '../../ledger/database/database.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
-import type { Providers } from '../../payments/provider.ts';
-import type { Seen } from './batch.ts';
-import { chargeOf, factsOf } from './provider-calls.ts';
+import type { PaymentProvider, Providers } from '../../payments/provider.ts';
+import { paymentStart, type Seen } from './batch.ts';
+import { chargeOf, resultsIn } from './provider-calls.ts';
 
 /**
- * Payments by order's id, begun and charged in one transaction with nothing in between; of no order
- * that somebody has begun to charge before, nor of its neighbours: those go the long way.
+ * Begins and charges payments in one transaction, where the provider keeps its book in the ledger.
+ * @returns the payments by order id. When one order of a provider had a payment already, none of that
+ *   provider's orders are charged: they take the way of every other provider.
  */
-export type AtOnce = (wanted: readonly Seen[]) => Promise<Map<string, Payment>>;
+export type ChargeInLedger = (items: readonly Seen[]) => Promise<Map<string, Payment>>;
 
-/** For providers that keep their book in the ledger: half the statements, and no crash to mend. */
-export function openAtOnce(options: { payments: Payments; providers: Providers }): AtOnce {
-  const { payments, providers } = options;
+/** Half the statements of the other way, and no crash can come between the payment and its charge. */
+export function openChargeInLedger(options: {
+  database: Database;
+  payments: Pick<Payments, 'prepare' | 'insertCharged'>;
+  providers: Providers;
+}): ChargeInLedger {
+  const { database, payments, providers } = options;
 
-  return async function atOnce(wanted) {
+  async function charge(
+    startWithin: NonNullable<PaymentProvider['startWithin']>,
+    items: readonly Seen[],
+  ): Promise<Payment[]> {
+    const prepared = payments.prepare(items.map(paymentStart));
+    const asked = items.map((item, index) => ({
+      item,
+      payment: required(prepared[index], 'payment'),
+    }));
+    const charges = asked.map(({ item, payment }) => chargeOf({ ...item, payment }));
+    const charged = await rolledBackIfUndefined(database, async (query) => {
+      const outcomes = await startWithin(query, charges);
+      if (!outcomes) return undefined;
+      return await payments.insertCharged(query, prepared, resultsIn(outcomes, asked, providers));
+    });
+    return charged ?? [];
+  }
+
+  return async function chargeInLedger(items) {
     const charged = new Map<string, Payment>();
-    for (const [name, group] of Map.groupBy(wanted, ({ order }) => order.method)) {
-      const { startWithin } = providers.get(name) ?? {};
+    for (const [name, group] of Map.groupBy(items, ({ order }) => order.method)) {
+      const startWithin = providers.get(name)?.startWithin;
       if (!startWithin) continue;
-      const starts = group.map(({ order: { id, drop, amount }, terms: { currency } }) => {
-        return { orderId: id, drop, provider: name, amount, currency };
-      });
-      const done = await payments.beginCharged(starts, async (query, begun) => {
-        const charges = begun.map((payment, index) => {
-          return chargeOf({ ...(group[index] as Seen), payment });
-        });
-        const outcomes = await startWithin(query, charges);
-        const byReference = new Map(begun.map((payment) => [payment.reference, payment]));
-        return outcomes?.flatMap((outcome) => {
-          const payment = byReference.get(outcome.reference) as Payment;
-          return factsOf(outcome, { payment, now: payment.startedAt, byBuyer: false });
-        });
-      });
-      for (const payment of done ?? []) charged.set(payment.orderId, payment);
+      for (const payment of await charge(startWithin, group)) charged.set(payment.orderId, payment);
     }
     return charged;
   };

@@ -1,4 +1,5 @@
 import type { Order } from '../../domain/order.ts';
+import { found, required } from '../../domain/required.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { PaymentResult } from '../../ledger/payments/results.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
@@ -11,113 +12,123 @@ import type {
   PaymentRef,
   Providers,
 } from '../../payments/provider.ts';
-import { isOpen, type SeenCase } from './batch.ts';
+import { type Begun, isOpen, type Seen } from './batch.ts';
 
-/** Charges, looks up and closes what is open of these orders; gives what is now known of it. */
-export type Charging = (cases: readonly SeenCase[]) => Promise<PaymentResult[]>;
+/** Asks providers about the payments of these orders that are not certain yet; gives their answers. */
+export type ProviderCalls = (items: readonly Begun[]) => Promise<PaymentResult[]>;
 
-/** What is done about a payment whose outcome is not known. */
-type Deed =
-  /** Begun just now. */
+/** The call that a payment without a known outcome needs. */
+type Operation =
+  /** Begun just now: take the money. */
   | 'start'
-  /** Begun before by somebody: it is charged only when the provider has never heard of it. */
+  /** Begun earlier by somebody: take the money only if the provider does not know the payment. */
   | 'resume'
   | 'lookUp'
   | 'close'
-  /** Closed before: looked up, and closed again where it can be paid after all. */
-  | 'watch';
+  /** Closed earlier: look it up, and close it again if it can still be paid. */
+  | 'recheck';
 
-type Asked = { one: SeenCase; payment: Payment; deed: Deed };
+type Asked = { item: Seen; payment: Payment };
+type Call = Asked & { operation: Operation };
 
-/** After a payment was closed, its provider is asked again this much later: see payment-looks. */
+/** When a closed payment is polled for the first time, ms after its end: see polling.ts of the ledger. */
 const pollAfterEndMs = 60_000;
 const pollAfterCaptureMs = 5_000;
 
-export function openCharging(options: {
+export function openProviderCalls(options: {
   providers: Providers;
   log: Log;
   onUnknown?(provider: string, by: number): void;
-}): Charging {
+}): ProviderCalls {
   const { providers, log, onUnknown } = options;
 
-  return async function charge(cases) {
-    const asked = cases.flatMap((one) => one.attempts.flatMap((payment) => deedOf(one, payment)));
-    // All at once: a provider that is slow must not keep the others waiting.
-    const groups = Map.groupBy(asked, ({ payment, deed }) => `${payment.provider} ${deed}`);
-    return (await Promise.all([...groups.values()].map(chargeAlike))).flat();
+  return async function callProviders(items) {
+    const calls = items.flatMap((item) => {
+      return item.attempts.flatMap((payment) => callFor(item, payment));
+    });
+    // All at once, so that a slow provider does not keep the others waiting.
+    const groups = Map.groupBy(calls, (call) => `${call.payment.provider} ${call.operation}`);
+    const answers = [...groups.values()].map((group) => callProvider(group));
+    return (await Promise.all(answers)).flat();
   };
 
-  /** What came of payments of one provider to which the same is done. */
-  async function chargeAlike(alike: Asked[]): Promise<PaymentResult[]> {
-    const [{ payment, deed }] = alike as [Asked];
+  /** One call for payments of one provider that need the same operation. */
+  async function callProvider(calls: readonly Call[]): Promise<PaymentResult[]> {
+    const { payment, operation } = required(calls[0], 'call');
     const name = payment.provider;
     const provider = providers.get(name);
     if (!provider) {
-      log.error({ provider: name, payments: alike.length }, 'no such provider to charge through');
+      log.error({ provider: name, payments: calls.length }, 'payments of an unknown provider');
       return [];
     }
     try {
-      const outcomes = await deeds[deed](provider, alike);
+      const outcomes = await operations[operation](provider, calls);
       const unknown = outcomes.filter(({ kind }) => kind === 'unknown').length;
       if (unknown > 0) onUnknown?.(name, unknown);
-      return factsIn(outcomes, alike);
+      return resultsIn(outcomes, calls, providers);
     } catch (error) {
-      // Nothing is known of these: they stay open, and the next try begins with a look-up.
-      onUnknown?.(name, alike.length);
-      log.warn({ err: error, provider: name }, 'a provider did not answer');
+      // Nothing is known of these payments: they stay open, and the next try begins with a look-up.
+      onUnknown?.(name, calls.length);
+      log.warn({ err: error, provider: name, operation }, 'call of a payment provider failed');
       return [];
     }
   }
 
-  function deedOf(one: SeenCase, payment: Payment): Asked[] {
+  function callFor(item: Begun, payment: Payment): Call[] {
     const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
     if (!isOpen(payment)) {
-      // Closed, and perhaps not for good: whoever settles its order asks the provider once more.
+      // A payment that was closed elsewhere may have been captured after all.
       const mayReturn = payment.state === 'declined' && byBuyer;
-      return mayReturn ? [{ one, payment, deed: 'watch' }] : [];
+      return mayReturn ? [{ item, payment, operation: 'recheck' }] : [];
     }
-    const { isHeld, now, order } = one.seen;
+    const { isHeld, now, order, isFresh } = item;
     const mayPay = isHeld && now < (payment.payableUntil ?? order.expiresAt);
-    if (!mayPay) return [{ one, payment, deed: 'close' }];
-    if (byBuyer) return [{ one, payment, deed: 'lookUp' }];
-    return [{ one, payment, deed: one.fresh ? 'start' : 'resume' }];
-  }
-
-  function factsIn(outcomes: Outcome[], asked: Asked[]): PaymentResult[] {
-    const byReference = new Map(asked.map((each) => [each.payment.reference, each]));
-    return outcomes.flatMap((outcome) => {
-      const { one, payment } = byReference.get(outcome.reference) as Asked;
-      return factsOf(outcome, {
-        payment,
-        now: one.seen.now,
-        byBuyer: providers.get(payment.provider)?.startedBy === 'buyer',
-      });
-    });
+    if (!mayPay) return [{ item, payment, operation: 'close' }];
+    if (byBuyer) return [{ item, payment, operation: 'lookUp' }];
+    return [{ item, payment, operation: isFresh ? 'start' : 'resume' }];
   }
 }
 
-const deeds: Record<Deed, (provider: PaymentProvider, asked: Asked[]) => Promise<Outcome[]>> = {
-  start: (provider, asked) => provider.start(asked.map(chargeIn)),
-  lookUp: (provider, asked) => provider.lookUp(asked.map(refIn)),
-  close: (provider, asked) => provider.close(asked.map(refIn)),
-  async watch(provider, asked) {
-    const known = await provider.lookUp(asked.map(refIn));
+type Calls = readonly Asked[];
+const operations: Record<
+  Operation,
+  (provider: PaymentProvider, calls: Calls) => Promise<Outcome[]>
+> = {
+  start: (provider, calls) => provider.start(calls.map(chargeIn)),
+  lookUp: (provider, calls) => provider.lookUp(calls.map(refIn)),
+  close: (provider, calls) => provider.close(calls.map(refIn)),
+  async recheck(provider, calls) {
+    const known = await provider.lookUp(calls.map(refIn));
     const payable = new Set(known.flatMap((o) => (o.kind === 'pending' ? [o.reference] : [])));
-    const toClose = asked.filter(({ payment }) => payable.has(payment.reference));
+    const toClose = calls.filter(({ payment }) => payable.has(payment.reference));
     const closed = toClose.length === 0 ? [] : await provider.close(toClose.map(refIn));
     return [...known.filter(({ reference }) => !payable.has(reference)), ...closed];
   },
-  async resume(provider, asked) {
-    const known = await provider.lookUp(asked.map(refIn));
+  async resume(provider, calls) {
+    const known = await provider.lookUp(calls.map(refIn));
     const unheard = new Set(known.flatMap((o) => (o.kind === 'none' ? [o.reference] : [])));
-    const toStart = asked.filter(({ payment }) => unheard.has(payment.reference));
+    const toStart = calls.filter(({ payment }) => unheard.has(payment.reference));
     const started = toStart.length === 0 ? [] : await provider.start(toStart.map(chargeIn));
     return [...known.filter(({ kind }) => kind !== 'none'), ...started];
   },
 };
 
 const refIn = ({ payment }: Asked) => refOf(payment);
-const chargeIn = ({ one, payment }: Asked) => chargeOf({ ...one.seen, payment });
+const chargeIn = ({ item, payment }: Asked) => chargeOf({ ...item, payment });
+
+/** The results that a provider's answers about these payments come to. */
+export function resultsIn(
+  outcomes: readonly Outcome[],
+  asked: readonly Asked[],
+  providers: Providers,
+): PaymentResult[] {
+  const byReference = new Map(asked.map((one) => [one.payment.reference, one]));
+  return outcomes.flatMap((outcome) => {
+    const { item, payment } = found(byReference, outcome.reference, 'payment asked about');
+    const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
+    return resultsOf(outcome, { payment, now: item.now, byBuyer });
+  });
+}
 
 export function refOf({ reference, startedAt, providerReference }: Payment): PaymentRef {
   return { reference, startedAt, providerReference: providerReference ?? undefined };
@@ -143,8 +154,11 @@ export function chargeOf(wanted: {
   };
 }
 
-/** What an outcome tells; of a payment that a buyer makes elsewhere also when to ask next. */
-export function factsOf(
+/**
+ * The result to record for an outcome. For a payment that a buyer makes elsewhere it says when to poll
+ * next.
+ */
+export function resultsOf(
   outcome: Outcome,
   about: { payment: Payment; now: number; byBuyer: boolean },
 ): PaymentResult[] {
@@ -153,7 +167,7 @@ export function factsOf(
   const next = (afterMs: number) => (byBuyer ? { nextPollAt: now + afterMs } : {});
   switch (outcome.kind) {
     case 'captured': {
-      // Money of another currency is none of this payment's: as if nothing of it had come.
+      // Money in another currency does not pay for this: it counts as nothing.
       const { currency = payment.currency } = outcome;
       const amount = currency === payment.currency ? outcome.amount : 0;
       const known = { reference, providerReference, amount, ...next(pollAfterCaptureMs) };
@@ -170,7 +184,7 @@ export function factsOf(
       return [{ reference, providerReference, state: 'started' }];
     }
     case 'none': {
-      // Closed before the provider ever heard of it: so it is still.
+      // Closed before the provider knew it, and it still does not.
       const { state, reason } = payment;
       return state === 'declined' ? [{ reference, state, reason }] : [];
     }

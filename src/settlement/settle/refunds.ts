@@ -30,8 +30,8 @@ export function openRefunds(options: {
   payments: Payments;
   providers: Providers;
   log: Log;
-  onRefund?: OnRefund;
-  onStep?(step: RefundStep): void | Promise<void>;
+  onRefund?: OnRefund | undefined;
+  onStep?: ((step: RefundStep) => void | Promise<void>) | undefined;
 }): Refunds {
   const { lanes, payments, providers, log, onRefund, onStep } = options;
 

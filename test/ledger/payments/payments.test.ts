@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import type { Order, OrderState } from '../../../src/domain/order.ts';
+import { rolledBackIfUndefined } from '../../../src/ledger/database/database.ts';
 import type { PaymentResult } from '../../../src/ledger/payments/results.ts';
 import { openWallet } from '../../../src/payments/wallet/wallet.ts';
 import { aCharge } from '../../support/charges.ts';
@@ -50,23 +51,25 @@ onEachLedger((ledger) => {
       await ledger().accounts.topUp({ buyer: rich, ...purse });
       const balance = () =>
         ledger().accounts.balance({ kind: 'buyer', owner: rich, currency: 'CNY' });
-      const atOnce = (orders: Order[]) =>
-        payments().beginCharged(orders.map(startOf), async (query, begun) => {
-          const charges = begun.map((payment, n) => {
+      const charge = (orders: Order[]) =>
+        rolledBackIfUndefined(ledger().database, async (query) => {
+          const prepared = payments().prepare(orders.map(startOf));
+          const charges = prepared.map((payment, n) => {
             const { buyer } = orders[n] as Order;
             const { reference, orderId, amount } = payment;
             return aCharge({ reference, orderId, amount, buyer, merchantId: drop.merchantId });
           });
           const outcomes = await wallet.startWithin?.(query, charges);
-          return outcomes?.map((outcome): PaymentResult => {
+          const results = outcomes?.map((outcome): PaymentResult => {
             const { reference, kind } = outcome;
             if (kind === 'captured') return { reference, state: kind, amount: outcome.amount };
             return { reference, state: 'declined', reason: 'insufficient_funds' };
           });
+          return results && (await payments().insertCharged(query, prepared, results));
         });
       const one = orderOf(drop, { buyer: rich });
       const other = orderOf(drop, { buyer: poor });
-      const done = await atOnce([one, other]);
+      const done = await charge([one, other]);
       expect(done).toMatchObject([
         { orderId: one.id, state: 'captured', amountCaptured: one.amount },
         { orderId: other.id, state: 'declined', reason: 'insufficient_funds', amountCaptured: 0 },
@@ -77,10 +80,10 @@ onEachLedger((ledger) => {
       const left = await balance();
 
       const fresh = orderOf(drop, { buyer: rich });
-      expect(await atOnce([fresh, one])).toBeUndefined();
+      expect(await charge([fresh, one])).toBeUndefined();
       const open = orderOf(drop, { buyer: rich });
       await payments().begin([startOf(open)]);
-      expect(await atOnce([fresh, open])).toBeUndefined();
+      expect(await charge([fresh, open])).toBeUndefined();
       expect(await payments().ofOrders([fresh.id])).toEqual([]);
       expect(await balance()).toBe(left);
       expect(await ledger().accounts.trialBalance()).toMatchObject({ sum: 0, drifted: [] });

@@ -84,6 +84,8 @@ describe.each<Book>(['in the ledger', 'elsewhere'])('with the provider’s book 
   });
 
   test('an order whose every worker is killed is settled by the first that lives', async () => {
-    await expectSettled(await sellAndCrash(book, ['relay recorded', 'begun', 'recorded', 'moved']));
+    await expectSettled(
+      await sellAndCrash(book, ['relay recorded', 'begun', 'recorded', 'applied']),
+    );
   });
 });

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import { openDropTerms } from '../../../src/drops/drop-terms.ts';
 import { redisTime } from '../../../src/inventory/redis-connections.ts';
-import { openAtOnce } from '../../../src/settlement/settle/charge-in-ledger.ts';
+import { openChargeInLedger } from '../../../src/settlement/settle/charge-in-ledger.ts';
 import { openHoldDeferral } from '../../../src/settlement/settle/hold-deferral.ts';
-import { openCharging } from '../../../src/settlement/settle/provider-calls.ts';
+import { openProviderCalls } from '../../../src/settlement/settle/provider-calls.ts';
 import { openRefunds } from '../../../src/settlement/settle/refunds.ts';
 import { openSettle } from '../../../src/settlement/settle/settle.ts';
 import { anItem } from '../../support/drops.ts';
@@ -38,8 +38,8 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
     payments,
     providers,
     log,
-    atOnce: openAtOnce({ payments, providers }),
-    charging: openCharging({ providers, log }),
+    chargeInLedger: openChargeInLedger({ database: ledger.database, payments, providers }),
+    callProviders: openProviderCalls({ providers, log }),
     refunds: openRefunds({ lanes, payments, providers, log, ...steps }),
     holdDeferral: openHoldDeferral({ lanes, payments, providers }),
     termsOf: openDropTerms({ lanes, drops: ledger.drops }),

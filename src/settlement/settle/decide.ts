@@ -1,0 +1,80 @@
+import type { ReleaseReason } from '../../domain/order.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
+import type { Providers } from '../../payments/provider.ts';
+import { inOrderOfCapture, isKept, isOpen, type Recorded, type Settled } from './batch.ts';
+
+/** A captured payment that goes back. */
+export type DueRefund = {
+  payment: Payment;
+  /** The order keeps no other money: once this is back, the order is refunded, or was never paid. */
+  isLast: boolean;
+};
+
+/** What happens to an order in its lane. */
+export type Step =
+  /** It is sold for this payment. */
+  | { kind: 'confirm'; payment: Payment }
+  | { kind: 'release'; reason: ReleaseReason }
+  /** Nothing. */
+  | { kind: 'leave'; settled: Settled };
+
+/** With what follows from the payments. */
+export type Decided = Recorded & { step: Step; refunds: readonly DueRefund[] };
+
+/** Decides from an order's state and its payments alone; no store is read. */
+export function decide(item: Recorded, providers: Providers): Decided {
+  const { owner, others } = ownership(item);
+  const refunds = others.map((payment) => ({ payment, isLast: !owner }));
+  const { state } = item.order;
+  if (state === 'paid' || state === 'refunded') {
+    return { ...item, refunds, step: { kind: 'leave', settled: { kind: state } } };
+  }
+  if (owner) return { ...item, refunds, step: { kind: 'confirm', payment: owner } };
+  if (refunds.length > 0) {
+    return { ...item, refunds, step: { kind: 'leave', settled: { kind: 'released' } } };
+  }
+  return { ...item, refunds, step: stepWithoutMoney(item, providers) };
+}
+
+/**
+ * An order owns the first of its captured payments that has the right amount and is not going back.
+ * Every other captured payment is one too many, whichever process was slow. A refunded order owns none.
+ */
+function ownership({ attempts, order }: Recorded): {
+  owner: Payment | undefined;
+  others: Payment[];
+} {
+  const going = attempts.filter((payment) => {
+    return payment.refundAskedAt !== null && payment.state === 'captured';
+  });
+  const kept = inOrderOfCapture(attempts.filter(isKept));
+  const owner = order.state === 'refunded' ? undefined : kept.find(isExact);
+  return { owner, others: [...going, ...kept.filter((payment) => payment !== owner)] };
+}
+
+export const isExact = ({ amount, amountCaptured }: Payment) => amountCaptured === amount;
+
+/** An order without captured money: wait for the buyer or the provider, try again, or release. */
+function stepWithoutMoney(item: Recorded, providers: Providers): Step {
+  const { attempts, order, isHeld } = item;
+  const open = attempts.find(isOpen);
+  if (open) {
+    // A payment that a buyer began is polled; one that the engine began is tried again by its job.
+    const isPolled = providers.get(open.provider)?.startedBy === 'buyer';
+    const settled: Settled = isPolled
+      ? { kind: 'waiting' }
+      : { kind: 'later', why: `the payment is ${open.state}` };
+    return { kind: 'leave', settled };
+  }
+  if (order.state === 'released') return { kind: 'leave', settled: { kind: 'released' } };
+  const last = attempts.at(-1);
+  // A payment that was only closed leaves the buyer the rest of the hold, to pay in another way.
+  if (last && (!isHeld || last.reason !== 'closed')) {
+    return { kind: 'release', reason: isHeld ? reasonOf(last) : 'expired' };
+  }
+  return { kind: 'leave', settled: { kind: isHeld ? 'waiting' : 'lapsed' } };
+}
+
+function reasonOf({ reason }: Payment): ReleaseReason {
+  return reason === 'insufficient_funds' ? 'insufficient_funds' : 'declined';
+}
