@@ -25,6 +25,10 @@ export type ProviderNotifications = {
 type Notifier = PaymentProvider &
   Required<Pick<PaymentProvider, 'readNotification' | 'answerNotification'>>;
 
+function isNotifier(provider: PaymentProvider): provider is Notifier {
+  return provider.readNotification !== undefined && provider.answerNotification !== undefined;
+}
+
 /** WeChat Pay takes five seconds of silence for a failure; whoever repeats may be answered sooner. */
 const answerMsMaxDefault = 4_000;
 
@@ -49,9 +53,9 @@ export function openProviderNotifications(options: {
 
     async take(name, raw) {
       const provider = providers.get(name);
-      if (!provider?.readNotification || !provider.answerNotification) return undefined;
+      if (!provider || !isNotifier(provider)) return undefined;
       // Reading goes on after the deadline and may still store it: then its repeat is known.
-      const answer = await withDeadline(read(provider as Notifier, raw), answerMsMax);
+      const answer = await withDeadline(read(provider, raw), answerMsMax);
       return answer ?? provider.answerNotification('unavailable');
     },
   };

@@ -87,11 +87,9 @@ export function openOrderService(options: {
     ]);
     const order = held ?? recorded;
     if (!order || !terms) return undefined;
-    const { reservedAt, paidAt, releasedAt, refundedAt } = recorded ?? {};
     const view = viewOf(order, terms);
-    const times = { reservedAt, paidAt, releasedAt, refundedAt };
-    for (const name of Object.keys(times) as (keyof typeof times)[]) {
-      const at = times[name];
+    for (const name of timeNames) {
+      const at = recorded?.[name];
       if (typeof at === 'number') view[name] = at;
     }
     if (recorded?.payment) view.payment = paymentView(recorded.payment);
@@ -139,6 +137,8 @@ export function openOrderService(options: {
     },
   };
 }
+
+const timeNames = ['reservedAt', 'paidAt', 'releasedAt', 'refundedAt'] as const;
 
 /** Only what an order is: the ledger's rows carry more. */
 function bare(order: Order): Order {

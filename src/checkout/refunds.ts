@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import { required } from '../domain/required.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
@@ -89,7 +90,7 @@ export function openRefundService(options: {
       const payment =
         captured.find(({ reference }) => reference === askedOf) ??
         inOrderOfCapture(captured.filter(isKept))[0] ??
-        (captured[0] as Payment);
+        required(captured[0], 'captured payment');
       const asked = await payments.askPartialRefund({
         payment: payment.reference,
         amount,

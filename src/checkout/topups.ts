@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import type { TopUpId } from '../domain/ids.ts';
+import { found } from '../domain/required.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
@@ -105,7 +106,7 @@ export function openTopUpService(options: {
     const attempts = await payments.ofOrders(ids);
     for (const [name, group] of Map.groupBy(attempts, (payment) => payment.provider)) {
       await ask(name, group).catch((error: unknown) => {
-        log.warn({ err: error, provider: name }, 'a provider did not answer about top-ups');
+        log.warn({ err: error, provider: name }, 'polling the payments of top-ups failed');
       });
     }
     await credit(ids, await payments.ofOrders(ids));
@@ -124,7 +125,7 @@ export function openTopUpService(options: {
       ...(waiting.length > 0 ? await provider.lookUp(waiting.map(refOf)) : []),
     ];
     const facts = outcomes.flatMap((outcome) => {
-      const payment = byReference.get(outcome.reference) as Payment;
+      const payment = found(byReference, outcome.reference, 'payment asked about');
       return resultsOf(outcome, { payment, now, byBuyer: true });
     });
     const recorded = await payments.record(facts);
@@ -139,7 +140,7 @@ export function openTopUpService(options: {
     if (captured.length === 0) return;
     const [fitting, others] = [captured.filter(isOurs), captured.filter((one) => !isOurs(one))];
     for (const { reference } of others) {
-      log.error({ reference }, 'a top-up was paid in another currency: somebody has to look');
+      log.error({ reference }, 'a top-up was paid in another currency: an operator has to look');
     }
     const found = new Map((await topUps.find(ids)).map((topUp) => [topUp.id, topUp]));
     await accounts.topUpAll(

@@ -63,7 +63,7 @@ export function openSettlement(options: {
     callProviders: openProviderCalls({ providers, log, onUnknown: counts.unknown }),
     onPayment: counts.payment,
   });
-  // What buyers settle from a request: those of one moment share their statements.
+  // Orders that requests of buyers settle at the same time share their statements.
   const { add: settleOne } = openBatcher<OrderId, Settled>({ run: settle, ...settleLimits });
   return { settle, settleOne, refunds, holdDeferral };
 }

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { LaneRef } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
+import { found, required } from '../../domain/required.ts';
 import { laneKey } from '../../inventory/keys.ts';
 import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
 import { parseRecord } from '../../inventory/replies.ts';
@@ -67,8 +68,8 @@ export function openOutbox(options: {
       ...keys.map(() => '>'),
     )) as [key: string, entries: RawEntry[]][] | null;
     if (!reply) return [];
-    const byKey = new Map(keys.map((key, index) => [key, refs[index] as LaneRef]));
-    return reply.flatMap(([key, raw]) => parseAll(byKey.get(key) as LaneRef, raw));
+    const byKey = new Map(keys.map((key, index) => [key, required(refs[index], 'lane')]));
+    return reply.flatMap(([key, raw]) => parseAll(found(byKey, key, 'lane of the outbox'), raw));
   }
 
   /** What this consumer was given before and has not acknowledged, from `after` on. */
@@ -132,7 +133,7 @@ export function parseEntry(ref: LaneRef, id: string, fields: string[]): OutboxEn
     throw new Error('bug: an outbox entry must begin with its time');
   }
   for (let i = 2; i < fields.length; i += 2) {
-    const [name, value] = [fields[i] as string, fields[i + 1] as string];
+    const [name = '', value = ''] = fields.slice(i, i + 2);
     if (name.startsWith('adjust:')) {
       const [item, delta, ...reason] = value.split('|');
       entry.adjustments.push({

@@ -1,4 +1,5 @@
 import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
+import { found } from '../../domain/required.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Refund, RefundResult } from '../../ledger/payments/refunds.ts';
@@ -50,13 +51,13 @@ export function openRefunds(options: {
   ): Promise<void> {
     const provider = providers.get(name);
     if (!provider) {
-      log.error({ provider: name, refunds: asked.length }, 'no such provider to refund through');
+      log.error({ provider: name, refunds: asked.length }, 'refunds of an unknown provider');
       return;
     }
     try {
       const outcomes = await provider.refund(
         asked.map(({ reference, payment, amount, reason }) => {
-          const paid = byReference.get(payment) as Payment;
+          const paid = found(byReference, payment, 'payment to refund');
           const { amountCaptured: captured, currency } = paid;
           return {
             refundReference: reference,
@@ -74,7 +75,7 @@ export function openRefunds(options: {
         if (outcome.kind === 'failed') {
           log.error(
             { provider: name, ...outcome },
-            'a refund cannot be made: somebody has to look',
+            'the provider refused a refund for good: an operator has to look',
           );
         }
       }
@@ -82,7 +83,10 @@ export function openRefunds(options: {
       onRefund?.(name, 'done', counts('refunded'));
       onRefund?.(name, 'failed', counts('failed'));
     } catch (error) {
-      log.warn({ err: error, provider: name, refunds: asked.length }, 'refunds are retried');
+      log.warn(
+        { err: error, provider: name, refunds: asked.length },
+        'refunds failed and are tried again',
+      );
     }
   }
 
