@@ -259,7 +259,7 @@ describe('when the link to Redis fails', () => {
     await bench.lanes.publish(drop, 0, true);
     // Once to have the script known and the drop remembered; then without the catalog's own calls.
     await bench.intake.buy(aBuy(drop, { buyer: 'warm' }));
-    bench.catalog.stop();
+    await bench.catalog.stop();
     await eventually(() => bench.redis.status === 'ready');
     const told = await eventually(async () => {
       const before = proxy.cuts();

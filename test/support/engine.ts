@@ -176,7 +176,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     },
     async stop() {
       await (server ? server.stop() : app.close());
-      catalog.stop();
+      await catalog.stop();
       await services.stop();
       if (!options.ledger) await ledger.close();
       redis.disconnect();
