@@ -6,12 +6,12 @@ import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 import type { PasswordCheck, WalletPasswords } from '../ledger/wallet/passwords.ts';
-import type { ClientAction, PaymentProvider } from '../payments/provider.ts';
-import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
+import type { ClientAction } from '../payments/provider.ts';
+import { isKept, type Settled } from '../settlement/settle/batch.ts';
 import type { HoldDeferral } from '../settlement/settle/hold-deferral.ts';
 import { needsPassword, payableUntil } from '../settlement/settle/payment-rules.ts';
 import { chargeOf } from '../settlement/settle/provider-calls.ts';
-import type { Choice, PaymentAttempts, Refusal } from './attempts.ts';
+import type { Choice, Chosen, PaymentAttempts, Refusal } from './attempts.ts';
 
 /** What a buyer's wish to pay came to. */
 export type PayResult =
@@ -38,8 +38,8 @@ export type Pay = (
   choice: Choice & { password?: string | undefined },
 ) => Promise<PayResult>;
 
-/** Payments that one order may have had. */
-const attemptsMax = 20;
+/** A wish to pay for a reserved order, by a provider that is offered. */
+type Wanted = Chosen & { order: Order; terms: DropTerms; choice: Choice; now: number };
 
 /**
  * Begins the payment of a reserved order as its buyer wants it, or changes to another way: then what
@@ -69,44 +69,37 @@ export function openPay(options: {
     if (order.state !== 'reserved') return { kind: 'over', state: order.state };
     const chosen = paymentAttempts.choose(choice, terms.currency);
     if ('refusal' in chosen) return chosen.refusal;
-    const { provider, scene } = chosen;
-    const now = await redisNow();
+    const wanted: Wanted = { ...chosen, order, terms, choice, now: await redisNow() };
+    const isByBuyer = chosen.provider.startedBy === 'buyer';
     const attempts = await payments.ofOrders([id]);
     if (attempts.some(isKept)) return await settled(order);
-    const until = provider.startedBy === 'buyer' ? payableUntil(order, terms) : order.expiresAt;
-    if (now >= until) return { kind: 'too_late' };
-    if (provider.startedBy === 'engine') {
-      const refusal = await fromWallet(order, terms, choice.password);
-      if (refusal) return refusal;
-    }
-
-    const open = attempts.find(isOpen);
-    if (open && !paymentAttempts.isSame(open, { method: provider.name, scene })) {
-      const ended = await paymentAttempts.end(open, now);
-      if (ended === 'captured') return await settled(order);
-      if (ended === 'unknown') return { kind: 'unknown' };
-    } else if (open) {
-      return await goOn(provider, { order, terms, payment: open, choice, scene, now });
-    }
-    if (attempts.length >= attemptsMax) return { kind: 'too_many' };
-    const [payment] = await payments.begin([
-      {
-        orderId: id,
-        drop: order.drop,
-        provider: provider.name,
-        amount: order.amount,
-        currency: terms.currency,
-        attempt: (attempts.at(-1)?.attempt ?? 0) + 1,
-        ...(provider.startedBy === 'buyer' ? { payableUntil: until } : {}),
-        nextPollAt: paymentAttempts.firstPollAt({ now, until }),
-      },
-    ]);
-    // Another tab was faster, and perhaps chose otherwise: asked again, this one sees it.
-    if (!payment || !isOpen(payment) || payment.provider !== provider.name) {
-      return { kind: 'unknown' };
-    }
-    return await goOn(provider, { order, terms, payment, choice, scene, now });
+    const until = isByBuyer ? payableUntil(order, terms) : order.expiresAt;
+    if (wanted.now >= until) return { kind: 'too_late' };
+    const refusal = isByBuyer ? undefined : await fromWallet(order, terms, choice.password);
+    if (refusal) return refusal;
+    return await openAndStart(wanted, attempts, until);
   };
+
+  async function openAndStart(
+    wanted: Wanted,
+    attempts: readonly Payment[],
+    until: number,
+  ): Promise<PayResult> {
+    const { order, terms, now } = wanted;
+    const { id: orderId, drop, amount } = order;
+    const payable = { orderId, drop, amount, currency: terms.currency };
+    const opened = await paymentAttempts.open(wanted, { payable, attempts, now, until });
+    switch (opened.kind) {
+      case 'open':
+        return wanted.provider.startedBy === 'engine'
+          ? await chargeWallet(order)
+          : await startAtProvider(wanted, opened.payment);
+      case 'captured':
+        return await settled(order);
+      default:
+        return opened;
+    }
+  }
 
   /** What the wallet of the buyer would refuse, before anything is begun. */
   async function fromWallet(
@@ -129,22 +122,14 @@ export function openPay(options: {
     return set ? { kind: 'password_needed' } : { kind: 'password', check: { kind: 'not_set' } };
   }
 
-  async function goOn(
-    provider: PaymentProvider,
-    wanted: {
-      order: Order;
-      terms: DropTerms;
-      payment: Payment;
-      choice: Choice;
-      scene: string;
-      now: number;
-    },
-  ): Promise<PayResult> {
-    const { order, terms, payment, choice, scene, now } = wanted;
-    if (provider.startedBy === 'engine') {
-      await settleOne(order.id);
-      return await latest(order);
-    }
+  async function chargeWallet(order: Order): Promise<PayResult> {
+    await settleOne(order.id);
+    const payment = (await payments.ofOrders([order.id])).at(-1);
+    return payment ? { kind: 'begun', payment } : { kind: 'unknown' };
+  }
+
+  async function startAtProvider(wanted: Wanted, payment: Payment): Promise<PayResult> {
+    const { provider, order, terms, choice, scene, now } = wanted;
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', payment, action };
     // After the payment is in the ledger and before its provider hears of it: from here on either the
@@ -164,10 +149,5 @@ export function openPay(options: {
     const [now] = await lanes.find(place, [place.digest]);
     if (!now || now.state === 'reserved') return { kind: 'unknown' };
     return { kind: 'over', state: now.state };
-  }
-
-  async function latest(order: Order): Promise<PayResult> {
-    const payment = (await payments.ofOrders([order.id])).at(-1);
-    return payment ? { kind: 'begun', payment } : { kind: 'unknown' };
   }
 }

@@ -6,11 +6,11 @@ import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
-import type { ClientAction, Providers } from '../payments/provider.ts';
+import type { Charge, ClientAction, ClientWish, Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
 import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
-import type { Choice, PaymentAttempts, Refusal } from './attempts.ts';
+import type { Choice, Chosen, PaymentAttempts, Refusal } from './attempts.ts';
 
 export type TopUpStarted =
   | { kind: 'begun'; topUp: TopUpOrder; action?: ClientAction | undefined }
@@ -20,7 +20,6 @@ export type TopUpStarted =
 const payableMs = 30 * 60_000;
 /** Each is asked about until its end: of a provider's patience one buyer gets no more than this. */
 const openMax = 10;
-const attemptsMax = 20;
 const title = 'Wallet top-up';
 
 /** Money that a buyer pays to another provider and finds in the wallet, once. */
@@ -40,11 +39,9 @@ export function openTopUpService(options: {
   async function start(
     wanted: Choice & { buyer: string; amount: number; currency: string; key: string },
   ): Promise<TopUpStarted> {
-    const { buyer, amount, currency } = wanted;
-    const chosen = paymentAttempts.choose(wanted, currency);
+    const chosen = paymentAttempts.choose(wanted, wanted.currency);
     if ('refusal' in chosen) return chosen.refusal;
-    const { provider, scene } = chosen;
-    if (provider.startedBy === 'engine') return { kind: 'not_offered' };
+    if (chosen.provider.startedBy === 'engine') return { kind: 'not_offered' };
     const now = clock.now();
     const created = await topUps.create(wanted, { openMax, since: now - payableMs });
     if (created.kind !== 'done') return created;
@@ -55,40 +52,38 @@ export function openTopUpService(options: {
     const attempts = await payments.ofOrders([topUp.id]);
     // Paid, and about to be credited: nobody is to pay for it again.
     if (attempts.some(isCaptured)) return await credited(topUp);
-    const open = attempts.find(isOpen);
-    let payment: Payment | undefined =
-      open && paymentAttempts.isSame(open, { method: provider.name, scene }) ? open : undefined;
-    if (open && !payment && (await paymentAttempts.end(open, now)) !== 'ended')
-      return { kind: 'unknown' };
-    if (!payment) {
-      if (attempts.length >= attemptsMax) return { kind: 'too_many' };
-      const [begun] = await payments.begin([
-        {
-          orderId: topUp.id,
-          drop: '',
-          provider: provider.name,
-          amount,
-          currency,
-          attempt: (attempts.at(-1)?.attempt ?? 0) + 1,
-          payableUntil: until,
-          nextPollAt: paymentAttempts.firstPollAt({ now, until }),
-        },
-      ]);
-      if (!begun || !isOpen(begun) || begun.provider !== provider.name) return { kind: 'unknown' };
-      payment = begun;
-    }
+    const { id: orderId, amount, currency } = topUp;
+    const payable = { orderId, drop: '' as const, amount, currency };
+    const opened = await paymentAttempts.open(chosen, { payable, attempts, now, until });
+    if (opened.kind === 'too_many') return opened;
+    // Captured a moment ago, or not known: asked again, the answer is in the ledger.
+    if (opened.kind !== 'open') return { kind: 'unknown' };
+    return await startAtProvider(chosen, {
+      topUp,
+      payment: opened.payment,
+      wish: wanted.wish,
+      until,
+      now,
+    });
+  }
+
+  async function startAtProvider(
+    { provider, scene }: Chosen,
+    begun: { topUp: TopUpOrder; payment: Payment; wish: ClientWish; until: number; now: number },
+  ): Promise<TopUpStarted> {
+    const { topUp, payment, wish, until, now } = begun;
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', topUp, action };
-    const charge = {
+    const charge: Charge = {
       ...refOf(payment),
       orderId: topUp.id,
-      buyer,
+      buyer: topUp.buyer,
       merchantId: '',
-      amount,
-      currency,
+      amount: topUp.amount,
+      currency: topUp.currency,
       title,
       expiresAt: until,
-      wish: { ...wanted.wish, scene },
+      wish: { ...wish, scene },
     };
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'waiting') return { kind: 'begun', topUp, action: started.action };

@@ -51,8 +51,8 @@ export type PaymentStart = {
   /** 1 when absent. A higher one only once the one before is known not to have captured money. */
   attempt?: number;
   /** For a payment that the buyer makes at the provider: until when, and when to poll first; ms. */
-  payableUntil?: number;
-  nextPollAt?: number;
+  payableUntil?: number | undefined;
+  nextPollAt?: number | undefined;
 };
 
 /**
