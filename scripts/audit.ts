@@ -1,21 +1,31 @@
 import { parseArgs } from 'node:util';
 import { type AuditReport, openAudit } from '../src/audit/audit.ts';
-import { type Config, processEnvironment, readCommand } from '../src/config/config.ts';
+import { type Config, processEnvironment } from '../src/config/config.ts';
 import { type DropId, isDropId } from '../src/domain/ids.ts';
 import { readSecrets } from '../src/embedded/folder.ts';
-import { readHolder } from '../src/embedded/lock.ts';
 import { openRecords } from '../src/inventory/lane-scan.ts';
 import { openLanes } from '../src/inventory/lanes.ts';
-import { connectHot } from '../src/inventory/redis-connections.ts';
 import { openAudit as openLedgerAudit } from '../src/ledger/checks/audit-queries.ts';
 import { openPostgres } from '../src/ledger/database/postgres.ts';
 import { openDrops } from '../src/ledger/drops.ts';
 import { openOrders } from '../src/ledger/orders.ts';
 import { openPayments } from '../src/ledger/payments/payments.ts';
 import { openAccounts } from '../src/ledger/wallet/accounts.ts';
+import {
+  CommandError,
+  connectRedis,
+  engineAddress,
+  exitUnknown,
+  isUrlOrAbsent,
+  parseArguments,
+  readConfig,
+  requestJson,
+  runCommand,
+  serversOf,
+} from './command.ts';
 
-// The promises of one drop held against its lanes and the ledger. With REDIS_URL and DATABASE_URL
-// it looks for itself; the embedded ledger belongs to the running engine, so there it asks that.
+// Audits one drop: its promises, checked from the lanes and from the ledger. With REDIS_URL and
+// DATABASE_URL this process reads both; an embedded ledger belongs to the running engine, which is asked.
 
 const usage = `npm run audit -- DROP [--url URL] [--json]
 
@@ -23,114 +33,97 @@ const usage = `npm run audit -- DROP [--url URL] [--json]
   --json      the whole report as JSON
 
 The API key of the drop's merchant is read from FLASHDROP_API_KEY, or is the demo merchant's.
-Ends with 0 when every promise holds, 1 when one is broken, 2 when it cannot tell.`;
+Exits with 0 when every promise holds, 1 when one is broken, 2 when there is no result.`;
 
-const exitCodes = { clean: 0, broken: 1, unknown: 2 } as const;
+const exitCodes = { clean: 0, broken: 1, unknown: exitUnknown } as const;
 const timeoutMs = 120_000;
 
-type Asked = { drop: DropId; url: string | undefined; json: boolean };
-
 async function main(args: string[]): Promise<number> {
-  const asked = readArgs(args);
-  if (!asked) return complain(usage);
-  const environment = processEnvironment();
-  const command = readCommand([], environment);
-  if (command.kind === 'refused') return complain(command.problems.join('\n'));
-  if (command.kind !== 'run') throw new Error('bug: no flags were given');
-  const { config } = command;
-  try {
-    const direct = config.redis.kind === 'url' && config.ledger.kind === 'url' && !asked.url;
-    const report = direct
-      ? await look(config, asked.drop)
-      : await ask(config, { ...asked, key: environment['FLASHDROP_API_KEY'] });
-    if (typeof report === 'string') return complain(report);
-    process.stdout.write(asked.json ? `${JSON.stringify(report, null, 2)}\n` : table(report));
-    if (report.checks.some((check) => !check.ok)) return exitCodes.broken;
-    return report.settled ? exitCodes.clean : exitCodes.unknown;
-  } catch (error) {
-    return complain(`the audit cannot tell: ${reasonOf(error)}`);
-  }
+  const { drop, url, json } = readArgs(args);
+  const config = readConfig();
+  const servers = serversOf(config, url);
+  const report = servers
+    ? await auditServers(servers, { namespace: config.namespace, drop })
+    : await askEngine(config, { url, drop });
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : table(report));
+  if (report.checks.some((check) => !check.ok)) return exitCodes.broken;
+  return report.settled ? exitCodes.clean : exitCodes.unknown;
 }
 
-function readArgs(args: string[]): Asked | undefined {
-  try {
+function readArgs(args: string[]) {
+  return parseArguments(usage, () => {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
       options: { url: { type: 'string' }, json: { type: 'boolean' } },
     });
+    const { url, json = false } = values;
     const [drop = '', ...rest] = positionals;
-    if (!isDropId(drop) || rest.length > 0) return undefined;
-    if (values.url !== undefined && !URL.canParse(values.url)) return undefined;
-    return { drop, url: values.url, json: values.json ?? false };
-  } catch {
-    return undefined;
-  }
+    if (!isDropId(drop) || rest.length > 0 || !isUrlOrAbsent(url)) return undefined;
+    return { drop, url, json };
+  });
 }
 
-/** Reads lanes and ledger for itself, and changes neither. */
-async function look(config: Config, drop: DropId): Promise<AuditReport | string> {
-  if (config.redis.kind !== 'url' || config.ledger.kind !== 'url') throw new Error('bug: no URLs');
-  const database = openPostgres({ url: config.ledger.url });
-  const redis = connectHot(config.redis.url, { timeoutMs: 10_000 });
-  let refused: Error | undefined;
-  redis.on('error', (error) => {
-    refused = error;
-  });
+/** Audits the drop from the servers' own data, and changes nothing. */
+async function auditServers(
+  { redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string },
+  { namespace, drop }: { namespace: string; drop: DropId },
+): Promise<AuditReport> {
+  const database = openPostgres({ url: databaseUrl });
   try {
-    await new Promise<void>((resolve, reject) => {
-      redis.once('ready', resolve);
-      redis.once('close', () => reject(refused ?? new Error('Redis ended the connection')));
-    });
-    const orders = openOrders(database);
-    const audit = openAudit({
-      lanes: openLanes(redis, config.namespace),
-      records: openRecords(redis, config.namespace),
-      orders,
-      ledger: {
+    const redis = await connectRedis(redisUrl);
+    try {
+      const orders = openOrders(database);
+      const audit = openAudit({
+        lanes: openLanes(redis, namespace),
+        records: openRecords(redis, namespace),
         orders,
-        drops: openDrops(database),
-        payments: openPayments(database),
-        accounts: openAccounts(database),
-        audit: openLedgerAudit(database),
-      },
-    });
-    return (await audit(drop)) ?? `the ledger knows no drop ${drop}`;
+        ledger: {
+          orders,
+          drops: openDrops(database),
+          payments: openPayments(database),
+          accounts: openAccounts(database),
+          audit: openLedgerAudit(database),
+        },
+      });
+      const report = await audit(drop);
+      if (!report) throw new CommandError(`the ledger has no drop ${drop}`);
+      return report;
+    } finally {
+      redis.disconnect();
+    }
   } finally {
-    redis.disconnect();
     await database.close();
   }
 }
 
-async function ask(
+async function askEngine(
   config: Config,
-  { drop, url, key }: { drop: DropId; url: string | undefined; key: string | undefined },
-): Promise<AuditReport | string> {
-  const folder = config.folder?.path;
-  const running = folder === undefined ? undefined : readHolder(folder)?.address;
-  const base = url ?? running ?? `http://${config.host}:${config.port}`;
-  const apiKey = key || (folder === undefined ? undefined : readSecrets(folder)?.merchantKey);
-  if (!apiKey) return 'whose drop is it? Set FLASHDROP_API_KEY to the API key of its merchant';
-  const answer = await fetch(new URL(`/v1/drops/${drop}/audit`, base), {
-    headers: { authorization: `Bearer ${apiKey}` },
-    signal: AbortSignal.timeout(timeoutMs),
-  }).catch((cause: unknown) => {
-    throw new Error(`no engine answers at ${base}; start it or name it with --url`, { cause });
-  });
-  if (answer.ok) {
-    const report = (await answer.json()) as Omit<AuditReport, 'at'> & { at: string };
-    return { ...report, at: Date.parse(report.at) };
+  { url, drop }: { url: string | undefined; drop: DropId },
+): Promise<AuditReport> {
+  const kept = config.folder && readSecrets(config.folder.path)?.merchantKey;
+  const key = processEnvironment()['FLASHDROP_API_KEY'] || kept;
+  if (!key) {
+    throw new CommandError("set FLASHDROP_API_KEY to an API key of the drop's merchant");
   }
-  const problem = (await answer.json().catch(() => ({}))) as { title?: string };
-  return `${base} answers ${answer.status} ${problem.title ?? ''}: is ${drop} this merchant's drop?`;
+  const report = await requestJson<Omit<AuditReport, 'at'> & { at: string }>(
+    engineAddress(config, url),
+    `/v1/drops/${drop}/audit`,
+    {
+      headers: { authorization: `Bearer ${key}` },
+      signal: AbortSignal.timeout(timeoutMs),
+      hint: () => `is ${drop} this merchant's drop?`,
+    },
+  );
+  return { ...report, at: Date.parse(report.at) };
 }
 
 function table(report: AuditReport): string {
   const lines = [`${report.drop} at ${new Date(report.at).toISOString()}`, ''];
   for (const { promise, title, ok, figures, findings } of report.checks) {
-    const told = Object.entries(figures).map(([name, figure]) => `${name} ${figure}`);
+    const shown = Object.entries(figures).map(([name, figure]) => `${name} ${figure}`);
     const verdict = ok ? 'holds ' : 'BROKEN';
-    lines.push(`  ${promise}  ${verdict}  ${title.padEnd(24)} ${told.join(', ')}`);
+    lines.push(`  ${promise}  ${verdict}  ${title.padEnd(24)} ${shown.join(', ')}`);
     for (const finding of findings) lines.push(`               ${finding}`);
   }
   lines.push('', verdictOf(report), '');
@@ -140,17 +133,7 @@ function table(report: AuditReport): string {
 function verdictOf({ checks, settled, backlog }: AuditReport): string {
   if (checks.some((check) => !check.ok)) return 'BROKEN: see above';
   if (settled) return 'clean: every promise holds';
-  return `cannot tell: things are in motion (${backlog} events wait for the ledger); ask again`;
+  return `no result: the drop kept changing (${backlog} outbox entries are not relayed yet); run it again`;
 }
 
-function reasonOf(error: unknown): string {
-  const { message, errors } = error as Error & { errors?: Error[] };
-  return message || errors?.[0]?.message || String(error);
-}
-
-function complain(text: string): number {
-  process.stderr.write(`${text}\n`);
-  return exitCodes.unknown;
-}
-
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await runCommand('the audit', () => main(process.argv.slice(2)));
