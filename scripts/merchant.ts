@@ -35,8 +35,9 @@ const actions: Record<string, Action | undefined> = {
     return print(`merchant  ${merchant.id}\nAPI key   ${apiKey}\nThe key is not shown again.`);
   },
   async key({ merchants }, id) {
-    if (!(await merchants.get(id))) return complain(`there is no merchant ${id}`, 1);
-    return print(`API key   ${await merchants.issueKey(id)}\nThe key is not shown again.`);
+    const merchant = await merchants.get(id);
+    if (!merchant) return complain(`there is no merchant ${id}`, 1);
+    return print(`API key   ${await merchants.issueKey(merchant.id)}\nThe key is not shown again.`);
   },
   async revoke({ merchants }, apiKey) {
     if (!(await merchants.revoke(apiKey)))

@@ -1,3 +1,4 @@
+import { newMerchantId } from '../../src/domain/ids.ts';
 import { startEngine } from '../../src/engine/engine.ts';
 import { callOrdersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
@@ -51,7 +52,7 @@ serve({ port: Number(new URL(engine.address).port), drops });
 /** A drop of the lanes alone; sold out, with orders in it, where the bench wants it so. */
 async function openDrop(): Promise<string> {
   const sold = Number(process.env['BENCH_SOLD'] ?? 0);
-  const drop = benchDrop('mer_bench', sold > 0 ? sold : undefined);
+  const drop = benchDrop(newMerchantId(), sold > 0 ? sold : undefined);
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);
   for (let from = 0; from < sold; from += callOrdersMax) {

@@ -1,3 +1,4 @@
+import { newMerchantId } from '../../src/domain/ids.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
 import { benchDrop, benchReservations } from './drop.ts';
@@ -86,7 +87,7 @@ async function measureLarge(): Promise<{ middle: Cost; large: Cost }> {
 async function openLane(redis: BenchRedis) {
   const connection = redis.connect();
   const lanes = openLanes(connection, 'bench');
-  const drop = benchDrop('mer_bench');
+  const drop = benchDrop(newMerchantId());
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);
   let held = 0;

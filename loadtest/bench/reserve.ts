@@ -1,3 +1,4 @@
+import { newMerchantId } from '../../src/domain/ids.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
 import { callBuyersMax, openLanes } from '../../src/inventory/lanes.ts';
 import { benchBuyer, benchDrop, benchReservations } from './drop.ts';
@@ -21,7 +22,7 @@ export async function measureReserve(redis: BenchRedis, rounds: number): Promise
   const reserveRates: number[] = [];
   const ratios: number[] = [];
   for (let round = 0; round <= rounds; round += 1) {
-    const drop = benchDrop('mer_bench');
+    const drop = benchDrop(newMerchantId());
     const ref = { drop: drop.id, lane: 0 };
     await lanes.publish(drop, 0, true);
     const incrSeconds = await runInFlight({ total: 4 * orders, batch, inFlight }, async () => {
@@ -62,7 +63,7 @@ export async function measureReserve(redis: BenchRedis, rounds: number): Promise
 export async function measureMemory(redis: BenchRedis): Promise<Figure> {
   const connection = redis.connect();
   const lanes = openLanes(connection, 'bench');
-  const drop = benchDrop('mer_bench');
+  const drop = benchDrop(newMerchantId());
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);
   const before = await redis.usedBytes();
@@ -86,7 +87,7 @@ export async function measureMemory(redis: BenchRedis): Promise<Figure> {
 export async function measureAppointments(redis: BenchRedis): Promise<Figure> {
   const connection = redis.connect();
   const lanes = openLanes(connection, 'bench');
-  const drop = benchDrop('mer_bench');
+  const drop = benchDrop(newMerchantId());
   const ref = { drop: drop.id, lane: 0 };
   await lanes.publish(drop, 0, true);
   const before = await redis.usedBytes();

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { newDropId, newId, orderId } from '../../src/domain/ids.ts';
+import { type MerchantId, newDropId, newMerchantId, orderId } from '../../src/domain/ids.ts';
 import { rolledBackIfUndefined } from '../../src/ledger/database/database.ts';
 import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
 import type { PaymentResult } from '../../src/ledger/payments/results.ts';
@@ -149,11 +149,11 @@ async function chargesPerSecond(ledger: Ledger, way: Way): Promise<number> {
   const accounts = openAccounts(database, undefined, way);
   const wallet = openWallet({ database, accounts });
   const drop = newDropId();
-  const merchants = Array.from({ length: way.merchants }, () => newId('mer'));
+  const merchants = Array.from({ length: way.merchants }, () => newMerchantId());
   let next = 0;
 
   async function client(_: unknown, number: number): Promise<void> {
-    const merchantId = merchants[number % merchants.length] as string;
+    const merchantId = merchants[number % merchants.length] as MerchantId;
     while (next < way.charges) {
       const from = next;
       next += way.batch;
@@ -180,7 +180,7 @@ async function chargesPerSecond(ledger: Ledger, way: Way): Promise<number> {
   return way.charges / ((performance.now() - started) / 1_000);
 }
 
-function chargeOf(payment: Payment, of: { merchantId: string; buyer: string }): Charge {
+function chargeOf(payment: Payment, of: { merchantId: MerchantId; buyer: string }): Charge {
   const { reference, orderId, amount, currency, startedAt } = payment;
   return {
     reference,

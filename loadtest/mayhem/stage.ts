@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { MerchantId } from '../../src/domain/ids.ts';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startRedis } from '../bench/redis.ts';
@@ -13,7 +14,7 @@ import { type Simulated, simulated, startSimulated } from './simulators.ts';
 /** The processes of a run: stores, providers, api and workers. */
 export type Stage = {
   address: string;
-  merchant: { id: string; apiKey: string };
+  merchant: { id: MerchantId; apiKey: string };
   databaseUrl: string;
   simulators: Simulated[];
   /** Where the processes of the engine log. */

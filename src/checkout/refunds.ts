@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
+import { type MerchantId, type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import { required } from '../domain/required.ts';
 import type { Lanes } from '../inventory/lanes.ts';
@@ -22,7 +22,7 @@ export type Refunding =
   | { kind: 'unknown' };
 
 export type RefundPart = {
-  merchantId: string;
+  merchantId: MerchantId;
   /** In minor units. */
   amount: number;
   /** The merchant's Idempotency-Key: one key of one merchant is one refund. */
@@ -112,7 +112,7 @@ export function openRefundService(options: {
 }
 
 /** The digest keeps callers' text out of the ledger. */
-function refundKey(merchantId: string, key: string): string {
+function refundKey(merchantId: MerchantId, key: string): string {
   return hash('sha256', `${merchantId}\0${key}`, 'base64url');
 }
 

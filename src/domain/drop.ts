@@ -1,4 +1,4 @@
-import type { DropId } from './ids.ts';
+import type { DropId, MerchantId } from './ids.ts';
 
 export const dropStates = ['draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled'] as const;
 export type DropState = (typeof dropStates)[number];
@@ -22,7 +22,7 @@ export type AppointmentWindow = { from: number; until: number };
 
 export type Drop = {
   id: DropId;
-  merchantId: string;
+  merchantId: MerchantId;
   title: string;
   currency: string;
   /** Milliseconds since the epoch; judged by Redis TIME. */

@@ -11,6 +11,7 @@ declare const kind: unique symbol;
 /** A string of one kind: it is made where its form is known, and no other string stands in for it. */
 type Id<Kind extends string> = string & { readonly [kind]: Kind };
 
+export type MerchantId = Id<'merchant'>;
 export type DropId = Id<'drop'>;
 export type OrderId = Id<'order'>;
 export type TopUpId = Id<'top-up'>;
@@ -35,7 +36,12 @@ export function newDropId(): DropId {
   return `drop_${randomCode()}` as DropId;
 }
 
-/** A fresh id for anything else: `mer_…`, `key_…`, `xfr_…`. */
+/** A fresh id such as `mer_k3v9q0xw2m1c`. */
+export function newMerchantId(): MerchantId {
+  return newId('mer') as MerchantId;
+}
+
+/** A fresh id for anything else, such as `buyer_…`. */
 export function newId(prefix: string): string {
   return `${prefix}_${randomCode()}`;
 }

@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../domain/clock.ts';
 import { type DropState, dropState } from '../domain/drop.ts';
-import type { DropId } from '../domain/ids.ts';
+import type { DropId, MerchantId } from '../domain/ids.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { StockFigures } from '../inventory/stock-figures.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 
 export type AdjustmentRequest = {
-  merchantId: string;
+  merchantId: MerchantId;
   drop: DropId;
   sku: string;
   /** The Idempotency-Key: within a drop, one key changes the stock once. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import { type Drop, type DropAction, decide } from '../domain/drop.ts';
-import type { DropId } from '../domain/ids.ts';
+import type { DropId, MerchantId } from '../domain/ids.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
@@ -20,7 +20,7 @@ export type Publishing = {
    * A merchant's action on one of their drops: written to the ledger, then to the lanes.
    * @throws when a store does not answer; once the ledger has the decision, `sync` finishes the rest
    */
-  act(request: { merchantId: string; drop: DropId; action: DropAction }): Promise<ActionResult>;
+  act(request: { merchantId: MerchantId; drop: DropId; action: DropAction }): Promise<ActionResult>;
   /** Publishes to the lanes all decisions that a crash or a Redis outage kept from them. */
   sync(): Promise<void>;
   /** Pauses a drop that has lost data in a lane. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { dropState } from '../domain/drop.ts';
-import { type DropId, newDropId } from '../domain/ids.ts';
+import { type DropId, type MerchantId, newDropId } from '../domain/ids.ts';
 import type { TokenRules } from '../http/auth/buyers.ts';
 import type { Demo } from './banner.ts';
 import type { Wiring } from './wiring.ts';
@@ -34,7 +34,7 @@ export async function openDemo(
 
 async function findOpenDrop(
   { ledger, lanes }: Wiring,
-  merchantId: string,
+  merchantId: MerchantId,
 ): Promise<DropId | undefined> {
   const { rows } = await ledger.drops.listOwned(merchantId, { limit: 50 });
   for (const drop of rows) {
@@ -45,7 +45,7 @@ async function findOpenDrop(
   return undefined;
 }
 
-async function publishDrop({ ledger, services }: Wiring, merchantId: string): Promise<DropId> {
+async function publishDrop({ ledger, services }: Wiring, merchantId: MerchantId): Promise<DropId> {
   const now = Date.now();
   const id = newDropId();
   await ledger.drops.create({

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { Drop, Item } from '../domain/drop.ts';
-import type { DropId } from '../domain/ids.ts';
+import type { DropId, MerchantId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database, Query } from './database/database.ts';
 
@@ -84,7 +84,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /** A drop, if it is this merchant's. */
-  async function getOwned(merchantId: string, id: DropId): Promise<StoredDrop | undefined> {
+  async function getOwned(merchantId: MerchantId, id: DropId): Promise<StoredDrop | undefined> {
     const [drop] = await select(database.query, 'where id = $1 and merchant_id = $2', [
       id,
       merchantId,
@@ -94,7 +94,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
 
   /** A merchant's drops, newest first. A cursor that is not ours begins at the start. */
   async function listOwned(
-    merchantId: string,
+    merchantId: MerchantId,
     options: { cursor?: string | undefined; limit: number },
   ): Promise<Page<Drop>> {
     const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);

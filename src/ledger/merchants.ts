@@ -1,10 +1,10 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { newId } from '../domain/ids.ts';
+import { type MerchantId, newId, newMerchantId } from '../domain/ids.ts';
 import { required } from '../domain/required.ts';
 import type { Database, Query } from './database/database.ts';
 
-export type Merchant = { id: string; name: string };
+export type Merchant = { id: MerchantId; name: string };
 
 export type Merchants = ReturnType<typeof openMerchants>;
 
@@ -35,7 +35,7 @@ export function openMerchants(database: Database, clock: Clock = systemClock) {
   async function adopt(options: { name: string; apiKey: string }): Promise<Merchant> {
     const known = await verify(options.apiKey);
     if (known !== undefined) return required(await get(known), `merchant ${known}`);
-    const merchant = { id: newId('mer'), name: options.name };
+    const merchant = { id: newMerchantId(), name: options.name };
     await database.transaction(async (query) => {
       await query('insert into merchants (id, name, created_at) values ($1, $2, $3)', [
         merchant.id,
@@ -48,13 +48,16 @@ export function openMerchants(database: Database, clock: Clock = systemClock) {
   }
 
   /** Issues a further key, so that a merchant can change keys without an interruption. */
-  async function issueKey(merchantId: string): Promise<string> {
+  async function issueKey(merchantId: MerchantId): Promise<string> {
     const apiKey = newApiKey();
     await addKey(database.query, { merchantId, apiKey });
     return apiKey;
   }
 
-  async function addKey(query: Query, key: { merchantId: string; apiKey: string }): Promise<void> {
+  async function addKey(
+    query: Query,
+    key: { merchantId: MerchantId; apiKey: string },
+  ): Promise<void> {
     const { id, secret } = required(parseApiKey(key.apiKey), 'id in an API key of newApiKey');
     await query(
       'insert into api_keys (id, merchant_id, secret_sha256, created_at) values ($1, $2, $3, $4)',
@@ -63,10 +66,10 @@ export function openMerchants(database: Database, clock: Clock = systemClock) {
   }
 
   /** The id of the merchant whose key this is; undefined for a wrong or revoked key. */
-  async function verify(apiKey: string): Promise<string | undefined> {
+  async function verify(apiKey: string): Promise<MerchantId | undefined> {
     const key = parseApiKey(apiKey);
     if (!key) return undefined;
-    const [row] = await database.query<{ merchant_id: string; secret_sha256: string }>(
+    const [row] = await database.query<{ merchant_id: MerchantId; secret_sha256: string }>(
       'select merchant_id, secret_sha256 from api_keys where id = $1 and revoked_at is null',
       [key.id],
     );

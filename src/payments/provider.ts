@@ -12,7 +12,7 @@
 // Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a
 // buyer starts are polled; a provider with readNotification is also asked as soon as it has sent one.
 
-import type { PayableId } from '../domain/ids.ts';
+import type { MerchantId, PayableId } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';
 
 /** A payment by our reference and the provider's, with what a provider may need to find it again. */
@@ -29,7 +29,8 @@ export type PaymentRef = {
 export type Charge = PaymentRef & {
   orderId: PayableId;
   buyer: string;
-  merchantId: string;
+  /** Who sold the order; '' for a top-up, which nobody did. */
+  merchantId: MerchantId | '';
   /** Minor units. */
   amount: number;
   currency: string;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AuditReport } from '../../src/audit/audit.ts';
 import type { Drop } from '../../src/domain/drop.ts';
-import type { OrderId } from '../../src/domain/ids.ts';
+import { newMerchantId, type OrderId } from '../../src/domain/ids.ts';
 import { required } from '../../src/domain/required.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
@@ -99,7 +99,7 @@ test('Partial refunds leave the audit clean, and it finds returned money that no
     [500, 'a'],
   ] as const) {
     const asked = await stage.desk.refunds.refundPart(id, {
-      merchantId: 'm',
+      merchantId: newMerchantId(),
       amount,
       key,
       reason: '',

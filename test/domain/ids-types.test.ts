@@ -4,7 +4,9 @@ import {
   dropCode,
   isDropId,
   isOrderId,
+  type MerchantId,
   newDropId,
+  newMerchantId,
   type OrderId,
   orderId,
   orderRef,
@@ -12,7 +14,9 @@ import {
   parseOrderId,
   placeOf,
 } from '../../src/domain/ids.ts';
+import type { MerchantKeys } from '../../src/http/auth/merchants.ts';
 import type { Drops } from '../../src/ledger/drops.ts';
+import type { Merchants } from '../../src/ledger/merchants.ts';
 import type { Orders } from '../../src/ledger/orders.ts';
 import { topUpId } from '../../src/ledger/wallet/topups.ts';
 
@@ -22,6 +26,7 @@ const drop = newDropId();
 const ref = orderRef(drop, 'ann', 'tap-1', 4);
 const order = orderId(ref);
 const topUp = topUpId('ann', 'fill');
+const merchant = newMerchantId();
 
 /** Takes a call that must not compile, and does not make it. */
 const isRefused = (call: () => unknown) => expectTypeOf(call).toBeFunction();
@@ -53,6 +58,34 @@ test('A top-up can be paid for like an order and is not taken for one', () => {
   // @ts-expect-error
   isRefused(() => placeOf(topUp));
   expect(isOrderId(topUp)).toBe(false);
+});
+
+test("A merchant's id and a drop's id are not taken for each other", () => {
+  // @ts-expect-error
+  isRefused((drops: Drops) => drops.getOwned(drop, merchant));
+  // @ts-expect-error
+  isRefused((drops: Drops) => drops.listOwned(drop, { limit: 1 }));
+  // @ts-expect-error
+  isRefused((merchants: Merchants) => merchants.issueKey(drop));
+  // @ts-expect-error
+  isRefused((drops: Drops) => drops.get(merchant));
+  // @ts-expect-error
+  isRefused(() => placeOf(merchant));
+  expect(isDropId(merchant)).toBe(false);
+  expect(isOrderId(merchant)).toBe(false);
+});
+
+test("A merchant's id comes from a new merchant, from the ledger or from a checked API key", () => {
+  const text: string = merchant;
+  // @ts-expect-error
+  isRefused((drops: Drops) => drops.listOwned(text, { limit: 1 }));
+  // @ts-expect-error
+  isRefused((merchants: Merchants) => merchants.issueKey(text));
+  expectTypeOf<Awaited<ReturnType<MerchantKeys['identify']>>>().toEqualTypeOf<
+    MerchantId | undefined
+  >();
+  expectTypeOf<Awaited<ReturnType<Merchants['verify']>>>().toEqualTypeOf<MerchantId | undefined>();
+  expect(merchant).toMatch(/^mer_[a-z0-9]{12}$/);
 });
 
 test('A text is not taken as an id before its form was checked', () => {

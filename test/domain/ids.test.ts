@@ -6,7 +6,7 @@ import {
   isDropId,
   lanesMax,
   newDropId,
-  newId,
+  newMerchantId,
   orderId,
   orderRef,
   parseOrderId,
@@ -107,7 +107,7 @@ test('Drop ids are recognised by their form', () => {
 });
 
 test('Fresh ids do not collide', () => {
-  const ids = Array.from({ length: 10_000 }, () => newId('mer'));
+  const ids = Array.from({ length: 10_000 }, () => newMerchantId());
   expect(new Set(ids).size).toBe(ids.length);
   for (const id of ids) expect(id).toMatch(/^mer_[a-z0-9]{12}$/);
 });

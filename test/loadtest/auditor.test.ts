@@ -10,6 +10,7 @@ import type { BookLine } from '../../loadtest/auditor/book.ts';
 import { linesIn } from '../../loadtest/auditor/clients.ts';
 import { type Merchant, openMerchant, unitAmount } from '../../loadtest/merchant.ts';
 import type { Verdict } from '../../loadtest/record/record.ts';
+import type { MerchantId } from '../../src/domain/ids.ts';
 import { laneKey } from '../../src/inventory/keys.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
@@ -37,7 +38,7 @@ let crowds = 0;
 type Sale = {
   drop: string;
   merchant: Merchant;
-  merchantId: string;
+  merchantId: MerchantId;
   prefix: string;
   lines: BookLine[];
   order(n: number): string;

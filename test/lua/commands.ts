@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Drop } from '../../src/domain/drop.ts';
-import { newDropId, orderRef } from '../../src/domain/ids.ts';
+import { newDropId, newMerchantId, orderRef } from '../../src/domain/ids.ts';
 import type { ReleaseReason } from '../../src/domain/order.ts';
 import { laneKeyNames } from '../../src/inventory/keys.ts';
 import { type Adjustment, allotmentMax, type Lanes } from '../../src/inventory/lanes.ts';
@@ -257,7 +257,7 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
   const drop: Drop = {
     ...(timed as typeof timed & Pick<Drop, 'lateCapture'>),
     id: real.ref.drop,
-    merchantId: 'mer_one',
+    merchantId: newMerchantId(),
     title: 'a "drop" | é',
     currency: 'CNY',
     lanes: 1,

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import type { Drop, Item } from '../../src/domain/drop.ts';
-import { type LaneRef, newDropId, orderRef } from '../../src/domain/ids.ts';
+import { type LaneRef, newDropId, newMerchantId, orderRef } from '../../src/domain/ids.ts';
 import type { Lanes, Reservation } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
 
@@ -21,7 +21,7 @@ export async function publishDrop(
   const ref = { drop: newDropId(), lane: 0 };
   const drop: Drop = {
     id: ref.drop,
-    merchantId: 'mer_one',
+    merchantId: newMerchantId(),
     title: 'a drop',
     currency: 'CNY',
     startsAt: 0,

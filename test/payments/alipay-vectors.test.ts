@@ -2,6 +2,7 @@ import { createPublicKey, createVerify, generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newMerchantId } from '../../src/domain/ids.ts';
 import { subjectOf } from '../../src/payments/alipay/action.ts';
 import { type AlipayOptions, openAlipay } from '../../src/payments/alipay/alipay.ts';
 import { openClient } from '../../src/payments/alipay/client.ts';
@@ -209,7 +210,7 @@ describe('what the buyer gets to pay with', () => {
     startedAt: fromChinaTime('2019-08-15 15:56:30') ?? 0,
     orderId: anOrderId(),
     buyer: 'b',
-    merchantId: 'm',
+    merchantId: newMerchantId(),
     amount: 199_900,
     currency: 'CNY',
     title: '小米手机 2 = 16 GB / black & white + 100%',

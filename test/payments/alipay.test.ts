@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import type { Forgery } from '../../simulators/protocol.ts';
 import { readAlipay } from '../../src/config/alipay.ts';
 import { settingsReader } from '../../src/config/settings.ts';
+import { newMerchantId } from '../../src/domain/ids.ts';
 import { type AlipayOptions, openAlipay } from '../../src/payments/alipay/alipay.ts';
 import type { Charge, Notification, Outcome, Refund } from '../../src/payments/provider.ts';
 import { eventually } from '../support/eventually.ts';
@@ -42,7 +43,7 @@ function chargeOf(change: Partial<Charge> = {}): Charge {
     startedAt,
     orderId: anOrderId(),
     buyer: 'b',
-    merchantId: 'm',
+    merchantId: newMerchantId(),
     amount: 199_901,
     currency: 'CNY',
     title: '小米手机 2',

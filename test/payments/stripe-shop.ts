@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { Clock } from '../../src/domain/clock.ts';
+import { newMerchantId } from '../../src/domain/ids.ts';
 import type {
   Charge,
   Notification,
@@ -49,7 +50,7 @@ export function newCharge(change: Partial<Charge> = {}): Charge {
     startedAt,
     orderId: anOrderId('ord_abcdefghjkmn_0_AAAAAAAAAAAAAAAAAAAAAA'),
     buyer: 'buyer-1',
-    merchantId: 'mer_1',
+    merchantId: newMerchantId(),
     amount: 199_900,
     currency: 'CNY',
     title: 'Mi-2, 32 GB',

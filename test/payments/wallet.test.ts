@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type MerchantId, newMerchantId } from '../../src/domain/ids.ts';
 import { rolledBackIfUndefined } from '../../src/ledger/database/database.ts';
 import type { PaymentResult } from '../../src/ledger/payments/results.ts';
 import type { Entry, EntryPlace } from '../../src/ledger/wallet/entries.ts';
@@ -19,7 +20,7 @@ onEachLedger((ledger) => {
   function chargeOf(change: Partial<Charge> = {}): Charge {
     const orderId = anOrderId();
     const reference = `pay_${orderId}_1`;
-    const merchantId = 'mer_wallet';
+    const merchantId = newMerchantId();
     return {
       reference,
       orderId,
@@ -159,8 +160,9 @@ onEachLedger((ledger) => {
 
     it('in the batches of many workers, in opposite orders, is captured once, without deadlock', async () => {
       const buyers = await Promise.all(Array.from({ length: 200 }, () => buyerWith(2)));
+      const merchants = [newMerchantId(), newMerchantId(), newMerchantId()];
       const charges = [0, 1, 2].flatMap(() =>
-        buyers.map((buyer, n) => chargeOf({ buyer, merchantId: `mer_${n % 3}` })),
+        buyers.map((buyer, n) => chargeOf({ buyer, merchantId: merchants[n % 3] as MerchantId })),
       );
       const { database, accounts } = ledger();
       let [transactions, runs] = [0, 0];
@@ -191,7 +193,7 @@ onEachLedger((ledger) => {
 
     it('waits for no other of the same merchant, and both are in the balance', async () => {
       if (ledger().database.kind === 'pglite') return; // of one connection, nobody waits there
-      const merchantId = randomUUID();
+      const merchantId = newMerchantId();
       const [first, second] = [await buyerWith(1), await buyerWith(1)];
       const { database } = ledger();
       const charges = [first, second].map((buyer) => chargeOf({ buyer, merchantId }));
@@ -251,7 +253,7 @@ onEachLedger((ledger) => {
 
   describe('a refund', () => {
     it('gives the money back once, however often it is asked for', async () => {
-      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: randomUUID() });
+      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: newMerchantId() });
       await wallet().start([charge]);
       const refund = refundOf(charge);
       const answers = await Promise.all(
@@ -269,7 +271,7 @@ onEachLedger((ledger) => {
     });
 
     it('of a part leaves the rest with the merchant, and the next part is another refund', async () => {
-      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: randomUUID() });
+      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: newMerchantId() });
       await wallet().start([charge]);
       const [first, again] = [refundOf(charge, { amount: 30 }), refundOf(charge, { amount: 30 })];
       const kept = { kind: 'refunded', amount: 30 };
@@ -284,7 +286,7 @@ onEachLedger((ledger) => {
     });
 
     it('in parts, all at once, gives back each part whole or not, never more than was captured', async () => {
-      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: randomUUID() });
+      const charge = chargeOf({ buyer: await buyerWith(1), merchantId: newMerchantId() });
       await wallet().start([charge]);
       const parts = Array.from({ length: 40 }, (_, n) => {
         return refundOf(charge, { number: n + 1, amount: 7 });
@@ -334,8 +336,9 @@ onEachLedger((ledger) => {
         numRuns: 1,
       });
       const buyers = await Promise.all(Array.from({ length: 5 }, (_, n) => buyerWith(n * 3)));
+      const merchants = [newMerchantId(), newMerchantId()];
       const charges = Array.from({ length: 40 }, (_, n) =>
-        chargeOf({ buyer: buyers[n % 5] as string, merchantId: `mer_random_${n % 2}` }),
+        chargeOf({ buyer: buyers[n % 5] as string, merchantId: merchants[n % 2] as MerchantId }),
       );
       const some = (at: number) => charges.filter((_, n) => (at >> (n % 7)) % 3 === 0);
       let read = 0;
@@ -368,7 +371,7 @@ onEachLedger((ledger) => {
         return outcome.kind === 'captured' ? outcome.amount - (outcome.refunded ?? 0) : 0;
       });
       expect(Math.min(...kept)).toBeGreaterThanOrEqual(0);
-      const takings = [0, 1].map((n) => balance(`mer_random_${n}`, 'merchant'));
+      const takings = merchants.map((merchant) => balance(merchant, 'merchant'));
       const [one = 0, other = 0] = await Promise.all(takings);
       expect(kept.reduce((sum, amount) => sum + amount, 0)).toBe(one + other);
     });

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { readPayments } from '../../src/config/payments.ts';
 import { settingsReader } from '../../src/config/settings.ts';
+import { newMerchantId } from '../../src/domain/ids.ts';
 import type { Charge, Notification, RawNotification, Refund } from '../../src/payments/provider.ts';
 import { openWechatPay, type WechatPayOptions } from '../../src/payments/wechat-pay/wechat-pay.ts';
 import { anOrderId } from '../support/ids.ts';
@@ -35,7 +36,7 @@ export function aCharge(change: Partial<Charge> = {}): Charge {
     startedAt,
     orderId: anOrderId(`ord_k3v9q0xw2m1c_0_${'a'.repeat(22)}`),
     buyer: 'buyer-1',
-    merchantId: 'mer_aaaaaaaaaaaa',
+    merchantId: newMerchantId(),
     amount: 1234,
     currency: 'CNY',
     title: '小米手机 2 📱',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseOrderId } from '../../src/domain/ids.ts';
+import { newMerchantId, parseOrderId } from '../../src/domain/ids.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { newCharge, newRefund } from '../payments/stripe-shop.ts';
 import { aCharge } from '../support/charges.ts';
@@ -156,7 +156,7 @@ describe('differences that only one side has', () => {
 
   test('A charge in the wallet’s own book without a payment is an alarm', async () => {
     const reference = `pay_ord_abcdefghjkmn_0_${randomBytes(11).toString('hex')}_1`;
-    const owners = { orderId: anOrderId(), buyer: 'stranger', merchantId: 'mer_1' };
+    const owners = { orderId: anOrderId(), buyer: 'stranger', merchantId: newMerchantId() };
     await books.stage.wallet.start([aCharge({ reference, ...owners, amount: 0 })]);
     expect(toldOf(await books.desk.reconcile(), reference)).toEqual(['unknown_capture alarm']);
   });

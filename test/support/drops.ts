@@ -1,12 +1,12 @@
 import type { Drop, Item } from '../../src/domain/drop.ts';
-import { newDropId } from '../../src/domain/ids.ts';
+import { newDropId, newMerchantId } from '../../src/domain/ids.ts';
 
 /** A live drop with one item of ten units, open since a second ago; overrides say otherwise. */
 export function aDrop(overrides: Partial<Drop> = {}): Drop {
   const now = Date.now();
   return {
     id: newDropId(),
-    merchantId: 'mer_test',
+    merchantId: newMerchantId(),
     title: 'A test drop',
     currency: 'CNY',
     startsAt: now - 1_000,

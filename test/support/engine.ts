@@ -5,6 +5,7 @@ import { readPayments } from '../../src/config/payments.ts';
 import { settingsReader } from '../../src/config/settings.ts';
 import { systemClock } from '../../src/domain/clock.ts';
 import type { Drop } from '../../src/domain/drop.ts';
+import type { MerchantId } from '../../src/domain/ids.ts';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { openProviders } from '../../src/engine/providers.ts';
 import type { Timings } from '../../src/engine/service-options.ts';
@@ -49,9 +50,9 @@ export type TestEngine = {
   /** The header that makes a request this buyer's. */
   buyer(name: string): { authorization: string };
   /** A merchant with a key, and the header that makes a request theirs. */
-  merchant(name?: string): Promise<{ id: string; apiKey: string; authorization: string }>;
+  merchant(name?: string): Promise<{ id: MerchantId; apiKey: string; authorization: string }>;
   /** A drop created in the ledger and published to the lanes. */
-  publish(merchantId: string, overrides?: Partial<Drop>): Promise<Drop>;
+  publish(merchantId: MerchantId, overrides?: Partial<Drop>): Promise<Drop>;
   /** Money in a buyer's wallet. */
   fund(buyer: string, amount?: number): Promise<void>;
   stop(): Promise<void>;

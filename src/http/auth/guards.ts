@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { MerchantId } from '../../domain/ids.ts';
 import { invalid, Problem, sendProblem } from '../problems/problems.ts';
 import { type KeyReading, readIdempotencyKey } from '../request/idempotency.ts';
 import type { Buyers } from './buyers.ts';
@@ -10,7 +11,7 @@ declare module 'fastify' {
     /** Set by requireBuyer. */
     buyer: string;
     /** Set by requireMerchant. */
-    merchantId: string;
+    merchantId: MerchantId;
   }
 }
 

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
+import type { MerchantId } from '../../domain/ids.ts';
 import { openGenerationalCache } from '../request/generational-cache.ts';
 import { bearerOf } from './buyers.ts';
 
 export type MerchantKeys = {
   /** The merchant whose API key an Authorization header carries; undefined when it is not valid. */
-  identify(authorization: string | undefined): Promise<string | undefined>;
+  identify(authorization: string | undefined): Promise<MerchantId | undefined>;
 };
 
 const cachedMs = 5_000;
@@ -17,11 +18,11 @@ const keyPattern = /^fdk_[A-Za-z0-9_-]{1,100}$/;
  * valid ones.
  */
 export function openMerchantKeys(options: {
-  verify(apiKey: string): Promise<string | undefined>;
+  verify(apiKey: string): Promise<MerchantId | undefined>;
   now?: () => number;
 }): MerchantKeys {
   const { verify, now = () => performance.now() } = options;
-  const cache = openGenerationalCache<{ merchantId: string; until: number }>({
+  const cache = openGenerationalCache<{ merchantId: MerchantId; until: number }>({
     youngMax: cachedYoungMax,
   });
 

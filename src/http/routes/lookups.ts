@@ -1,5 +1,11 @@
 import type { OrderService, OrderView } from '../../checkout/orders.ts';
-import { type DropId, isDropId, isOrderId, type OrderId } from '../../domain/ids.ts';
+import {
+  type DropId,
+  isDropId,
+  isOrderId,
+  type MerchantId,
+  type OrderId,
+} from '../../domain/ids.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { Drops, StoredDrop } from '../../ledger/drops.ts';
 import { Problem } from '../problems/problems.ts';
@@ -42,7 +48,7 @@ export async function publishedDrop(
  */
 export async function ownDrop(
   drops: Pick<Drops, 'getOwned'>,
-  request: { merchantId: string; params: { drop: string } },
+  request: { merchantId: MerchantId; params: { drop: string } },
 ): Promise<StoredDrop> {
   const drop = await drops.getOwned(request.merchantId, dropOf(request.params));
   if (!drop) throw new Problem('unknown_drop');

@@ -65,7 +65,8 @@ export function openFastify(options: {
   );
   app.setValidatorCompiler<z.ZodType>(validatorCompiler);
   app.decorateRequest('buyer', '');
-  app.decorateRequest('merchantId', '');
+  // Empty until requireMerchant has set it.
+  app.decorateRequest<string>('merchantId', '');
   errors.handle(app);
   return app;
 }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { z } from 'zod';
 import type { DropState } from '../../domain/drop.ts';
+import type { MerchantId } from '../../domain/ids.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { StockFigures } from '../../inventory/stock-figures.ts';
 import type { availability, cardBody } from '../schemas/drops.ts';
@@ -28,14 +29,14 @@ const storesMax = 1_000;
 export function openCards(options: {
   catalog: Catalog;
   methods(currency: string): CardBody['paymentMethods'];
-  store(merchantId: string): Promise<{ name: string } | undefined>;
+  store(merchantId: MerchantId): Promise<{ name: string } | undefined>;
 }): Cards {
   const { catalog, methods, store } = options;
   const cards = new WeakMap<DropView, { revision: number; state: DropState; card: Card }>();
   const names = new Map<string, string>();
 
   /** A store's name, read once; null while the ledger is unavailable. */
-  async function nameOf(merchantId: string): Promise<string | null> {
+  async function nameOf(merchantId: MerchantId): Promise<string | null> {
     const known = names.get(merchantId);
     if (known !== undefined) return known;
     const name = await store(merchantId).then(

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createSigner } from 'fast-jwt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newMerchantId } from '../../../src/domain/ids.ts';
 import { openBuyers, openSigner, type TokenRules } from '../../../src/http/auth/buyers.ts';
 import { openMerchantKeys } from '../../../src/http/auth/merchants.ts';
 import { startTestEngine, type TestEngine, testTokens } from '../../support/engine.ts';
@@ -228,14 +229,15 @@ describe("A merchant's API key", () => {
     let now = 0;
     let asked = 0;
     let revoked = false;
+    const merchant = newMerchantId();
     const keys = openMerchantKeys({
       now: () => now,
       verify: async () => {
         asked += 1;
-        return revoked ? undefined : 'mer_1';
+        return revoked ? undefined : merchant;
       },
     });
-    for (let n = 0; n < 5; n += 1) expect(await keys.identify('Bearer fdk_a_b')).toBe('mer_1');
+    for (let n = 0; n < 5; n += 1) expect(await keys.identify('Bearer fdk_a_b')).toBe(merchant);
     expect(asked).toBe(1);
     revoked = true;
     now = 10_000;

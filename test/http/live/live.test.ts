@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
+import type { MerchantId } from '../../../src/domain/ids.ts';
 import { listen, type Server } from '../../../src/http/server/server.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
@@ -8,7 +9,7 @@ import { sharedRedisUrl } from '../../support/redis.ts';
 
 let engine: TestEngine;
 let server: Server;
-let merchantId: string;
+let merchantId: MerchantId;
 
 beforeAll(async () => {
   engine = await startTestEngine({

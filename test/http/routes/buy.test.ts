@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MerchantId } from '../../../src/domain/ids.ts';
 import { boughtBody } from '../../../src/http/schemas/orders.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
@@ -6,7 +7,7 @@ import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
 let engine: TestEngine;
-let merchantId: string;
+let merchantId: MerchantId;
 
 beforeAll(async () => {
   engine = await startTestEngine({ redisUrl: sharedRedisUrl(), settling: false });

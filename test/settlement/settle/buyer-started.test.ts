@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
+import { newMerchantId } from '../../../src/domain/ids.ts';
 import { openPayments } from '../../../src/ledger/payments/payments.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -93,7 +94,12 @@ test('a part that was given back of a paid order stays so when an earlier paymen
   const second = await begin();
   pay(second);
   expect(await settle()).toEqual({ kind: 'paid' });
-  await desk.refunds.refundPart(id, { merchantId: 'm', amount: 700, key: 'k', reason: '' });
+  await desk.refunds.refundPart(id, {
+    merchantId: newMerchantId(),
+    amount: 700,
+    key: 'k',
+    reason: '',
+  });
   pay(first);
   expect(await settle()).toEqual({ kind: 'paid' });
   expect(given).toEqual([
@@ -195,7 +201,7 @@ test('a part of a refund asked for again is the same one, though the order had a
   pay(first);
   await settle();
   expect(given).toEqual([{ reference: `${first}r1`, amount: price }]);
-  const rest = { merchantId: 'm', amount: price, key: 'k', reason: '' };
+  const rest = { merchantId: newMerchantId(), amount: price, key: 'k', reason: '' };
   for (let times = 1; times <= 2; times += 1) {
     const asked = await desk.refunds.refundPart(id, rest);
     expect(asked).toMatchObject({ kind: 'asked', refund: { reference: `${second}r1` } });
