@@ -1,4 +1,4 @@
-/** Thrown to a caller whose item was never taken on because the queue is at its bound, in number or in time. */
+/** The item was not accepted: too many items wait, or the oldest has waited for too long. */
 export class QueueFull extends Error {
   constructor() {
     super('the queue is full');
@@ -7,18 +7,21 @@ export class QueueFull extends Error {
 }
 
 export type BatcherOptions<In, Out> = {
-  /** Does the work of one batch; answers stand in the order of the items. A throw fails them all. */
+  /** Runs one batch; answers are in the order of the items. An error fails all of them. */
   run(batch: In[]): Promise<Out[]>;
   batchMax: number;
   inFlightMax: number;
   queueMax: number;
-  /** Nothing is taken on while the item that waits for longest has waited for more than this. */
+  /** No item is accepted while the oldest has waited for longer than this, ms. */
   waitMsMax?: number;
   now?: () => number;
 };
 
 export type Batcher<In, Out> = {
-  /** Resolves with the item's answer; rejects with QueueFull or with what its batch threw. */
+  /**
+   * Resolves with the item's answer.
+   * @throws QueueFull when the item was not accepted, or the error of its batch
+   */
   add(item: In): Promise<Out>;
   /** Items waiting, not yet in flight. */
   waiting(): number;
@@ -33,9 +36,9 @@ type Waiting<In, Out> = {
 };
 
 /**
- * Gathers what arrives while a call is in flight and sends it as one batch. An item that meets an
- * idle batcher leaves at the end of the same turn of the event loop, so at low load a batch is one
- * item and nothing waits; under load a batch grows to what one flight's time collects.
+ * Collects items that arrive while a batch is in flight, and sends them as the next batch. An idle
+ * batcher sends an item at the end of the same turn of the event loop, so at low load a batch is one
+ * item and nothing waits; under load a batch has all items that arrived during one flight.
  */
 export function openBatcher<In, Out>(options: BatcherOptions<In, Out>): Batcher<In, Out> {
   const { queueMax, waitMsMax = Number.POSITIVE_INFINITY } = options;

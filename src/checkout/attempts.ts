@@ -12,7 +12,7 @@ import type {
 import { isOpen } from '../settlement/settle/batch.ts';
 import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 
-/** How a buyer asks to pay: by which provider, and in which of its ways. */
+/** How a buyer wants to pay: the method, which names a provider, and the details for it. */
 export type Choice = { method: string; wish: ClientWish };
 
 /** A choice that is offered: its provider, and the scene that the wish or the provider names. */
@@ -23,40 +23,40 @@ export type Refusal =
   /** The wish itself is wrong. */
   | { kind: 'wish'; field: string; reason: string };
 
-/** What beginning a payment elsewhere came to. */
+/** The result of beginning a payment at a provider. */
 export type Started =
   | { kind: 'waiting'; action: ClientAction }
   | { kind: 'captured' }
-  /** The provider will not have it; nothing can be captured. */
+  /** The provider refused it; nothing can be captured. */
   | { kind: 'refused' }
-  /** No answer that could be trusted: asking again goes on with the same payment. */
+  /** No reliable answer: a repeat continues with the same payment. */
   | { kind: 'unknown' };
 
-/** What opening a payment at the chosen provider came to. */
+/** The result of opening a payment at the chosen provider. */
 export type Opened =
   | { kind: 'open'; payment: Payment }
   /** The payment that was open before turned out to be captured. */
   | { kind: 'captured' }
-  /** It could not be closed, or another request was faster: asking again goes on from there. */
+  /** The open payment could not be closed, or another request was faster: a repeat continues from there. */
   | { kind: 'unknown' }
-  /** So many payments have been begun for this order or top-up. */
+  /** The order or top-up has had `attemptsMax` payments. */
   | { kind: 'too_many' };
 
-/** What is kept of a begun payment, so that asking again gives the same answer. */
+/** Stored with a begun payment, so that a repeat gets the same answer; `at` is in ms. */
 type Kept = { scene: string; action: ClientAction; at: number };
 
 const pollFirstMsDefault = 3_000;
-/** Payments that one order or top-up may have had. */
+/** The most payments that may be begun for one order or top-up. */
 const attemptsMax = 20;
-/** What a client is told to do is told again for so long; some of it is good for five minutes only. */
+/** A repeat gets the stored action for this long, ms; some actions are valid for five minutes only. */
 const actionFreshMs = 120_000;
 
-/** Begins, shows again and closes payments that buyers make with a provider elsewhere. */
+/** Begins, repeats and closes payments that buyers make at a provider. */
 export function openPaymentAttempts(options: {
   payments: Payments;
   providers: Providers;
   log: Log;
-  /** How soon after its beginning a payment is first asked about, ms. */
+  /** The time from the beginning of a payment to its first poll, ms. */
   pollFirstMs?: number | undefined;
 }) {
   const { payments, providers, log, pollFirstMs = pollFirstMsDefault } = options;
@@ -76,14 +76,14 @@ export function openPaymentAttempts(options: {
     return { provider, scene };
   }
 
-  /** What a begun payment's client was told to do lately, if it was told and in this scene. */
+  /** The stored action of a begun payment; undefined when there is none, it is too old or of another scene. */
   function actionOf(payment: Payment, scene: string, now: number): ClientAction | undefined {
     const kept = keptOf(payment);
     if (kept?.scene !== scene || now - kept.at > actionFreshMs) return undefined;
     return kept.action;
   }
 
-  /** Whether an open payment is what the buyer asks for, so that it is gone on with. */
+  /** Whether an open payment is the one that the buyer asks for, so that it is continued. */
   function isSame(payment: Payment, { provider, scene }: Chosen): boolean {
     if (payment.provider !== provider.name) return false;
     const kept = keptOf(payment);
@@ -129,7 +129,7 @@ export function openPaymentAttempts(options: {
         nextPollAt: Math.min(now + pollFirstMs, until),
       },
     ]);
-    // Another tab was faster, and perhaps chose otherwise: asked again, this one sees it.
+    // Another tab was faster, perhaps with another method: a repeat of this request sees its payment.
     const isOurs = payment && isOpen(payment) && payment.provider === provider.name;
     return isOurs ? { kind: 'open', payment } : { kind: 'unknown' };
   }
@@ -143,19 +143,19 @@ export function openPaymentAttempts(options: {
       if (!outcome || outcome.kind === 'none' || outcome.kind === 'pending') return 'unknown';
       const byBuyer = provider.startedBy === 'buyer';
       const facts = resultsOf(outcome, { payment, now, byBuyer });
-      // The buyer chose another way: that is no decline, which would cost them the units.
+      // The buyer chose another method. Recorded as a decline, it would release the units.
       await payments.record(
         facts.map((fact) => (fact.state === 'declined' ? { ...fact, reason: 'closed' } : fact)),
       );
       if (outcome.kind === 'captured') return 'captured';
       return outcome.kind === 'declined' ? 'ended' : 'unknown';
     } catch (error) {
-      log.warn({ err: error, provider: payment.provider }, 'a payment could not be closed');
+      log.warn({ err: error, provider: payment.provider }, 'closing a payment failed');
       return 'unknown';
     }
   }
 
-  /** Begins a payment at its provider, or goes on with one whose beginning was never answered. */
+  /** Begins a payment at its provider, or continues one whose start was never answered. */
   async function start(
     provider: PaymentProvider,
     wanted: { payment: Payment; charge: Charge; scene: string; now: number },
@@ -168,12 +168,12 @@ export function openPaymentAttempts(options: {
       if (!action) return { kind: 'unknown' };
       return await keepAction(action, { ...wanted, providerReference });
     } catch (error) {
-      log.warn({ err: error, provider: provider.name }, 'a payment could not be begun');
+      log.warn({ err: error, provider: provider.name }, 'beginning a payment failed');
       return { kind: 'unknown' };
     }
   }
 
-  /** The provider waits for the buyer, whose client is told what to do. */
+  /** Stores the action by which the buyer pays; the provider waits for it. */
   async function keepAction(
     action: ClientAction,
     begun: { payment: Payment; providerReference: string | undefined; scene: string; now: number },
@@ -184,7 +184,7 @@ export function openPaymentAttempts(options: {
     const known = { reference, providerReference, action: JSON.stringify(kept) };
     const [result] = await payments.record([{ ...known, state: 'started' }]);
     if (result?.state !== 'declined') return { kind: 'waiting', action };
-    // Another request closed it before the provider knew it: what the provider has now is closed too.
+    // Another request closed it before the provider knew it: close what is open there now.
     await end({ ...payment, ...result }, now);
     return { kind: 'unknown' };
   }
@@ -196,7 +196,7 @@ export function openPaymentAttempts(options: {
   ): Promise<Started> {
     const [fact] = resultsOf(outcome, { payment, now, byBuyer: true });
     if (!fact) return { kind: 'unknown' };
-    // Declined before the buyer saw it: they may still pay in another way.
+    // Declined before the buyer saw it: they may still pay by another method.
     const isRefused = fact.state === 'declined';
     await payments.record([isRefused ? { ...fact, reason: 'closed' } : fact]);
     if (isRefused) return { kind: 'refused' };

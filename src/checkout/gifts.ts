@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 
-/** What the demo gives: money in minor units of a currency. */
+/** An amount that the demo gives, in minor units of a currency. */
 export type Gift = { amount: number; currency: string };
 
 /** Money that nobody paid, for demo mode only. */
@@ -34,7 +34,7 @@ export function openGifts({ accounts }: { accounts: Pick<Accounts, 'topUp' | 'to
   };
 }
 
-/** The digest keeps callers' text out of references. */
+/** A digest, so that references contain no text of callers. */
 function referenceOf(buyer: string, key: string): string {
   return `topup_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
 }

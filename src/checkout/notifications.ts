@@ -12,12 +12,13 @@ import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 
 export type ProviderNotifications = {
   /**
-   * Takes a provider's notification as it came. Undefined when nobody of this name sends any. One that
-   * is not the provider's, or not about a payment of ours as we began it, changes nothing; any other
-   * makes the worker ask the provider, which alone says how the payment stands.
+   * Takes a provider's notification, as received. One that is not signed by the provider, or does not
+   * match a payment that we began, changes nothing. Any other makes a worker poll the provider: only
+   * its answer decides the payment's state.
+   * @returns undefined when no provider of this name sends notifications
    */
   take(provider: string, raw: RawNotification): Promise<NotificationAnswer | undefined>;
-  /** One was too large to be read. */
+  /** Counts a notification that was too large to be read. */
   tooLarge(provider: string): void;
 };
 
@@ -29,7 +30,7 @@ function isNotifier(provider: PaymentProvider): provider is Notifier {
   return provider.readNotification !== undefined && provider.answerNotification !== undefined;
 }
 
-/** WeChat Pay takes five seconds of silence for a failure; whoever repeats may be answered sooner. */
+/** In ms. WeChat Pay counts five seconds without an answer as a failure, and repeats the notification. */
 const answerMsMaxDefault = 4_000;
 
 export function openProviderNotifications(options: {
@@ -45,16 +46,16 @@ export function openProviderNotifications(options: {
 
   return {
     tooLarge(name) {
-      // Anybody can name a provider in an address: only those that send any are counted.
+      // Anybody can write any name into the address: only providers that send notifications are counted.
       if (!providers.get(name)?.readNotification) return;
       counts.notification(name, 'oversized');
-      log.warn({ provider: name, reason: 'oversized' }, 'a notification was refused');
+      log.warn({ provider: name, reason: 'oversized' }, 'notification refused');
     },
 
     async take(name, raw) {
       const provider = providers.get(name);
       if (!provider || !isNotifier(provider)) return undefined;
-      // Reading goes on after the deadline and may still store it: then its repeat is known.
+      // Reading continues after the deadline and may still store it: then its repeat is recognised.
       const answer = await withDeadline(read(provider, raw), answerMsMax);
       return answer ?? provider.answerNotification('unavailable');
     },
@@ -65,7 +66,7 @@ export function openProviderNotifications(options: {
     raw: RawNotification,
   ): Promise<NotificationAnswer> {
     const notification = await readNotification(raw).catch((error: unknown) => {
-      log.warn({ err: error, provider: name }, 'a notification could not be verified');
+      log.warn({ err: error, provider: name }, 'verifying a notification failed');
       return undefined;
     });
     if (!notification) return answerNotification('unavailable');
@@ -76,7 +77,7 @@ export function openProviderNotifications(options: {
     if (notification.kind === 'refused') {
       const { reason } = notification;
       counts.notification(name, reason);
-      log.warn({ provider: name, reason }, 'a notification was refused');
+      log.warn({ provider: name, reason }, 'notification refused');
       return answerNotification('refused');
     }
     const { reference, sentAt } = notification;
@@ -90,10 +91,10 @@ export function openProviderNotifications(options: {
       const isTaken = verdict === 'new' || verdict === 'repeated';
       counts.notification(name, verdict, isTaken ? ageMs : undefined);
       if (isTaken) return answerNotification('taken');
-      log.warn({ provider: name, reference, reason: verdict }, 'a notification was refused');
+      log.warn({ provider: name, reference, reason: verdict }, 'notification refused');
       return answerNotification('refused');
     } catch (error) {
-      log.warn({ err: error, provider: name }, 'a notification could not be kept');
+      log.warn({ err: error, provider: name }, 'storing a notification failed');
       return answerNotification('unavailable');
     }
   }

@@ -21,29 +21,30 @@ export type OrderView = Order & {
   releasedAt?: number | undefined;
   refundedAt?: number | undefined;
   payment?: { provider: string; state: PaymentState; reason?: string | undefined } | undefined;
-  /** What of the payment has been given back by now, in minor units; absent where nothing was. */
+  /** The amount refunded so far, in minor units; absent when it is 0. */
   amountRefunded?: number | undefined;
-  /** What is waited for, when it is the buyer's turn. */
+  /** What the order needs from its buyer; absent when it needs nothing. */
   awaits?: 'payment' | 'password' | undefined;
 };
 
-/** Reads of the ledger that go together, and how many may wait for the one under way. */
+/** How many orders one statement reads, and how many may wait for the statement that is running. */
 const receiptsLimits = { batchMax: 250, inFlightMax: 1, queueMax: 10_000 };
 
 export type OrderService = {
   /**
-   * The order as its lane has it now; as the ledger has it where no lane does.
-   * @throws QueueFull when too many wait for the ledger
+   * The order as its lane has it now, or as the ledger has it when its lane does not.
+   * @throws QueueFull when too many reads wait for the ledger
    */
   read(id: OrderId): Promise<OrderView | undefined>;
   /**
-   * The same for those who ask again and again: a reserved order is told from its lane alone, without
-   * times and payment, so that a crowd that waits does not stand in the way of the settlement.
+   * The same for clients that poll: a reserved order is read from its lane alone, without times and
+   * payment, so that a waiting crowd does not slow down the settlement.
+   * @throws QueueFull as `read` does
    */
   peek(id: OrderId): Promise<OrderView | undefined>;
   /**
-   * Gives the units of a reserved order back, having closed a payment that its buyer began; `refused`
-   * when it is paid.
+   * Closes the payment that the buyer began, if there is one, and releases the units of a reserved
+   * order; `refused` when it is paid.
    */
   cancel(
     id: OrderId,
@@ -65,8 +66,8 @@ export function openOrderService(options: {
   const { settleOne, termsOf, redisNow } = options;
 
   /**
-   * A sold-out crowd asks for its orders all at once, and each statement costs the ledger about the
-   * same: what is asked for while one is under way goes into the next.
+   * The buyers of a drop read their orders all at once, and a statement costs the ledger about the same
+   * for one order as for many: reads that arrive while one is running share the next statement.
    */
   const receipts = openBatcher<OrderId, Receipt | undefined>({
     run: orders.receipts,
@@ -104,7 +105,7 @@ export function openOrderService(options: {
     return { ...view, awaits: isWallet ? 'password' : 'payment' };
   }
 
-  /** Closes what the buyer could still pay; true when they have paid already. */
+  /** Closes the order's open payment; true when it had been paid already. */
   async function closeOpen(id: OrderId): Promise<boolean> {
     try {
       const open = (await payments.ofOrders([id])).find(isOpen);
@@ -112,8 +113,8 @@ export function openOrderService(options: {
       if ((await paymentAttempts.end(open, await redisNow())) !== 'captured') return false;
       return (await settleOne(id)).kind === 'paid';
     } catch (error) {
-      // The units are given back all the same: money that still comes is returned.
-      log.warn({ err: error, order: id }, 'an order is cancelled and its payment not closed yet');
+      // The units are released all the same: a later capture is refunded.
+      log.warn({ err: error, order: id }, 'closing the payment of a cancelled order failed');
       return false;
     }
   }
@@ -140,7 +141,7 @@ export function openOrderService(options: {
 
 const timeNames = ['reservedAt', 'paidAt', 'releasedAt', 'refundedAt'] as const;
 
-/** Only what an order is: the ledger's rows carry more. */
+/** An order's own fields: the ledger's rows have more. */
 function bare(order: Order): Order {
   const { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason } =
     order;

@@ -13,24 +13,24 @@ import { needsPassword, payableUntil } from '../settlement/settle/payment-rules.
 import { chargeOf } from '../settlement/settle/provider-calls.ts';
 import type { Choice, Chosen, PaymentAttempts, Refusal } from './attempts.ts';
 
-/** What a buyer's wish to pay came to. */
+/** The result of a buyer's request to pay. */
 export type PayResult =
-  /** Begun, or already so: how the payment stands, and what the client does now. */
+  /** Begun now or before: the payment as it is, and what the client has to do next. */
   | { kind: 'begun'; payment: Payment; action?: ClientAction | undefined }
   | Refusal
   | { kind: 'unknown_order' }
-  /** The order is paid, or has ended without. */
+  /** The order is paid, or has ended unpaid. */
   | { kind: 'over'; state: Exclude<Order['state'], 'reserved'> }
   /** The hold is about to end. */
   | { kind: 'too_late' }
-  /** So many payments have been begun for this order. */
+  /** The order has had the most payments that may be begun for it. */
   | { kind: 'too_many' }
   | { kind: 'insufficient_funds' }
   | { kind: 'password_needed' }
   | { kind: 'password'; check: Exclude<PasswordCheck, { kind: 'right' }> }
-  /** The provider will not have it: another may. */
+  /** The provider refused it; another provider may accept it. */
   | { kind: 'refused' }
-  /** A provider did not answer: asking again goes on from here. */
+  /** A provider did not answer: a repeat continues from here. */
   | { kind: 'unknown' };
 
 export type Pay = (
@@ -42,8 +42,8 @@ export type Pay = (
 type Wanted = Chosen & { order: Order; terms: DropTerms; choice: Choice; now: number };
 
 /**
- * Begins the payment of a reserved order as its buyer wants it, or changes to another way: then what
- * was begun before is closed first, so that an order is never payable in two ways at once.
+ * Begins the payment of a reserved order by the method that its buyer chooses. When the buyer changes
+ * the method, the open payment is closed first, so that an order is never payable twice at a time.
  */
 export function openPay(options: {
   lanes: Lanes;
@@ -101,7 +101,7 @@ export function openPay(options: {
     }
   }
 
-  /** What the wallet of the buyer would refuse, before anything is begun. */
+  /** The reason why the wallet cannot pay, checked before anything is begun; undefined when it can. */
   async function fromWallet(
     { buyer, amount }: Order,
     terms: DropTerms,
@@ -132,8 +132,8 @@ export function openPay(options: {
     const { provider, order, terms, choice, scene, now } = wanted;
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', payment, action };
-    // After the payment is in the ledger and before its provider hears of it: from here on either the
-    // hold waits for its closing, or its units are gone and it is never begun.
+    // After the payment is in the ledger and before it is begun at the provider: from here on, either
+    // the hold waits until the payment is closed, or its units are gone and it is never begun.
     if (!(await holdDeferral.defer(placeOf(order.id)))) return await settled(order);
     const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
@@ -142,7 +142,7 @@ export function openPay(options: {
     return started.kind === 'captured' ? await settled(order) : started;
   }
 
-  /** There is money: the order is brought to where it belongs. */
+  /** Settles an order whose payment is captured, and returns the state that it has then. */
   async function settled(order: Order): Promise<PayResult> {
     await settleOne(order.id);
     const place = placeOf(order.id);

@@ -11,13 +11,13 @@ import { inOrderOfCapture, isKept } from '../settlement/settle/batch.ts';
 import type { Refunds } from '../settlement/settle/refunds.ts';
 
 export type Refunding =
-  /** Decided: it happens whatever dies. `isDone` once the money is with the buyer. */
+  /** Decided and stored, so it happens despite any crash. `isDone` once the money is with the buyer. */
   | { kind: 'asked'; order: Order; refund: Refund | undefined; isDone: boolean }
   /** The order is not paid. */
   | { kind: 'refused'; order: Order }
-  /** More than `refundable` would be given back. */
+  /** The amount is more than `refundable`, in minor units. */
   | { kind: 'exceeds'; refundable: number }
-  /** The key stands for another refund. */
+  /** The key belongs to another refund. */
   | { kind: 'reused' }
   | { kind: 'unknown' };
 
@@ -32,15 +32,15 @@ export type RefundPart = {
 
 export type RefundService = {
   /**
-   * Gives back what is left of a paid order's money, and then its units. Asking again changes nothing,
-   * but that a refund which the provider had refused for good is asked for once more.
+   * Refunds the rest of a paid order's money, and then puts its units back on sale. A repeat changes
+   * nothing, except that a refund which the provider had refused for good is requested once more.
    */
   refund(id: OrderId, reason: string): Promise<Refunding>;
-  /** Gives a part of it back, once per key; with the last part go the units. */
+  /** Refunds a part, once per key. With the last part, the units go back on sale. */
   refundPart(id: OrderId, part: RefundPart): Promise<Refunding>;
 };
 
-/** What a merchant gives back. */
+/** Refunds that merchants request. */
 export function openRefundService(options: {
   lanes: Lanes;
   drops: Drops;
@@ -54,7 +54,7 @@ export function openRefundService(options: {
     return order;
   }
 
-  /** A paid order with what was captured for it; the lane is about to change, so it is watched again. */
+  /** A paid order and its captured payments. Its lane is about to change, so its drop is made active again. */
   async function open(id: OrderId) {
     const place = placeOf(id);
     const order = await find(place);
@@ -99,7 +99,7 @@ export function openRefundService(options: {
       });
       if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
       const [latest = payment] = await payments.find([payment.reference]);
-      // With the last part, all of the order has gone back.
+      // After the last part the payment counts as refunded in full, and the units go back too.
       if (latest.refundAskedAt === null) await refunds.returnAsked([latest]);
       else await refunds.giveBack([latest]);
       const made = await payments.refundsOf([payment.reference]);

@@ -18,11 +18,11 @@ export type TopUpStarted =
   | { kind: 'reused' | 'refused' | 'unknown' | 'too_late' | 'too_many' };
 
 const payableMs = 30 * 60_000;
-/** Each is asked about until its end: of a provider's patience one buyer gets no more than this. */
+/** Open top-ups of one buyer. Each is polled until its end, so this bounds the calls to a provider. */
 const openMax = 10;
 const title = 'Wallet top-up';
 
-/** Money that a buyer pays to another provider and finds in the wallet, once. */
+/** Top-ups: a buyer pays at another provider, and the wallet is credited once. */
 export function openTopUpService(options: {
   topUps: TopUps;
   payments: Payments;
@@ -35,7 +35,7 @@ export function openTopUpService(options: {
 }) {
   const { topUps, payments, accounts, paymentAttempts, providers, counts, clock, log } = options;
 
-  /** One top-up for each key of a buyer; asking again tells how it stands. */
+  /** Starts one top-up for each key of a buyer; a repeat returns it as it is now. */
   async function start(
     wanted: Choice & { buyer: string; amount: number; currency: string; key: string },
   ): Promise<TopUpStarted> {
@@ -50,7 +50,7 @@ export function openTopUpService(options: {
     const until = topUp.createdAt + payableMs;
     if (now >= until) return { kind: 'too_late' };
     const attempts = await payments.ofOrders([topUp.id]);
-    // Paid, and about to be credited: nobody is to pay for it again.
+    // Paid, and about to be credited: it must not be paid again.
     if (attempts.some(isCaptured)) return await credited(topUp);
     const { id: orderId, amount, currency } = topUp;
     const payable = { orderId, drop: '' as const, amount, currency };
@@ -96,7 +96,7 @@ export function openTopUpService(options: {
     return { kind: 'begun', topUp: (await topUps.find([topUp.id]))[0] ?? topUp };
   }
 
-  /** Asks the providers how these stand, closes what has run out, and credits what was captured. */
+  /** Asks the providers about these top-ups, closes those whose time is over, credits captured money. */
   async function settle(ids: readonly TopUpId[]): Promise<void> {
     const attempts = await payments.ofOrders(ids);
     for (const [name, group] of Map.groupBy(attempts, (payment) => payment.provider)) {
@@ -129,13 +129,13 @@ export function openTopUpService(options: {
     }
   }
 
-  /** A reference is credited once; what was captured twice for one top-up is the buyer's all the same. */
+  /** Credits each reference once. A second capture for one top-up is credited too: it is the buyer's money. */
   async function credit(ids: readonly TopUpId[], attempts: PaymentOf<TopUpId>[]): Promise<void> {
     const captured = attempts.filter(isCaptured);
     if (captured.length === 0) return;
     const [fitting, others] = [captured.filter(isOurs), captured.filter((one) => !isOurs(one))];
     for (const { reference } of others) {
-      log.error({ reference }, 'a top-up was paid in another currency: an operator has to look');
+      log.error({ reference }, 'top-up paid in another currency: an operator has to act');
     }
     const found = new Map((await topUps.find(ids)).map((topUp) => [topUp.id, topUp]));
     await accounts.topUpAll(
@@ -154,9 +154,9 @@ export function openTopUpService(options: {
   return {
     start,
     settle,
-    /** A buyer's own top-up. */
+    /** A top-up of this buyer; undefined when the buyer has none of this id. */
     async find(buyer: string, id: string): Promise<TopUpOrder | undefined> {
-      // An address is anybody's text, of which SQL does not take all.
+      // The id comes from an address and may be any text, some of which SQL does not accept.
       const [topUp] = isTopUpId(id) ? await topUps.find([id]) : [];
       return topUp?.buyer === buyer ? topUp : undefined;
     },
@@ -164,7 +164,7 @@ export function openTopUpService(options: {
 }
 
 const isCaptured = ({ state }: Payment) => state === 'captured';
-/** Of money in another currency nothing was captured: see resultsOf. */
+/** Money in another currency is recorded as a capture of 0: see resultsOf. */
 const isOurs = ({ amountCaptured }: Payment) => amountCaptured > 0;
 
 export type TopUpService = ReturnType<typeof openTopUpService>;

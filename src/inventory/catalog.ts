@@ -41,7 +41,7 @@ export type CatalogOptions = {
   lanes: Lanes;
   /** Whether the ledger has the drop as published. Asked when the lanes have no rules for it. */
   wasPublished?(dropId: DropId): Promise<boolean>;
-  /** How often the lanes of drops in use are looked at; a lifted refusal is seen within two. */
+  /** How often the lanes of drops in use are polled, ms; a lifted refusal is seen within two polls. */
   pollMs?: number;
   /** The most drops in memory; the least recently used is removed first. */
   dropsMax?: number;
@@ -52,7 +52,7 @@ const idleMs = 30_000;
 const staleMs = 500;
 const missMs = 1_000;
 const missesMax = 10_000;
-/** Lanes looked at in one turn: bounds what a thousand drops in use ask of Redis. */
+/** Lanes read in one poll: bounds the load that a thousand drops in use put on Redis. */
 const turnLanesMax = 128;
 
 type LaneFigures = { read: StockFigures[][]; appointments: number };

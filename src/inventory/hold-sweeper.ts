@@ -10,29 +10,30 @@ export type Sweeper = {
 
 export type SweeperOptions = {
   lanes: Lanes;
-  /** The lanes that may hold anything, as known now. */
+  /** The lanes that may have holds. */
   active(): LaneRef[];
-  /** Units given back in one sweep of one lane. */
+  /** Called after a sweep of a lane with the number of orders that it released. */
   onReleased?(ref: LaneRef, orders: number): void;
   onError?(error: unknown): void;
 };
 
 const tickMs = 50;
-/** A lane is looked at this often even when nothing is due: a cancelled drop frees all its holds. */
-const lookMs = 1_000;
+/** A lane is swept this often even when no hold is due: a cancelled drop releases all its holds. */
+const idleSweepMs = 1_000;
 const sweepOrdersMax = 500;
 const lanesAtOnce = 32;
 
 /**
- * Releases due holds. Redis TIME says what is due; this side only chooses when to look, so a wrong
- * clock here makes a release late by at most one look and never early.
+ * Releases due holds. Redis TIME decides which holds are due; this process only chooses when to sweep.
+ * So a wrong clock here makes a release late by `idleSweepMs` at most, and never early.
  */
 export function openSweeper(options: SweeperOptions): Sweeper {
   const { lanes, active } = options;
-  const nextPollAt = new Map<string, number>();
+  /** By lane, on the monotonic clock, ms. */
+  const nextSweepAt = new Map<string, number>();
 
   async function sweepLane(ref: LaneRef): Promise<void> {
-    let waitMs = lookMs;
+    let waitMs = idleSweepMs;
     try {
       for (;;) {
         const swept = await lanes.sweep(ref, sweepOrdersMax);
@@ -43,17 +44,18 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     } catch (error) {
       options.onError?.(error);
     }
-    nextPollAt.set(`${ref.drop}:${ref.lane}`, performance.now() + Math.min(waitMs, lookMs));
+    const pauseMs = Math.min(waitMs, idleSweepMs);
+    nextSweepAt.set(`${ref.drop}:${ref.lane}`, performance.now() + pauseMs);
   }
 
   async function sweepDue(): Promise<void> {
     const now = performance.now();
     const refs = active();
-    const due = refs.filter((ref) => (nextPollAt.get(`${ref.drop}:${ref.lane}`) ?? 0) <= now);
+    const due = refs.filter((ref) => (nextSweepAt.get(`${ref.drop}:${ref.lane}`) ?? 0) <= now);
     for (let at = 0; at < due.length && !interval.signal.aborted; at += lanesAtOnce) {
       await Promise.all(due.slice(at, at + lanesAtOnce).map(sweepLane));
     }
-    if (nextPollAt.size > 2 * refs.length + lanesAtOnce) nextPollAt.clear();
+    if (nextSweepAt.size > 2 * refs.length + lanesAtOnce) nextSweepAt.clear();
   }
 
   const interval = openInterval({

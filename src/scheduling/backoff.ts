@@ -1,7 +1,7 @@
 /**
- * The pause before something that has failed is tried again: it doubles from `firstMs` to `mostMs`, and
- * its upper half is random, so that many that failed together do not try again together.
- * @returns ms, a whole number, for how many tries have failed so far (1 or more)
+ * The pause before a retry: it doubles from `firstMs` to `mostMs` ms, and its upper half is random, so
+ * that callers which failed together do not retry together.
+ * @returns a function from the number of failed tries (1 or more) to the pause in whole ms
  */
 export function openBackOff(limits: {
   firstMs: number;

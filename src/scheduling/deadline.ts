@@ -1,7 +1,8 @@
 /**
- * Waits for `work` for at most `ms` milliseconds. The work itself goes on after that, and what it
- * comes to then is dropped. A rejection within the time is passed on.
- * @returns what the work gave, undefined when it took longer
+ * Waits for `work` for at most `ms` milliseconds. The work itself goes on after that, and its result
+ * or error is then ignored.
+ * @returns the result of the work; undefined when it took longer
+ * @throws the error of the work, when it fails within the time
  */
 export async function withDeadline<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;

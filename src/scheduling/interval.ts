@@ -4,7 +4,7 @@ import { setImmediate as yieldOnce } from 'node:timers/promises';
 export type Interval = {
   /** May be called again after a stop; does nothing while it runs. */
   start(): void;
-  /** Ends the pause and resolves when the run in hand is over. */
+  /** Ends the pause and resolves when the current run is over. */
   stop(): Promise<void>;
   /** Ends the pause, so that the next run begins now; during a run, another follows at once. */
   wake(): void;
@@ -12,17 +12,17 @@ export type Interval = {
   readonly signal: AbortSignal;
 };
 
-/** What a run may ask for: another length of the pause after it, ms; 0 for none. */
+/** A run may return another length of the pause after it, ms; 0 for none. */
 export type RunResult = { pauseMs: number } | undefined;
 
 export type IntervalOptions = {
-  // biome-ignore lint/suspicious/noConfusingVoidType: a task that gives nothing is the usual one.
+  // biome-ignore lint/suspicious/noConfusingVoidType: most tasks return nothing.
   run(): Promise<RunResult | void>;
   /** The pause between two runs, ms, before jitter. */
   everyMs: number;
-  /** By what share of `everyMs` pauses differ: 0.5 stands for 75 to 125 % of it. */
+  /** The width of the random range, as a share of `everyMs`: 0.5 stands for 75 to 125 % of it. */
   jitter?: number | undefined;
-  /** The pause after a failed run, ms, by how many have failed in a row; as any other when absent. */
+  /** The pause after a failed run, ms, by the number of failures in a row; `everyMs` when absent. */
   failurePauseMs?: ((failures: number) => number) | undefined;
   /** Begin with a pause. */
   pausesFirst?: boolean | undefined;

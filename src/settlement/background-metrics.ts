@@ -8,7 +8,7 @@ import type { Relay, RelayCount } from './relay/relay.ts';
 
 const readMsMax = 1_000;
 
-/** Publishes what the settlement counts. Without metrics nothing is listened to. */
+/** Publishes the counters of relay, settlement worker and redrive. Without metrics it does nothing. */
 export function openBackgroundMetrics(metrics: Metrics | undefined) {
   const relayed = metrics?.counts({
     name: 'relay_total',
@@ -34,7 +34,7 @@ export function openBackgroundMetrics(metrics: Metrics | undefined) {
   const onWorker: OnCount<WorkerCount> = (outcome, by) => settled?.add(outcome, by);
   const onRedrive: OnCount<RedriveCount> = (what, by) => redriven?.add(what, by);
 
-  /** Gauges, read from their owners at each look; a look while Redis is away tells -1. */
+  /** Adds the gauges of relay and queue. They are read at each scrape; -1 while Redis is down. */
   function read({ relay, queue }: { relay: Relay; queue: SettleQueue }): void {
     metrics?.gauge({
       name: 'outbox_backlog',
@@ -53,7 +53,7 @@ export function openBackgroundMetrics(metrics: Metrics | undefined) {
   return { onRelay, onWorker, onRedrive, onLost: () => lost?.add('frozen'), read };
 }
 
-/** The queue's connection waits for Redis as long as it takes; whoever reads metrics does not. */
+/** The queue's connection waits for Redis without a limit; a scrape waits for `readMsMax` at most. */
 async function soon<T>(reading: Promise<T>): Promise<T | undefined> {
   return await withDeadline(reading, readMsMax).catch(() => undefined);
 }

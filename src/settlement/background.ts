@@ -21,7 +21,7 @@ import { openRelay } from './relay/relay.ts';
 import type { Settlement } from './settlement.ts';
 import type { OnStep } from './steps.ts';
 
-/** When work counts as left behind, and how often it is looked for, in ms. The defaults suit a server. */
+/** How old unfinished work must be to be taken over, and how often it is searched for, in ms. */
 export type BackgroundTimings = {
   claimIdleMs?: number | undefined;
   lockDurationMs?: number | undefined;
@@ -35,7 +35,7 @@ const drainMsMax = 8_000;
 
 export type SettlementBackground = ReturnType<typeof openSettlementBackground>;
 
-/** What the worker role runs behind the sale: relay, settlement worker, hold sweeper, redrive, payment polling. */
+/** The background work of the worker role: relay, settlement worker, hold sweeper, redrive, payment polling. */
 export function openSettlementBackground(options: {
   redisUrl: string;
   namespace: string;
@@ -61,15 +61,17 @@ export function openSettlementBackground(options: {
   const { settle, refunds } = settlement;
   const counts = openBackgroundMetrics(options.metrics);
   const queueRedis: Redis = connectQueue(redisUrl);
-  queueRedis.on('error', (error) => log.warn({ err: error }, 'the connection of the queue failed'));
+  queueRedis.on('error', (error) =>
+    log.warn({ err: error }, 'Redis connection of the queue failed'),
+  );
   const queue = openSettleQueue({ redis: queueRedis, namespace });
-  /** A lane whose outbox ends before what the ledger has read of it must not go on selling. */
+  /** Stops the sale of a lane whose outbox ends before the last entry that the ledger has read. */
   async function checkLane(ref: LaneRef): Promise<void> {
     const places = await orders.positions(ref.drop);
     const last = places.find((place) => place.lane === ref.lane)?.last;
     if (!isBehind(await lanes.inspect(ref), last)) return;
     counts.onLost();
-    log.error({ ...ref, last }, 'a lane has lost data: its drop is frozen');
+    log.error({ ...ref, last }, 'lane has lost data: its drop is frozen');
     await publishing.freeze(ref.drop);
   }
 
@@ -135,7 +137,7 @@ export function openSettlementBackground(options: {
     worker,
     redrive,
     polling,
-    /** Resolves when all of it runs; it waits out a Redis or a ledger that is away. */
+    /** Resolves when all of it runs. While Redis or the ledger is down, each part keeps retrying. */
     async start(): Promise<void> {
       await activeDrops.start();
       relay.start();
@@ -144,19 +146,19 @@ export function openSettlementBackground(options: {
       redrive.start();
       polling.start();
     },
-    /** Finishes what is in hand, for at most `drainMsMax`; the rest is left for the next start. */
+    /** Finishes running work, for at most `drainMsMax`; the next start continues with the rest. */
     async stop(): Promise<void> {
       const workerStopped = worker.stop();
-      // Its commands wait for a Redis that is away as long as it takes; a stop does not.
-      const letGo = () => endQueue(queueRedis);
-      if (queueRedis.status !== 'ready') letGo();
-      const late = setTimeout(letGo, drainMsMax);
+      // Commands of the queue wait without a limit for a Redis that is down; a stop must not.
+      const disconnect = () => endQueue(queueRedis);
+      if (queueRedis.status !== 'ready') disconnect();
+      const late = setTimeout(disconnect, drainMsMax);
       await Promise.all([redrive.stop(), polling.stop(), sweeper.stop(), workerStopped]);
       await relay.stop();
       await activeDrops.stop();
       await queue.close();
       clearTimeout(late);
-      letGo();
+      disconnect();
     },
   };
 }

@@ -19,7 +19,7 @@ const settleLimits = { batchMax: 250, inFlightMax: 2, queueMax: 10_000 };
 
 export type Settlement = ReturnType<typeof openSettlement>;
 
-/** Settling orders and refunding payments, for every role: opens no connection and runs nothing by itself. */
+/** Settles orders and refunds payments, in every role. Opens no connection and starts no interval. */
 export function openSettlement(options: {
   lanes: Lanes;
   database: Database;

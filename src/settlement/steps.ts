@@ -3,7 +3,7 @@ import type { RefundStep } from './settle/refunds.ts';
 import type { SettleStep } from './settle/settle.ts';
 
 /**
- * Told of each step between two stores as it is taken. Only tests listen: they end the process
+ * Called after each step between two stores, and awaited. Only tests pass it: they end the process
  * there, or let something else happen first.
  */
 export type OnStep = (step: SettleStep | RefundStep | RelayStep) => void | Promise<void>;

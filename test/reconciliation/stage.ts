@@ -40,7 +40,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
   const desk = engine();
   await desk.start();
-  const waiting = () => desk.background().worker.figures().waiting;
+  const waiting = () => desk.background().worker.counts().waiting;
 
   /** An order for Stripe that the worker has seen and left to its buyer: it comes to it no more. */
   async function reserve(drop: Drop): Promise<OrderId> {

@@ -1,4 +1,4 @@
-/** Counts by name since the start. `onCount` hears of each as it is counted. */
+/** Counts by name since the start. `onCount` is called with each addition. */
 export type Counters<Name extends string> = {
   add(name: Name, by?: number): void;
   read(): Record<Name, number>;

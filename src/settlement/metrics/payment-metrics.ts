@@ -2,7 +2,7 @@ import type { Metrics } from '../../metrics.ts';
 
 export type PaymentMetrics = ReturnType<typeof openPaymentMetrics>;
 
-/** What is counted of money, by provider. Without metrics nothing is kept. */
+/** Counters of payments, refunds and notifications by provider. Without metrics nothing is counted. */
 export function openPaymentMetrics(metrics: Metrics | undefined) {
   const payments = metrics?.countsBy({
     name: 'payments_total',

@@ -15,26 +15,26 @@ export type SettleJob = { orders: readonly OrderId[] };
 
 export type SettleQueue = {
   /**
-   * Asks for orders to be settled, `jobOrdersMax` in a job. The same ones asked for again while their
-   * job is queued stay as they are; an order that comes to be in two jobs is settled once all the same.
+   * Adds orders to be settled, `jobOrdersMax` to a job. Adding the same orders again while their job
+   * is queued changes nothing; an order that is in two jobs is still charged once.
    */
   add(orders: readonly OrderId[]): Promise<void>;
-  /** Asks for each of these in a job of its own, a moment later: it must not hold up its neighbours. */
+  /** Adds each order in a job of its own with a delay, so that it does not hold up the others. */
   addApart(orders: readonly OrderId[]): Promise<void>;
-  /** When the job was added that waits for longest, ms since the epoch; undefined when none waits. */
+  /** When the oldest waiting job was added, ms since the epoch; undefined when none waits. */
   waitingSince(): Promise<number | undefined>;
-  /** Jobs by BullMQ's states, for metrics. */
+  /** The number of jobs by BullMQ's states, for metrics. */
   counts(): Promise<{ waiting: number; active: number; delayed: number; failed: number }>;
   close(): Promise<void>;
 };
 
 /**
- * What the queue itself costs an order, 0.1 ms and more in two processes, is shared by those in a
- * job; a worker that dies leaves no more than these to its lock's end.
+ * The orders of a job share the cost of the queue, which is 0.1 ms and more in each of two processes.
+ * The bound also limits how many orders wait for the end of the lock after a worker has died.
  */
 export const jobOrdersMax = 32;
 
-/** Together with retryDelayMs: more than a day of tries before a job is left to the sweeper. */
+/** Together with retryDelayMs: more than a day of tries before a job is left to the redrive. */
 const attemptsMax = 3_000;
 const failedKept = 1_000;
 const addMax = 500;
@@ -42,7 +42,11 @@ const addMax = 500;
 /** The pause before a job is tried again, ms. */
 export const retryDelayMs = openBackOff({ firstMs: 250, mostMs: 30_000 });
 
-/** The orders a job is about. A payload that is none of ours can never succeed: it fails for good. */
+/**
+ * Reads the orders of a job.
+ * @throws UnrecoverableError for a payload that is not ours: it can never succeed, so BullMQ does not
+ *   retry it
+ */
 export function readJob(data: unknown): OrderId[] {
   const orders: unknown = (data as Partial<SettleJob> | null)?.orders;
   const known = Array.isArray(orders) && orders.length > 0 && orders.length <= jobOrdersMax;
@@ -53,8 +57,9 @@ export function readJob(data: unknown): OrderId[] {
 }
 
 /**
- * The queue of orders whose payment is to be settled. A job's id follows from its orders, so that it
- * is queued once; of one order it is the order's. The connection is the caller's, from `connectQueue`.
+ * The queue of orders to settle. A job's id is derived from its orders, so that it is queued once; the
+ * job of a single order has the order's id. The caller opens and closes the connection
+ * (`connectQueue`).
  */
 export function openSettleQueue(options: { redis: Redis; namespace: string }): SettleQueue {
   const queue = new Queue<SettleJob>(queueName, {
@@ -64,12 +69,12 @@ export function openSettleQueue(options: { redis: Redis; namespace: string }): S
       attempts: attemptsMax,
       backoff: { type: 'custom' },
       removeOnComplete: true,
-      // Bounded, and kept: a job that failed for good is there to be looked at.
+      // A job that failed for good is kept for an operator to examine; their number is bounded.
       removeOnFail: { count: failedKept },
     },
     streams: { events: { maxLen: 1_000 } },
   });
-  // Errors also reject the call they belong to; without a listener they would end the process.
+  // Errors also reject the call that caused them; without a listener they would end the process.
   queue.on('error', () => {});
 
   return {

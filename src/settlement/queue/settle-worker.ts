@@ -18,23 +18,23 @@ import {
 
 export type SettleWorker = {
   start(): void;
-  /** Takes no further jobs and resolves when those in hand are done, or left after a while. */
+  /** Takes no further jobs; resolves when the running ones are done, after 8 seconds at most. */
   stop(): Promise<void>;
-  figures(): Record<WorkerCount, number>;
+  counts(): Record<WorkerCount, number>;
 };
 
-/** Orders by what settling came to, and jobs by what went wrong with them. */
+/** Orders by the result of settling, and jobs by their failure. */
 export const workerCounts = [
   ...(['paid', 'released', 'refunded', 'lapsed', 'waiting', 'later', 'lost'] as const),
-  /** Set aside for good, `lost` among them. */
+  /** Never retried, jobs of `lost` orders included. */
   'poison',
   'failed',
-  /** Taken from a worker that died or stood still. */
+  /** Taken over from a worker that died or stopped renewing its lock. */
   'stalled',
 ] as const;
 export type WorkerCount = (typeof workerCounts)[number];
 
-/** A job is given up by the queue only after so many workers died with it in hand. */
+/** BullMQ fails a job only after this many workers have died while running it. */
 const stallsMax = 1_000_000;
 const jobsInHandMax = 32;
 const batchMax = 256;
@@ -45,18 +45,18 @@ export type WorkerOptions = {
   redis: Redis;
   namespace: string;
   settle: Settle;
-  /** Takes the orders of a job that cannot end with the others. */
+  /** Gets those orders of a job that did not end with the others. */
   addApart: SettleQueue['addApart'];
   log: Log;
-  /** A worker that died is noticed after at most both of these together. */
+  /** Both in ms. A worker that died is noticed after at most their sum. */
   lockDurationMs?: number | undefined;
   stalledIntervalMs?: number | undefined;
   onCount?: OnCount<WorkerCount>;
 };
 
 /**
- * Takes jobs as BullMQ gives them, and settles together the orders that came in while the batch
- * before was on its way. The connection is the caller's, from `connectQueue`.
+ * Takes jobs from BullMQ and settles in one batch the orders that arrived while the previous batch was
+ * running. The caller opens and closes the connection (`connectQueue`).
  */
 export function openSettleWorker(options: WorkerOptions): SettleWorker {
   const { settle, addApart, log } = options;
@@ -68,7 +68,11 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
     queueMax: jobsInHandMax * jobOrdersMax,
   });
 
-  /** Settles a job of one order or tells BullMQ why not; of many, those that do not end go apart. */
+  /**
+   * Settles the orders of a job. Of several orders, those that do not end get jobs of their own.
+   * @throws Error for a job of one order that does not end yet: BullMQ retries it
+   * @throws UnrecoverableError for a job of one order that its lane does not have
+   */
   async function work(orders: readonly OrderId[]): Promise<void> {
     const all = await Promise.all(orders.map(batches.add));
     for (const { kind } of all) counters.add(kind);
@@ -93,10 +97,13 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
     counters.add('failed');
     if (!(error instanceof UnrecoverableError)) return;
     counters.add('poison');
-    log.error({ job: job?.id, reason: error.message }, 'a job can never succeed and is set aside');
+    log.error(
+      { job: job?.id, reason: error.message },
+      'settlement job can never succeed: it is not retried',
+    );
   });
   worker.on('stalled', () => counters.add('stalled'));
-  worker.on('error', (error) => log.warn({ err: error }, 'the settlement worker'));
+  worker.on('error', (error) => log.warn({ err: error }, 'settlement worker failed'));
 
   let run: Promise<void> | undefined;
   return {
@@ -104,12 +111,12 @@ export function openSettleWorker(options: WorkerOptions): SettleWorker {
       run ??= worker.run();
     },
     async stop() {
-      // Without Redis no job can be finished, and BullMQ would wait for it for ever. What is left
-      // is found stalled by the next worker, as after a crash.
+      // Without Redis no job can be finished, and BullMQ would wait for it for ever. The next worker
+      // finds the unfinished jobs stalled, as after a crash.
       const away = options.redis.status !== 'ready';
       const closed = worker.close(away).then(() => (away ? undefined : run));
       await withDeadline(closed, drainMsMax);
     },
-    figures: counters.read,
+    counts: counters.read,
   };
 }

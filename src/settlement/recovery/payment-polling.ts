@@ -7,9 +7,12 @@ import type { Settle } from '../settle/settle.ts';
 
 export type PaymentPolling = {
   start(): void;
-  /** Resolves when the polls in hand are over. */
+  /** Resolves when the running polls are over. */
   stop(): Promise<void>;
-  /** Polls what is due now; gives how many orders and top-ups that were. */
+  /**
+   * Polls everything that is due now.
+   * @returns the number of orders and top-ups polled
+   */
   pollDue(): Promise<number>;
 };
 
@@ -18,9 +21,9 @@ const batchMax = 200;
 const inFlightMax = 4;
 
 /**
- * Asks providers about the payments that buyers make there, when the ledger says it is time: on a
- * schedule, since a notification may never come, and at once after one came. Any number of processes
- * may do so: one of them takes each due poll.
+ * Asks providers about the payments that buyers make there, when the ledger has a poll due: on a
+ * schedule, since a notification may be lost, and at once after a notification. Any number of
+ * processes may poll at once; each due poll is taken by one of them.
  */
 export function openPaymentPolling(options: {
   payments: Payments;
@@ -33,7 +36,7 @@ export function openPaymentPolling(options: {
   everyMs?: number | undefined;
 }): PaymentPolling {
   const { payments, settle, settleTopUps, redisNow, log, everyMs = 250 } = options;
-  /** Orders in the hands of `settle`, by provider. */
+  /** Running polls by provider. */
   const inFlight = new Map<string, Set<Promise<void>>>();
 
   async function poll(ids: PayableId[]): Promise<void> {
@@ -52,7 +55,7 @@ export function openPaymentPolling(options: {
     return due.length;
   }
 
-  /** A slow provider keeps its own payments waiting, not those of the others. */
+  /** Starts the due polls. A slow provider delays its own payments only. */
   async function takeDue(): Promise<RunResult> {
     const due = await take(busy());
     let taken = 0;

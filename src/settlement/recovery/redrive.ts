@@ -19,20 +19,23 @@ import type { Settle } from '../settle/settle.ts';
 
 export type Redrive = {
   start(): void;
-  /** Resolves when the turn in hand is over. */
+  /** Resolves when the current run is over. */
   stop(): Promise<void>;
-  /** One turn now; rejects with what went wrong first, having tried everything. */
-  turn(): Promise<void>;
-  figures(): Record<RedriveCount, number>;
+  /**
+   * Runs once, now.
+   * @throws the first error, after every kind of work was tried
+   */
+  runOnce(): Promise<void>;
+  counts(): Record<RedriveCount, number>;
 };
 
-/** What was found lying. A count that keeps growing means that something dies again and again. */
+/** Unfinished work that was found. A count that keeps growing means that something fails repeatedly. */
 export const redriveCounts = [
-  /** Orders asked to be settled again; those still queued are asked for in vain and harmlessly. */
+  /** Orders added to the queue again; for those still queued this changes nothing. */
   'requeued',
   'stray',
   'refunds',
-  /** Orders whose end the ledger had not been told. */
+  /** Orders that had ended in their lane and were still reserved in the ledger. */
   'corrected',
   'retired',
 ] as const;
@@ -51,26 +54,27 @@ export type RedriveOptions = {
   providers: Providers;
   termsOf(drop: DropId): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
-  /** The clock that refunds are stamped by. */
+  /** The clock that gives refunds their times. */
   clock: Clock;
   log: Log;
   everyMs?: number | undefined;
-  /** Work lies this long before it counts as left behind by somebody who died. */
+  /** Work that has not moved for this long counts as left behind by a crash, ms. */
   staleMs?: number | undefined;
-  /** A drop is watched this long after its end. */
+  /** A drop stays active for this long after its end, ms. */
   retireMs?: number;
   onCount?: OnCount<RedriveCount>;
 };
 
 const batchMax = 500;
-/** Orders released longer ago than this are gone over again only once in a while. */
+/** Orders released longer ago than this (ms) are checked only every `strayAllEveryMs`. */
 const strayRecentMs = 3_600_000;
 const strayAllEveryMs = 600_000;
 const retireEveryMs = 60_000;
 
 /**
- * Drives on what the queue lost and what a crash left half-way, found in the ledger. Each turn takes
- * a bounded part of each kind of work; all of it may be taken twice, or by two processes at once.
+ * Finds in the ledger what the queue has lost and what a crash has left unfinished, and finishes it.
+ * Each run takes a bounded part of each kind of work; all of it may be repeated, also by two processes
+ * at once.
  */
 export function openRedrive(options: RedriveOptions): Redrive {
   const { lanes, drops, orders, payments, providers, queue, settle, refunds } = options;
@@ -81,16 +85,16 @@ export function openRedrive(options: RedriveOptions): Redrive {
   let strayAllAt = 0;
   let requeuedTo: LedgerOrder | undefined;
 
-  /** Orders that stay reserved: those a lane has ended are told to the ledger, the rest queued. */
+  /** Orders that stay reserved in the ledger: records those that have ended in their lane, queues the others. */
   async function requeue(now: number): Promise<void> {
-    // What was reserved before the oldest job that waits has none waiting; the rest has its turn ahead.
+    // An order reserved before the oldest waiting job was added has no waiting job; the others may have.
     const queuedSince = (await queue.waitingSince()) ?? now;
     const stuck = await orders.stuck({
       reservedBefore: Math.min(now, queuedSince) - staleMs,
       after: requeuedTo,
       limit: batchMax,
     });
-    // On from there the next time: orders that cannot be driven must not keep the others waiting.
+    // The next run continues from there: orders that cannot be settled must not block the others.
     requeuedTo = stuck.length < batchMax ? undefined : stuck.at(-1);
     const ended: Order[] = [];
     const waiting: OrderId[] = [];
@@ -103,7 +107,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
       for (const order of found) {
         if (!order) continue;
         if (order.state !== 'reserved') ended.push(order);
-        // The others wait for their buyers, and are looked up on their own.
+        // The others wait for their buyers: payment polling looks them up.
         else if (terms && engineStarts({ order, terms }, providers)) waiting.push(order.id);
       }
       const lost = places.filter((_, index) => !found[index]);
@@ -111,24 +115,24 @@ export function openRedrive(options: RedriveOptions): Redrive {
         const example = lost[0]?.row.id;
         log.error(
           { ref, orders: lost.length, example },
-          'orders of the ledger are not in their lane',
+          'orders in the ledger are not in their lane',
         );
       }
     }
-    // Each under its own id: one that waits for its next try stays as it is.
+    // A job of its own for each: one that waits for its next try already stays as it is.
     await queue.addApart(waiting);
     counters.add('requeued', waiting.length);
     await correct(ended, now);
   }
 
-  /** The relay tells the ledger within a moment; what it has not told long after was lost. */
+  /** Records ended orders that the relay should have recorded long ago: their outbox entry was lost. */
   async function correct(ended: Order[], now: number): Promise<void> {
-    const untold = ended.filter((order) => order.expiresAt < now - staleMs);
-    await orders.upsert(untold.map((order) => ({ order, at: now })));
-    counters.add('corrected', untold.length);
+    const unrecorded = ended.filter((order) => order.expiresAt < now - staleMs);
+    await orders.upsert(unrecorded.map((order) => ({ order, at: now })));
+    counters.add('corrected', unrecorded.length);
   }
 
-  /** Payments of orders that ended without them: closed, taken late, or given back. */
+  /** Payments of orders that ended without them: closes them, or accepts or refunds late captures. */
   async function settleStray(now: number): Promise<void> {
     const all = performance.now() >= strayAllAt;
     const stray = await payments.unresolvedAfterRelease({
@@ -151,7 +155,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
   }
 
   /**
-   * Refunds are gone over once more after a while and only then called finished, so that a late
+   * Repeats a completed refund once after `staleMs`, and only then marks it as finished, so that a late
    * capture that took units at the same moment is found and undone.
    */
   async function finishRefunds(): Promise<void> {
@@ -162,7 +166,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
     await payments.finishRefunds([...(await refunds.giveBack(returned))]);
   }
 
-  /** Ends the activeDrops over drops from which nothing can come any more. */
+  /** Retires drops that are over, with no hold and no outbox entry left, so that their lanes are not read any more. */
   async function retire(now: number): Promise<void> {
     if (performance.now() < retireAt) return;
     retireAt = performance.now() + retireEveryMs;
@@ -180,7 +184,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
     });
   }
 
-  async function turn(): Promise<void> {
+  async function runOnce(): Promise<void> {
     const now = await options.redisNow();
     const outcomes = await Promise.allSettled([
       publishing.sync(),
@@ -194,11 +198,11 @@ export function openRedrive(options: RedriveOptions): Redrive {
   }
 
   const interval = openInterval({
-    run: turn,
+    run: runOnce,
     everyMs,
     onError: (error) => log.warn({ err: error }, 'redrive failed'),
   });
-  return { start: interval.start, stop: interval.stop, turn, figures: counters.read };
+  return { start: interval.start, stop: interval.stop, runOnce, counts: counters.read };
 }
 
 function placed(row: LedgerOrder) {

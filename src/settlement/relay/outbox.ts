@@ -7,7 +7,7 @@ import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
 import { parseRecord } from '../../inventory/replies.ts';
 import type { Adjustment } from '../../ledger/orders.ts';
 
-/** What one script call did, as its lane's outbox tells it. */
+/** The changes that one script call made, as its lane's outbox records them. */
 export type OutboxEntry = {
   ref: LaneRef;
   id: string;
@@ -23,12 +23,12 @@ export const relayGroup = 'relay';
 
 export type Outbox = ReturnType<typeof openOutbox>;
 
-/** The outboxes of lanes as one consumer of the relay's group reads them. */
+/** Reads the outboxes of lanes as one consumer of the relay's consumer group. */
 export function openOutbox(options: {
   redis: Redis;
   namespace: string;
   consumer: string;
-  /** Told of an entry that cannot be read; it stays pending, so that it is not lost. */
+  /** Called for an entry that cannot be read; the entry stays pending, so that it is not lost. */
   onMalformed(entry: { ref: LaneRef; id: string; error: unknown }): void;
 }) {
   const { redis, namespace, consumer, onMalformed } = options;
@@ -46,7 +46,7 @@ export function openOutbox(options: {
     return entries;
   }
 
-  /** Makes sure that the group is there, reading from the very first entry. */
+  /** Creates the consumer group if there is none; it reads from the very first entry. */
   async function join(ref: LaneRef): Promise<void> {
     try {
       await redis.xgroup('CREATE', keyOf(ref), relayGroup, '0', 'MKSTREAM');
@@ -55,7 +55,7 @@ export function openOutbox(options: {
     }
   }
 
-  /** New entries of many lanes, at most `countMax` from each; waits up to `blockMs` for a first. */
+  /** New entries of many lanes, at most `countMax` of each; waits up to `blockMs` ms for the first. */
   async function read(
     refs: readonly LaneRef[],
     { countMax, blockMs }: { countMax: number; blockMs: number },
@@ -72,7 +72,7 @@ export function openOutbox(options: {
     return reply.flatMap(([key, raw]) => parseAll(found(byKey, key, 'lane of the outbox'), raw));
   }
 
-  /** What this consumer was given before and has not acknowledged, from `after` on. */
+  /** Entries that this consumer has read before and not acknowledged, from `after` on. */
   async function readOwn(
     ref: LaneRef,
     { countMax, after }: { countMax: number; after: string },
@@ -86,7 +86,7 @@ export function openOutbox(options: {
     return { entries: parseAll(ref, raw), next: raw.at(-1)?.[0] };
   }
 
-  /** Takes over entries that a consumer has left unacknowledged for `idleMs`. */
+  /** Takes over entries that any consumer has left unacknowledged for `idleMs`. */
   async function claim(
     ref: LaneRef,
     { countMax, idleMs, from }: { countMax: number; idleMs: number; from: string },
@@ -97,7 +97,7 @@ export function openOutbox(options: {
     return { entries: parseAll(ref, raw), next: next === '0-0' ? undefined : next };
   }
 
-  /** Acknowledges entries and takes them out of their streams, both or neither. */
+  /** Acknowledges entries and deletes them from their streams, in one transaction per lane. */
   async function ack(entries: readonly OutboxEntry[]): Promise<void> {
     const ids = new Map<string, string[]>();
     for (const { ref, id } of entries) {
@@ -117,7 +117,7 @@ export function openOutbox(options: {
     );
   }
 
-  /** Entries that nobody has acknowledged, over all these lanes. */
+  /** The number of entries of these lanes that are not acknowledged. */
   async function backlog(refs: readonly LaneRef[]): Promise<number> {
     const lengths = await Promise.all(refs.map((ref) => redis.xlen(keyOf(ref))));
     return lengths.reduce((sum, length) => sum + length, 0);
@@ -126,7 +126,11 @@ export function openOutbox(options: {
   return { join, read, readOwn, claim, ack, backlog };
 }
 
-/** `at`, then digest → record, or `adjust:<id>` → `item|delta|reason`: see lua/README.md. */
+/**
+ * Parses an entry: `at`, then digest → record, or `adjust:<id>` → `item|delta|reason`. The format is
+ * described in lua/README.md.
+ * @throws Error for an entry that no script writes
+ */
 export function parseEntry(ref: LaneRef, id: string, fields: string[]): OutboxEntry {
   const entry: OutboxEntry = { ref, id, at: Number(fields[1]), orders: [], adjustments: [] };
   if (fields.length > 0 && !(fields[0] === 'at' && entry.at > 0)) {

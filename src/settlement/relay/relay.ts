@@ -14,22 +14,22 @@ import { type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
 
 export type Relay = {
   start(): void;
-  /** Finishes the batch in hand; what is not acknowledged stays for the next relay. */
+  /** Finishes the running batch; the next relay reads what is not acknowledged. */
   stop(): Promise<void>;
   /** Entries that wait to be relayed, over all active lanes. */
   backlog(): Promise<number>;
-  figures(): Record<RelayCount, number>;
+  counts(): Record<RelayCount, number>;
 };
 
 export const relayCounts = [
   'entries',
   'orders',
   'batches',
-  /** Batches tried again because the ledger, the queue or Redis was away. */
+  /** Batches retried because the ledger, the queue or Redis was down. */
   'retries',
   /** Entries taken over from a relay that died. */
   'claimed',
-  /** Looks at an entry that cannot be read. */
+  /** Reads of an entry that cannot be parsed; one entry may count several times. */
   'malformed',
 ] as const;
 export type RelayCount = (typeof relayCounts)[number];
@@ -43,19 +43,19 @@ export type RelayOptions = {
   orders: Orders;
   queue: SettleQueue;
   log: Log;
-  /** Told of each lane before it is first read, and again after Redis was away. */
+  /** Called for each lane before its first read, and again after Redis was down. */
   onJoin?(ref: LaneRef): Promise<void>;
-  /** Stays the same over a restart, so that what was in hand then is taken up at once. */
+  /** Stays the same over a restart, so that the relay continues with its unacknowledged entries at once. */
   consumer?: string;
   claimIdleMs?: number | undefined;
   onCount?: OnCount<RelayCount>;
   onStep?: ((step: RelayStep) => void | Promise<void>) | undefined;
 };
 
-/** Entries of one lane in a turn; an entry carries what one script call moved. */
+/** Entries that one read takes of one lane and of all; an entry has the changes of one script call. */
 const laneEntriesMax = 64;
-const turnEntriesMax = 512;
-/** Orders written to the ledger in one statement, give or take one entry. */
+const readEntriesMax = 512;
+/** Orders written to the ledger in one statement; the last entry of a batch may exceed it. */
 const batchOrdersMax = 2_000;
 const blockMs = 200;
 const commandTimeoutMs = 5_000;
@@ -63,9 +63,9 @@ const notReadyMs = 50;
 const backOffMs = openBackOff({ firstMs: 50, mostMs: 5_000 });
 
 /**
- * Moves what the lanes did to the ledger and to the settlement queue. An entry is acknowledged
- * when both have it; both take it again harmlessly, so dying anywhere repeats work and loses none,
- * and a second relay beside this one only shares it.
+ * Copies the entries of the lanes' outboxes to the ledger and to the settlement queue. An entry is
+ * acknowledged when both have it. Both accept it twice, so a crash at any point repeats work and loses
+ * none, and two relays share the entries.
  */
 export function openRelay(options: RelayOptions): Relay {
   const { activeDrops, orders, queue, log, claimIdleMs = 5_000, onStep } = options;
@@ -77,17 +77,17 @@ export function openRelay(options: RelayOptions): Relay {
     consumer: options.consumer ?? hostname(),
     onMalformed({ ref, id, error }) {
       counters.add('malformed');
-      log.error({ err: error, ref, id }, 'an outbox entry cannot be read and stays pending');
+      log.error({ err: error, ref, id }, 'outbox entry cannot be read: it stays pending');
     },
   });
   const joined = new Set<string>();
   let claimAt = 0;
 
-  // A server that was away may come back without what it held: every lane is joined anew.
+  // A server that was down may come back without its data: join every lane again.
   redis.on('close', () => joined.clear());
-  redis.on('error', (error) => log.warn({ err: error }, 'the connection of the relay'));
+  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection of the relay failed'));
 
-  /** Reading waits for entries by itself, so there is no pause after it. */
+  /** Reads once and delivers the entries. The read itself waits for entries, so no pause follows. */
   async function relayOnce(): Promise<RunResult> {
     if (redis.status !== 'ready') return { pauseMs: notReadyMs };
     const refs = activeDrops.lanes();
@@ -97,7 +97,7 @@ export function openRelay(options: RelayOptions): Relay {
       for (const ref of refs) await claimStale(ref);
       claimAt = performance.now() + claimIdleMs;
     }
-    const countMax = Math.max(1, Math.min(laneEntriesMax, Math.ceil(turnEntriesMax / refs.length)));
+    const countMax = Math.max(1, Math.min(laneEntriesMax, Math.ceil(readEntriesMax / refs.length)));
     const entries = await outbox.read(refs, { countMax, blockMs });
     for (const batch of portions(entries)) await deliver(batch);
     return { pauseMs: 0 };
@@ -134,7 +134,7 @@ export function openRelay(options: RelayOptions): Relay {
     }
   }
 
-  /** Ledger, then queue, then the acknowledgement: kept at until all three are done. */
+  /** Writes to the ledger, then the queue, then acknowledges; retries until all three are done. */
   async function deliver(entries: readonly OutboxEntry[]): Promise<void> {
     if (entries.length === 0) return;
     for (let tries = 1; !interval.signal.aborted; tries += 1) {
@@ -158,7 +158,7 @@ export function openRelay(options: RelayOptions): Relay {
         counters.add('retries');
         log.warn(
           { err: error, entries: entries.length, tries },
-          'a batch of the outbox is retried',
+          'delivery of outbox entries failed: it is retried',
         );
         await pause(backOffMs(tries));
       }
@@ -172,7 +172,7 @@ export function openRelay(options: RelayOptions): Relay {
     onError(error, failures) {
       if (interval.signal.aborted) return;
       joined.clear();
-      // A lane's stream is gone or new: joining it again makes the group.
+      // A lane's stream is gone or new: the next join creates the group.
       if (isRedisError(error, redisErrorCodes.noGroup)) return;
       log.warn({ err: error, failures }, 'reading the outbox failed');
     },
@@ -188,11 +188,11 @@ export function openRelay(options: RelayOptions): Relay {
       redis.disconnect();
     },
     backlog: () => outbox.backlog(activeDrops.lanes()),
-    figures: counters.read,
+    counts: counters.read,
   };
 }
 
-/** Cuts what was read into batches that the ledger takes without a pause that others would feel. */
+/** Splits entries into batches small enough that one statement does not delay the ledger's other users. */
 function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
   let batch: OutboxEntry[] = [];
   let size = 0;
@@ -206,7 +206,7 @@ function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** Orders a batch leaves reserved; those it has released already need no payment. */
+/** The orders that are reserved after these entries; the others need no payment. */
 function toSettle(entries: readonly OutboxEntry[]): OrderId[] {
   const latest = new Map<OrderId, { version: number; reserved: boolean }>();
   for (const { id, version, state } of entries.flatMap((entry) => entry.orders)) {

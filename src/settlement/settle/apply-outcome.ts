@@ -11,7 +11,7 @@ import { type Decided, decide, isExact } from './decide.ts';
 import type { HoldDeferral } from './hold-deferral.ts';
 import type { Refunds } from './refunds.ts';
 
-/** With the result of settling. */
+/** A decided item with the result of settling it. */
 export type Applied = Decided & { settled: Settled };
 
 export type ApplyOutcome = (items: readonly Recorded[]) => Promise<Applied[]>;
@@ -48,7 +48,10 @@ export function openApplyOutcome(options: {
     for (const payment of attempts) {
       if (!isKept(payment) || isExact(payment)) continue;
       const { reference, amount, amountCaptured } = payment;
-      log.error({ reference, amount, amountCaptured }, 'another amount was captured: refunding it');
+      log.error(
+        { reference, amount, amountCaptured },
+        'captured amount differs from the price: it is refunded',
+      );
     }
   }
 
@@ -75,8 +78,9 @@ export function openApplyOutcome(options: {
   }
 
   /**
-   * A late capture has taken units again. A decision to refund its money may have been written just
-   * before; it stands, so whichever of the two comes second sees the other.
+   * Those of these late captures, which have just taken units again, that have a decided refund. It may
+   * have been decided just before; it stands, so the units go back too. Of the two steps, whichever is
+   * the later one sees the earlier one.
    */
   async function refundsAskedOf(references: readonly string[]): Promise<Set<string>> {
     const found = await payments.find(references);
@@ -130,7 +134,7 @@ function toRelease(one: Decided) {
   return one.step.kind === 'release' ? [{ ...one, reason: one.step.reason }] : [];
 }
 
-/** Whether the order goes on waiting for its buyer although its open payment has just ended. */
+/** Whether the order still waits for its buyer although its open payment has just ended. */
 function isToLift({ settled, order, hasEnded, attempts }: Applied): boolean {
   const isWaiting = settled.kind === 'waiting' && order.state === 'reserved';
   return isWaiting && hasEnded && !attempts.some(isOpen);
@@ -166,7 +170,7 @@ function settledByRelease(answer: Released): Settled {
   }
 }
 
-/** A refund that is not done is carried on with by the redrive, in its own time. */
+/** An order with an unfinished refund is `waiting`: the redrive finishes the refund. */
 function afterRefunds({ settled, refunds }: Applied, done: ReadonlySet<string>): Settled {
   if (!refunds.every(({ payment }) => done.has(payment.reference))) return { kind: 'waiting' };
   if (!refunds.some(({ isLast }) => isLast)) return settled;

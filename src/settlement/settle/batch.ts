@@ -10,9 +10,9 @@ export type Settled =
   | { kind: 'paid' | 'released' | 'refunded' }
   /** The hold has ended and nothing was charged: the hold sweeper releases it. */
   | { kind: 'lapsed' }
-  /** The buyer or a provider comes next; polling and decided refunds go on by themselves. */
+  /** Waits for the buyer, a provider or a refund: polling or the redrive settles it again. */
   | { kind: 'waiting' }
-  /** Unknown so far, or done in part: to be settled again. */
+  /** Unknown so far, or done in part: the job is retried. */
   | { kind: 'later'; why: string }
   /** The lane knows no such order. */
   | { kind: 'lost' };
@@ -23,7 +23,7 @@ export type Settled =
  */
 export type SettlementItem = { id: OrderId; place: OrderRef };
 
-/** With the order as its lane had it when settling began. */
+/** An item with the order as its lane had it when settling began. */
 export type Seen = SettlementItem & {
   order: Order;
   terms: DropTerms;
@@ -33,14 +33,14 @@ export type Seen = SettlementItem & {
   isHeld: boolean;
 };
 
-/** With every attempt to pay for it, first to last. */
+/** An item with all attempts to pay for its order, first to last. */
 export type Begun = Seen & {
   attempts: readonly Payment[];
   /** This batch has just begun the last attempt, so nobody can have charged it yet. */
   isFresh: boolean;
 };
 
-/** With what the providers answered about the attempts, as it is in the ledger now. */
+/** An item whose attempts include the providers' answers, as they are in the ledger now. */
 export type Recorded = Begun & {
   /** The answers ended a payment that its buyer had begun. */
   hasEnded: boolean;
@@ -58,21 +58,21 @@ export function paymentStart({ order, terms }: Seen): PaymentStart {
 
 export const isOpen = ({ state }: Payment) => state === 'started' || state === 'unknown';
 
-/** Captured money that nobody has decided to give back. */
+/** Captured, and no refund is decided. */
 export const isKept = (payment: Payment) => {
   return payment.state === 'captured' && payment.refundAskedAt === null;
 };
 
 /**
- * The payment captured first comes first: it sold the order, and partial refunds are taken from it. One
- * that became known later, of whichever attempt, is a payment too many.
+ * Sorts by time of capture. The payment captured first sold the order, and partial refunds are taken
+ * from it; a capture that became known later, of whichever attempt, is refunded.
  */
 export function inOrderOfCapture(kept: readonly Payment[]): Payment[] {
   const at = ({ capturedAt }: Payment) => capturedAt ?? Number.MAX_SAFE_INTEGER;
   return kept.toSorted((a, b) => at(a) - at(b));
 }
 
-/** Visits items lane by lane, all lanes at once, and joins what the visits give. */
+/** Calls `visit` for the items of each lane, all lanes at once, and joins the results. */
 export async function eachLane<T extends SettlementItem, R>(
   items: readonly T[],
   visit: (ref: LaneRef, group: T[]) => Promise<R[]>,

@@ -7,13 +7,13 @@ import { paymentStart, type Seen } from './batch.ts';
 import { chargeOf, resultsIn } from './provider-calls.ts';
 
 /**
- * Begins and charges payments in one transaction, where the provider keeps its book in the ledger.
+ * Begins and charges payments in one transaction, for providers that keep their book in the ledger.
  * @returns the payments by order id. When one order of a provider had a payment already, none of that
- *   provider's orders are charged: they take the way of every other provider.
+ *   provider's orders are charged here: they are charged as at any other provider.
  */
 export type ChargeInLedger = (items: readonly Seen[]) => Promise<Map<string, Payment>>;
 
-/** Half the statements of the other way, and no crash can come between the payment and its charge. */
+/** Takes half the statements of a separate charge, and no crash can separate payment and charge. */
 export function openChargeInLedger(options: {
   database: Database;
   payments: Pick<Payments, 'prepare' | 'insertCharged'>;

@@ -3,10 +3,10 @@ import type { Payment } from '../../ledger/payments/row.ts';
 import type { Providers } from '../../payments/provider.ts';
 import { inOrderOfCapture, isKept, isOpen, type Recorded, type Settled } from './batch.ts';
 
-/** A captured payment that goes back. */
+/** A captured payment that is to be refunded. */
 export type DueRefund = {
   payment: Payment;
-  /** The order keeps no other money: once this is back, the order is refunded, or was never paid. */
+  /** The order keeps no other money: after this refund it is `refunded`, or `released` if never paid. */
   isLast: boolean;
 };
 
@@ -18,7 +18,7 @@ export type Step =
   /** Nothing. */
   | { kind: 'leave'; settled: Settled };
 
-/** With what follows from the payments. */
+/** A recorded item with the decision: what happens in the lane, and which payments are refunded. */
 export type Decided = Recorded & { step: Step; refunds: readonly DueRefund[] };
 
 /** Decides from an order's state and its payments alone; no store is read. */
@@ -37,8 +37,8 @@ export function decide(item: Recorded, providers: Providers): Decided {
 }
 
 /**
- * An order owns the first of its captured payments that has the right amount and is not going back.
- * Every other captured payment is one too many, whichever process was slow. A refunded order owns none.
+ * An order owns the first of its captured payments that has the right amount and no decided refund.
+ * Every other captured payment is refunded, whichever process was slow. A refunded order owns none.
  */
 function ownership({ attempts, order }: Recorded): {
   owner: Payment | undefined;
@@ -54,7 +54,7 @@ function ownership({ attempts, order }: Recorded): {
 
 export const isExact = ({ amount, amountCaptured }: Payment) => amountCaptured === amount;
 
-/** An order without captured money: wait for the buyer or the provider, try again, or release. */
+/** The step for an order without a captured payment: wait for buyer or provider, retry, or release. */
 function stepWithoutMoney(item: Recorded, providers: Providers): Step {
   const { attempts, order, isHeld } = item;
   const open = attempts.find(isOpen);

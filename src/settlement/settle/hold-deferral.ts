@@ -17,9 +17,10 @@ export type HoldDeferral = {
 };
 
 /**
- * Holds whose payment is open at a provider are swept later than others, so that the payment is closed
- * before its units are on sale again, however late its closing comes within the grace. The lane decides
- * alone, without the ledger: a hold that nobody lifts or releases is swept when its grace is over.
+ * Defers the sweep of holds whose payment is open at a provider, so that the payment is closed before
+ * its units are on sale again, as long as closing takes no longer than the grace (`graceMs`, ms). The
+ * lane decides without the ledger: a hold that is neither lifted nor released is swept when its grace
+ * is over.
  */
 export function openHoldDeferral(options: {
   lanes: Pick<Lanes, 'defer'>;

@@ -20,12 +20,12 @@ export function engineStarts(
   providers: Providers,
 ): boolean {
   const provider = providers.get(order.method);
-  // A method that is offered no more waits for the buyer to choose another.
+  // The method is no longer offered: the order waits for the buyer to choose another.
   if (!provider || provider.startedBy === 'buyer') return false;
   return !needsPassword(order, terms);
 }
 
-/** Whether a wallet pays for this order only with its password. */
+/** Whether this order can be paid from a wallet only with the payment password. */
 export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: DropTerms): boolean {
   return terms.passwordAbove !== undefined && amount > terms.passwordAbove;
 }

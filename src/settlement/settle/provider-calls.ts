@@ -14,14 +14,14 @@ import type {
 } from '../../payments/provider.ts';
 import { type Begun, isOpen, type Seen } from './batch.ts';
 
-/** Asks providers about the payments of these orders that are not certain yet; gives their answers. */
+/** Asks providers about those payments of these orders whose outcome is not certain yet. */
 export type ProviderCalls = (items: readonly Begun[]) => Promise<PaymentResult[]>;
 
 /** The call that a payment without a known outcome needs. */
 type Operation =
   /** Begun just now: take the money. */
   | 'start'
-  /** Begun earlier by somebody: take the money only if the provider does not know the payment. */
+  /** Begun earlier, perhaps by another process: take the money only if the provider does not know it. */
   | 'resume'
   | 'lookUp'
   | 'close'
@@ -116,7 +116,10 @@ const operations: Record<
 const refIn = ({ payment }: Asked) => refOf(payment);
 const chargeIn = ({ item, payment }: Asked) => chargeOf({ ...item, payment });
 
-/** The results that a provider's answers about these payments come to. */
+/**
+ * The results to record for a provider's answers about these payments.
+ * @throws Error `bug: no payment asked about …` for an answer about another payment
+ */
 export function resultsIn(
   outcomes: readonly Outcome[],
   asked: readonly Asked[],
@@ -167,7 +170,7 @@ export function resultsOf(
   const next = (afterMs: number) => (byBuyer ? { nextPollAt: now + afterMs } : {});
   switch (outcome.kind) {
     case 'captured': {
-      // Money in another currency does not pay for this: it counts as nothing.
+      // Money in another currency does not pay for this order: it counts as 0.
       const { currency = payment.currency } = outcome;
       const amount = currency === payment.currency ? outcome.amount : 0;
       const known = { reference, providerReference, amount, ...next(pollAfterCaptureMs) };

@@ -11,13 +11,13 @@ import { refOf } from './provider-calls.ts';
 
 export type Refunds = {
   /**
-   * Gives captured payments back whole: the decision is written first, then the provider returns the
-   * money, then the lane takes the units of a paid order back, unless another payment keeps it paid.
-   * Gives the references of those that went all the way; the others are carried on with by the
-   * sweeper.
+   * Refunds captured payments in full: writes the decision first, then asks the provider to return the
+   * money, then puts the units of a paid order back on sale, unless another payment keeps it paid.
+   * @returns the references of the payments that are refunded completely; the redrive finishes the
+   *   others
    */
   giveBack(payments: readonly Payment[]): Promise<Set<string>>;
-  /** Gives back what has been asked for of these payments, and no units. */
+  /** Asks the providers for the refunds decided for these payments. Moves no units. */
   returnAsked(payments: readonly Payment[]): Promise<void>;
 };
 
@@ -25,7 +25,7 @@ export type RefundStep = 'asked' | 'refunded';
 
 export type OnRefund = (provider: string, what: 'done' | 'failed', by: number) => void;
 
-/** Refunds may be begun twice, anywhere, at once: each step knows that it was taken before. */
+/** A refund may be started twice, in any two processes, at the same time: every step is idempotent. */
 export function openRefunds(options: {
   lanes: Lanes;
   payments: Payments;
@@ -75,7 +75,7 @@ export function openRefunds(options: {
         if (outcome.kind === 'failed') {
           log.error(
             { provider: name, ...outcome },
-            'the provider refused a refund for good: an operator has to look',
+            'refund refused for good by the provider: an operator has to act',
           );
         }
       }
@@ -85,12 +85,12 @@ export function openRefunds(options: {
     } catch (error) {
       log.warn(
         { err: error, provider: name, refunds: asked.length },
-        'refunds failed and are tried again',
+        'refund call failed: it is retried',
       );
     }
   }
 
-  /** Of these payments, those whose money is all with the buyer now. */
+  /** Those of these payments that are refunded in full by now. */
   async function returned(wanted: readonly Payment[]): Promise<Payment[]> {
     const refunds = await payments.refundsOf(wanted.map(({ reference }) => reference));
     const sums = new Map<string, number>();
@@ -100,7 +100,7 @@ export function openRefunds(options: {
     return wanted.filter((one) => (sums.get(one.reference) ?? 0) >= one.amountCaptured);
   }
 
-  /** A refusal means that the order was never paid in its lane: no units to take back. */
+  /** A refusal by the lane means that the order was never paid there: it has no units to put back. */
   async function returnUnits(wanted: Payment[]): Promise<Set<string>> {
     const done = new Set<string>();
     const attempts = await payments.ofOrders(wanted.map(({ orderId }) => orderId));
@@ -115,7 +115,7 @@ export function openRefunds(options: {
       );
       for (const [index, { payment }] of free.entries()) {
         if (moved[index]?.status !== 'unknown') done.add(payment.reference);
-        else log.error({ order: payment.orderId }, 'a refunded order is not in its lane');
+        else log.error({ order: payment.orderId }, 'refunded order is not in its lane');
       }
     }
     for (const { orderId, reference } of wanted) if (paidFor.has(orderId)) done.add(reference);

@@ -25,7 +25,7 @@ import { engineStarts } from './payment-rules.ts';
 import type { ProviderCalls } from './provider-calls.ts';
 import type { Refunds } from './refunds.ts';
 
-/** Settles orders; the results stand in the order of the ids. */
+/** Settles orders; the results are in the order of the ids. */
 export type Settle = (ids: readonly OrderId[]) => Promise<Settled[]>;
 
 export type SettleStep = 'begun' | 'charged' | 'recorded' | 'applied';
@@ -138,7 +138,7 @@ export function openSettle(options: SettleOptions): Settle {
     );
     const recorded = items.map((item) => withAnswers(item, answers));
     // Another process may have recorded another capture of the same order at the same time. Both are
-    // written by now: whoever reads both refunds one.
+    // written by now: the process that reads both refunds one.
     const captured = recorded.filter(({ attempts, hasEnded }) => {
       return hasEnded && attempts.some(({ state }) => state === 'captured');
     });

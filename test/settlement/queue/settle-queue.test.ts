@@ -83,7 +83,7 @@ test('an order that does not end is tried again alone, and its neighbours are no
   });
   expect(tries.get(lost)).toBe(2);
   for (const id of orders.slice(2)) expect(tries.get(id)).toBe(1);
-  expect(worker.figures()).toMatchObject({ paid: jobOrdersMax - 1, poison: 1 });
+  expect(worker.counts()).toMatchObject({ paid: jobOrdersMax - 1, poison: 1 });
   await worker.stop();
   await close();
 });
@@ -133,15 +133,15 @@ test('orders whose job waits in a long queue are not asked for again; lost ones 
     clock: systemClock,
   });
   await queue.add(orders);
-  await redrive.turn();
-  expect(redrive.figures().requeued).toBe(0);
+  await redrive.runOnce();
+  expect(redrive.counts().requeued).toBe(0);
   // A worker that takes the job and does nothing with its orders: the queue has lost them.
   const worker = work(async (batch) => batch.map(() => ({ kind: 'lapsed' })));
   await eventually(async () => (await queue.waitingSince()) === undefined);
   await worker.stop();
-  for (let turns = 1; turns <= 2; turns += 1) await redrive.turn();
+  for (let turns = 1; turns <= 2; turns += 1) await redrive.runOnce();
   // However often they are asked for: one job each, which waits for its time.
-  expect(redrive.figures().requeued).toBe(6);
+  expect(redrive.counts().requeued).toBe(6);
   expect(await queue.counts()).toMatchObject({ waiting: 0, delayed: 3 });
   await close();
 });

@@ -33,7 +33,7 @@ function aSlowReturner() {
 }
 
 async function redriven(desk: ReturnType<Stage['settlement']>) {
-  for (let turn = 1; turn <= turns; turn += 1) await desk.background().redrive.turn();
+  for (let turn = 1; turn <= turns; turn += 1) await desk.background().redrive.runOnce();
 }
 
 test('refunds of a cancelled drop that take their time are not asked about every turn', async () => {

@@ -47,7 +47,7 @@ test('entries that a dead relay had taken are claimed', async () => {
   const settlement = stage.settlement();
   await settlement.start();
   for (const id of ids) await stage.reaches(id, 'paid');
-  expect(settlement.background().relay.figures().claimed).toBeGreaterThanOrEqual(3);
+  expect(settlement.background().relay.counts().claimed).toBeGreaterThanOrEqual(3);
   await settlement.stop();
 });
 
@@ -70,7 +70,7 @@ test('while the ledger is down nothing is acknowledged, and afterwards everythin
   await eventually(async () => (await relay.backlog()) === 0);
   down = true;
   const ids = await stage.reserve(drop, buyers(5));
-  await eventually(() => relay.figures().retries > 1);
+  await eventually(() => relay.counts().retries > 1);
   expect(await relay.backlog()).toBe(5);
   expect(await ledger.orders.receipts(ids)).toEqual(ids.map(() => undefined));
   down = false;
@@ -118,7 +118,7 @@ test('an entry that cannot be read stays pending and lets the others pass', asyn
   await stage.reaches(id, 'paid');
   await eventually(async () => (await stage.redis.xlen(outbox)) === 1);
   expect((await stage.redis.xrange(outbox, '-', '+'))[0]?.[0]).toBe(strange);
-  expect(settlement.background().relay.figures().malformed).toBeGreaterThan(0);
+  expect(settlement.background().relay.counts().malformed).toBeGreaterThan(0);
   await settlement.stop();
 });
 
