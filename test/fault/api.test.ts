@@ -21,7 +21,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('an api killed around the reserve call leaves each key one order and no unit lost', async () => {
+test('An API process killed around the reserve call leaves one order for each key and loses no unit', async () => {
   const port = await freePort();
   const [redisUrl, namespace] = [sharedRedisUrl(), `t${randomBytes(6).toString('hex')}`];
   const on = [redisUrl, namespace, folder, String(port)];

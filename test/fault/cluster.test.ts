@@ -48,8 +48,8 @@ async function openASale(units: number) {
   return await openSale({ address, merchantKey }, { units });
 }
 
-describe('several processes on one port', () => {
-  test('are one engine: any of them answers any route, and the figures are of all', async () => {
+describe('Several processes on one port', () => {
+  test('Several processes on one port are one engine: each answers every route, and the metrics are sums over all', async () => {
     expect(members()).toHaveLength(count);
     const sale = await openASale(40);
     const buyers = await sale.gather(40);
@@ -80,7 +80,7 @@ describe('several processes on one port', () => {
     expect(lags).toHaveLength(count + 1);
   });
 
-  test('lose one without a word to the others’ clients, and have it back', async () => {
+  test('A killed process is started again, and the clients of the others do not notice', async () => {
     const before = await metrics();
     const sold = Number(/outcome="reserved"\} (\d+)/.exec(before)?.[1]);
     const [victim] = members();
@@ -97,7 +97,7 @@ describe('several processes on one port', () => {
     expect(after).toBe(sold + 30);
   });
 
-  test('sell on through the death of one after the other in the middle of a sale', async () => {
+  test('A sale goes on while one process after the other is killed', async () => {
     const sale = await openASale(200);
     await sale.run(await sale.gather(300), {
       pressing: 60,
@@ -109,7 +109,7 @@ describe('several processes on one port', () => {
     await eventually(() => members().length === count);
   });
 
-  test('end with the one that started them when it is killed, and the next start goes on', async () => {
+  test('All processes end when the one that started them is killed, and the next start goes on with the sale', async () => {
     const sale = await openASale(200);
     const orphans = members();
     let restarted: Promise<void> | undefined;
@@ -124,7 +124,7 @@ describe('several processes on one port', () => {
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 200, paid: 200 });
   });
 
-  test('finish what is in flight when the whole group is asked to stop', async () => {
+  test('Requests in flight are answered when the whole process group is asked to stop', async () => {
     const sale = await openASale(200);
     const everybody = [...members(), engine.pid];
     let ended: Promise<{ code: number | null; err: string }> | undefined;

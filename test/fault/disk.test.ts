@@ -61,11 +61,11 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     expect(sale.told().filter((code) => !honest.includes(code))).toEqual([]);
   }
 
-  test('stops a Redis that fsyncs always before it acknowledges anything, and room lets it go on', async () => {
+  test('A Redis that fsyncs always stops on a full disk before it acknowledges anything, and goes on once there is room', async () => {
     await sellOver(() => redis.restart());
   });
 
-  test('makes a Redis that fsyncs later refuse writes and the engine unready, until there is room', async () => {
+  test('A Redis that fsyncs later refuses writes on a full disk, and the engine is unready until there is room', async () => {
     const operator = new Redis(redis.url);
     await operator.config('SET', 'appendfsync', 'everysec');
     await sellOver(async () => {});

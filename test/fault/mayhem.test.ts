@@ -16,7 +16,7 @@ describe.skipIf(noServer !== undefined)(
   `a sale in which everything goes wrong${noServer ? `: ${noServer}` : ''}`,
   () => {
     test(
-      'keeps exactly the price of each paid order, and every order ends',
+      'A sale in which everything goes wrong keeps exactly the price of each paid order, and every order ends',
       async () => {
         const said: string[] = [];
         const result = await runMayhem({
@@ -44,15 +44,15 @@ describe.skipIf(noServer !== undefined)(
   },
 );
 
-describe('the plan of such a sale', () => {
+describe('The plan of a sale in which everything goes wrong', () => {
   const wanted = { orders: 500, kills: 9, workers: 2 };
 
-  test('is the same again from the same seed, and another from another', () => {
+  test('The same seed plans the same faults, and another seed plans others', () => {
     expect(planOf({ seed: 7, ...wanted })).toEqual(planOf({ seed: 7, ...wanted }));
     expect(planOf({ seed: 8, ...wanted })).not.toEqual(planOf({ seed: 7, ...wanted }));
   });
 
-  test('says the same of a buyer however many come', () => {
+  test('The plan for a buyer is the same however many buyers there are', () => {
     const { comesAt: _, ...one } = planOf({ seed: 7, ...wanted }).buyers[41] ?? { comesAt: 0 };
     const { comesAt: __, ...same } = planOf({ seed: 7, ...wanted, orders: 50 }).buyers[41] ?? {
       comesAt: 0,

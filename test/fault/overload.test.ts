@@ -61,8 +61,8 @@ function buy({ drop }: Sale, { buyer, token }: Buyer): string {
   );
 }
 
-describe('an engine with more Buys than it has time for', () => {
-  test('refuses those beyond at once, reserves nothing for them, and sells to them later', async () => {
+describe('Overload', () => {
+  test('An overloaded engine refuses Buys at once, reserves nothing for them, and sells to their buyers later', async () => {
     const sale = await openSale({ address, merchantKey }, { units: 60 });
     const buyers = await sale.gather(60);
     const [first, ...others] = await sendAtOnce(buyers.map((one) => buy(sale, one)));
@@ -84,7 +84,7 @@ describe('an engine with more Buys than it has time for', () => {
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 60, paid: 60 });
   });
 
-  test('goes on answering everybody who does not buy', async () => {
+  test('An overloaded engine still answers all requests but Buys', async () => {
     const sale = await openSale({ address, merchantKey }, { units: 5 });
     const [head, ...crowd] = (await sale.gather(40)) as [Buyer, ...Buyer[]];
     const asked = [
@@ -97,7 +97,7 @@ describe('an engine with more Buys than it has time for', () => {
     await sale.settled();
   });
 
-  test('keeps its queue within its bound under a flood, sells right, and is well afterwards', async () => {
+  test('An engine under a flood keeps its queue within its bound, sells correctly, and recovers afterwards', async () => {
     const sale = await openSale({ address, merchantKey }, { units: 300 });
     const buyers = await sale.gather(500);
     let over = false;

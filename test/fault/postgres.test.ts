@@ -31,7 +31,7 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
   });
   afterAll(() => postgres?.stop());
 
-  test('while it is down the sale goes on and nothing is taken off the outbox; once it is back everything settles', async () => {
+  test('While PostgreSQL is down the sale goes on and the outbox keeps its entries; once it is back everything settles', async () => {
     const databaseUrl = await newDatabase(postgres.url);
     const ledger = await openLedger({ databaseUrl });
     closers.push(ledger.close);
@@ -65,7 +65,7 @@ describe.skipIf(missing !== undefined)(missing ? `${title} (not run: ${missing})
     await eventually(async () => (await fetch(`${address}/readyz`)).ok);
   });
 
-  test('two processes of one engine sell a drop as one: the same answers, one capture for each order', async () => {
+  test('Two processes of one engine sell a drop as one: the same answers, one capture for each order', async () => {
     const databaseUrl = await newDatabase(postgres.url);
     const ledger = await openLedger({ databaseUrl });
     const { apiKey } = await ledger.merchants.create({ name: 'store' });

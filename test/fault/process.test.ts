@@ -45,13 +45,13 @@ async function sellOver(signal: 'SIGKILL' | 'SIGTERM') {
   return { sale, ended: await ended };
 }
 
-describe('an engine in the middle of a sale', () => {
-  test('that is killed goes on after a start, and every order it acknowledged ends', async () => {
+describe('An engine that ends in the middle of a sale', () => {
+  test('A killed engine goes on with the sale after a start, and every order it acknowledged ends', async () => {
     const { sale } = await sellOver('SIGKILL');
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 300, paid: 300 });
   });
 
-  test('that is asked to stop fails no client it has taken on, and goes on after a start', async () => {
+  test('An engine that is asked to stop answers every request it has accepted, and goes on with the sale after a start', async () => {
     const { sale, ended } = await sellOver('SIGTERM');
     expect(ended).toMatchObject({ code: 0, err: '' });
     const honest = ['', 'all_held', 'overloaded', 'sold_out'];

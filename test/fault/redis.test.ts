@@ -74,8 +74,8 @@ async function onSale(
 const honest = ['', 'all_held', 'outcome_unknown', 'overloaded', 'sold_out'];
 const dishonest = (sale: Sale) => sale.told().filter((code) => !honest.includes(code));
 
-describe('a Redis that is killed under load and comes back', () => {
-  test('costs clients nothing but 503s, loses no acknowledged order, and the sale goes on', async () => {
+describe('A Redis that is killed under load and starts again', () => {
+  test('A killed Redis costs clients nothing but 503s, loses no acknowledged order, and the sale goes on', async () => {
     await onSale({ units: 60 }, async ({ sale, address }) => {
       const probe = await sale.one();
       const buyers = await sale.gather(90);
@@ -106,7 +106,7 @@ describe('a Redis that is killed under load and comes back', () => {
   });
 });
 
-test('an engine that is asked to stop while its Redis is away stops, whatever it has in hand', async () => {
+test('An engine that is asked to stop while its Redis is down stops, whatever it is doing', async () => {
   const { promise: away, resolve: isAway } = Promise.withResolvers<void>();
   let recorded = 0;
   const onStep: OnStep = (step) => {
@@ -126,8 +126,8 @@ test('an engine that is asked to stop while its Redis is away stops, whatever it
   }).finally(() => redis.restart());
 });
 
-describe('a link to Redis', () => {
-  test('that is cut in place of a reply leaves one order, which the same key then names', async () => {
+describe('The connection to Redis', () => {
+  test('A connection cut in place of a reply leaves one order, which the same key then returns', async () => {
     await onSale({ units: 20 }, async ({ sale }) => {
       const buyers = await sale.gather(20);
       for (const [n, one] of buyers.entries()) {
@@ -144,7 +144,7 @@ describe('a link to Redis', () => {
     });
   });
 
-  test('that swallows everything is answered in time, and the same key then tells the truth', async () => {
+  test('A Buy over a connection that swallows everything is answered in time, and the same key later gets the real result', async () => {
     await onSale({ units: 60 }, async ({ sale, address }) => {
       const buyers = await sale.gather(40);
       await sale.press(await sale.one());
@@ -165,7 +165,7 @@ describe('a link to Redis', () => {
     });
   });
 
-  test('that delivers after the time-out runs the Buy once all the same', async () => {
+  test('A Buy that is delivered after the time-out still runs once', async () => {
     await onSale({ units: 10 }, async ({ sale }) => {
       const one = await sale.one();
       await sale.press(await sale.one());
@@ -178,7 +178,7 @@ describe('a link to Redis', () => {
     });
   });
 
-  test('that is slow sheds what is beyond the bounds, and sells out exactly to those who stay', async () => {
+  test('On a slow connection, Buys beyond the bounds are refused, and the others sell the stock out exactly', async () => {
     const limits = { batchMax: 16, inFlightMax: 2, queueMax: 24 };
     await onSale({ units: 40, limits, redisTimeoutMs: 2_000 }, async ({ sale }) => {
       const buyers = await sale.gather(80);
@@ -192,7 +192,7 @@ describe('a link to Redis', () => {
   });
 });
 
-test('scripts flushed again and again during a sale are nothing that a client sees', async () => {
+test('Scripts flushed again and again during a sale cause no failed request', async () => {
   await onSale({ units: 60 }, async ({ sale }) => {
     const buyers = await sale.gather(100);
     const flusher = new Redis(redis.url);
@@ -215,7 +215,7 @@ test('scripts flushed again and again during a sale are nothing that a client se
   });
 });
 
-test('a Redis without memory left refuses Buys cleanly, still gives units back, and recovers', async () => {
+test('A Redis without memory refuses Buys with nothing reserved, still releases units, and recovers', async () => {
   await onSale({ units: 4, holdMs: 1_000 }, async ({ sale: lapsing, own }) => {
     const selling = await openSale(own, { units: 10 });
     const [idle, buyers] = [await lapsing.gather(4), await selling.gather(6)];

@@ -24,7 +24,7 @@ async function aSale(options: SaleOptions) {
   return openSale({ address, merchantKey: apiKey }, options);
 }
 
-test('a crowd bigger than the stock buys it out: each unit once, the others told why not', async () => {
+test('A crowd bigger than the stock buys each unit once, and every other buyer gets the reason of the refusal', async () => {
   const sale = await aSale({ units: 60 });
   await sale.run(await sale.gather(150));
   expect(await sale.judged()).toMatchObject({ available: 0, held: 0, sold: 60, paid: 60 });
@@ -34,8 +34,8 @@ test('a crowd bigger than the stock buys it out: each unit once, the others told
   expect(late).toMatchObject({ status: 409, code: 'sold_out', retryAfter: undefined });
 });
 
-describe('one key', () => {
-  test('a hundred times at once is one order, one answer to the byte, one payment', async () => {
+describe('An Idempotency-Key', () => {
+  test('The same Buy a hundred times at once is one order, one payment and the same answer to the byte', async () => {
     const sale = await aSale({ units: 10, perBuyer: 5 });
     const buyer = await sale.one();
     const answers = await Promise.all(Array.from({ length: 100 }, () => sale.press(buyer)));
@@ -49,7 +49,7 @@ describe('one key', () => {
     });
   });
 
-  test('with another body is refused, and the first order stays as it was', async () => {
+  test('A key used again with another body is refused, and its first order stays as it was', async () => {
     const sale = await aSale({ units: 10, perBuyer: 5 });
     const buyer = await sale.one();
     const first = await sale.press(buyer);
@@ -63,7 +63,7 @@ describe('one key', () => {
   });
 });
 
-test('parallel tabs with keys of their own come to no more than the limit, and learn which order has it', async () => {
+test('Parallel tabs with different keys buy no more than the limit, and the refusal names the order that has it', async () => {
   const sale = await aSale({ units: 50, perBuyer: 2 });
   const buyer = await sale.one();
   const tabs = Array.from({ length: 30 }, (_, tab) => sale.press(buyer, { key: `tab-${tab}` }));
@@ -77,8 +77,8 @@ test('parallel tabs with keys of their own come to no more than the limit, and l
   expect(await sale.settled()).toMatchObject({ orders: 2, paid: 2, sold: 2, available: 48 });
 });
 
-describe('a unit comes back', () => {
-  test('when its hold ends unpaid: all_held is lifted and somebody else has it', async () => {
+describe('Units on sale again', () => {
+  test('A unit whose hold ends unpaid lifts all_held and is sold to another buyer', async () => {
     const sale = await aSale({ units: 1, holdMs: 3_000 });
     const [idle, eager] = [await sale.one(), await sale.one()];
     stalling.keepWaiting(idle.buyer);
@@ -94,7 +94,7 @@ describe('a unit comes back', () => {
     expect((await sale.wallet(idle)).balance).toBe(purse);
   });
 
-  test('when the wallet cannot cover it, and the buyer reads why', async () => {
+  test('A unit that the wallet cannot pay for is on sale again, and the buyer gets the reason', async () => {
     const sale = await aSale({ units: 1 });
     const [poor, eager] = [await sale.one({ means: false }), await sale.one()];
     const held = await sale.press(poor);
@@ -106,7 +106,7 @@ describe('a unit comes back', () => {
     expect(await sale.press(poor)).toMatchObject({ status: 202, replayed: true, body: held.body });
   });
 
-  test('when its buyer cancels, once, and not after it was paid', async () => {
+  test('A unit is on sale again once when its buyer cancels, and not after it was paid', async () => {
     const sale = await aSale({ units: 1 });
     const [idle, eager] = [await sale.one(), await sale.one()];
     stalling.keepWaiting(idle.buyer);
@@ -141,8 +141,8 @@ async function paidUnheard(options: Partial<SaleOptions> = {}) {
   return { sale, buyer, id, reply: pact.reply };
 }
 
-describe('money that was taken and told of only after the hold', () => {
-  test('takes the unit again while it is free', async () => {
+describe('Late captures', () => {
+  test('A capture that becomes known after the hold takes the unit again while it is free', async () => {
     const { sale, buyer, id, reply } = await paidUnheard();
     reply();
     await eventually(async () => (await sale.order(buyer, id))['state'] === 'paid');
@@ -153,7 +153,7 @@ describe('money that was taken and told of only after the hold', () => {
     });
   });
 
-  test('is given back once when somebody else has the unit', async () => {
+  test('A capture that becomes known after the hold is refunded once when another buyer has the unit', async () => {
     const { sale, buyer, id, reply } = await paidUnheard();
     const other = await sale.one();
     await eventually(async () => (await sale.press(other)).status === 202);
@@ -166,7 +166,7 @@ describe('money that was taken and told of only after the hold', () => {
     expect(order['reasonText']).toMatch(/has been returned/);
   });
 
-  test('is given back once when the drop takes no late payments, though the unit is free', async () => {
+  test('A capture that becomes known after the hold is refunded once when the drop takes no late payments, though the unit is free', async () => {
     const { sale, buyer, id, reply } = await paidUnheard({ lateCapture: 'refund' });
     reply();
     await eventually(async () => (await sale.wallet(buyer)).balance === purse);

@@ -25,8 +25,8 @@ async function aSale(options: SaleOptions) {
   return openSale({ address, merchantKey: apiKey }, options);
 }
 
-describe('while the crowd buys', () => {
-  test('stock is added and taken away, and never from what is held or sold', async () => {
+describe('While a crowd buys', () => {
+  test('Stock is added and taken away during a sale, and never from held or sold units', async () => {
     const sale = await aSale({ units: 40 });
     let allotment = 40;
     let over = false;
@@ -53,7 +53,7 @@ describe('while the crowd buys', () => {
     expect(await sale.judged()).toMatchObject({ available: 0, sold: sold + 1 });
   });
 
-  test('a pause takes no order more, leaves those taken alone, and a resume goes on', async () => {
+  test('A paused drop takes no orders and settles those it has, and a resumed drop sells again', async () => {
     const sale = await aSale({ units: 60 });
     const [early, later] = [await sale.gather(40), await sale.gather(60)];
     const meanwhile: Book = new Map();
@@ -91,7 +91,7 @@ describe('while the crowd buys', () => {
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 60, paid: 60 });
   });
 
-  test('a cancel gives every hold back and every payment, and no wallet is short', async () => {
+  test('A cancelled drop releases every hold and refunds every payment, and no wallet is short', async () => {
     const sale = await aSale({ units: 100 });
     const idle = await sale.gather(3);
     for (const one of idle) stalling.keepWaiting(one.buyer);
@@ -124,7 +124,7 @@ describe('while the crowd buys', () => {
   });
 });
 
-test('an end takes no more orders, and a hold that is open may still be paid', async () => {
+test('An ended drop takes no more orders, and an open hold may still be paid', async () => {
   const sale = await aSale({ units: 5, holdMs: 5_000 });
   const [slow, idle] = [await sale.one(), await sale.one()];
   for (const { buyer } of [slow, idle]) stalling.keepWaiting(buyer);
@@ -138,7 +138,7 @@ test('an end takes no more orders, and a hold that is open may still be paid', a
   expect(await sale.press(slow)).toMatchObject({ status: 202, replayed: true, body: paid.body });
 });
 
-test('a refund asked for twenty times at once returns the money once and sells the unit again', async () => {
+test('A refund requested twenty times at once returns the money once and puts the unit on sale again', async () => {
   const sale = await aSale({ units: 1 });
   const [first, second] = [await sale.one(), await sale.one()];
   const { id } = (await sale.press(first)).json;

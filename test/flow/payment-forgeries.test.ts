@@ -22,7 +22,7 @@ const reasons: Partial<Record<Forgery, string>> = {
   oversized: 'oversized',
 };
 
-describe.each(providerNames)('a message in the name of %s', (name) => {
+describe.each(providerNames)('Notifications in the name of %s', (name) => {
   const provider = () => shop.simulators[name];
   let sale: ShopSale;
   let order: Awaited<ReturnType<ShopSale['opens']>>;
@@ -49,7 +49,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
     (forge) => name !== 'alipay' || forge !== 'other_currency',
   );
   test.each(forgeries)(
-    'that is forged (%s) is refused, counted and changes nothing',
+    'A forged notification is refused, counted and changes nothing: %s',
     async (forge) => {
       const reason = reasons[forge] as string;
       const [before, counted] = [await state(), await shop.notified(name, reason)];
@@ -69,7 +69,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
     },
   );
 
-  test('that another provider would have to sign is refused', async () => {
+  test('A notification signed by another provider is refused', async () => {
     const before = await state();
     const answer = await fetch(`${shop.address}/v1/payments/${name}/notifications`, {
       method: 'POST',
@@ -80,7 +80,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
     expect(await state()).toEqual(before);
   });
 
-  test('that lies about a payment nobody made is taken, and the provider asked: nothing is paid', async () => {
+  test('A signed notification of a payment that nobody made is acknowledged, the provider is asked, and nothing is paid', async () => {
     const answers = await provider().notify({ reference: order.reference, kind: 'captured' });
     expect(answers.map(({ status }) => status)).toEqual([name === 'wechat_pay' ? 204 : 200]);
     const looked = async () => {
@@ -95,7 +95,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
     });
   });
 
-  test('that was true and is sent again after the order has ended changes nothing', async () => {
+  test('A genuine notification that is sent again after its order has ended changes nothing', async () => {
     await provider().pay(order.reference);
     await sale.reaches(order, 'paid');
     await eventually(async () => (await state()).payments[0]?.nextPollAt === null);
@@ -113,7 +113,7 @@ describe.each(providerNames)('a message in the name of %s', (name) => {
   });
 });
 
-test('a message to a provider that is none is not found, however large, and not counted', async () => {
+test('A notification for an unknown provider is refused, however large it is, and is not counted', async () => {
   const { port } = new URL(shop.address);
   const answer = await new Promise<string>((resolve, reject) => {
     const socket = connect(Number(port), '127.0.0.1');

@@ -12,7 +12,7 @@ afterAll(() => shop?.stop());
 
 const ascending = (a: number, b: number) => a - b;
 
-describe.each(providerNames)('money that %s took', (name) => {
+describe.each(providerNames)('Refunds through %s', (name) => {
   const provider = () => shop.simulators[name];
   /** Sorted: refunds under way at the same time reach the provider in any order. */
   const amountsBack = async ({ reference }: Opened) => {
@@ -34,7 +34,7 @@ describe.each(providerNames)('money that %s took', (name) => {
     return { sale, order };
   }
 
-  test('is given back whole and once, however often it is asked for, and the unit is on sale again', async () => {
+  test('A full refund is made once, however often it is requested, and the unit is on sale again', async () => {
     const { sale, order } = await paid();
     const answers = await Promise.all([1, 2, 3, 4].map(() => sale.refund(order.id)));
     for (const { status } of answers) expect([200, 202]).toContain(status);
@@ -55,7 +55,7 @@ describe.each(providerNames)('money that %s took', (name) => {
     });
   });
 
-  test('is given back in parts, each once per key, and never more than was taken', async () => {
+  test('Partial refunds are made once per key, and never come to more than was captured', async () => {
     const { sale, order } = await paid();
     const [first, second] = [50_000, 30_001];
     const taps = await Promise.all([1, 2, 3].map(() => sale.refundPart(order.id, first, 'a')));
@@ -80,7 +80,7 @@ describe.each(providerNames)('money that %s took', (name) => {
     expect(await sale.figures()).toMatchObject({ available: 0, sold: 1 });
   });
 
-  test('is all back with its last part, and then its unit is on sale again', async () => {
+  test('An order is refunded with its last part, and its unit is on sale again then, not before', async () => {
     const { sale, order } = await paid();
     await isDone(sale, order, [100_000, 'a']);
     expect(await sale.order(order.buyer, order.id)).toMatchObject({ state: 'paid' });
@@ -94,7 +94,7 @@ describe.each(providerNames)('money that %s took', (name) => {
   test.each([
     ['does it and answers 500', { fail: 1 }],
     ['answers 500 and does nothing', { refuse: 1 }],
-  ])('is asked back of a provider that %s, and comes back once', async (_, faults) => {
+  ])('A refund at a provider that %s is made once', async (_, faults) => {
     const { sale, order } = await paid();
     await provider().faults(faults);
     const asked = await sale.refundPart(order.id, 40_000, 'a');
@@ -107,7 +107,7 @@ describe.each(providerNames)('money that %s took', (name) => {
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
   });
 
-  test('is asked back of a provider that never answers, and comes back once', async () => {
+  test('A refund at a provider that never answers is made once', async () => {
     const { sale, order } = await paid();
     await provider().faults({ hang: 1 });
     let answered = 0;

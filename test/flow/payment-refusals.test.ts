@@ -25,8 +25,8 @@ async function choosePassword({ token }: Buyer, sale: ShopSale, password: string
   expect((await sale.wallet({ buyer: '', token })).balance).toBe(purse);
 }
 
-describe.each(providerNames)('a payment through %s', (name) => {
-  test("is not begun for another's order, which is like none", async () => {
+describe.each(providerNames)('Payments through %s', (name) => {
+  test('No payment is begun for another buyer’s order, which is answered like one that does not exist', async () => {
     const sale = await shop.sale({ units: 1 });
     const { id } = await sale.buys(name);
     const stranger = await sale.one();
@@ -42,7 +42,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     expect(await attemptsOf(id)).toEqual([]);
   });
 
-  test('is not begun for an order that is paid, released or refunded', async () => {
+  test('No payment is begun for an order that is paid, released or refunded', async () => {
     const sale = await shop.sale({ units: 2 });
     const { buyer, id, reference } = await sale.opens(name);
     await shop.simulators[name].pay(reference);
@@ -68,7 +68,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ captured: price, refunded: price });
   });
 
-  test('is not begun with a wish that the provider cannot fulfil', async () => {
+  test('No payment is begun with a wish that the provider cannot fulfil', async () => {
     const sale = await shop.sale({ units: 1 });
     const { buyer, id } = await sale.buys(name);
     for (const wish of [{ scene: 'telepathy' }, { returnUrl: 'javascript:alert(1)' }, { pin: 1 }]) {
@@ -80,7 +80,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     expect(await attemptsOf(id)).toEqual([]);
   });
 
-  test('is not begun when the time to pay is over, though the hold is not', async () => {
+  test('No payment is begun after the time to pay, even while the hold lasts', async () => {
     const sale = await shop.sale({ units: 1, holdMs: 4_000 });
     const { buyer, id } = await sale.buys(name);
     const { expiresAt } = await sale.order(buyer, id);
@@ -92,7 +92,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     expect(await attemptsOf(id)).toEqual([]);
   });
 
-  test('that fills a wallet is credited once, however often it is told of and looked up', async () => {
+  test('A top-up is credited once, however often it is notified and looked up', async () => {
     const sale = await shop.sale({ units: 1 });
     const { buyer, token } = await sale.one();
     const body = { amount: 12_345, currency: 'CNY', method: name };
@@ -135,7 +135,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
     });
   });
 
-  test('that fills a wallet is found on a schedule when its message is lost', async () => {
+  test('A top-up whose notification is lost is found by polling', async () => {
     await shop.simulators[name].faults({ lose: 1 });
     const sale = await shop.sale({ units: 1 });
     const { buyer, token } = await sale.one();
@@ -147,7 +147,7 @@ describe.each(providerNames)('a payment through %s', (name) => {
   });
 });
 
-test('a method that is not offered in the currency of the drop is refused in Buy and in the payment', async () => {
+test('A method that is not offered in the drop’s currency is refused in a Buy and in a payment', async () => {
   const sale = await shop.sale({ units: 1, currency: 'USD' });
   const buyer = await sale.one();
   for (const method of ['alipay', 'wechat_pay']) {
@@ -166,8 +166,8 @@ test('a method that is not offered in the currency of the drop is refused in Buy
   expect(await attemptsOf(id)).toEqual([]);
 });
 
-describe('a wallet above what its drop lets through without the password', () => {
-  test('is never charged by the engine: the order waits, and lapses', async () => {
+describe('A wallet payment that needs the password', () => {
+  test('An order that needs the password is never charged by the engine: it waits, and its hold ends', async () => {
     const sale = await shop.sale({ units: 1, holdMs: 4_000, passwordAbove: price - 1 });
     const { buyer, id } = await sale.buys('wallet');
     await choosePassword(buyer, sale, '280193');
@@ -178,7 +178,7 @@ describe('a wallet above what its drop lets through without the password', () =>
     expect(await sale.judged()).toMatchObject({ available: 1, captured: 0 });
   });
 
-  test('pays at once with the right password, and with no other', async () => {
+  test('An order that needs the password is paid at once with the right one, and with no other', async () => {
     const sale = await shop.sale({ units: 1, passwordAbove: price - 1 });
     const { buyer, id } = await sale.buys('wallet');
     const pays = (password?: string) =>
@@ -195,7 +195,7 @@ describe('a wallet above what its drop lets through without the password', () =>
     expect(await sale.judged()).toMatchObject({ sold: 1, captured: price });
   });
 
-  test('that is locked pays with no password, and its buyer may pay in another way', async () => {
+  test('A locked wallet pays with no password, and its buyer may pay by another method', async () => {
     const sale = await shop.sale({ units: 1, passwordAbove: 0 });
     const { buyer, id } = await sale.buys('wallet');
     await choosePassword(buyer, sale, '280193');

@@ -14,7 +14,7 @@ afterAll(() => shop?.stop());
 /** Another provider than this one. */
 const anotherThan = { stripe: 'alipay', alipay: 'wechat_pay', wechat_pay: 'stripe' } as const;
 
-describe.each(providerNames)('an order paid through %s', (name) => {
+describe.each(providerNames)('Orders paid through %s', (name) => {
   const provider = () => shop.simulators[name];
   const chargeOf = async (reference: string) => {
     const charge = await provider().charge(reference);
@@ -22,7 +22,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     return charge;
   };
 
-  test('waits for its buyer, and is paid once the provider has the money', async () => {
+  test('An order waits for its buyer, and is paid once the provider has the money', async () => {
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     const stands = async () => (await sale.begins(order.buyer, order.id)).json;
@@ -38,7 +38,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, captured: price });
   });
 
-  test('that the provider declines is released within its hold, and the unit is on sale again', async () => {
+  test('An order whose payment is declined is released within its hold, and its unit is on sale again', async () => {
     // Alipay has one word for a trade that was declined and one that ran out: its buyer has the hold.
     const isExpired = name === 'alipay';
     const sale = await shop.sale({ units: 1, holdMs: isExpired ? 6_000 : 300_000 });
@@ -53,7 +53,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ sold: 1, orders: 2, captured: price });
   });
 
-  test('that is abandoned is closed at the provider before its unit is on sale again', async () => {
+  test('An abandoned payment is closed at the provider before its unit is on sale again', async () => {
     const sale = await shop.sale({ units: 1, holdMs: 4_000 });
     const order = await sale.opens(name);
     const { releasedAt, reason } = await sale.reaches(order, 'released');
@@ -65,7 +65,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, captured: 0 });
   });
 
-  test('that its buyer cancels is closed at the provider, and the unit is on sale again', async () => {
+  test('The payment of a cancelled order is closed at the provider, and its unit is on sale again', async () => {
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     expect(await sale.cancel(order.buyer, order.id)).toMatchObject({
@@ -80,7 +80,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, captured: 0 });
   });
 
-  test('is not cancelled once it is paid, also when nobody was told of the payment yet', async () => {
+  test('A paid order cannot be cancelled, even before the engine knows of the payment', async () => {
     await provider().faults({ lose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
@@ -94,7 +94,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, captured: price });
   });
 
-  test('is one payment for a double tap and for two tabs: each is told to do the same', async () => {
+  test('A double tap and two tabs begin one payment, and each gets the same action', async () => {
     const sale = await shop.sale({ units: 1 });
     const { buyer, id } = await sale.buys(name);
     const taps = await Promise.all(
@@ -118,7 +118,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     );
   });
 
-  test('may be paid in another way instead: what was begun first is closed first', async () => {
+  test('A buyer may change the payment method, and the first payment is closed before the second is begun', async () => {
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
     const [other, second] = [anotherThan[name], paymentReference(order.id, 2, name)];
@@ -136,7 +136,7 @@ describe.each(providerNames)('an order paid through %s', (name) => {
     });
   });
 
-  test('and captured in two ways keeps one capture and gives the other back, once', async () => {
+  test('An order with two captures keeps one and refunds the other, once', async () => {
     await provider().faults({ captureAfterClose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);

@@ -27,14 +27,14 @@ describe('npm run reconcile with everything embedded', () => {
     rmSync(parent, { recursive: true, force: true });
   });
 
-  test('asks the engine that runs on the folder, under the folder’s key', async () => {
+  test('npm run reconcile asks the engine that runs on the data folder, with the key from the folder', async () => {
     const { code, out } = await reconcile({ FLASHDROP_DATA: data }, '--hours', '1');
     expect(out).toMatch(/^\d+ payments, \d+ orders, \d+ bill lines since /);
     expect(out).toContain('clean: the books agree');
     expect(code).toBe(0);
   });
 
-  test('cannot tell without the key, without an engine, and without sense', async () => {
+  test('npm run reconcile fails with a wrong key, without an engine, and with wrong arguments', async () => {
     const FLASHDROP_OPERATOR_KEY = 'not the key of this engine, and long enough';
     const strange = await reconcile({ FLASHDROP_DATA: data, FLASHDROP_OPERATOR_KEY });
     expect(strange).toMatchObject({ code: 2, err: expect.stringContaining('401') });
@@ -70,7 +70,7 @@ describe.skipIf('missing' in server)('npm run reconcile beside the servers', () 
     for (const close of closes.reverse()) await close();
   });
 
-  test('works for itself, and ends with 1 when somebody has to look', async () => {
+  test('npm run reconcile beside the servers reconciles by itself, and exits with 1 when an operator has to act', async () => {
     expect((await reconcile(env)).code).toBe(0);
     const { id } = await engine.publish((await engine.merchant()).id);
     const order = orderId({ drop: id, lane: 0, digest: 'A'.repeat(22) });

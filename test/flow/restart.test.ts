@@ -32,7 +32,7 @@ async function start(
 
 const stop = () => stops.pop()?.();
 
-test('a sale goes on over a restart of the engine, and what was answered before is answered again', async () => {
+test('A sale goes on after a restart of the engine, and a repeated Buy gets the answer from before', async () => {
   const port = await freePort();
   const { engine, address } = await start({ port });
   const { apiKey } = await engine.merchant();
@@ -55,7 +55,7 @@ test('a sale goes on over a restart of the engine, and what was answered before 
   expect(await sale.judged()).toMatchObject({ orders: 60 });
 });
 
-test('a worker that comes late pays what is still held and finds the rest released and uncharged', async () => {
+test('A worker that starts late charges orders that are still held and none whose hold has ended', async () => {
   const port = await freePort();
   const { engine, address } = await start({ port, settling: false });
   const { apiKey } = await engine.merchant();

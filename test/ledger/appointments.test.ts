@@ -3,7 +3,7 @@ import { onEachLedger } from '../support/ledgers.ts';
 import { createDrop } from './samples.ts';
 
 onEachLedger((ledger) => {
-  test('an appointment is made once and keeps the instant it was made at', async () => {
+  test('An appointment is made once and keeps its time', async () => {
     const { appointments } = ledger();
     const { id: drop } = await createDrop(ledger());
     const [first] = await appointments.make([{ drop, buyer: 'ann' }]);
@@ -17,7 +17,7 @@ onEachLedger((ledger) => {
     expect(await appointments.find({ drop, buyer: 'carl' })).toBeUndefined();
   });
 
-  test('those made at once, alone and in lists, are each made by one', async () => {
+  test('Appointments made at once, alone and in lists, are each made by one request', async () => {
     const { appointments, audit } = ledger();
     const { id: drop } = await createDrop(ledger());
     const buyers = Array.from({ length: 200 }, (_, n) => `b${n}`);
@@ -41,14 +41,14 @@ onEachLedger((ledger) => {
     expect((await audit.appointments(drop)).count).toBe(buyers.length);
   });
 
-  test('a list that names a buyer twice adds one', async () => {
+  test('A list that names a buyer twice adds one appointment', async () => {
     const { appointments } = ledger();
     const { id: drop } = await createDrop(ledger());
     expect(await appointments.add(drop, ['ann', 'bob', 'ann'])).toBe(2);
     expect(await appointments.add(drop, ['bob', 'carl'])).toBe(1);
   });
 
-  test('the window of a drop is kept, and none where none was given', async () => {
+  test('A drop keeps its appointment window, or none when none was given', async () => {
     const { drops } = ledger();
     const appointment = { from: 1, until: 2 };
     const drop = await createDrop(ledger(), { appointment });

@@ -5,13 +5,13 @@ import { onEachLedger } from '../support/ledgers.ts';
 import { createDrop, orderOf } from './samples.ts';
 
 onEachLedger((ledger) => {
-  describe('a drop', () => {
-    it('comes back as it was created', async () => {
+  describe('Drops', () => {
+    it('A drop is read as it was created', async () => {
       const drop = await createDrop(ledger());
       expect(await ledger().drops.get(drop.id)).toMatchObject(drop);
     });
 
-    it('keeps the amount above which the payment password is needed, nothing and none included', async () => {
+    it('A drop keeps the amount above which the payment password is needed, zero and none included', async () => {
       for (const passwordAbove of [0, 50_000]) {
         const drop = await createDrop(ledger(), { passwordAbove });
         expect(await ledger().drops.get(drop.id)).toMatchObject({ passwordAbove });
@@ -22,7 +22,7 @@ onEachLedger((ledger) => {
       expect(await ledger().drops.get(none.id)).not.toHaveProperty('passwordAbove');
     });
 
-    it('is not there for another merchant', async () => {
+    it('A drop does not exist for another merchant', async () => {
       const [mine, other] = [await createDrop(ledger()), await createDrop(ledger())];
       expect(await ledger().drops.getOwned(mine.merchantId, mine.id)).toMatchObject(mine);
       expect(await ledger().drops.getOwned(other.merchantId, mine.id)).toBeUndefined();
@@ -30,7 +30,7 @@ onEachLedger((ledger) => {
       expect(list.rows.map((drop) => drop.id)).toEqual([mine.id]);
     });
 
-    it('is refused whole when a sku is offered twice', async () => {
+    it('A drop with a duplicate sku is refused as a whole', async () => {
       const [item] = (await createDrop(ledger())).items;
       const twice = [item, item].filter((one) => one !== undefined);
       const id = aDropId('drop_twicetwice00');
@@ -38,7 +38,7 @@ onEachLedger((ledger) => {
       expect(await ledger().drops.get(id)).toBeUndefined();
     });
 
-    it('gets one version for each of many changes at once', async () => {
+    it('A drop gets one version for each of many changes at once', async () => {
       const drop = await createDrop(ledger());
       const changes = await Promise.all(
         Array.from({ length: 20 }, () =>
@@ -51,7 +51,7 @@ onEachLedger((ledger) => {
       expect(versions).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
     });
 
-    it('stays as it was when the change is refused', async () => {
+    it('A drop stays as it was when a change is refused', async () => {
       const drop = await createDrop(ledger());
       const refused = ledger().drops.change(drop.id, () => {
         throw new Error('not now');
@@ -64,7 +64,7 @@ onEachLedger((ledger) => {
       expect(await ledger().drops.change(aDropId('drop_000000000000'), () => ({}))).toBeUndefined();
     });
 
-    it('is unsynced until its lanes have the latest version', async () => {
+    it('A drop is unsynced until its lanes have the latest version', async () => {
       const drop = await createDrop(ledger());
       const unsynced = async () =>
         (await ledger().drops.unsynced(1_000)).some((other) => other.id === drop.id);
@@ -79,7 +79,7 @@ onEachLedger((ledger) => {
       expect(await unsynced()).toBe(false);
     });
 
-    it('is watched from its first publish until nothing can come from its lanes', async () => {
+    it('A drop is active from its first publish until nothing more can come from its lanes', async () => {
       const drop = await createDrop(ledger());
       const order = orderOf(drop);
       const watched = async () =>
@@ -114,8 +114,8 @@ onEachLedger((ledger) => {
     });
   });
 
-  describe('an API key', () => {
-    it('names its merchant until it is revoked', async () => {
+  describe('API keys', () => {
+    it('An API key identifies its merchant until it is revoked', async () => {
       const { merchant, apiKey } = await ledger().merchants.create({ name: 'Phone House' });
       const second = await ledger().merchants.issueKey(merchant.id);
       expect(await ledger().merchants.verify(apiKey)).toBe(merchant.id);
@@ -125,7 +125,7 @@ onEachLedger((ledger) => {
       expect(await ledger().merchants.verify(second)).toBe(merchant.id);
     });
 
-    it('is nothing with another secret, another id, or another shape', async () => {
+    it('An API key with another secret, another id or another shape is not valid', async () => {
       const { apiKey } = await ledger().merchants.create({ name: 'Phone House' });
       const other = newApiKey();
       const wrong = [
@@ -140,13 +140,13 @@ onEachLedger((ledger) => {
       for (const key of wrong) expect(await ledger().merchants.verify(key)).toBeUndefined();
     });
 
-    it('leaves no secret in the ledger', async () => {
+    it('The secret of an API key is not in the ledger', async () => {
       const { apiKey } = await ledger().merchants.create({ name: 'Phone House' });
       const rows = await ledger().database.query('select * from api_keys');
       expect(JSON.stringify(rows)).not.toContain(apiKey.slice(17));
     });
 
-    it('made elsewhere is adopted once', async () => {
+    it('An API key from the configuration is adopted once', async () => {
       const apiKey = newApiKey();
       const merchant = await ledger().merchants.adopt({ name: 'Demo', apiKey });
       expect(await ledger().merchants.adopt({ name: 'Demo', apiKey })).toEqual(merchant);

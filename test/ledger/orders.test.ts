@@ -6,8 +6,8 @@ import { testSeed } from '../support/seed.ts';
 import { createDrop, orderOf } from './samples.ts';
 
 onEachLedger((ledger) => {
-  describe('orders', () => {
-    it('keep the latest view and each first instant, in whatever order events arrive', async () => {
+  describe('Orders', () => {
+    it('Orders keep the latest view and the first time of each state, in whatever order events arrive', async () => {
       const drop = await createDrop(ledger());
       const seed = testSeed('orders in any order');
       // A late capture: reserved, released, taken again, refunded.
@@ -50,7 +50,7 @@ onEachLedger((ledger) => {
       );
     });
 
-    it('survive two relays writing the same batch in opposite orders', async () => {
+    it('Two relays write the same batch in opposite orders without deadlock or loss', async () => {
       const drop = await createDrop(ledger());
       const events = Array.from({ length: 200 }, () => ({ order: orderOf(drop), at: 5 }));
       await Promise.all(
@@ -61,7 +61,7 @@ onEachLedger((ledger) => {
       expect(await ledger().orders.counts(drop.id)).toMatchObject({ reserved: 200 });
     });
 
-    it('are paged and exported once each, oldest first', async () => {
+    it('Each order is paged and exported once, oldest first', async () => {
       const drop = await createDrop(ledger());
       const events = Array.from({ length: 25 }, (_, n) => ({
         order: orderOf(drop),
@@ -79,7 +79,7 @@ onEachLedger((ledger) => {
       expect(new Set(exported)).toEqual(new Set(events.map(({ order }) => order.id)));
     });
 
-    it('that stay reserved are found again, and no others', async () => {
+    it('Orders that stay reserved are found again, and no others', async () => {
       const drop = await createDrop(ledger());
       const [old, young, done] = [orderOf(drop), orderOf(drop), orderOf(drop)];
       await ledger().orders.upsert([
@@ -95,7 +95,7 @@ onEachLedger((ledger) => {
       expect(await ledger().orders.stuck({ reservedBefore: 20, after, limit: 10 })).toEqual([]);
     });
 
-    it('carry text of any kind unharmed', async () => {
+    it('Orders keep text of any kind unchanged', async () => {
       const drop = await createDrop(ledger());
       const order = orderOf(drop, { buyer: `O'Neil "\\{},👍\n'; drop table orders; --` });
       await ledger().orders.upsert([{ order, at: 1 }]);
@@ -103,7 +103,7 @@ onEachLedger((ledger) => {
     });
   });
 
-  it('a stock edit is recorded once for each lane', async () => {
+  it('A stock edit is recorded once for each lane', async () => {
     const drop = await createDrop(ledger());
     const edit = { id: 'edit-1', drop: drop.id, lane: 0, item: 0, delta: 5, reason: 'more', at: 1 };
     await ledger().orders.upsert([], { adjustments: [edit, edit] });
@@ -115,7 +115,7 @@ onEachLedger((ledger) => {
     ]);
   });
 
-  it('the position of an outbox only moves forward', async () => {
+  it('The position of an outbox only moves forward', async () => {
     const drop = await createDrop(ledger());
     for (const last of ['100-9', '100-10', '99-99', '100-2']) {
       await ledger().orders.upsert([], { positions: [{ drop: drop.id, lane: 3, last }] });
@@ -125,7 +125,7 @@ onEachLedger((ledger) => {
     ]);
   });
 
-  it('a batch that fails leaves nothing behind', async () => {
+  it('A batch that fails writes nothing', async () => {
     const drop = await createDrop(ledger());
     const good = orderOf(drop);
     const bad = orderOf(drop, { quantity: 0 });
@@ -141,7 +141,7 @@ onEachLedger((ledger) => {
   });
 });
 
-it('a cursor that is not ours is told apart', () => {
+it('A cursor that is not ours is recognised', () => {
   for (const text of ['', 'x', '////', Buffer.from('1.a\nb').toString('base64url')]) {
     expect(decodeCursor(text)).toBeUndefined();
   }

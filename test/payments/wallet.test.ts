@@ -75,8 +75,8 @@ onEachLedger((ledger) => {
     return outcomes.filter((outcome) => outcome.kind === 'captured').length;
   }
 
-  describe('a charge', () => {
-    it('of a hundred in parallel is captured just as often as the balance covers', async () => {
+  describe('Charges', () => {
+    it('A hundred charges in parallel are captured exactly as often as the balance covers', async () => {
       const buyer = await buyerWith(30);
       const outcomes = await Promise.all(
         Array.from({ length: 100 }, () => wallet().start([chargeOf({ buyer })])),
@@ -88,7 +88,7 @@ onEachLedger((ledger) => {
       await expectBooksBalance();
     });
 
-    it('of a hundred in one batch never overdraws either', async () => {
+    it('A hundred charges in one batch never overdraw a wallet', async () => {
       const buyer = await buyerWith(30);
       const charges = Array.from({ length: 100 }, () => chargeOf({ buyer }));
       const outcomes = await wallet().start(charges);
@@ -103,7 +103,7 @@ onEachLedger((ledger) => {
       expect(await balance(buyer)).toBe(0);
     });
 
-    it('of a hundred begun and charged at once, over several connections, neither', async () => {
+    it('A hundred charges in the ledger at once, over several connections, never overdraw a wallet', async () => {
       const buyer = await buyerWith(30);
       const { payments } = ledger();
       const sessions = new Set<number>();
@@ -131,7 +131,7 @@ onEachLedger((ledger) => {
       if (ledger().database.kind === 'postgres') expect(sessions.size).toBeGreaterThan(1);
     });
 
-    it('under the same reference is captured once, one after the other or all at once', async () => {
+    it('A charge repeated under the same reference is captured once, in sequence or in parallel', async () => {
       const charge = chargeOf({ buyer: await buyerWith(10) });
       const first = await wallet().start([charge, charge]);
       const more = await Promise.all(Array.from({ length: 20 }, () => wallet().start([charge])));
@@ -145,7 +145,7 @@ onEachLedger((ledger) => {
       expect(await balance(charge.buyer)).toBe(9 * price);
     });
 
-    it('that was declined stays declined after a top-up', async () => {
+    it('A declined charge stays declined after a top-up', async () => {
       const charge = chargeOf({ buyer: await buyerWith(0) });
       const [declined] = await wallet().start([charge]);
       await ledger().accounts.topUp({
@@ -158,7 +158,7 @@ onEachLedger((ledger) => {
       expect(await balance(charge.buyer)).toBe(price);
     });
 
-    it('in the batches of many workers, in opposite orders, is captured once, without deadlock', async () => {
+    it('Charges in batches of many workers, in opposite orders, are captured once, without deadlock', async () => {
       const buyers = await Promise.all(Array.from({ length: 200 }, () => buyerWith(2)));
       const merchants = [newMerchantId(), newMerchantId(), newMerchantId()];
       const charges = [0, 1, 2].flatMap(() =>
@@ -191,7 +191,7 @@ onEachLedger((ledger) => {
       await expectBooksBalance();
     });
 
-    it('waits for no other of the same merchant, and both are in the balance', async () => {
+    it('Charges of the same merchant do not wait for each other, and all are in the balance', async () => {
       if (ledger().database.kind === 'pglite') return; // of one connection, nobody waits there
       const merchantId = newMerchantId();
       const [first, second] = [await buyerWith(1), await buyerWith(1)];
@@ -209,7 +209,7 @@ onEachLedger((ledger) => {
       await expectBooksBalance();
     });
 
-    it('of nothing is captured and moves nothing', async () => {
+    it('A charge of zero is captured and moves no money', async () => {
       const charge = chargeOf({ buyer: await buyerWith(0), amount: 0 });
       expect(await wallet().start([charge])).toMatchObject([{ kind: 'captured', amount: 0 }]);
       const [back] = await wallet().refund([refundOf(charge)]);
@@ -217,8 +217,8 @@ onEachLedger((ledger) => {
     });
   });
 
-  describe('a closed reference', () => {
-    it('is never captured afterwards', async () => {
+  describe('Closing', () => {
+    it('A closed reference is never captured afterwards', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1) });
       const closed = [{ reference: charge.reference, kind: 'declined', reason: 'closed' }];
       expect(await wallet().lookUp([charge])).toMatchObject([{ kind: 'none' }]);
@@ -227,13 +227,13 @@ onEachLedger((ledger) => {
       expect(await balance(charge.buyer)).toBe(price);
     });
 
-    it('says so when the money was faster', async () => {
+    it('Closing a captured reference answers captured', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1) });
       await wallet().start([charge]);
       expect(await wallet().close([charge])).toMatchObject([{ kind: 'captured' }]);
     });
 
-    it('is either captured or closed when both come at once, and both are told the same', async () => {
+    it('A reference charged and closed at once is one of the two, and both calls get the same answer', async () => {
       const buyer = await buyerWith(50);
       const charges = Array.from({ length: 50 }, () => chargeOf({ buyer }));
       const answers = await Promise.all(
@@ -251,8 +251,8 @@ onEachLedger((ledger) => {
     });
   });
 
-  describe('a refund', () => {
-    it('gives the money back once, however often it is asked for', async () => {
+  describe('Refunds', () => {
+    it('A refund returns the money once, however often it is requested', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1), merchantId: newMerchantId() });
       await wallet().start([charge]);
       const refund = refundOf(charge);
@@ -270,7 +270,7 @@ onEachLedger((ledger) => {
       expect(await wallet().lookUp([charge])).toMatchObject([known]);
     });
 
-    it('of a part leaves the rest with the merchant, and the next part is another refund', async () => {
+    it('A partial refund leaves the rest with the merchant, and the next part is another refund', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1), merchantId: newMerchantId() });
       await wallet().start([charge]);
       const [first, again] = [refundOf(charge, { amount: 30 }), refundOf(charge, { amount: 30 })];
@@ -285,7 +285,7 @@ onEachLedger((ledger) => {
       expect(await balance(charge.buyer)).toBe(price);
     });
 
-    it('in parts, all at once, gives back each part whole or not, never more than was captured', async () => {
+    it('Partial refunds at once are each made whole or not at all, never more than was captured', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1), merchantId: newMerchantId() });
       await wallet().start([charge]);
       const parts = Array.from({ length: 40 }, (_, n) => {
@@ -311,7 +311,7 @@ onEachLedger((ledger) => {
       await expectBooksBalance();
     });
 
-    it('of what was never captured gives nothing', async () => {
+    it('A refund of a payment that was never captured moves no money', async () => {
       const declined = chargeOf({ buyer: await buyerWith(0) });
       await wallet().start([declined]);
       const answers = await wallet().refund([declined, chargeOf()].map((one) => refundOf(one)));
@@ -319,7 +319,7 @@ onEachLedger((ledger) => {
       expect(await balance(declined.buyer)).toBe(0);
     });
 
-    it('of less than nothing is a fault of the caller and moves nothing', async () => {
+    it('A refund of a negative amount is an error of the caller and moves no money', async () => {
       const charge = chargeOf({ buyer: await buyerWith(1) });
       await wallet().start([charge]);
       await expect(wallet().refund([refundOf(charge, { amount: -30 })])).rejects.toThrow(/whole/);
@@ -327,8 +327,8 @@ onEachLedger((ledger) => {
     });
   });
 
-  describe('whatever is asked for at once', () => {
-    it('no balance falls below zero, the books balance, and statements add up', async () => {
+  describe('Random operations at once', () => {
+    it('Whatever is requested at once, no balance falls below zero, the books balance, and statements add up', async () => {
       const seed = testSeed('wallet at random');
       const numbers = fc.nat(1_000_000);
       const [steps = []] = fc.sample(fc.array(numbers, { minLength: 240, maxLength: 240 }), {

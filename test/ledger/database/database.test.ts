@@ -15,8 +15,8 @@ import { newDatabase, sharedPostgres } from '../../support/postgres.ts';
 onEachLedger((ledger) => {
   const database = (): Database => ledger().database;
 
-  describe('a transaction', () => {
-    it('keeps nothing of what it wrote before it threw', async () => {
+  describe('Transactions', () => {
+    it('A transaction that throws writes nothing', async () => {
       await database().query('create table kept (id integer)');
       const work = database().transaction(async (query) => {
         await query('insert into kept values (1)');
@@ -26,7 +26,7 @@ onEachLedger((ledger) => {
       expect(await database().query('select * from kept')).toEqual([]);
     });
 
-    it('sees none of what others have not committed', async () => {
+    it('A transaction sees nothing that others have not committed', async () => {
       await database().query('create table counted (n bigint)');
       await database().query('insert into counted values (0)');
       await Promise.all(
@@ -41,7 +41,7 @@ onEachLedger((ledger) => {
     });
   });
 
-  it('a bigint is read as a number, or refused when a number cannot hold it', async () => {
+  it('A bigint is read as a number, or refused when a number cannot hold it', async () => {
     const of = (value: string) => database().query('select $1::bigint as value', [value]);
     expect(await of('9007199254740991')).toEqual([{ value: Number.MAX_SAFE_INTEGER }]);
     await expect(of('9007199254740993')).rejects.toThrow(/safe integer/);
@@ -49,11 +49,11 @@ onEachLedger((ledger) => {
   });
 });
 
-describe('the embedded ledger', () => {
+describe('The embedded ledger', () => {
   const parent = mkdtempSync(join(tmpdir(), 'flashdrop-ledger-'));
   afterAll(() => rmSync(parent, { recursive: true, force: true }));
 
-  it('that does not open says which folder and what to do', async () => {
+  it('The error of an embedded ledger that does not open says which folder and what to do', async () => {
     const folder = join(parent, 'ruined');
     await (await openPglite({ folder })).close();
     truncateSync(join(folder, 'global/pg_control'), 100);
@@ -62,7 +62,7 @@ describe('the embedded ledger', () => {
     );
   });
 
-  it('in a folder that cannot be made says so', async () => {
+  it('The error of an embedded ledger whose folder cannot be created says so', async () => {
     const file = join(parent, 'file');
     writeFileSync(file, '');
     const opened = openPglite({ folder: join(file, 'ledger') });
@@ -70,7 +70,7 @@ describe('the embedded ledger', () => {
     await expect(opened).rejects.toThrow(/cannot be written: choose another one/);
   });
 
-  it('has every batch it acknowledged after its process was killed', async () => {
+  it('An embedded ledger has every batch that it acknowledged after its process was killed', async () => {
     const folder = join(parent, 'killed');
     mkdirSync(folder);
     const child = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), folder], {
@@ -93,7 +93,7 @@ describe('the embedded ledger', () => {
 
 const server = sharedPostgres();
 
-describe.skipIf('missing' in server)('a PostgreSQL server', () => {
+describe.skipIf('missing' in server)('A PostgreSQL server', () => {
   let url: string;
   let database: Database;
   beforeAll(async () => {
@@ -102,7 +102,7 @@ describe.skipIf('missing' in server)('a PostgreSQL server', () => {
   });
   afterEach(() => database?.close());
 
-  it('that undoes a transaction for a deadlock gets it again', async () => {
+  it('A transaction that PostgreSQL rolls back for a deadlock is run again', async () => {
     database = openPostgres({ url });
     await database.query('create table pair (id integer primary key, n integer)');
     await database.query('insert into pair values (1, 0), (2, 0)');
@@ -121,7 +121,7 @@ describe.skipIf('missing' in server)('a PostgreSQL server', () => {
     expect(await database.query('select n from pair')).toEqual([{ n: 2 }, { n: 2 }]);
   });
 
-  it('that drops every connection does not take the process with it', async () => {
+  it('A PostgreSQL server that drops every connection does not end the process', async () => {
     const broken: Error[] = [];
     database = openPostgres({ url, onIdleError: (error) => broken.push(error) });
     await Promise.all([database.query('select 1'), database.query('select 2')]);
@@ -139,7 +139,7 @@ describe.skipIf('missing' in server)('a PostgreSQL server', () => {
     await eventually(async () => (await database.query('select 3 as n')).length === 1);
   });
 
-  it('answers within the bound even when a statement would not end', async () => {
+  it('A statement that would not end fails within the time limit', async () => {
     database = openPostgres({ url });
     const held = database.transaction(async (query) => {
       await query(`set local statement_timeout = '100ms'`);

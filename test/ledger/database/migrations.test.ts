@@ -16,25 +16,25 @@ const next = {
 onEachLedger((ledger) => {
   const database = (): Database => ledger().database;
 
-  describe('a schema', () => {
-    it('that is up to date is left alone', async () => {
+  describe('The schema', () => {
+    it('A schema that is up to date is left as it is', async () => {
       expect(await migrate(database())).toBe(0);
     });
 
-    it('whose applied file has changed is refused by name', async () => {
+    it('A schema with an applied file that has changed is refused, and the error names the file', async () => {
       const changed = known.map((one, n) => (n === 1 ? { ...one, sha256: 'other' } : one));
       await expect(migrate(database(), changed)).rejects.toThrow(
         /^sql\/0002_drops\.sql differs from the file the ledger was made with: restore it/,
       );
     });
 
-    it('newer than the program is refused', async () => {
+    it('A schema newer than the program is refused', async () => {
       await expect(migrate(database(), known.slice(0, 2))).rejects.toThrow(
         `written by a newer flashdrop (it has ${known.at(-1)?.name}): start that version`,
       );
     });
 
-    it('is untouched by a migration that fails half-way', async () => {
+    it('A migration that fails half-way leaves the schema as it was', async () => {
       const broken = { ...next, sql: `${next.sql} create table next_two (id integer);` };
       await expect(migrate(database(), [...known, broken])).rejects.toThrow(/next_two/);
       const tables = await database().query(
@@ -43,7 +43,7 @@ onEachLedger((ledger) => {
       expect(tables).toEqual([]);
     });
 
-    it('is migrated once by processes that start together', async () => {
+    it('A schema is migrated once by processes that start together', async () => {
       const counts = await Promise.all(
         Array.from({ length: 6 }, () => migrate(database(), [...known, next])),
       );
@@ -53,7 +53,7 @@ onEachLedger((ledger) => {
   });
 });
 
-it('an empty database is migrated once by programs that start together', async () => {
+it('An empty database is migrated once by programs that start together', async () => {
   const database = await openPglite();
   try {
     const counts = await Promise.all([migrate(database), migrate(database), migrate(database)]);
@@ -63,7 +63,7 @@ it('an empty database is migrated once by programs that start together', async (
   }
 });
 
-it('a server that is away is told by an error, not by a crash or a hang', async () => {
+it('A server that is down causes an error, not a crash or a hang', async () => {
   const database = openPostgres({ url: 'postgres://nobody@127.0.0.1:1/nothing' });
   try {
     await expect(migrate(database)).rejects.toThrow(/ECONNREFUSED/);

@@ -46,8 +46,8 @@ async function standing(other: Database) {
   return { end, outcome };
 }
 
-describe('a database shared with another process', () => {
-  test('commits what a transaction did, and nothing of one that threw', async () => {
+describe('A database shared with another process', () => {
+  test('A shared database commits a transaction, and nothing of one that threw', async () => {
     const { other } = share();
     const counted = await other.transaction(async (query) => {
       await query('insert into kept values ($1)', [Number.MAX_SAFE_INTEGER]);
@@ -62,7 +62,7 @@ describe('a database shared with another process', () => {
     expect(await kept(other.query)).toEqual([Number.MAX_SAFE_INTEGER]);
   });
 
-  test('lets nobody between the statements of a transaction', async () => {
+  test('A shared database runs no other statement between those of a transaction', async () => {
     const [{ other: one }, { other: two }] = [share(), share()];
     const add = (to: Database) =>
       to.transaction(async (query) => {
@@ -75,7 +75,7 @@ describe('a database shared with another process', () => {
     expect(await kept()).toEqual(Array.from({ length: 30 }, (_, n) => n));
   });
 
-  test('rolls back what a process had begun when it dies, and what it was waiting for', async () => {
+  test('A shared database rolls back the running and waiting transactions of a process that dies', async () => {
     const { other, end } = share({ idleMsMax: 60_000 }); // Not the idle limit's doing.
     const first = await standing(other);
     const second = other.transaction((query) => query('insert into kept values (3)'));
@@ -88,7 +88,7 @@ describe('a database shared with another process', () => {
     expect(await kept()).toEqual([]);
   });
 
-  test('is not held up for ever by a process that stands still', async () => {
+  test('A shared database is not blocked for ever by a process that stands still', async () => {
     const { other } = share({ idleMsMax: 20 });
     const { end, outcome } = await standing(other);
     expect(await eventually(async () => (await kept()).length === 0)).toBe(true);

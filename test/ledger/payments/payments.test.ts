@@ -204,7 +204,7 @@ onEachLedger((ledger) => {
     expect(await of(0)).toEqual([captured]);
   });
 
-  describe('the audit', () => {
+  describe('The audit of payments', () => {
     /** A drop with a paid, a released and a reserved order whose money is in order. */
     async function soundDrop() {
       const drop = await createDrop(ledger());
@@ -234,7 +234,7 @@ onEachLedger((ledger) => {
       return { drop, orders, reference: begun[0]?.reference as string };
     }
 
-    it('finds nothing where all is well, and counts the units', async () => {
+    it('The audit finds no breach in a sound ledger, and counts the units', async () => {
       const { drop } = await soundDrop();
       expect(await ledger().audit.items(drop.id)).toMatchObject([
         { sku: 'phone', reserved: 1, paid: 1, released: 1, refunded: 0, amountPaid: 199_900 },
@@ -247,7 +247,7 @@ onEachLedger((ledger) => {
       expect(await ledger().audit.overdue(drop.id, { now, graceMs: 0 })).toEqual([]);
     });
 
-    it('finds an order that stays reserved past its hold and the grace', async () => {
+    it('The audit finds an order that stays reserved after its hold and the grace', async () => {
       const { drop, orders } = await soundDrop();
       const now = drop.startsAt + drop.holdMs + 1_001;
       expect(await ledger().audit.overdue(drop.id, { now, graceMs: 1_001 })).toEqual([]);
@@ -256,7 +256,7 @@ onEachLedger((ledger) => {
       ]);
     });
 
-    it('finds a buyer above the limit of an item', async () => {
+    it('The audit finds a buyer above the limit of an item', async () => {
       const { drop, orders } = await soundDrop();
       const { buyer } = orders[2];
       const more = [orderOf(drop, { buyer }), orderOf(drop, { buyer })];
@@ -266,7 +266,7 @@ onEachLedger((ledger) => {
       ]);
     });
 
-    it('finds an order paid without money, paid twice, and money without an order', async () => {
+    it('The audit finds an order paid without money, an order paid twice, and money without an order', async () => {
       const { drop, orders, reference } = await soundDrop();
       const [paid, , reserved] = orders;
       const unpaid = orderOf(drop, { state: 'paid', version: 2 });

@@ -48,7 +48,7 @@ onEachLedger((ledger) => {
       expect(await takeDuePolls(['alipay'])).toContain(orderId);
     });
 
-    it('that closes a payment comes again soon without an answer, however many polls came before', async () => {
+    it('A poll that closes a payment is repeated soon without an answer, however many polls came before', async () => {
       const { reference } = await begun(Date.now() - 1, Date.now() - 1);
       await ledger().database.query(`update payments set looks = 10 where reference = $1`, [
         reference,

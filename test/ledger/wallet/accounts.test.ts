@@ -19,8 +19,8 @@ onEachLedger((ledger) => {
     });
   }
 
-  describe('a top-up', () => {
-    it('counts once for its reference, also when repeated at once', async () => {
+  describe('Top-ups', () => {
+    it('A top-up counts once for its reference, also when repeated at once', async () => {
       const { owner: buyer } = buyerRef();
       const topUp = { buyer, currency, amount: 500, reference: randomUUID() };
       const answers = await Promise.all(
@@ -29,7 +29,7 @@ onEachLedger((ledger) => {
       expect(answers).toEqual(Array.from({ length: 20 }, () => ({ kind: 'done', balance: 500 })));
     });
 
-    it('under a reference that stands for another one is refused', async () => {
+    it('A top-up under the reference of another one is refused', async () => {
       const [a, b] = [buyerRef(), buyerRef()];
       const reference = randomUUID();
       await ledger().accounts.topUp({ buyer: a.owner, currency, amount: 500, reference });
@@ -45,7 +45,7 @@ onEachLedger((ledger) => {
     });
   });
 
-  describe('the database itself', () => {
+  describe('Constraints of the database', () => {
     it("refuses to take a buyer's balance below zero", async () => {
       const buyer = buyerRef();
       const merchant: AccountRef = { kind: 'merchant', owner: randomUUID(), currency };
@@ -63,7 +63,7 @@ onEachLedger((ledger) => {
       expect(await ledger().accounts.balance(merchant)).toBe(10);
     });
 
-    it('refuses a transfer of nothing, of less, and to oneself', async () => {
+    it('The database refuses a transfer of zero, of a negative amount, and to the same account', async () => {
       const [a, b] = [buyerRef(), buyerRef()];
       await expect(pay(a, b, 0, randomUUID())).rejects.toThrow(/transfers_amount/);
       await expect(pay(a, b, -5, randomUUID())).rejects.toThrow(/whole number/);
@@ -72,7 +72,7 @@ onEachLedger((ledger) => {
     });
   });
 
-  it('entries tell each movement with the balance after it, page by page', async () => {
+  it('Entries show each movement with the balance after it, page by page', async () => {
     const buyer = buyerRef();
     for (const amount of [10, 20, 30, 40]) {
       const reference = randomUUID();
@@ -94,7 +94,7 @@ onEachLedger((ledger) => {
     expect(await ledger().accounts.ofBuyer(buyer.owner)).toMatchObject([{ currency, balance: 75 }]);
   });
 
-  it('a balance that does not come from transfers is found', async () => {
+  it('A balance that differs from the sum of its transfers is found', async () => {
     const buyer = buyerRef();
     await ledger().accounts.topUp({
       buyer: buyer.owner,

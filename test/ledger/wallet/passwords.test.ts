@@ -38,15 +38,15 @@ onEachLedger((ledger) => {
       ]),
     );
 
-  describe('a payment password', () => {
-    it('is right or wrong, and of another buyer or of nobody neither', async () => {
+  describe('Payment passwords', () => {
+    it('A payment password is right or wrong, and neither for a buyer who has set none', async () => {
       const { buyer, check } = await withPassword();
       expect(await check(buyer, right)).toEqual({ kind: 'right' });
       expect(await check(buyer, wrong)).toEqual({ kind: 'wrong', triesLeft: 4 });
       expect(await check(randomUUID(), right)).toEqual({ kind: 'not_set' });
     });
 
-    it('of a thousand guesses at once is compared to five, by several processes too', async () => {
+    it('Of a thousand guesses at once five are compared, also by several processes', async () => {
       const { buyer } = await withPassword();
       const processes = Array.from({ length: 40 }, () => open());
       const answers = await Promise.all(
@@ -58,7 +58,7 @@ onEachLedger((ledger) => {
       expect(left.sort()).toEqual([0, 1, 2, 3, 4]);
     });
 
-    it('that is locked is not compared, not even to the right one, until the lock runs out', async () => {
+    it('A locked password is not compared, not even with the right one, until the lock ends', async () => {
       const { buyer, check, set, state, clock } = await withPassword();
       for (let tries = 0; tries < passwordTriesMax; tries += 1) await check(buyer, wrong);
       const untilMs = clock.at + passwordLockMs;
@@ -77,7 +77,7 @@ onEachLedger((ledger) => {
       expect(await check(buyer, wrong)).toEqual({ kind: 'wrong', triesLeft: 4 });
     });
 
-    it('gives the tries back when it is right', async () => {
+    it('A right password gives the tries back', async () => {
       const { buyer, check } = await withPassword();
       for (let round = 0; round < 3; round += 1) {
         for (let tries = 1; tries < passwordTriesMax; tries += 1) {
@@ -87,7 +87,7 @@ onEachLedger((ledger) => {
       }
     });
 
-    it('is set once by however many at once, and then changed by who knows it', async () => {
+    it('A first password is set by one of many requests at once, and then changed only with the current one', async () => {
       const buyer = randomUUID();
       const { set, check } = open();
       const wanted = ['280193', '280195', '280197', '280199'];
@@ -103,7 +103,7 @@ onEachLedger((ledger) => {
       expect(await check(buyer, first)).toMatchObject({ kind: 'wrong' });
     });
 
-    it('is changed by one of two who know it, at once', async () => {
+    it('Of two changes at once with the right password, one succeeds', async () => {
       const { buyer, set, check } = await withPassword();
       const wanted = ['904418', '904420'];
       const answers = await Promise.all(
@@ -118,7 +118,7 @@ onEachLedger((ledger) => {
     });
 
     it.for(['000000', '999999', '123456', '987654', '890123', '210987'])(
-      'is not %s, which is guessed first',
+      'A password that is guessed first is refused: %s',
       async (password) => {
         const buyer = randomUUID();
         const { set, state } = open();
@@ -127,7 +127,7 @@ onEachLedger((ledger) => {
       },
     );
 
-    it('is nowhere in the ledger, and two buyers with the same one have different hashes', async () => {
+    it('No password is in the ledger, and two buyers with the same one have different hashes', async () => {
       const [a, b] = [await withPassword(), await withPassword()];
       const rows = await ledger().database.query<{ hash: string }>(
         'select hash from wallet_passwords where buyer = any($1)',
@@ -139,7 +139,7 @@ onEachLedger((ledger) => {
       expect(`${one}${other}`).not.toContain(right);
     });
 
-    it('is hashed again at the cost of today when it is next right', async () => {
+    it('A password hashed at an older cost is hashed again at today’s when it is next right', async () => {
       const { buyer, check } = await withPassword();
       const dearer = open({ logN: 11, r: 8, p: 1 });
       expect(await dearer.check(buyer, wrong)).toEqual({ kind: 'wrong', triesLeft: 4 });
@@ -153,8 +153,8 @@ onEachLedger((ledger) => {
     });
   });
 
-  describe('a crowd that guesses', () => {
-    it('is refused beyond the places there are, and no try of theirs is taken', async () => {
+  describe('Many guesses at once', () => {
+    it('Guesses beyond the bound of comparisons are refused, and take no try', async () => {
       const { check, state, buyer } = await withPassword();
       const others = await Promise.all(Array.from({ length: 80 }, () => withPassword()));
       // All of them through one process, and the buyer after them.

@@ -55,7 +55,7 @@ const ids = (count: number) =>
     anOrderId(`ord_abcdefghjkmn_0_${String(n).padStart(22, 'A')}`),
   );
 
-test('orders share jobs, and asked for again while they wait they are queued once', async () => {
+test('Orders share jobs, and orders added again while their job waits are queued once', async () => {
   const { queue, close } = aQueue();
   const orders = ids(2 * jobOrdersMax + 1);
   for (let times = 0; times < 3; times += 1) await queue.add(orders);
@@ -63,7 +63,7 @@ test('orders share jobs, and asked for again while they wait they are queued onc
   await close();
 });
 
-test('an order that does not end is tried again alone, and its neighbours are not', async () => {
+test('An order that does not end is retried alone, and the other orders of its job are not', async () => {
   const { queue, work, close } = aQueue();
   const orders = ids(jobOrdersMax);
   const [slow = '', lost = ''] = orders;
@@ -88,7 +88,7 @@ test('an order that does not end is tried again alone, and its neighbours are no
   await close();
 });
 
-test('a job whose orders cannot be settled now is tried again whole', async () => {
+test('A job none of whose orders can be settled now is retried as a whole', async () => {
   const { queue, work, close } = aQueue();
   let away = 2;
   const settled = new Set<string>();
@@ -106,7 +106,7 @@ test('a job whose orders cannot be settled now is tried again whole', async () =
   await close();
 });
 
-test('orders whose job waits in a long queue are not asked for again; lost ones are', async () => {
+test('Orders whose job waits in a long queue are not queued again, and orders whose job is lost are', async () => {
   const { queue, work, close } = aQueue();
   const { lanes, ledger } = stage;
   const drop = await stage.publish({ items: [anItem({ allotment: 100 })] });
@@ -146,7 +146,7 @@ test('orders whose job waits in a long queue are not asked for again; lost ones 
   await close();
 });
 
-test('a payload that names no orders, or too many, is refused for good', () => {
+test('A payload with no orders or too many is refused for good', () => {
   const [one = ''] = ids(1);
   expect(readJob({ orders: [one] })).toEqual([one]);
   for (const data of [null, {}, { orders: [] }, { orders: 'x' }, { orders: [one, 'x'] }]) {

@@ -24,7 +24,7 @@ const buyers = (count: number) => Array.from({ length: count }, aBuyer);
 const manyItems = [anItem({ allotment: 100 })];
 const price = anItem().unitAmount;
 
-test('an order whose job the queue lost is settled all the same', async () => {
+test('An order whose job is lost by the queue is still settled', async () => {
   const connection = connectQueue(stage.redisUrl);
   const queue = new Queue('settle', { connection, prefix: `{${stage.namespace}}` });
   await queue.pause();
@@ -38,7 +38,7 @@ test('an order whose job the queue lost is settled all the same', async () => {
   connection.disconnect();
 });
 
-test('a cancelled drop gives every hold and all its money back, once', async () => {
+test('A cancelled drop releases every hold and refunds every payment, once', async () => {
   const drop = await stage.publish({ items: manyItems });
   const all = buyers(20);
   const ids = await stage.reserve(drop, all);
@@ -57,7 +57,7 @@ test('a cancelled drop gives every hold and all its money back, once', async () 
   expect(figures).toMatchObject({ available: 100, held: 0, sold: 0 });
 });
 
-test('a refund that died after the decision is finished', async () => {
+test('A refund interrupted after its decision is finished', async () => {
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
   const [id] = await stage.reserve(drop, [buyer]);
@@ -67,7 +67,7 @@ test('a refund that died after the decision is finished', async () => {
   expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
 });
 
-test('a refund that died after the money was returned gives the unit back', async () => {
+test('A refund interrupted after the money was returned puts the unit on sale again', async () => {
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
   const [id] = await stage.reserve(drop, [buyer]);
@@ -79,7 +79,7 @@ test('a refund that died after the money was returned gives the unit back', asyn
   expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
 });
 
-test('a charge begun for an order that was released meanwhile is closed', async () => {
+test('A charge begun for an order that was released meanwhile is closed', async () => {
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
   await settlement.stop();
@@ -100,7 +100,7 @@ test('a charge begun for an order that was released meanwhile is closed', async 
   expect(outcome).toMatchObject({ kind: 'declined', reason: 'closed' });
 });
 
-test('money captured for an order that was released is given back', async () => {
+test('A capture for a released order is refunded', async () => {
   const drop = await stage.publish({ lateCapture: 'refund' });
   const [buyer = ''] = buyers(1);
   await settlement.stop();
@@ -116,7 +116,7 @@ test('money captured for an order that was released is given back', async () => 
   expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
 });
 
-test('a merchant refunds a paid order once, and only a paid one', async () => {
+test('A merchant refunds a paid order once, and only a paid one', async () => {
   const drop = await stage.publish();
   const [buyer = '', other = ''] = buyers(2);
   const [id] = await stage.reserve(drop, [buyer]);
@@ -135,7 +135,7 @@ test('a merchant refunds a paid order once, and only a paid one', async () => {
   expect(await stage.desk.orders.read(stranger)).toBeUndefined();
 });
 
-test('holds that end are released and their units are on sale again', async () => {
+test('Holds that end are released and their units are on sale again', async () => {
   const connection = connectQueue(stage.redisUrl);
   const queue = new Queue('settle', { connection, prefix: `{${stage.namespace}}` });
   await queue.pause();

@@ -96,7 +96,7 @@ function anItemPaidAt(provider: string): Begun & { attempts: [Payment] } {
   };
 }
 
-test('a provider that does not answer is waited for beside the others, not before them', async () => {
+test('A provider that does not answer does not delay the calls of the others', async () => {
   const slow = gate();
   const callProviders = openProviderCalls({
     log,
@@ -110,7 +110,7 @@ test('a provider that does not answer is waited for beside the others, not befor
   expect(facts.map(({ state }) => state)).toEqual(['captured', 'captured']);
 });
 
-test('payments at a provider that hangs keep none at another from being looked up', async () => {
+test('Payments at a provider that hangs do not keep payments at another from being looked up', async () => {
   const ledger = await openTestLedger();
   const hanging = gate();
   const settled: string[] = [];

@@ -36,7 +36,7 @@ async function redriven(desk: ReturnType<Stage['settlement']>) {
   for (let turn = 1; turn <= turns; turn += 1) await desk.background().redrive.runOnce();
 }
 
-test('refunds of a cancelled drop that take their time are not asked about every turn', async () => {
+test('Slow refunds of a cancelled drop are not requested again in every run of the redrive', async () => {
   const { provider, asked } = aSlowReturner();
   const desk = stage.settlement({ provider });
   await desk.start();
@@ -53,7 +53,7 @@ test('refunds of a cancelled drop that take their time are not asked about every
   await desk.stop();
 });
 
-test('refunds of late captures that take their time are not asked about every turn', async () => {
+test('Slow refunds of late captures are not requested again in every run of the redrive', async () => {
   const { provider, asked } = aSlowReturner();
   const desk = stage.settlement({ provider });
   const drop = await stage.publish();

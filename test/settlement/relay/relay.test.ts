@@ -16,7 +16,7 @@ let names = 0;
 const aBuyer = () => `buyer-${++names}`;
 const buyers = (count: number) => Array.from({ length: count }, aBuyer);
 
-test('an order goes from reserved to paid in lane, ledger and wallet, and its outbox is empty', async () => {
+test('An order goes from reserved to paid in lane, ledger and wallet, and leaves its outbox empty', async () => {
   const drop = await stage.publish();
   const settlement = stage.settlement();
   await settlement.start();
@@ -38,7 +38,7 @@ test('an order goes from reserved to paid in lane, ledger and wallet, and its ou
   await settlement.stop();
 });
 
-test('entries that a dead relay had taken are claimed', async () => {
+test('Entries that a dead relay had read are claimed by another', async () => {
   const drop = await stage.publish();
   const outbox = stage.key({ drop: drop.id, lane: 0 }, 'outbox');
   const ids = await stage.reserve(drop, buyers(3));
@@ -51,7 +51,7 @@ test('entries that a dead relay had taken are claimed', async () => {
   await settlement.stop();
 });
 
-test('while the ledger is down nothing is acknowledged, and afterwards everything flows', async () => {
+test('While the ledger is down no entry is acknowledged, and afterwards every order settles', async () => {
   const { ledger } = stage;
   let down = false;
   const refuse = <T>(ask: () => Promise<T>) =>
@@ -79,7 +79,7 @@ test('while the ledger is down nothing is acknowledged, and afterwards everythin
   await settlement.stop();
 });
 
-test('a relay whose group vanished makes it again and loses nothing', async () => {
+test('A relay whose consumer group is gone creates it again and loses no entry', async () => {
   const drop = await stage.publish();
   const outbox = stage.key({ drop: drop.id, lane: 0 }, 'outbox');
   const settlement = stage.settlement();
@@ -92,7 +92,7 @@ test('a relay whose group vanished makes it again and loses nothing', async () =
   await settlement.stop();
 });
 
-test('two relays and two workers side by side settle each order once', async () => {
+test('Two relays and two workers side by side settle each order once', async () => {
   const drop = await stage.publish({
     lanes: 2,
     items: [{ sku: 'a', title: 'a', unitAmount: 100, allotment: 400, perBuyer: 1 }],
@@ -108,7 +108,7 @@ test('two relays and two workers side by side settle each order once', async () 
   for (const settlement of settlements) await settlement.stop();
 });
 
-test('an entry that cannot be read stays pending and lets the others pass', async () => {
+test('An entry that cannot be read stays pending and does not hold up the others', async () => {
   const drop = await stage.publish();
   const outbox = stage.key({ drop: drop.id, lane: 0 }, 'outbox');
   const strange = await stage.redis.xadd(outbox, '*', 'at', Date.now(), 'digest', 'no record');
@@ -122,7 +122,7 @@ test('an entry that cannot be read stays pending and lets the others pass', asyn
   await settlement.stop();
 });
 
-test('a job whose payload is not ours is set aside and the queue flows', async () => {
+test('A job with an unknown payload fails for good and does not hold up the queue', async () => {
   const connection = connectQueue(stage.redisUrl);
   const queue = new Queue('settle', { connection, prefix: `{${stage.namespace}}` });
   await queue.add('settle', { orders: ['ord_of_nobody'] }, { jobId: 'poison', attempts: 5 });
@@ -141,7 +141,7 @@ test('a job whose payload is not ours is set aside and the queue flows', async (
   connection.disconnect();
 });
 
-test('a lane behind what the ledger has read of it stops selling and cannot be resumed', async () => {
+test('A lane behind what the ledger has read of it stops selling and cannot be resumed', async () => {
   const drop = await stage.publish();
   const last = `${Date.now() + 60_000}-0`;
   await stage.ledger.orders.upsert([], { positions: [{ drop: drop.id, lane: 0, last }] });
@@ -157,7 +157,7 @@ test('a lane behind what the ledger has read of it stops selling and cannot be r
   await settlement.stop();
 });
 
-test('a stop leaves nothing half done, and the next start goes on', async () => {
+test('A stop leaves nothing half done, and the next start continues', async () => {
   const drop = await stage.publish({
     items: [{ sku: 'a', title: 'a', unitAmount: 100, allotment: 400, perBuyer: 1 }],
   });

@@ -32,21 +32,21 @@ async function aSale(overrides: Partial<Drop> = {}) {
   return { ...cashier, desk, drop, id, begin, settle, payments };
 }
 
-test('an order whose buyer is to pay waits: nothing is begun without them', async () => {
+test('An order that its buyer has to pay waits, and no payment is begun without the buyer', async () => {
   const { settle, payments, desk, id } = await aSale();
   expect(await settle()).toEqual({ kind: 'waiting' });
   expect(await payments()).toEqual([]);
   expect(await desk.orders.peek(id)).toMatchObject({ state: 'reserved', awaits: 'payment' });
 });
 
-test('a payment begun twice is one payment', async () => {
+test('A payment that is begun twice is one payment', async () => {
   const { begin, payments } = await aSale();
   const references = await Promise.all([begin(), begin(), begin()]);
   expect(new Set([...references, await begin()]).size).toBe(1);
   expect(await payments()).toHaveLength(1);
 });
 
-test('a closed payment is asked about whenever its order is settled, its last look included', async () => {
+test('A closed payment is looked up each time its order is settled, the last poll included', async () => {
   const { begin, settle, payments, pay, given, desk, id } = await aSale({ lateCapture: 'refund' });
   const reference = await begin();
   await desk.orders.cancel(id);
@@ -58,7 +58,7 @@ test('a closed payment is asked about whenever its order is settled, its last lo
   expect(given).toEqual([{ reference: `${reference}r1`, amount: price }]);
 });
 
-test('a closed payment that can be paid after all is closed again', async () => {
+test('A closed payment that can still be paid is closed again', async () => {
   const { begin, settle, book, desk, id } = await aSale();
   const reference = await begin();
   const payable = book.get(reference);
@@ -69,7 +69,7 @@ test('a closed payment that can be paid after all is closed again', async () => 
   expect(book.get(reference)).toMatchObject({ kind: 'declined', reason: 'closed' });
 });
 
-test('of two captures for one order the first is kept and the other given back, once', async () => {
+test('Of two captures for one order the first is kept and the other is refunded, once', async () => {
   const { begin, settle, payments, pay, given, provider, book } = await aSale();
   const first = await begin();
   book.set(first, { reference: first, kind: 'declined', reason: 'closed' });
@@ -86,7 +86,7 @@ test('of two captures for one order the first is kept and the other given back, 
   expect(states).toEqual(['captured', 'refunded']);
 });
 
-test('a part that was given back of a paid order stays so when an earlier payment turns out captured', async () => {
+test('A partial refund of a paid order stands when an earlier payment turns out to be captured', async () => {
   const { begin, settle, payments, pay, given, book, desk, id } = await aSale();
   const first = await begin();
   book.set(first, { reference: first, kind: 'declined', reason: 'closed' });
@@ -112,7 +112,7 @@ test('a part that was given back of a paid order stays so when an earlier paymen
   expect(kept).toBe(price - 700);
 });
 
-test('of two captures that come to light at the same moment, in two hands, one is given back', async () => {
+test('Of two captures that two workers record at the same moment, one is refunded', async () => {
   const { begin, settle, payments, pay, given, provider, book, id } = await aSale();
   const first = await begin();
   const closed = { reference: first, kind: 'declined', reason: 'closed' } as const;
@@ -139,7 +139,7 @@ test('of two captures that come to light at the same moment, in two hands, one i
 test.each([
   ['amount', price - 1, 'CNY', price - 1],
   ['currency', price, 'USD', 0],
-])('a capture of another %s pays for nothing', async (_, amount, currency, back) => {
+])('A capture of another %s pays for nothing', async (_, amount, currency, back) => {
   const { begin, settle, pay, given, id } = await aSale();
   pay(await begin(), amount, currency);
   await settle();
@@ -147,7 +147,7 @@ test.each([
   expect(given.map((refund) => refund.amount)).toEqual(back === 0 ? [] : [back]);
 });
 
-test('a payment that was closed while it was being begun is nothing that its buyer can pay', async () => {
+test('A payment that was closed while it was being begun cannot be paid', async () => {
   const cashier = aCashier();
   const begun = gate();
   const desk = stage.settlement({
@@ -172,7 +172,7 @@ test('a payment that was closed while it was being begun is nothing that its buy
   expect(cashier.book.get(payment?.reference ?? '')).toMatchObject({ kind: 'declined' });
 });
 
-test('a payment is closed before its hold ends, though the clock of the worker is an hour behind', async () => {
+test('A payment is closed before its hold ends, even when the worker’s clock is an hour behind', async () => {
   const cashier = aCashier();
   const behind = { now: () => Date.now() - 3_600_000 };
   const ledger = {
@@ -190,7 +190,7 @@ test('a payment is closed before its hold ends, though the clock of the worker i
   await desk.stop();
 });
 
-test('a part of a refund asked for again is the same one, though the order had another capture', async () => {
+test('A repeated partial refund is the same refund, even when the order has had another capture', async () => {
   const { begin, settle, pay, book, given, desk, id } = await aSale();
   const first = await begin();
   book.set(first, { reference: first, kind: 'declined', reason: 'closed' });

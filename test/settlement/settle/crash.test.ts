@@ -74,16 +74,16 @@ async function expectSettled(left: Awaited<ReturnType<typeof sellAndCrash>>): Pr
   await close();
 }
 
-describe.each<Book>(['in the ledger', 'elsewhere'])('with the provider’s book %s', (book) => {
-  test('a relay killed before it acknowledges causes one payment', async () => {
+describe.each<Book>(['in the ledger', 'elsewhere'])('With the provider’s book %s', (book) => {
+  test('A relay killed before it acknowledges causes one payment', async () => {
     await expectSettled(await sellAndCrash(book, ['relay queued']));
   });
 
-  test('a worker killed after the capture captures once', async () => {
+  test('An order whose worker is killed after the capture is captured once', async () => {
     await expectSettled(await sellAndCrash(book, ['charged']));
   });
 
-  test('an order whose every worker is killed is settled by the first that lives', async () => {
+  test('An order whose workers are killed one after the other is settled by the first that survives', async () => {
     await expectSettled(
       await sellAndCrash(book, ['relay recorded', 'begun', 'recorded', 'applied']),
     );

@@ -77,7 +77,7 @@ test('A payment whose closing takes longer than its hold keeps the units until i
   await desk.stop();
 });
 
-test('Money that comes between the end of a hold and the closing of its payment pays for the order', async () => {
+test('A capture between the end of a hold and the closing of its payment pays for the order', async () => {
   const { drop, id, desk, pay, given, reference, untilOver } = await aBegunPayment({
     holdMs: 300,
     lateCapture: 'refund',
@@ -97,7 +97,7 @@ test('A hold whose payment was closed in time ends at its end, not later', async
   expect(await stage.lanes.inspect(lane(drop))).toMatchObject({ dueAt: expiresAt });
 });
 
-test('A second payment keeps its hold though the end of the first comes to light later', async () => {
+test('A second payment keeps its hold when the end of the first becomes known later', async () => {
   const sale = await aBegunPayment({ holdMs: 60_000 });
   const { drop, id, desk, book, reference, expiresAt, provider } = sale;
   const slow = gate();

@@ -61,12 +61,12 @@ async function untilFree(drop: Drop): Promise<void> {
 describe.each([
   ['the wallet, whose book is in the ledger', true],
   ['a provider whose book is elsewhere', false],
-])('with %s', (_, inLedger) => {
+])('With %s', (_, inLedger) => {
   beforeAll(() => {
     within = inLedger;
   });
 
-  test('a reserved order is charged once and its unit is sold', async () => {
+  test('A reserved order is charged once and its unit is sold', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
     const ids = await stage.reserve(drop, [buyer]);
@@ -77,7 +77,7 @@ describe.each([
     expect(await stage.figures(lane(drop))).toMatchObject({ available: 9, held: 0, sold: 1 });
   });
 
-  test('an order that the wallet cannot cover is released with the reason, its unit on sale', async () => {
+  test('An order that the wallet cannot pay for is released with the reason, and its unit is on sale again', async () => {
     const drop = await stage.publish();
     const [id] = await stage.reserve(drop, [aBuyer()], { fund: 0 });
     const settle = settlerOf();
@@ -90,7 +90,7 @@ describe.each([
     expect(await settle([id])).toEqual([{ kind: 'released' }]);
   });
 
-  test('two workers with the same orders capture each once', async () => {
+  test('Two workers with the same orders capture each once', async () => {
     const drop = await stage.publish({ items: [anItem({ allotment: 200 })] });
     const buyers = Array.from({ length: 20 }, aBuyer);
     const ids = await stage.reserve(drop, buyers);
@@ -102,7 +102,7 @@ describe.each([
     expect(await stage.figures(lane(drop))).toMatchObject({ held: 0, sold: 20 });
   });
 
-  test('a worker that stood still past its lock changes nothing when it wakes', async () => {
+  test('A worker that continues after its lock has ended changes nothing', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
     const ids = await stage.reserve(drop, [buyer]);
@@ -116,7 +116,7 @@ describe.each([
     expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 0, kept: price });
   });
 
-  test('an order cancelled while it is charged is refunded once', async () => {
+  test('An order cancelled while it is charged is refunded once', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -132,7 +132,7 @@ describe.each([
     expect(await stage.figures(lane(drop))).toMatchObject({ available: 10, held: 0, sold: 0 });
   });
 
-  test('a capture after the hold takes a free unit again', async () => {
+  test('A capture after the hold takes a free unit again', async () => {
     const drop = await stage.publish({ holdMs: 1_500 });
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -144,7 +144,7 @@ describe.each([
     expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 0, kept: price });
   });
 
-  test('a capture after the hold that finds no free unit is refunded once', async () => {
+  test('A capture after the hold that finds no free unit is refunded once', async () => {
     const drop = await stage.publish({ holdMs: 1_500, items: [anItem({ allotment: 1 })] });
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -159,7 +159,7 @@ describe.each([
     expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
   });
 
-  test('a drop that takes no late captures refunds them though units are free', async () => {
+  test('A drop that takes no late captures refunds them though units are free', async () => {
     const drop = await stage.publish({ holdMs: 1_500, lateCapture: 'refund' });
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -170,7 +170,7 @@ describe.each([
     expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
   });
 
-  test('an order whose hold has ended is not charged', async () => {
+  test('An order whose hold has ended is not charged', async () => {
     const drop = await stage.publish({ holdMs: 1 });
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -181,7 +181,7 @@ describe.each([
     expect(await stage.money(buyer)).toMatchObject({ captures: 0 });
   });
 
-  test('a charge whose reply never came is looked up, not charged again', async () => {
+  test('A charge without a reply is looked up, not charged again', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -208,7 +208,7 @@ describe.each([
     expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 0, kept: price });
   });
 
-  test('a provider that does not know keeps the order open until it does', async () => {
+  test('An order stays open while its provider’s answer is unknown', async () => {
     const drop = await stage.publish();
     const buyer = aBuyer();
     const [id] = await stage.reserve(drop, [buyer]);
@@ -225,7 +225,7 @@ describe.each([
     expect(await settlerOf()([id])).toEqual([{ kind: 'paid' }]);
   });
 
-  test('a refund that was decided is not overtaken by a unit that comes free', async () => {
+  test('A decided refund happens even when a unit comes free', async () => {
     const drop = await stage.publish({ holdMs: 1_500, items: [anItem({ allotment: 1 })] });
     const [buyer, rival] = [aBuyer(), aBuyer()];
     const [id] = await stage.reserve(drop, [buyer]);
@@ -247,7 +247,7 @@ describe.each([
     expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
   });
 
-  test('a unit retaken while its money goes back is given back, too', async () => {
+  test('A unit taken again while its payment is refunded is released too', async () => {
     const drop = await stage.publish({ holdMs: 1_500, items: [anItem({ allotment: 1 })] });
     const [buyer, rival] = [aBuyer(), aBuyer()];
     const [id] = await stage.reserve(drop, [buyer]);
@@ -267,7 +267,7 @@ describe.each([
     expect(await stage.figures(lane(drop))).toMatchObject({ available: 1, held: 0, sold: 0 });
   });
 
-  test('however expiry, capture, cancel and a rival meet, money is kept for paid orders only', async () => {
+  test('However expiry, capture, cancellation and a second worker interleave, money is kept for paid orders only', async () => {
     const random = randomOf(testSeed('expiry against capture'));
     const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
     for (let round = 0; round < 25; round += 1) {

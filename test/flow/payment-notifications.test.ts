@@ -17,7 +17,7 @@ const taken = {
   wechat_pay: { status: 204, body: '' },
 } as const;
 
-describe.each(providerNames)('what %s tells', (name) => {
+describe.each(providerNames)('Notifications of %s', (name) => {
   const provider = () => shop.simulators[name];
   const refundsOf = async (reference: string) => (await provider().charge(reference))?.refunds;
 
@@ -37,7 +37,7 @@ describe.each(providerNames)('what %s tells', (name) => {
     return { sale, order };
   }
 
-  test('fifty times at once is one transition, and each is answered as taken, to the byte', async () => {
+  test('A notification that comes fifty times at once causes one transition, and each is acknowledged with the same bytes', async () => {
     await provider().faults({ lose: 1 });
     const before = {
       new: await shop.notified(name, 'new'),
@@ -59,7 +59,7 @@ describe.each(providerNames)('what %s tells', (name) => {
     expect(await sale.judged()).toMatchObject({ sold: 1, captured: price, refunded: 0 });
   });
 
-  test('of a refund before it tells of the payment leaves the order paid and refunded, once', async () => {
+  test('A refund’s notification that comes before the payment’s leaves the order paid and refunded, once', async () => {
     await provider().faults({ lose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
@@ -78,14 +78,14 @@ describe.each(providerNames)('what %s tells', (name) => {
     expect(await refundsOf(order.reference)).toHaveLength(1);
   });
 
-  test('of a payment that it had closed takes the unit again while it is free', async () => {
+  test('A capture of a closed payment takes the unit again while it is free', async () => {
     const { sale, order } = await paidLate();
     await sale.reaches(order, 'paid');
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 1, captured: price });
     expect(await refundsOf(order.reference)).toEqual([]);
   });
 
-  test('of money without a unit has it given back once, and the buyer reads so', async () => {
+  test('A capture without a unit is refunded once, and the buyer’s order says so', async () => {
     const { sale, order } = await paidLate({ rival: true });
     await eventually(async () => (await refundsOf(order.reference))?.length === 1);
     const again = { reference: order.reference, kind: 'captured' as const, times: 5 };
@@ -105,14 +105,14 @@ describe.each(providerNames)('what %s tells', (name) => {
     expect(told['reasonText']).toMatch(/has been returned/);
   });
 
-  test('of money for a drop that takes none late has it given back, though the unit is free', async () => {
+  test('A late capture for a drop that takes none is refunded, though the unit is free', async () => {
     const { sale, order } = await paidLate({ lateCapture: 'refund' });
     await eventually(async () => (await refundsOf(order.reference))?.length === 1);
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
     expect(await sale.order(order.buyer, order.id)).toMatchObject({ state: 'released' });
   });
 
-  test('of a payment after its order was cancelled changes the order as a late payment does', async () => {
+  test('A capture that becomes known after its order was cancelled counts as a late capture', async () => {
     await provider().faults({ captureAfterClose: 1 });
     const sale = await shop.sale({ units: 1 });
     const order = await sale.opens(name);
@@ -126,22 +126,25 @@ describe.each(providerNames)('what %s tells', (name) => {
   });
 });
 
-describe('a provider whose notifications are lost', () => {
+describe('Lost notifications', () => {
   let hasty: Shop;
   beforeAll(async () => {
     hasty = await openShop({ timings: { pollFirstMs: 200 } });
   });
   afterAll(() => hasty?.stop());
 
-  test.each(providerNames)('is asked on a schedule, and the payment found: %s', async (name) => {
-    const provider = hasty.simulators[name];
-    await provider.faults({ lose: 1 });
-    const sale = await hasty.sale({ units: 1 });
-    const order = await sale.opens(name);
-    await hasty.rests(order.id);
-    await provider.pay(order.reference);
-    await sale.reaches(order, 'paid');
-    expect(await provider.book()).toMatchObject({ sent: 0, taken: 0 });
-    expect(await sale.judged()).toMatchObject({ sold: 1, captured: price });
-  });
+  test.each(providerNames)(
+    'A payment whose notification is lost is found by polling: %s',
+    async (name) => {
+      const provider = hasty.simulators[name];
+      await provider.faults({ lose: 1 });
+      const sale = await hasty.sale({ units: 1 });
+      const order = await sale.opens(name);
+      await hasty.rests(order.id);
+      await provider.pay(order.reference);
+      await sale.reaches(order, 'paid');
+      expect(await provider.book()).toMatchObject({ sent: 0, taken: 0 });
+      expect(await sale.judged()).toMatchObject({ sold: 1, captured: price });
+    },
+  );
 });
