@@ -133,7 +133,12 @@ function print(folder) {
   const circles = circlesOf(imports);
   const folderCircles = circlesOf(foldersOf(imports));
   const upward = upwardOf(imports);
-  const sizes = Map.groupBy ? [...Map.groupBy(files, (file) => dirname(file))] : [];
+  /** @type {Map<string, string[]>} */
+  const byFolder = new Map();
+  for (const file of files) {
+    byFolder.set(dirname(file), [...(byFolder.get(dirname(file)) ?? []), file]);
+  }
+  const sizes = [...byFolder];
   const [biggest] = sizes.sort((a, b) => b[1].length - a[1].length);
   const lines = layers.flatMap((row) =>
     row.map((top) => {
