@@ -82,6 +82,6 @@ test('a top-up that was paid in another currency is not called credited', async 
   expect(await topUps.find(buyer, id)).toMatchObject({ creditedAt: null });
   expect(await balance()).toBe(0);
   expect(stage.logged.map(({ msg }) => msg)).toContain(
-    'a top-up was paid in another currency: somebody has to look',
+    'top-up paid in another currency: an operator has to act',
   );
 });
