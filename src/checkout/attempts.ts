@@ -37,7 +37,9 @@ export type Opened =
   | { kind: 'open'; payment: Payment }
   /** The payment that was open before turned out to be captured. */
   | { kind: 'captured' }
-  /** The open payment could not be closed, or another request was faster: a repeat continues from there. */
+  /**
+   * The open payment could not be closed, or another request was faster: a repeat continues from there.
+   */
   | { kind: 'unknown' }
   /** The order or top-up has had `attemptsMax` payments. */
   | { kind: 'too_many' };
@@ -76,7 +78,10 @@ export function openPaymentAttempts(options: {
     return { provider, scene };
   }
 
-  /** The stored action of a begun payment; undefined when there is none, it is too old or of another scene. */
+  /**
+   * The stored action of a begun payment; undefined when there is none, it is too old or of another
+   * scene.
+   */
   function actionOf(payment: Payment, scene: string, now: number): ClientAction | undefined {
     const kept = keptOf(payment);
     if (kept?.scene !== scene || now - kept.at > actionFreshMs) return undefined;

@@ -54,7 +54,10 @@ export function openRefundService(options: {
     return order;
   }
 
-  /** A paid order and its captured payments. Its lane is about to change, so its drop is made active again. */
+  /**
+   * A paid order and its captured payments. Its lane is about to change, so its drop is made active
+   * again.
+   */
   async function open(id: OrderId) {
     const place = placeOf(id);
     const order = await find(place);

@@ -129,7 +129,10 @@ export function openTopUpService(options: {
     }
   }
 
-  /** Credits each reference once. A second capture for one top-up is credited too: it is the buyer's money. */
+  /**
+   * Credits each reference once. A second capture for one top-up is credited too: it is the buyer's
+   * money.
+   */
   async function credit(ids: readonly TopUpId[], attempts: PaymentOf<TopUpId>[]): Promise<void> {
     const captured = attempts.filter(isCaptured);
     if (captured.length === 0) return;

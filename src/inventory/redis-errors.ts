@@ -1,4 +1,7 @@
-/** Codes that Redis begins its error replies with: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
+/**
+ * Codes that Redis begins its error replies with:
+ * https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
+ */
 export const redisErrorCodes = {
   /** Over `maxmemory`, and the command could need more. */
   outOfMemory: 'OOM',

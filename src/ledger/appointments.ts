@@ -14,7 +14,10 @@ const triesMax = 5;
 
 /** Appointments of buyers for drops: written before the lanes have them, and never removed. */
 export function openAppointments(database: Database, clock: Clock = systemClock) {
-  /** Makes the appointments that do not exist yet, and gives all in the order asked; places are distinct. */
+  /**
+   * Makes the appointments that do not exist yet. The places must be distinct.
+   * @returns all of them, in the order of the places
+   */
   async function make(places: readonly AppointmentPlace[]): Promise<MadeAppointment[]> {
     const answers = new Map<string, MadeAppointment>();
     for (let tries = 0; answers.size < places.length; tries += 1) {
@@ -24,7 +27,7 @@ export function openAppointments(database: Database, clock: Clock = systemClock)
         JSON.stringify(left),
         clock.now(),
       ]);
-      // One that a concurrent transaction was making is in neither half of the result: asked again.
+      // One that a concurrent transaction was making is in neither half of the result: try again.
       for (const { madeAt, made, ...place } of rows) answers.set(nameOf(place), { madeAt, made });
     }
     return places.map((place) => found(answers, nameOf(place), 'appointment'));

@@ -4,7 +4,7 @@ import type { DropId, MerchantId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database, Query } from './database/database.ts';
 
-/** What of a drop may change after it was created. */
+/** The fields of a drop that may change after its creation. */
 export type DropChange = Partial<
   Pick<Drop, 'decision' | 'title' | 'startsAt' | 'endsAt' | 'holdMs' | 'lateCapture'>
 >;
@@ -17,7 +17,7 @@ const columns = `id, merchant_id as "merchantId", title, currency, starts_at as 
   appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
   lanes_version as "lanesVersion", created_at as "createdAt"`;
 
-/** A drop with what only the ledger knows of it. */
+/** A drop with the fields that only the ledger has. */
 export type StoredDrop = Drop & {
   /** The version that every lane has acknowledged; 0 until the first is published. */
   lanesVersion: number;
@@ -30,7 +30,10 @@ type DropRow = Omit<StoredDrop, 'items' | 'appointment' | 'passwordAbove'> & {
   appointmentUntil: number | null;
 };
 
-/** Drops as their merchants decided them. The lanes follow: see `change`, `unsynced`, `markLanes`. */
+/**
+ * Drops as their merchants defined them. The lanes are updated later: see `change`, `unsynced`,
+ * `markLanes`.
+ */
 export function openDrops(database: Database, clock: Clock = systemClock) {
   async function create(drop: Drop): Promise<void> {
     await database.transaction(async (query) => {
@@ -73,7 +76,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     return drop;
   }
 
-  /** Whether lanes ever had the drop: a draft that was cancelled counts as heard of by none. */
+  /** Whether lanes ever had the drop; false for a draft that was cancelled. */
   async function wasPublished(id: DropId): Promise<boolean> {
     const rows = await database.query(
       `select from drops where id = $1 and lanes_version > 0
@@ -108,9 +111,11 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   }
 
   /**
-   * Changes a drop under its row's lock. `decide` sees the drop as it stands and gives what to
-   * change, or undefined to leave it; a throw leaves it too. A change raises `version` by one, and
-   * the drop is `unsynced` until the lanes have it. Undefined when there is no such drop.
+   * Changes a drop under its row's lock. `decide` gets the drop as it is and returns the change, or
+   * undefined for none; an error changes nothing either. A change raises `version` by one, and the
+   * drop is `unsynced` until the lanes have it.
+   * @returns undefined when there is no such drop
+   * @throws the error of `decide`
    */
   async function change(
     id: DropId,
@@ -141,7 +146,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     });
   }
 
-  /** Notes that every lane has acknowledged a version; an older one than is known changes nothing. */
+  /** Records that every lane has acknowledged a version; one older than the recorded changes nothing. */
   async function markLanes(id: DropId, version: number): Promise<void> {
     await database.query(
       'update drops set lanes_version = $2 where id = $1 and lanes_version < $2 and version >= $2',
@@ -156,15 +161,16 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     ]);
   }
 
-  /** Drops whose lanes the relay and the sweepers watch: ever published and not retired. */
+  /** Drops whose lanes the relay and the sweepers read: published once and not retired. */
   async function active(): Promise<StoredDrop[]> {
     return await select(database.query, 'where version > 0 and retired_at is null order by id');
   }
 
   /**
-   * Stops the watch over a drop. The caller has seen every lane's outbox drained; the ledger makes
-   * sure that the drop is over, that its lanes know, and that no order is reserved, or paid in a
-   * cancelled drop. False when it is not so. Any later `change` or `revive` starts the watch again.
+   * Retires a drop: its lanes are no longer read. The caller has found every lane's outbox empty; this
+   * checks that the drop is over, that its lanes have its latest version, and that no order is
+   * reserved, or paid in a cancelled drop. Any later `change` or `revive` makes it active again.
+   * @returns false when one of these conditions does not hold
    */
   async function retire(id: DropId): Promise<boolean> {
     const now = clock.now();
@@ -181,7 +187,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     return rows.length > 0;
   }
 
-  /** Watches a retired drop again: to be called before anything is written to its lanes. */
+  /** Makes a retired drop active again. To be called before anything is written to its lanes. */
   async function revive(id: DropId): Promise<void> {
     await database.query(
       'update drops set retired_at = null where id = $1 and retired_at is not null',

@@ -4,10 +4,10 @@ import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database/database.ts';
 import type { Payment, PaymentState } from './payments/row.ts';
 
-/** An order as a lane's outbox tells of it; `at` is the Redis time of the script, in ms. */
+/** An order from a lane's outbox; `at` is the Redis time of the script call, ms since the epoch. */
 export type OrderEvent = { order: Order; at: number };
 
-/** A stock edit as one lane took it. */
+/** A stock edit of one lane. */
 export type Adjustment = {
   id: string;
   drop: DropId;
@@ -21,7 +21,7 @@ export type Adjustment = {
 /** How far a lane's outbox has been read: the id of its last entry, `<ms>-<seq>`. */
 export type OutboxPosition = { drop: DropId; lane: number; last: string };
 
-/** An order with the instant it first reached each state, in ms; null where it never did. */
+/** An order with the time it first reached each state, ms since the epoch; null where it never did. */
 export type LedgerOrder = Order & {
   lane: number;
   reservedAt: number;
@@ -30,7 +30,7 @@ export type LedgerOrder = Order & {
   refundedAt: number | null;
 };
 
-/** An order with what came of its latest attempt to be paid, null where there was none. */
+/** An order with its latest payment; null where there was none. */
 export type Receipt = LedgerOrder & {
   payment: Pick<Payment, 'provider' | 'state' | 'reason' | 'amountRefunded'> | null;
 };
@@ -41,7 +41,7 @@ const columns = `o.id, o.drop_id as "drop", o.lane, o.buyer, o.state, o.item, o.
   o.expires_at as "expiresAt", o.version, o.method, o.reason, o.reserved_at as "reservedAt",
   o.paid_at as "paidAt", o.released_at as "releasedAt", o.refunded_at as "refundedAt"`;
 
-/** What the lanes' outboxes told of orders. Repeats and late arrivals change nothing. */
+/** Orders as recorded from the lanes' outboxes. Repeats and late arrivals change nothing. */
 export function openOrders(database: Database) {
   /**
    * Records a batch from the outbox in one statement: the view with the higher version wins, and
@@ -71,7 +71,10 @@ export function openOrders(database: Database) {
     return order;
   }
 
-  /** Many orders as their buyers ask for them, in the order of the ids; undefined where none is. */
+  /**
+   * Orders with times and payment for their buyers, in the order of the ids; undefined where there is
+   * none.
+   */
   async function receipts(ids: readonly OrderId[]): Promise<(Receipt | undefined)[]> {
     type Joined = LedgerOrder & {
       provider: string | null;
@@ -117,8 +120,8 @@ export function openOrders(database: Database) {
   }
 
   /**
-   * Orders still reserved that were so before an instant, oldest first and from `after` on: their
-   * settlement is driven again.
+   * Orders reserved before an instant that are still reserved, oldest first and from `after` on: the
+   * redrive settles them again.
    */
   async function stuck(options: {
     reservedBefore: number;
@@ -138,7 +141,7 @@ export function openOrders(database: Database) {
     );
   }
 
-  /** Paid orders of cancelled drops, which are to be refunded. */
+  /** Paid orders of cancelled drops, to be refunded. */
   async function toRefund(limit: number): Promise<LedgerOrder[]> {
     return await database.query<LedgerOrder>(
       `select ${columns} from drops d join orders o on o.drop_id = d.id and o.state = 'paid'
@@ -160,7 +163,7 @@ export function openOrders(database: Database) {
     return { reserved: 0, paid: 0, released: 0, refunded: 0, ...found };
   }
 
-  /** How far the ledger has followed each lane of a drop. */
+  /** How far the outbox of each lane of a drop has been read into the ledger. */
   async function positions(drop: DropId): Promise<OutboxPosition[]> {
     return await database.query<OutboxPosition>(
       `select drop_id as "drop", lane, last_ms || '-' || last_seq as last

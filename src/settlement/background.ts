@@ -35,7 +35,10 @@ const drainMsMax = 8_000;
 
 export type SettlementBackground = ReturnType<typeof openSettlementBackground>;
 
-/** The background work of the worker role: relay, settlement worker, hold sweeper, redrive, payment polling. */
+/**
+ * The background work of the worker role: relay, settlement worker, hold sweeper, redrive, payment
+ * polling.
+ */
 export function openSettlementBackground(options: {
   redisUrl: string;
   namespace: string;

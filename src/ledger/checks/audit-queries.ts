@@ -26,7 +26,7 @@ export type MoneyMismatch = {
   captures: number;
 };
 
-/** What an order came to, as far as the lanes know it too. */
+/** An order's result, as far as its lane has it too. */
 export type OrderLine = {
   id: OrderId;
   state: OrderState;
@@ -37,20 +37,23 @@ export type OrderLine = {
   buyer: string;
 };
 
-/** The money of a drop, told three ways; in minor units. */
+/** The money of a drop, added up from three sources; in minor units. */
 export type DropMoney = {
   captured: number;
   refunded: number;
-  /** Captured and kept, by the wallet's book and by its transfers; of all its charges, ours or not. */
+  /**
+   * Captured and kept, by the wallet's book and by its transfers; all charges, with our payments or
+   * without.
+   */
   walletKept: number;
   transferred: number;
-  /** What of `captured` went through the wallet, less what of it was refunded. */
+  /** The part of `captured` that went through the wallet, less its refunds. */
   walletPayments: number;
-  /** What merchants gave back of orders that stay paid. */
+  /** Partial refunds of orders that stay paid. */
   parts: number;
-  /** Captured for orders that are reserved still: about to be confirmed. */
+  /** Captured for orders that are still reserved: about to be confirmed. */
   reservedCaptured: number;
-  /** In the wallet's book for payments begun lately whose outcome we have not recorded. */
+  /** In the wallet's book, for recent payments whose outcome is not recorded yet. */
   walletUnrecorded: number;
 };
 
@@ -72,7 +75,9 @@ export type Audit = ReturnType<typeof openAudit>;
 const rowsMax = 100;
 const pageLines = 5_000;
 
-/** The promises as the ledger alone can check them; every list is empty when all is well. */
+/**
+ * The checks of the promises that need the ledger alone. Every list is empty when no promise is broken.
+ */
 export function openAudit(database: Database) {
   /** Units by item and state. */
   async function items(drop: DropId): Promise<ItemFigures[]> {
@@ -122,9 +127,9 @@ export function openAudit(database: Database) {
   }
 
   /**
-   * Orders whose payments do not come to their state: a paid order has its amount captured exactly
-   * once and kept, less what its merchant gave back in parts; any other has nothing kept. Payments
-   * without an order are told with state ''.
+   * Orders whose payments do not match their state: a paid order has its amount captured exactly once
+   * and kept, less partial refunds; any other order has no money kept. Payments without an order are
+   * listed with the state ''.
    */
   async function mismatches(drop: DropId): Promise<MoneyMismatch[]> {
     return await database.query<MoneyMismatch>(
@@ -148,7 +153,7 @@ export function openAudit(database: Database) {
     );
   }
 
-  /** Payments that the wallet's own book sees otherwise. */
+  /** Payments that differ from the wallet's own book. */
   async function walletMismatches(
     drop: DropId,
   ): Promise<{ reference: string; ledger: string; wallet: string }[]> {
@@ -181,7 +186,7 @@ export function openAudit(database: Database) {
     return { count: row?.count ?? 0, uninvited: orders.map(({ id }) => id) };
   }
 
-  /** Every order of a drop in pages, each row as one text: fields cost more than bytes. */
+  /** All orders of a drop in pages, each row as one text: parsing columns costs more than bytes. */
   async function* lines(drop: DropId): AsyncGenerator<OrderLine[]> {
     let last = { at: -1, id: '' };
     for (;;) {
@@ -250,15 +255,15 @@ function parseLine(id: OrderId, line: string): OrderLine {
   };
 }
 
-// By the refunds themselves: what is added up in the payments is held against it.
+// Adds up the refunds themselves, to compare with the sums that payments store.
 const partsSql = `
   select p.order_id, sum(r.amount)::bigint as parts
   from payments p join refunds r on r.payment = p.reference and r.state = 'done' and r.key is not null
   where p.drop_id = $1 and p.state = 'captured' and p.refund_asked_at is null
   group by p.order_id`;
 
-// Charges and transfers are found by what they name, not by our payments: so that one which no
-// payment knows of is counted, too.
+// Charges and transfers are found by the order they name, not through our payments, so that one
+// without a payment is counted too.
 const moneySql = `
   select p.*, w."walletKept", t.transferred, g.parts, r."reservedCaptured", u."walletUnrecorded" from
     (select coalesce(sum(amount_captured), 0)::bigint as captured,

@@ -12,7 +12,7 @@ type Slice<Id extends string = string> = {
   limit: number;
 };
 
-/** A refund's row with who dealt with it after it had failed. */
+/** A refund's row, and who handled it after it had failed. */
 export type WatchedRefund = Pick<
   Refund,
   'reference' | 'payment' | 'number' | 'amount' | 'state' | 'note' | 'askedAt'
@@ -21,16 +21,19 @@ export type WatchedRefund = Pick<
 const refundColumns = `reference, payment, number, amount, state, note, asked_at as "askedAt",
   dealt_with_at as "dealtWithAt"`;
 
-/** A payment may change for so long after it began and is found by its beginning all the same. */
+/**
+ * How long after its beginning a payment may change and is still found by the time of its beginning,
+ * ms.
+ */
 const changesMs = 24 * 3_600_000;
 
-/** What the ledger has of a window of time: names only, to be read again when they are looked at. */
+/** The contents of the ledger in a window of time: ids only; the rows are read again when compared. */
 export function openReconciliationQueries(database: Database) {
   const references = (rows: { id: string }[]) => rows.map(({ id }) => id);
 
   /**
-   * Payments of whatever age that are not over: open, watched, on their way back, or with a refund that
-   * failed; and those whose refunds moved since an instant.
+   * Payments of any age that are not over (open, polled, being refunded, or with a failed refund), and
+   * payments with a refund that changed since an instant.
    */
   async function unfinished({ since, limit }: { since: number; limit: number }): Promise<string[]> {
     return references(await database.query<{ id: string }>(unfinishedSql, [since, limit]));
@@ -69,7 +72,7 @@ export function openReconciliationQueries(database: Database) {
     );
   }
 
-  /** What orders have come to, by their ids. */
+  /** The states of orders, by their ids. */
   async function states(
     ids: readonly OrderId[],
   ): Promise<Map<OrderId, { state: OrderState; amount: number }>> {

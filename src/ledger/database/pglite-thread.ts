@@ -14,7 +14,9 @@ const secretFields = ['query', 'params'];
 const port = parentPort;
 if (!port) throw new Error('bug: this file is a thread of the ledger');
 const { folder }: { folder: string | undefined } = workerData;
-/** PGlite touches all of its buffers when it opens; its own setting is 128 MB, on top of Node's memory. */
+/**
+ * PGlite touches all of its buffers when it opens; its own setting is 128 MB, on top of Node's memory.
+ */
 const buffers = ['-c', 'shared_buffers=32MB'];
 const lite = await PGlite.create({
   ...(folder === undefined ? {} : { dataDir: folder }),

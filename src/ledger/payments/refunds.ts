@@ -200,7 +200,7 @@ export function openRefunds(database: Database, clock: Clock) {
   };
 }
 
-/** What refunds come to that were not refused, in minor units. */
+/** The sum of the refunds that were not refused, in minor units. */
 function amountOf(refunds: readonly Refund[]): number {
   return refunds.reduce((sum, { state, amount }) => sum + (state === 'failed' ? 0 : amount), 0);
 }

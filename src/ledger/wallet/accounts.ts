@@ -51,7 +51,9 @@ export type Accounts = ReturnType<typeof openAccounts>;
 /** The owner of the account that gifts are paid from; its balance is minus the sum of all gifts. */
 const fundingOwner = 'topups';
 
-/** Rows of a merchant's account: as many workers, of all processes, can write to it at once. */
+/**
+ * Rows of a merchant's account: this many workers, of all processes together, can write to it at once.
+ */
 const merchantSlots = 16;
 
 /** Accounts and the double-entry transfers between them. All balances together are zero. */
@@ -224,7 +226,9 @@ const lockSql = `
   order by a.kind = 'funding', a.kind = 'merchant', a.id
   for update of a`;
 
-/** Opens all slots of a merchant's account at once, so that a sale waits for one opening, not for many. */
+/**
+ * Opens all slots of a merchant's account at once, so that a sale waits for one opening, not for many.
+ */
 const openSql = `
   insert into accounts (kind, owner, currency, slot, created_at)
   select distinct kind, owner, currency, s.slot, $2::bigint

@@ -1,7 +1,7 @@
 import type { Database } from '../database/database.ts';
 import type { AccountRef, TransferKind } from './account.ts';
 
-/** A movement as its account saw it: `amount` is negative when money left. */
+/** A movement of an account: `amount` (minor units) is negative when money left it. */
 export type Entry = {
   id: number;
   kind: TransferKind;
@@ -16,13 +16,13 @@ export type Entry = {
 export type EntryPlace = { id: number; balance: number };
 
 export type Statement = {
-  /** When the statement was begun: what the entries come to. */
+  /** The balance when the statement was begun, which the entries add up to. */
   balance: number;
   /** Oldest first; read page by page. */
   entries: AsyncGenerator<Entry>;
 };
 
-/** Only a buyer's account is one row, whose transfers all had to wait for its lock. */
+/** Statements exist for buyers only: a buyer's account is one row, whose lock orders its transfers. */
 export type BuyerRef = AccountRef & { kind: 'buyer' };
 
 type Row = Omit<Entry, 'balance'>;
@@ -30,14 +30,14 @@ type Row = Omit<Entry, 'balance'>;
 const pageSize = 1_000;
 
 /**
- * The entries of accounts. No balance is kept with a transfer: a page counts on from the balance at
- * its edge, so it costs its own entries, however long the account's history is. An account's
- * transfers get their ids under its lock, so none ever appears before one that was already seen.
+ * The entries of accounts. Transfers store no balance: a page is computed from the balance at its
+ * edge, so its cost does not grow with the account's history. An account's transfers get their ids
+ * under its lock, so none ever appears before one that was already read.
  */
 export function openEntries(database: Database) {
   /**
-   * A page of an account's entries, newest first. `next` is where the following one begins, and
-   * `before` is taken at its word.
+   * A page of an account's entries, newest first. `next` is where the following page begins. The
+   * balance in `before` is not checked.
    */
   async function entries(
     ref: BuyerRef,
@@ -58,7 +58,7 @@ export function openEntries(database: Database) {
     return found.length > limit && last ? { rows, next: { id: last.id, balance } } : { rows };
   }
 
-  /** All that an account has seen until now; what moves meanwhile is not in it. */
+  /** All entries of an account until now; later transfers are not in it. */
   async function statement(ref: BuyerRef): Promise<Statement> {
     const [end] = await database.query<{ balance: number; last: number | null }>(endSql, [
       ...[ref.kind, ref.owner, ref.currency],
@@ -91,7 +91,7 @@ export function openEntries(database: Database) {
   return { entries, statement };
 }
 
-/** One side of an account's transfers, each read along its index and no further than a page goes. */
+/** One side of an account's transfers, read along its index and no further than one page. */
 function side(name: 'debit' | 'credit', page: string): string {
   const amount = name === 'debit' ? '-t.amount' : 't.amount';
   return `(select t.id, t.kind, t.reference, ${amount} as amount, t.created_at as at

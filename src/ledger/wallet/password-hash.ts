@@ -2,35 +2,35 @@ import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:c
 import { promisify } from 'node:util';
 import { QueueFull } from '../../batching/batcher.ts';
 
-/** What one hash costs: 128 · r · 2^logN bytes of memory, and time in proportion to that times p. */
+/** The cost of one hash: 128 · r · 2^logN bytes of memory, and time in proportion to that times p. */
 export type HashCost = { logN: number; r: number; p: number };
 
 /**
- * 32 MiB and about 110 ms of one core of the build machine for each hash. A million passwords are
- * all there are, so this slows a thief of the table to a day per buyer and core; what protects a
- * wallet is that guesses are counted.
+ * A hash takes 32 MiB and about 110 ms of one core of the build machine. There are only a million
+ * passwords, so a thief of the table needs about a day per buyer and core; the protection of a
+ * wallet is the count of guesses.
  */
 const costNow: HashCost = { logN: 15, r: 8, p: 1 };
 
 const saltBytes = 16;
 const digestBytes = 32;
-/** Of Node's four threads two are left for everything else, and 64 MiB is all that hashing takes. */
+/** Hashes computed at once: two of Node's four threads stay free, and hashing takes 64 MiB at most. */
 const atOnceMax = 2;
-/** Whoever comes when so many are inside is told so, rather than kept for seconds. */
+/** Callers at once, running and waiting; a further one is refused instead of waiting for seconds. */
 const placesMax = 64;
 
 const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
 
 export type PasswordHashing = ReturnType<typeof openPasswordHashing>;
 
-/** Slow hashes, few at a time, so that guessing takes neither the memory nor the threads of others. */
+/** Slow hashes, few at a time, so that guesses do not use up the memory and threads of the process. */
 export function openPasswordHashing(cost: HashCost = costNow) {
   const waiting: (() => void)[] = [];
   let [places, running] = [0, 0];
 
   /**
-   * Keeps a place for `work`, which may then hash as often as it needs to.
-   * @throws QueueFull when there is none, before anything was done
+   * Runs `work`, which may hash any number of times, as one of a bounded number of callers.
+   * @throws QueueFull when there are too many callers; `work` was not run then
    */
   async function within<T>(work: () => Promise<T>): Promise<T> {
     if (places >= placesMax) throw new QueueFull();
@@ -42,7 +42,7 @@ export function openPasswordHashing(cost: HashCost = costNow) {
     }
   }
 
-  /** `scrypt$logN$r$p$salt$digest` of a password, with a salt of its own. */
+  /** `scrypt$logN$r$p$salt$digest` of a password, with a new random salt. */
   async function hash(password: string): Promise<string> {
     const salt = randomBytes(saltBytes);
     const digest = await digestOf(password, salt, cost);
@@ -50,7 +50,7 @@ export function openPasswordHashing(cost: HashCost = costNow) {
     return ['scrypt', logN, r, p, salt.toString('base64'), digest.toString('base64')].join('$');
   }
 
-  /** Whether a password is the one behind a hash, and whether that was made at another cost. */
+  /** Whether a password matches a hash (`right`), and whether the hash has another cost (`outdated`). */
   async function compare(
     password: string,
     hashed: string,
@@ -69,7 +69,7 @@ export function openPasswordHashing(cost: HashCost = costNow) {
       const memory = 128 * r * 2 ** logN;
       return await derive(password, salt, digestBytes, { N: 2 ** logN, r, p, maxmem: 2 * memory });
     } finally {
-      // Whoever waits next takes the turn over; only when nobody does is there one less.
+      // Hands the slot to the next waiting call, or frees it when none waits.
       const next = waiting.shift();
       if (next) next();
       else running -= 1;

@@ -3,7 +3,7 @@ import { isWeakPassword } from '../../domain/payment-password.ts';
 import type { Database } from '../database/database.ts';
 import { openPasswordHashing, type PasswordHashing } from './password-hash.ts';
 
-/** Comparisons that may go wrong one after the other; the last of them locks the password. */
+/** Wrong passwords in a row; the last of them locks the password. */
 export const passwordTriesMax = 5;
 export const passwordLockMs = 3 * 3_600_000;
 
@@ -26,9 +26,9 @@ export type PasswordSetting =
 export type WalletPasswords = ReturnType<typeof openWalletPasswords>;
 
 /**
- * Payment passwords of buyers. A try is taken from the buyer's tries in one statement, before the
- * hash is compared: of a thousand guesses at once five are compared. A right one gives the tries
- * back; so a buyer who sends more than five right ones at once can be told `locked` for a moment.
+ * Payment passwords of buyers. One statement takes a try from the buyer's tries before the hash is
+ * compared, so of a thousand guesses at once five are compared. A right password gives the tries back;
+ * a buyer who sends more than five right ones at once may get `locked` for a moment.
  */
 export function openWalletPasswords(
   database: Database,
@@ -48,7 +48,7 @@ export function openWalletPasswords(
   }
 
   /**
-   * Sets a buyer's first password, or changes the one that is set, which `current` has to be.
+   * Sets a buyer's first password, or changes it when `current` is the one that is set.
    * @throws QueueFull as `check` does
    */
   async function set(wanted: {
@@ -67,12 +67,12 @@ export function openWalletPasswords(
       if (compared.kind !== 'right') return compared;
       const changes = { from: compared.hash, to: await hashing.hash(password) };
       const isChanged = await replace(buyer, changes);
-      // Somebody else who knew it was faster, and it is no longer what is set.
+      // A concurrent request has changed the password since it was compared.
       return isChanged ? { kind: 'done' } : { kind: 'wrong', triesLeft: passwordTriesMax };
     });
   }
 
-  /** Whether a password is set, and until when nothing is compared to it. */
+  /** Whether a password is set, and until when it is locked, ms since the epoch. */
   async function state(buyer: string): Promise<{ set: boolean; lockedUntil?: number }> {
     const [row] = await database.query<{ lockedUntil: number | null }>(
       'select locked_until as "lockedUntil" from wallet_passwords where buyer = $1',
@@ -107,7 +107,7 @@ export function openWalletPasswords(
     return { kind: rows.length > 0 ? 'done' : 'current_needed' };
   }
 
-  /** Gives the tries back, and sets another hash; of the one that was compared or of none. */
+  /** Gives the tries back and sets a new hash, if the stored hash is still the one that was compared. */
   async function replace(buyer: string, hash: { from: string; to: string }): Promise<boolean> {
     const rows = await database.query(
       `update wallet_passwords set hash = $3, tries = 0, locked_until = null,
@@ -125,7 +125,7 @@ type Compared =
   | Exclude<PasswordCheck, { kind: 'right' }>
   | { kind: 'right'; hash: string; outdated: boolean };
 
-/** One try, where there is one left or a lock has run out; the last one locks before it is compared. */
+/** Takes a try, if one is left or the lock has ended; the last try locks before it is compared. */
 const takeSql = `
   update wallet_passwords set
     tries = case when tries >= $3 then 1 else tries + 1 end,

@@ -5,7 +5,7 @@ import type { Database } from '../database/database.ts';
 
 /** Money that a buyer adds to the wallet through another provider. */
 export type TopUpOrder = {
-  /** `top_` and a digest: what its payment has as the order. */
+  /** `top_` and a digest. Its payment has this id in place of an order's. */
   id: TopUpId;
   buyer: string;
   amount: number;
@@ -26,7 +26,7 @@ export function topUpId(buyer: string, key: string): TopUpId {
   return `top_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}` as TopUpId;
 }
 
-/** Top-ups that are paid elsewhere, from the wish to the credit. */
+/** Top-ups that are paid through another provider, from the request to the credit. */
 export function openTopUps(database: Database, clock: Clock = systemClock) {
   async function find(ids: readonly TopUpId[]): Promise<TopUpOrder[]> {
     if (ids.length === 0) return [];
@@ -40,8 +40,8 @@ export function openTopUps(database: Database, clock: Clock = systemClock) {
     find,
 
     /**
-     * One for each key of a buyer; `reused` when the key stands for another, `too_many` when `openMax`
-     * have been made since an instant and are not credited.
+     * Creates one top-up for each key of a buyer; `reused` when the key belongs to a different one,
+     * `too_many` when the buyer has made `openMax` since an instant that are not credited.
      */
     async create(
       wanted: Pick<TopUpOrder, 'buyer' | 'amount' | 'currency'> & { key: string },

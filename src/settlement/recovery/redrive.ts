@@ -85,7 +85,10 @@ export function openRedrive(options: RedriveOptions): Redrive {
   let strayAllAt = 0;
   let requeuedTo: LedgerOrder | undefined;
 
-  /** Orders that stay reserved in the ledger: records those that have ended in their lane, queues the others. */
+  /**
+   * Orders that stay reserved in the ledger: records those that have ended in their lane, queues the
+   * others.
+   */
   async function requeue(now: number): Promise<void> {
     // An order reserved before the oldest waiting job was added has no waiting job; the others may have.
     const queuedSince = (await queue.waitingSince()) ?? now;
@@ -166,7 +169,10 @@ export function openRedrive(options: RedriveOptions): Redrive {
     await payments.finishRefunds([...(await refunds.giveBack(returned))]);
   }
 
-  /** Retires drops that are over, with no hold and no outbox entry left, so that their lanes are not read any more. */
+  /**
+   * Retires drops that are over, with no hold and no outbox entry left, so that their lanes are not
+   * read any more.
+   */
   async function retire(now: number): Promise<void> {
     if (performance.now() < retireAt) return;
     retireAt = performance.now() + retireEveryMs;

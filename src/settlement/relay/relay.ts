@@ -45,7 +45,9 @@ export type RelayOptions = {
   log: Log;
   /** Called for each lane before its first read, and again after Redis was down. */
   onJoin?(ref: LaneRef): Promise<void>;
-  /** Stays the same over a restart, so that the relay continues with its unacknowledged entries at once. */
+  /**
+   * Stays the same over a restart, so that the relay continues with its unacknowledged entries at once.
+   */
   consumer?: string;
   claimIdleMs?: number | undefined;
   onCount?: OnCount<RelayCount>;
@@ -192,7 +194,9 @@ export function openRelay(options: RelayOptions): Relay {
   };
 }
 
-/** Splits entries into batches small enough that one statement does not delay the ledger's other users. */
+/**
+ * Splits entries into batches small enough that one statement does not delay the ledger's other users.
+ */
 function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
   let batch: OutboxEntry[] = [];
   let size = 0;
