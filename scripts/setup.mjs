@@ -1,5 +1,6 @@
-// Makes a fresh clone ready: dependencies, Node, a Redis server. Plain JavaScript for Node 20, and
-// silent when there is nothing to do. Usage: node scripts/setup.mjs [start|test]
+// Installs what a fresh clone lacks: dependencies, Node, a Redis server. Each step prints its seconds;
+// without a step to do, nothing is printed. Plain JavaScript for Node 20.
+// Usage: node scripts/setup.mjs [start|test]
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +14,7 @@ try {
   if (existsSync(join(root, '.env'))) process.loadEnvFile(join(root, '.env'));
   ensureDependencies({ root, env: process.env });
   ensureNode({ root, env: process.env });
-  // The tests stop and kill servers of their own, so a REDIS_URL does not serve them.
+  // The tests stop and kill servers, so they need one of their own even when REDIS_URL is set.
   if (process.argv[2] === 'test' || !process.env['REDIS_URL']) ensureRedis({ env: process.env });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;

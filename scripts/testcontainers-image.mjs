@@ -1,5 +1,5 @@
-// Makes a Docker image from this machine's own redis-server and the libraries it is linked to, so
-// that the tests run on testcontainers where no registry can be reached.
+// Makes a Docker image from this machine's redis-server and its shared libraries, so that the tests
+// can run on testcontainers where no registry can be reached.
 //
 //   node scripts/testcontainers-image.mjs [name]
 //   TESTCONTAINERS_RYUK_DISABLED=true FLASHDROP_TEST_REDIS_IMAGE=<name> npm test
@@ -11,11 +11,12 @@ import { findRedisServer } from '../src/embedded/find-redis.mjs';
 
 const name = process.argv[2] ?? 'flashdrop-redis:local';
 const server = findRedisServer({ env: process.env });
-if (server.kind === 'missing') fail('no redis-server here to make an image of; run npm test first');
+if (server.kind === 'missing')
+  fail('no redis-server was found to make an image of; run npm test first');
 
 const root = mkdtempSync(join(tmpdir(), 'flashdrop-image-'));
 try {
-  // Redis takes the program's name for an order to check files, so the link's own name is kept.
+  // By the name redis-check-aof or redis-check-rdb the program only checks files: keep redis-server.
   copy(realpathSync(server.path), '/usr/local/bin/redis-server');
   for (const library of libraries(server.path)) copy(realpathSync(library), library);
   mkdirSync(join(root, 'data'));
@@ -30,7 +31,7 @@ try {
 }
 
 /**
- * What the program is linked to, the loader itself among it.
+ * Paths of the shared libraries that the program is linked to, and of the loader.
  * @param {string} program
  */
 function libraries(program) {

@@ -1,19 +1,21 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { runQuietly, SetupError, say } from './quiet.mjs';
+import { runQuietly, SetupError, say, sayDone } from './quiet.mjs';
 
 export const oldestNode = 24;
 
 /**
  * Installs the locked dependencies when they are missing or older than the lock. npm writes
- * `node_modules/.package-lock.json` last, so an install that was cut short counts as missing.
+ * `node_modules/.package-lock.json` last, so an interrupted install counts as missing.
+ * @throws SetupError when npm fails
  * @param {{ root: string, env: Record<string, string | undefined> }} options
  */
 export function ensureDependencies({ root, env }) {
   const lock = modified(join(root, 'package-lock.json'));
   if (modified(join(root, 'node_modules', '.package-lock.json')) >= lock) return;
   say('installing the locked dependencies');
+  const since = performance.now();
   const args = ['ci', '--ignore-scripts', '--include=dev', '--include=optional', '--prefix', root];
   const npm = env['npm_execpath'];
   runQuietly({
@@ -22,6 +24,7 @@ export function ensureDependencies({ root, env }) {
     env,
     failure: 'npm ci failed; its output is above. Check the network and run the command again',
   });
+  sayDone('installed the locked dependencies', since);
 }
 
 /** @param {string} path */
@@ -30,16 +33,17 @@ function modified(path) {
 }
 
 /**
- * Checks that the `node` which npm's scripts find runs TypeScript as it stands.
+ * Checks that the `node` which npm's scripts find runs TypeScript without a build.
+ * @throws SetupError when it does not
  * @param {{ root: string, env: Record<string, string | undefined> }} options
  */
 export function ensureNode({ root, env }) {
-  // npm looked `node` up the same way to run this file, so this process is the answer already.
+  // npm found the `node` that runs this file in the same way, so it is the one to check.
   if (majorOf(process.versions.node) >= oldestNode) return;
   const pinned = join(root, 'node_modules', '.bin', 'node');
-  if (isThere(pinned)) {
+  if (pathExists(pinned)) {
     if (majorOf(versionOf(pinned, env)) >= oldestNode) return;
-    // The pinned binary is built for glibc; where it cannot run it must not shadow the user's own.
+    // The pinned binary is built for glibc; where it cannot run, it must not hide the user's own.
     rmSync(pinned);
   }
   const own = versionOf('node', env);
@@ -52,7 +56,7 @@ export function ensureNode({ root, env }) {
 }
 
 /** @param {string} path */
-function isThere(path) {
+function pathExists(path) {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 

@@ -8,11 +8,11 @@ import {
   oldestRedis,
   redisImage,
 } from '../../src/embedded/find-redis.mjs';
-import { runQuietly, SetupError, say, withSystemFolders } from './quiet.mjs';
+import { runQuietly, SetupError, say, sayDone, withSystemFolders } from './quiet.mjs';
 
 /**
- * Installs without starting: a policy that refuses every service start stands while apt runs, and
- * the service is kept from starting at boot, so that only the engine's own child ever runs.
+ * Installs redis-server without starting it: a policy-rc.d that refuses every service start is in
+ * place while apt runs, and the service is disabled at boot. Only the engine's own child shall run.
  */
 const aptScript = `
 set -e
@@ -28,8 +28,9 @@ update-rc.d redis-server disable || true
 `;
 
 /**
- * Makes sure that a Redis server can be started here: one that is installed, else one that the
- * platform's package manager installs, else a Docker engine with an image.
+ * Makes sure that a Redis server can be started here: an installed one, else one that the platform's
+ * package manager installs, else an image for a Docker engine.
+ * @throws SetupError that names every way out
  * @param {{ env: Record<string, string | undefined>, places?: string[] }} options
  */
 export function ensureRedis({ env, places }) {
@@ -45,8 +46,8 @@ export function ensureRedis({ env, places }) {
 
 /** @param {{ rejected: string[], refused: boolean, named: boolean }} options */
 function explain({ rejected, refused, named }) {
-  const met = rejected.length > 0 ? ` (${rejected.join('; ')})` : '';
-  const cause = `no redis-server or valkey-server of ${oldestRedis} or newer was found${met}`;
+  const found = rejected.length > 0 ? ` (${rejected.join('; ')})` : '';
+  const cause = `no redis-server or valkey-server of ${oldestRedis} or newer was found${found}`;
   if (named) return `${cause}. Correct FLASHDROP_REDIS_SERVER, or unset it to search the PATH`;
   if (process.platform === 'win32') {
     return `${cause}. Redis does not run on Windows itself: use WSL, or start Docker Desktop`;
@@ -61,11 +62,14 @@ function explain({ rejected, refused, named }) {
 
 /**
  * @param {Record<string, string | undefined>} env
- * @returns {boolean} whether a package manager was found and did its work
+ * @returns {boolean} whether a package manager was found and installed it
  */
 function tryInstall(env) {
+  const since = performance.now();
   try {
-    return install(env);
+    const installed = install(env);
+    if (installed) sayDone('installed redis-server', since);
+    return installed;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     say(error.message);
@@ -104,13 +108,17 @@ function installWithApt(env) {
   if (!candidateVersion(env)) run(['apt-get', 'update'], 'apt-get update failed; see above');
   const candidate = candidateVersion(env);
   if (!candidate || !isNewEnough(candidate)) {
-    say(`apt offers redis-server ${candidate ?? 'in no version'}, which does not do`);
+    say(
+      candidate
+        ? `apt offers redis-server ${candidate}, which is too old`
+        : 'apt offers no redis-server',
+    );
     return false;
   }
   try {
     run(['sh', '-c', aptScript], 'apt-get could not install redis-server');
   } catch {
-    // The lists may be older than what the mirror still serves.
+    // Outdated package lists name versions that the mirror no longer serves.
     say('the package lists may be out of date; updating them and trying once more');
     run(['apt-get', 'update'], 'apt-get update failed; its output is above');
     run(['sh', '-c', aptScript], 'apt-get could not install redis-server; its output is above');
@@ -142,12 +150,14 @@ function ensureImage({ env, refused }) {
     );
   }
   say(`no redis-server found; fetching the Docker image ${redisImage}`);
+  const since = performance.now();
   runQuietly({
     command: 'docker',
     args: ['pull', redisImage],
     env,
     failure: `no redis-server was found and Docker could not fetch ${redisImage}; install Redis`,
   });
+  sayDone(`fetched the Docker image ${redisImage}`, since);
 }
 
 /**
