@@ -2,10 +2,10 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type { Logger };
 
-/** What a part of the engine may log through. */
+/** The levels that the engine's code logs at. */
 export type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
 
-/** Where a log line could carry what must not be read there: tokens, keys, passwords, secrets. */
+/** Paths of fields that may hold tokens, keys, passwords or other secrets. */
 const secretPaths = [
   'authorization',
   'cookie',
@@ -20,10 +20,10 @@ const secretPaths = [
   'databaseUrl',
 ]
   .flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
-  // An error of Redis carries the command that met it: also the one that logs in.
+  // An error of Redis carries the command that failed, AUTH with its password among them.
   .concat('err.command.args');
 
-/** JSON lines on standard error, so that standard output keeps what a person asked for. */
+/** JSON lines on standard error; standard output is for what a user asked for. */
 export function createLog(
   level: string,
   destination: DestinationStream = pino.destination({ fd: 2, sync: true }),

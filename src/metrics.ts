@@ -7,15 +7,15 @@ const prefix = 'flashdrop_';
 type Labels = Record<string, string | number>;
 
 /**
- * The figures of one engine. Every name begins with flashdrop_ and is listed in docs/operations.md,
- * which a test holds against this registry. Counting costs a map's write; the sums are made when
- * somebody reads /metrics.
+ * Opens the metrics of one process. Every name begins with flashdrop_ and is listed in
+ * docs/operations.md; a test compares the list with this registry. To count costs one write to a map;
+ * the library's counters are set when /metrics is read.
  */
 export function openMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix });
 
-  /** Counts by labels, such as outcomes by provider and name; values stand in the labels' order. */
+  /** A counter with several labels, such as provider and outcome. Values are in the labels' order. */
   function countsBy(options: { name: string; help: string; labels: string[] }) {
     const { labels } = options;
     const sums = new Map<string, { labels: Record<string, string>; sum: number }>();
@@ -41,7 +41,7 @@ export function openMetrics() {
     return { add, get: (values: string[]) => sums.get(values.join('\0'))?.sum ?? 0 };
   }
 
-  /** Counts by one label, such as outcomes by their name. */
+  /** A counter with one label. */
   function counts(options: { name: string; help: string; label: string }) {
     const counted = countsBy({ ...options, labels: [options.label] });
     return {
@@ -50,7 +50,7 @@ export function openMetrics() {
     };
   }
 
-  /** A figure read from its owner at each look. */
+  /** A gauge whose value is read at each scrape. */
   function gauge(options: { name: string; help: string; read(): number | Promise<number> }): void {
     new Gauge({
       name: prefix + options.name,
@@ -62,7 +62,7 @@ export function openMetrics() {
     });
   }
 
-  /** Figures by one label, read from their owner at each look. */
+  /** A gauge with one label whose values are read at each scrape. */
   function gaugesBy(options: {
     name: string;
     help: string;
@@ -82,7 +82,7 @@ export function openMetrics() {
     });
   }
 
-  /** Durations in seconds, sorted into buckets that end at `bounds`; by a label where one is named. */
+  /** A histogram of durations in seconds with buckets up to `bounds`, by `label` if there is one. */
   function durations(options: { name: string; help: string; bounds: number[]; label?: string }) {
     const { bounds, label } = options;
     const name = prefix + options.name;
@@ -107,20 +107,20 @@ export function openMetrics() {
     function seriesOf(value: string) {
       const known = series.get(value);
       if (known) return known;
-      const fresh = { counts: new Array<number>(bounds.length + 1).fill(0), sum: 0 };
+      const fresh = { counts: [...bounds.map(() => 0), 0], sum: 0 };
       series.set(value, fresh);
       return fresh;
     }
     if (!label) seriesOf('');
 
-    // The library's own histogram costs more than all else that a Buy is counted by.
+    // The library's own histogram takes longer than all other counting for a Buy together.
     registry.registerMetric({ name, get, reset() {} } as unknown as Metric);
     return {
       observe(seconds: number, value = ''): void {
         const one = seriesOf(value);
         let at = 0;
-        while (at < bounds.length && seconds > (bounds[at] as number)) at += 1;
-        one.counts[at] = (one.counts[at] as number) + 1;
+        while (seconds > (bounds[at] ?? Number.POSITIVE_INFINITY)) at += 1;
+        one.counts[at] = (one.counts[at] ?? 0) + 1;
         one.sum += seconds;
       },
     };

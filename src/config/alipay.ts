@@ -4,11 +4,11 @@ import { type SettingsReader, url } from './settings.ts';
 
 export type AlipaySettings = {
   appId: string;
-  /** The merchant's own account at Alipay, which a notification must name. */
+  /** The merchant's account at Alipay; a notification must name it. */
   sellerId: string;
   /** PEM. */
   privateKey: string;
-  /** Alipay's, not ours; PEM. */
+  /** Alipay's public key, not the merchant's; PEM. */
   alipayPublicKey: string;
   /** The gateway. */
   url: string;

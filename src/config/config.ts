@@ -18,7 +18,7 @@ import {
 
 export type Role = 'api' | 'worker' | 'all';
 
-/** A weakness of a Redis server that an operator may allow by name. */
+/** A Redis setting that can lose orders, which an operator may allow by name. */
 export type UnsafeRedis = 'eviction' | 'no-aof' | 'everysec';
 
 /** How buyers' tokens are verified. The algorithm is pinned, whatever a token's header says. */
@@ -27,7 +27,7 @@ export type TokenRules = {
   audience: string;
 } & (
   | { kind: 'secret'; algorithm: SecretAlgorithm; secret: string }
-  /** The secret is the data folder's own; demo mode alone. */
+  /** The secret is in the data folder; only in demo mode. */
   | { kind: 'folder'; algorithm: SecretAlgorithm }
   | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
 );
@@ -41,25 +41,25 @@ export type Config = {
   role: Role;
   host: string;
   port: number;
-  /** Processes that serve http on the port; 1 serves it from the main process. */
+  /** Processes that serve http on the port; with 1 the main process serves it. */
   apiProcesses: number;
   /** Prefix of every key in Redis, so that engines may share a server. */
   namespace: string;
   demo: boolean;
   logLevel: string;
-  /** How long a stopping process serves on with /readyz at 503, so that balancers look away. */
+  /** How long a stopping process still serves, with /readyz at 503, so that balancers drop it; ms. */
   quietMs: number;
-  /** How often a worker compares the books; 0 for never. */
+  /** Interval at which a worker reconciles the books; 0 for never. */
   reconcileMinutes: number;
-  /** Who runs the engine is known by it; the data folder's own when absent. */
+  /** Authenticates the operator; the data folder's key is used when undefined. */
   operatorKey: string | undefined;
   redis: { kind: 'embedded' } | { kind: 'url'; url: string };
   ledger: { kind: 'embedded' } | { kind: 'url'; url: string };
-  /** Where the embedded parts and the demo's secrets live; undefined when nothing needs it. */
+  /** Folder of the embedded Redis, the embedded ledger and the secrets; undefined when both are servers. */
   folder: { path: string; fresh: boolean } | undefined;
-  /** What the search for a redis-server goes by. */
+  /** Environment for finding and starting a redis-server. */
   redisSearch: Environment;
-  /** Folder of Node's compile cache, for children with an environment of their own. */
+  /** Folder of Node's compile cache, for child processes that do not inherit the environment. */
   compileCache: string | undefined;
   tokens: TokenRules;
   payments: PaymentSettings;
@@ -74,17 +74,17 @@ export type Command =
   | { kind: 'version' }
   | { kind: 'refused'; problems: string[] };
 
-/** The environment and a file `.env` beneath it; the only place that reads either. */
+/** The environment, with `.env` for what it does not set. Only this function reads either. */
 export function processEnvironment(): Environment {
   try {
     process.loadEnvFile('.env');
   } catch {
-    // No such file: the environment alone then.
+    // There is no .env.
   }
   return process.env;
 }
 
-/** What the command line and the environment ask for, or everything that is wrong with them. */
+/** Reads the command line and the environment; reports every problem, not the first alone. */
 export function readCommand(args: string[], env: Environment): Command {
   const flags = readFlags(args);
   if (flags.help) return { kind: 'help', text: helpText };
@@ -94,7 +94,7 @@ export function readCommand(args: string[], env: Environment): Command {
   const { read, problems } = settings;
   const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
   const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
-  // A wrong URL is reported as such; it must not be taken for a missing one below.
+  // A URL that is wrong is reported as wrong, and must not count as missing below.
   const redisGiven = Boolean(env['REDIS_URL']);
   const ledgerGiven = Boolean(env['DATABASE_URL']);
   const embedded = !redisGiven && !ledgerGiven;
@@ -112,7 +112,7 @@ export function readCommand(args: string[], env: Environment): Command {
   }
   if (demo && demoAsked === undefined && !isLoopback(host)) {
     problems.push(
-      `FLASHDROP_HOST is "${host}": demo mode mints tokens for whoever asks and others can reach ` +
+      `FLASHDROP_HOST is "${host}": demo mode issues tokens to anyone and other machines reach ` +
         'this address; set FLASHDROP_DEMO=on to allow it, or FLASHDROP_DEMO=off',
     );
   }
@@ -155,7 +155,7 @@ export function readCommand(args: string[], env: Environment): Command {
   return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
 }
 
-/** Simulated providers take no money, so they never stand beside, or in place of, real ones. */
+/** Simulated providers take no money, so they are refused beside real ones and outside demo mode. */
 function readSimulators(
   { read, problems }: SettingsReader,
   {
@@ -181,20 +181,20 @@ function readSimulators(
   }
   if (asked && role !== 'all') {
     problems.push(
-      `FLASHDROP_SIMULATORS is on and FLASHDROP_ROLE is "${role}": simulated providers are known ` +
-        'to the process alone that starts them, so its role must be all',
+      `FLASHDROP_SIMULATORS is on and FLASHDROP_ROLE is "${role}": only the process that ` +
+        'starts simulated providers can use them, so its role must be all',
     );
   }
   return asked ?? (demo && embedded && configured.length === 0);
 }
 
-/** What finding and calling a redis-server or docker takes, and none of the secrets. */
+/** The variables that finding and running redis-server or docker needs, without any secret. */
 function searchOf(env: Environment): Environment {
   const wanted = /^(PATH|HOME|XDG_RUNTIME_DIR|DOCKER_[A-Z_]+|FLASHDROP_REDIS_SERVER)$/;
   return Object.fromEntries(Object.entries(env).filter(([name]) => wanted.test(name)));
 }
 
-/** One for each core, where the system can spread a port's connections over processes. */
+/** One for each core where the system spreads a port's connections over processes, else 1. */
 function apiProcessesDefault(): number {
   return process.platform === 'linux' ? Math.min(availableParallelism(), 64) : 1;
 }
@@ -206,7 +206,7 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-/** Whose tokens count as a buyer's: a secret or a JWKS, never both, and one of them outside demo. */
+/** Buyers' tokens are verified by a secret or a JWKS, never both; outside demo mode one must be set. */
 function readTokenRules(
   { read, problems }: SettingsReader,
   { demo, hasFolder }: { demo: boolean; hasFolder: boolean },
@@ -232,7 +232,7 @@ function readTokenRules(
   }
   if (!key && !jwks && !wrong && !(demo && hasFolder)) {
     problems.push(
-      'FLASHDROP_JWT_SECRET or FLASHDROP_JWKS_URL must be set: buyers cannot be recognised without',
+      'FLASHDROP_JWT_SECRET or FLASHDROP_JWKS_URL must be set: buyers are authenticated by it',
     );
   }
   if (!issuer && !demo) {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { suggestion } from './settings.ts';
 
-/** Flags that stand for a setting, and win over it. */
+/** Flags and the setting that each overrides. */
 const settingFlags = {
   port: 'FLASHDROP_PORT',
   host: 'FLASHDROP_HOST',
@@ -13,7 +13,7 @@ const settingFlags = {
 const switches = ['fresh', 'help', 'version'] as const;
 
 export type Flags = {
-  /** The settings that flags replace, by the setting's name. */
+  /** Values given by flags, by the name of the setting that they override. */
   settings: Record<string, string>;
   fresh: boolean;
   help: boolean;
@@ -21,7 +21,7 @@ export type Flags = {
   problems: string[];
 };
 
-/** Reads the command line; each thing that is not understood becomes one problem. */
+/** Reads the command line; each unknown or incomplete argument becomes one problem. */
 export function readFlags(args: string[]): Flags {
   const flags: Flags = { settings: {}, fresh: false, help: false, version: false, problems: [] };
   const known = [...Object.keys(settingFlags), ...switches];
@@ -33,17 +33,17 @@ export function readFlags(args: string[]): Flags {
       Object.keys(settingFlags).map((name) => [name, { type: 'string' }]),
     ),
   });
-  let strange: number | undefined;
+  let unknownAt: number | undefined;
   for (const token of tokens) {
     if (token.kind === 'positional') {
-      // What follows an unknown flag was meant as its value and is no mistake of its own.
-      if (strange === token.index - 1) continue;
-      // `npm start --port 8080` without the `--`: npm keeps the flag and passes on the 8080 alone.
+      // The argument after an unknown flag is taken as its value, not as a second problem.
+      if (unknownAt === token.index - 1) continue;
+      // For `npm start --port 8080` without the `--`, npm takes the flag and passes on only the 8080.
       flags.problems.push(
         `"${token.value}" is not understood; flags follow "--", as in: npm start -- --port 8080`,
       );
     } else if (token.kind === 'option') {
-      if (!known.includes(token.name)) strange = token.index;
+      if (!known.includes(token.name)) unknownAt = token.index;
       readFlag(token);
     }
   }
@@ -70,5 +70,5 @@ function isSettingFlag(name: string): name is keyof typeof settingFlags {
 }
 
 function isSwitch(name: string): name is (typeof switches)[number] {
-  return (switches as readonly string[]).includes(name);
+  return switches.some((known) => known === name);
 }

@@ -23,10 +23,10 @@ function pem(what: string, isOne: (text: string) => boolean): Kind<string> {
     secret: true,
     parse(text) {
       try {
-        const found = text.includes('-----BEGIN')
+        const pem = text.includes('-----BEGIN')
           ? text.replaceAll('\\n', '\n')
           : readFileSync(text, 'utf8');
-        return isOne(found) ? found : undefined;
+        return isOne(pem) ? pem : undefined;
       } catch {
         return undefined;
       }

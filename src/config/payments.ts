@@ -3,9 +3,9 @@ import { type SettingsReader, url } from './settings.ts';
 import { readStripe, type StripeSettings } from './stripe.ts';
 import { readWechatPay, type WechatPaySettings } from './wechat-pay.ts';
 
-/** The providers beside the wallet, each only when it is configured. */
+/** Settings of the payment providers besides the wallet; undefined for one that is not configured. */
 export type PaymentSettings = {
-  /** Where providers and buyers reach this engine from outside; '' when no provider needs it. */
+  /** The engine's URL for providers and buyers, without a slash at the end; '' when not set. */
   publicUrl: string;
   stripe?: StripeSettings | undefined;
   alipay?: AlipaySettings | undefined;
@@ -13,8 +13,8 @@ export type PaymentSettings = {
 };
 
 /**
- * Reads what buyers may pay by. A provider of which nothing is set is not offered; one of which a
- * part is set is a mistake, and told.
+ * Reads the settings of the payment providers. A provider without any is not offered; one with only
+ * some of its settings is reported as a problem.
  */
 export function readPayments(settings: SettingsReader): PaymentSettings {
   const publicUrl = settings.read('FLASHDROP_PUBLIC_URL', url('https', 'http'));
@@ -30,13 +30,13 @@ export function readPayments(settings: SettingsReader): PaymentSettings {
   return { publicUrl: publicUrl?.replace(/\/+$/, '') ?? '', stripe, alipay, wechatPay };
 }
 
-/** The providers beside the wallet that are configured, by the names that buyers know them by. */
+/** Names of the configured providers, as in the API; without the wallet. */
 export function offeredOf({ stripe, alipay, wechatPay }: PaymentSettings): string[] {
   const all = { stripe, alipay, wechat_pay: wechatPay };
   return Object.entries(all).flatMap(([name, settings]) => (settings ? [name] : []));
 }
 
-/** Where a provider sends its notifications. */
+/** The URL to which a provider sends its notifications. */
 export function notifyUrl({ publicUrl }: Pick<PaymentSettings, 'publicUrl'>, provider: string) {
   return `${publicUrl}/v1/payments/${provider}/notifications`;
 }

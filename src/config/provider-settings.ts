@@ -1,8 +1,8 @@
 import { matching, type SettingsReader } from './settings.ts';
 
 /**
- * The settings of one provider: undefined when none is given, and when some are missing, which is
- * told.
+ * The settings of one provider: undefined when none is given, or when some are missing, which is
+ * reported as a problem.
  */
 export function allOrNone<T extends Record<string, unknown>>(
   settings: SettingsReader,

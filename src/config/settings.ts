@@ -2,17 +2,17 @@ import { nearest } from './spelling.ts';
 
 export type Environment = Record<string, string | undefined>;
 
-/** How a setting is read: what it allows, in words, and its value or undefined when not allowed. */
+/** A type of setting: a text that says what is allowed, and a parser, undefined for what is not. */
 export type Kind<T> = {
   allowed: string;
-  /** Its text is never shown. */
+  /** The value is never printed. */
   secret?: true;
   parse(text: string): T | undefined;
 };
 
 export type SettingsReader = ReturnType<typeof settingsReader>;
 
-/** Settings that only the set-up or a command reads; known, so that they are not called mistakes. */
+/** Settings that only the set-up or a command reads; listed so that they do not count as unknown. */
 const readElsewhere = ['FLASHDROP_NO_INSTALL', 'FLASHDROP_API_KEY'];
 const testPrefix = 'FLASHDROP_TEST_';
 
@@ -84,18 +84,18 @@ export function settingsReader(env: Environment) {
     if (text === undefined || text === '') return undefined;
     const value = kind.parse(text);
     if (value === undefined) {
-      const told = kind.secret ? bytesOf(text) : `"${withoutPassword(text)}"`;
-      problems.push(`${name} is ${told}: it must be ${kind.allowed}`);
+      const shown = kind.secret ? bytesOf(text) : `"${withoutPassword(text)}"`;
+      problems.push(`${name} is ${shown}: it must be ${kind.allowed}`);
     }
     return value;
   }
 
-  /** Names that start like ours but that nothing has asked for: a mistyped setting is never silent. */
+  /** Reports names with our prefix that nothing has read: they are mistyped. */
   function unknown(): string[] {
-    const strange = Object.keys(env).filter(
+    const unread = Object.keys(env).filter(
       (name) => name.startsWith('FLASHDROP_') && !known.has(name) && !name.startsWith(testPrefix),
     );
-    return strange.map((name) => `${name} is no setting${suggestion(name, [...known])}`);
+    return unread.map((name) => `${name} is no setting${suggestion(name, [...known])}`);
   }
 
   const isGiven = (name: string) => (env[name] ?? '') !== '';
@@ -109,7 +109,7 @@ export function suggestion(word: string, known: readonly string[]): string {
   return near ? `; did you mean ${near}?` : '';
 }
 
-/** Problems end up in logs and on screens: a secret, or a password within a URL, must not. */
+/** Shown in place of a secret, since problems are printed and logged. */
 function bytesOf(text: string): string {
   return `${Buffer.byteLength(text)} bytes long`;
 }

@@ -1,7 +1,4 @@
-/**
- * The known word that a mistyped one most likely meant, or undefined when none is near: at most
- * one edit for each three letters.
- */
+/** The known word nearest to a mistyped one; undefined when none is within an edit per three letters. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: { word: string; edits: number } | undefined;
   for (const candidate of known) {

@@ -4,7 +4,7 @@ import { matching, type SettingsReader, url } from './settings.ts';
 export type StripeSettings = {
   secretKey: string;
   webhookSecret: string;
-  /** Where Stripe's API is. */
+  /** Base URL of Stripe's API. */
   url: string;
 };
 
@@ -24,7 +24,7 @@ export function readStripe(settings: SettingsReader): StripeSettings | undefined
   return own && { ...own, url: api ?? 'https://api.stripe.com' };
 }
 
-/** The publishable key (`pk_…`) and the id of the endpoint (`we_…`) are easily taken for these. */
+/** The prefixes are checked since a publishable key (`pk_…`) or endpoint id (`we_…`) is easily pasted instead. */
 const secretKey = matching(
   'a secret or restricted key (sk_… or rk_…)',
   /^[sr]k_[\x21-\x7e]{1,250}$/,

@@ -11,9 +11,9 @@ export type WechatPaySettings = {
   privateKey: string;
   /** The APIv3 key, which decrypts what WeChat Pay sends: 32 bytes. */
   apiKey: string;
-  /** WeChat Pay's public key, of a merchant who has one in place of platform certificates. */
+  /** WeChat Pay's public key, for a merchant who has one instead of platform certificates. */
   publicKey?: { id: string; pem: string } | undefined;
-  /** Where the API is. */
+  /** Base URL of the API. */
   url: string;
 };
 
@@ -39,13 +39,13 @@ export function readWechatPay(settings: SettingsReader): WechatPaySettings | und
   });
   if (publicKey && !Object.values(names).some(settings.isGiven)) {
     settings.problems.push(
-      `FLASHDROP_WECHAT_PAY_PUBLIC_KEY is of no use without ${Object.values(names).join(', ')}`,
+      `FLASHDROP_WECHAT_PAY_PUBLIC_KEY needs ${Object.values(names).join(', ')}`,
     );
   }
   return own && { ...own, publicKey, url: api ?? 'https://api.mch.weixin.qq.com' };
 }
 
-/** Merchants that began lately have it; without it, the platform certificates are fetched. */
+/** Newer merchants have this key; for the others the platform certificates are fetched. */
 function readPublicKey(settings: SettingsReader): WechatPaySettings['publicKey'] {
   const names = {
     id: 'FLASHDROP_WECHAT_PAY_PUBLIC_KEY_ID',

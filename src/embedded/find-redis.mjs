@@ -3,15 +3,15 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The oldest Redis whose scripts may declare `#!lua`, so that it refuses before it runs. */
+/** The oldest Redis that knows `#!lua`, by which a script is refused before it runs when memory is short. */
 export const oldestRedis = '7.0';
 
-/** The image that stands in where no redis-server can be had but a Docker engine answers. */
+/** The image to run where there is no redis-server but a Docker engine. */
 export const redisImage = 'redis:7';
 
 const names = ['redis-server', 'valkey-server'];
 
-/** Where package managers put servers that a shortened PATH may not show. */
+/** Where package managers install servers; a shortened PATH may lack these folders. */
 export const usualPlaces = [
   '/usr/local/bin',
   '/usr/bin',
@@ -27,12 +27,12 @@ export const usualPlaces = [
  * @typedef {{ kind: 'local', path: string, version: string }} LocalServer
  * @typedef {{ kind: 'docker', image: string }} DockerServer
  * @typedef {LocalServer | DockerServer} RedisServer
- * @typedef {{ kind: 'missing', rejected: string[] }} Missing what was met and why it does not do
+ * @typedef {{ kind: 'missing', rejected: string[] }} Missing the servers found, each with why it was rejected
  */
 
 /**
- * The Redis server that this machine offers: `FLASHDROP_REDIS_SERVER` and nothing else when that is
- * set, else the first one new enough on the PATH or in the usual places.
+ * Finds a Redis server: only `FLASHDROP_REDIS_SERVER` when that is set, else the first one on PATH or in
+ * `places` that is new enough.
  * @param {{ env: Environment, places?: string[] }} options
  * @returns {LocalServer | Missing}
  */
@@ -81,7 +81,7 @@ function serverVersion(path) {
   return /server v=(\d+\.\d+\.\d+)/i.exec(stdout ?? '')?.[1];
 }
 
-/** @param {string} version */
+/** @param {string} version such as 7.2.4 */
 export function isNewEnough(version) {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const [oldestMajor = 0, oldestMinor = 0] = oldestRedis.split('.').map(Number);

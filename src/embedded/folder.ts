@@ -15,10 +15,11 @@ import {
 import { join } from 'node:path';
 import { newId } from '../domain/ids.ts';
 import { StartError } from '../start-error.ts';
+import { errorCode } from './error-code.ts';
 import { takeLock } from './lock.ts';
 import { endOrphan } from './orphan.ts';
 
-/** Made once for a data folder and kept, so that a restart honours the tokens it gave out. */
+/** Generated once for a data folder, so that tokens stay valid over a restart. */
 export type Secrets = {
   jwtSecret: string;
   redisPassword: string;
@@ -28,12 +29,12 @@ export type Secrets = {
 
 export type DataFolder = {
   path: string;
-  /** The embedded Redis' own folder. */
+  /** Folder of the embedded Redis. */
   redis: string;
-  /** The embedded ledger's own folder; PGlite creates it. */
+  /** Folder of the embedded ledger; PGlite creates it. */
   ledger: string;
   secrets: Secrets;
-  /** Tells a second instance, and the operator's commands, where this one listens. */
+  /** Writes the engine's address to the lock, for the operator's commands and for a refused second start. */
   announce(address: string): void;
   close(): void;
 };
@@ -42,8 +43,8 @@ const marker = 'flashdrop.json';
 const ownNames = ['redis', 'ledger', 'secrets.json'];
 
 /**
- * Opens a data folder for this process alone: creates it, takes its lock, ends a Redis that a
- * killed engine left running on it, and reads or makes its secrets. `fresh` empties it first.
+ * Opens a data folder for this process alone: creates it, takes its lock, ends a Redis that a killed
+ * engine left running on it, and reads or generates its secrets. `fresh` empties it first.
  * @throws StartError when the folder cannot be used, with what to do
  */
 export async function openFolder(options: { path: string; fresh: boolean }): Promise<DataFolder> {
@@ -66,7 +67,7 @@ export async function openFolder(options: { path: string; fresh: boolean }): Pro
   }
 }
 
-/** Creates the folder, or makes sure that an existing one is ours before anything in it is touched. */
+/** Creates the folder; refuses an existing one that has files but not our marker. */
 function prepare(path: string): string {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -83,7 +84,7 @@ function prepare(path: string): string {
     return realpathSync(path);
   } catch (error) {
     if (error instanceof StartError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const code = errorCode(error) ?? String(error);
     const why = reasons[code] ?? code;
     throw new StartError(
       `${path} cannot be the data folder (${why}): give --data a folder that can be written`,
@@ -101,10 +102,13 @@ const reasons: Record<string, string | undefined> = {
   ENOSPC: 'no space left',
 };
 
-/** Folders of earlier programs have fewer secrets. */
+/** Folders of earlier versions have no operator key. */
 type KeptSecrets = Omit<Secrets, 'operatorKey'> & Partial<Secrets>;
 
-/** The secrets of a data folder, if it has any. */
+/**
+ * The secrets of a data folder; undefined when it has none.
+ * @throws StartError when the file is damaged
+ */
 export function readSecrets(folder: string): KeptSecrets | undefined {
   const path = join(folder, 'secrets.json');
   if (!existsSync(path)) return undefined;
@@ -115,11 +119,14 @@ export function readSecrets(folder: string): KeptSecrets | undefined {
     for (const value of [jwtSecret, redisPassword, merchantKey, operatorKey ?? jwtSecret]) {
       if (typeof value !== 'string' || value.length < 32) throw new Error('a secret is missing');
     }
-    return { jwtSecret, redisPassword, merchantKey, ...(operatorKey ? { operatorKey } : {}) };
+    const kept: KeptSecrets = { jwtSecret, redisPassword, merchantKey };
+    return operatorKey ? { ...kept, operatorKey } : kept;
   } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
     throw new StartError(
-      `${path} cannot be read (${(error as Error).message}): restore it, or delete it, ` +
+      `${path} cannot be read (${reason}): restore it, or delete it, ` +
         'which makes every token given out so far invalid',
+      { cause: error },
     );
   }
 }
@@ -133,7 +140,7 @@ function makeSecrets(folder: string): Secrets {
     merchantKey: `fdk_${newId('').slice(1)}_${secret()}`, // The form of an API key in the ledger.
     operatorKey: secret(),
   };
-  // Exclusive and fsynced: tokens are handed out on the strength of this file.
+  // Exclusive and fsynced: tokens are signed with what this file holds.
   writeFileSync(join(folder, 'secrets.json'), `${JSON.stringify(secrets, null, 2)}\n`, {
     mode: 0o600,
     flag: 'wx',
@@ -142,7 +149,7 @@ function makeSecrets(folder: string): Secrets {
   return secrets;
 }
 
-/** Adds what a folder of an earlier program lacks: beside the file first, which is then replaced whole. */
+/** Adds the secret that a folder of an earlier version lacks; a rename replaces the file as a whole. */
 function completed(folder: string, kept: KeptSecrets | undefined): Secrets | undefined {
   if (!kept) return undefined;
   const { operatorKey } = kept;

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 
-/** A port on loopback that no program listens on at the moment. */
+/** A port on loopback on which no program listens now; another may take it before the caller does. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -12,23 +12,24 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { StartError } from '../start-error.ts';
+import { errorCode } from './error-code.ts';
 
-/** Who holds a data folder. `born` tells a process from a later one that got the same pid. */
+/** The process that holds a data folder. `born` distinguishes it from a later process with its pid. */
 export type Holder = { pid: number; born: string; host: string; token: string; address?: string };
 
 export type Lock = {
-  /** Writes down where the engine listens, for whoever is refused the folder. */
+  /** Writes the engine's address to the lock. */
   announce(address: string): void;
   release(): void;
 };
 
-/** How often a holder shows that it lives, and how long others on another host believe it. */
+/** How often a holder touches its lock, and how old a lock of another host may be to count as held. */
 const beatMs = 5_000;
 const beatMsMax = 20_000;
 
 const takeoverTriesMax = 5;
 
-/** The locks that this very process holds: with its own pid in a lock, only these are alive. */
+/** Tokens of the locks that this process holds: of the locks with its pid, only these are in force. */
 const heldHere = new Set<string>();
 
 /**
@@ -55,7 +56,7 @@ export function takeLock(folder: string): Lock {
 /** The holder that a data folder's lock names, alive or not. */
 export function readHolder(folder: string): Holder | undefined {
   try {
-    return JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8')) as Holder;
+    return JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8'));
   } catch {
     return undefined;
   }
@@ -83,7 +84,7 @@ function held(path: string, mine: Holder): Lock {
   };
 }
 
-/** Puts a whole lock in place at once, so that nobody ever reads half of one. */
+/** Writes a lock file beside the lock and links it into place, so that no process reads half of one. */
 function create(path: string, mine: Holder): boolean {
   const draft = `${path}.${mine.token}`;
   writeFileSync(draft, JSON.stringify(mine), { mode: 0o600 });
@@ -91,19 +92,19 @@ function create(path: string, mine: Holder): boolean {
     linkSync(draft, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   } finally {
     rmSync(draft, { force: true });
   }
 }
 
-/** Moves a dead holder's lock aside; should a third instance have been faster, puts its lock back. */
+/** Moves a dead holder's lock away. If another process took the lock meanwhile, its lock is put back. */
 function removeStale(path: string, stale: Holder | undefined): void {
   const aside = `${path}.${randomUUID()}`;
   try {
     renameSync(path, aside);
-    const moved = JSON.parse(readFileSync(aside, 'utf8')) as Holder;
+    const moved: Holder = JSON.parse(readFileSync(aside, 'utf8'));
     if (moved.token !== stale?.token) linkSync(aside, path);
   } catch {
     // Gone or unreadable: the next try decides.
@@ -114,22 +115,22 @@ function removeStale(path: string, stale: Holder | undefined): void {
 
 function isAlive(holder: Holder, path: string): boolean {
   if (holder.host !== hostname()) {
-    // Another container's pids mean nothing here, so its lock is believed as long as it is touched.
+    // Pids of another host or container mean nothing here, so the age of the lock decides.
     const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
     return age < beatMsMax;
   }
-  // A container that starts again often gets the pid that its dead predecessor wrote down.
+  // A container that starts again often has the same pid as the dead one before it.
   if (holder.pid === process.pid) return heldHere.has(holder.token);
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+    if (errorCode(error) !== 'EPERM') return false;
   }
   const born = bornAt(holder.pid);
   return born === undefined || holder.born === '' || born === holder.born;
 }
 
-/** When a process started, in whatever unit the system tells it; undefined where it does not. */
+/** When a process started, in the system's own unit; undefined when the system does not say. */
 function bornAt(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -151,6 +152,6 @@ function refusal(folder: string, { pid, host, address }: Holder): string {
   }
   return (
     `${folder} is in use by flashdrop, process ${pid}${where}: ` +
-    `use that one, stop it (kill ${pid}), or start with another --data FOLDER and --port PORT`
+    `use it, stop it (kill ${pid}), or start with another --data FOLDER and --port PORT`
   );
 }

@@ -7,10 +7,10 @@ import { ask, type ChildRecord, containerFolder, fileNames } from './redis-proce
 const shutdownMsMax = 10_000;
 
 /**
- * Ends the redis-server that an engine killed with -9 left running on a folder. Two servers on one
- * append-only file would ruin it, so this comes before any start. A process is ended only when it
- * proves to be ours: it knows the folder's password and works in the folder.
- * @throws StartError when one lives on the folder and cannot be ended
+ * Ends the redis-server that an engine killed with -9 left running on a folder. Two servers would
+ * corrupt one append-only file, so this runs before any start. A process is ended only when it is
+ * ours: it accepts the folder's password and its working folder is this one.
+ * @throws StartError when one runs on the folder and cannot be ended
  */
 export async function endOrphan(options: {
   folder: string;
@@ -21,7 +21,7 @@ export async function endOrphan(options: {
   if (!record) return;
   if (password !== undefined) await shutDown(record, { folder, password });
   if (record.kind === 'local' && worksIn(record.pid, folder)) {
-    // It could not be asked: stopped, hung, or still reading its file.
+    // It did not answer: it is stopped, it hangs, or it still reads its file.
     process.kill(record.pid, 'SIGKILL');
     await until(() => !worksIn(record.pid, folder), 'could not be ended', record, folder);
   }
@@ -34,8 +34,8 @@ async function shutDown(
 ): Promise<void> {
   const where = { port: record.port, password };
   const found = await ask(where, async (client) => {
-    const [, dir] = (await client.config('GET', 'dir')) as string[];
-    return dir;
+    const reply = await client.config('GET', 'dir');
+    return Array.isArray(reply) ? reply[1] : undefined;
   });
   if (found.kind === 'error') return;
   const own = record.kind === 'docker' ? containerFolder : realpathSync(folder);
@@ -66,7 +66,7 @@ async function until(
   }
 }
 
-/** Whether the process is a Redis whose working folder is this one; false where /proc is not there. */
+/** Whether the process is a Redis whose working folder is this one; false where there is no /proc. */
 function worksIn(pid: number, folder: string): boolean {
   try {
     const name = readFileSync(`/proc/${pid}/comm`, 'utf8');
@@ -78,7 +78,7 @@ function worksIn(pid: number, folder: string): boolean {
 
 function readRecord(folder: string): ChildRecord | undefined {
   try {
-    return JSON.parse(readFileSync(join(folder, fileNames.child), 'utf8')) as ChildRecord;
+    return JSON.parse(readFileSync(join(folder, fileNames.child), 'utf8'));
   } catch {
     return undefined;
   }

@@ -6,11 +6,11 @@ import { Redis } from 'ioredis';
 import { StartError } from '../start-error.ts';
 import type { Environment, RedisServer } from './find-redis.mjs';
 
-/** A redis-server of ours: what it is, where it answers, and how to end it. */
+/** A running redis-server child. */
 export type RedisProcess = {
   pid: number;
   port: number;
-  /** Resolves once the process has ended, with how it ended in words. */
+  /** Resolves once the process has ended, with the signal, exit code or error. */
   ended: Promise<string>;
   hasEnded(): boolean;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
@@ -18,7 +18,7 @@ export type RedisProcess = {
 
 export type RedisLaunch = {
   server: RedisServer;
-  /** Its own folder: configuration, append-only file, log. */
+  /** Its folder, with configuration, append-only file and log. */
   folder: string;
   port: number;
   password: string;
@@ -27,10 +27,10 @@ export type RedisLaunch = {
 
 export const fileNames = { config: 'redis.conf', log: 'redis.log', child: 'child.json' } as const;
 
-/** What `child.json` holds, from which a later start recognises an orphan. */
+/** Content of `child.json`, by which a later start finds an orphan. */
 export type ChildRecord = { pid: number; port: number; kind: RedisServer['kind'] };
 
-/** The folder as a containerised server sees it. */
+/** The folder's path inside a container. */
 export const containerFolder = '/data';
 
 const logBytesMax = 4 * 1024 * 1024;
@@ -45,7 +45,7 @@ export function launchRedis(launch: RedisLaunch): RedisProcess {
   }
   const { command, args } = commandLine(launch);
   const output = openSync(log, 'a', 0o600);
-  // A group of its own: Ctrl-C goes to the terminal's whole group, and Redis must outlive the drain.
+  // A process group of its own: Ctrl-C goes to the terminal's whole group, and the drain needs Redis.
   const child = spawn(command, args, {
     cwd: folder,
     env: server.kind === 'docker' ? launch.env : { PATH: launch.env['PATH'] },
@@ -53,12 +53,12 @@ export function launchRedis(launch: RedisLaunch): RedisProcess {
     stdio: ['ignore', output, output],
   });
   closeSync(output);
-  const { ended, hasEnded } = watch(child);
+  const { ended, hasEnded } = observeEnd(child);
   const pid = child.pid ?? 0;
   const record: ChildRecord = { pid, port, kind: server.kind };
   writeFileSync(join(folder, fileNames.child), JSON.stringify(record), { mode: 0o600 });
   const kill = (signal: 'SIGTERM' | 'SIGKILL') => {
-    // The docker client hands SIGTERM on to the server, but nothing can hand on a SIGKILL.
+    // The docker client forwards SIGTERM to the server, but SIGKILL cannot be forwarded.
     if (server.kind === 'docker' && signal === 'SIGKILL' && !hasEnded()) {
       spawn('docker', ['kill', containerName(port)], { env: launch.env, stdio: 'ignore' });
     }
@@ -67,7 +67,7 @@ export function launchRedis(launch: RedisLaunch): RedisProcess {
   return { pid, port, ended, hasEnded, kill };
 }
 
-function watch(child: ChildProcess): Pick<RedisProcess, 'ended' | 'hasEnded'> {
+function observeEnd(child: ChildProcess): Pick<RedisProcess, 'ended' | 'hasEnded'> {
   let over = false;
   const ended = new Promise<string>((resolve) => {
     const end = (how: string) => {
@@ -101,7 +101,7 @@ function containerName(port: number): string {
 
 function configuration({ server, port, password }: RedisLaunch): string {
   return [
-    // In a container "loopback" is the container's own; Docker publishes on 127.0.0.1 alone.
+    // Loopback in a container is the container's own; Docker publishes the port on 127.0.0.1 alone.
     server.kind === 'docker' ? 'bind 0.0.0.0' : 'bind 127.0.0.1',
     'protected-mode yes',
     `port ${port}`,
@@ -119,13 +119,13 @@ function configuration({ server, port, password }: RedisLaunch): string {
   ].join('\n');
 }
 
-/** How long a server may be silent at its start, and how long it may read its append-only file. */
+/** Limits for a start: without any answer, and while it reads its append-only file. */
 const silentMsMax = 15_000;
 const loadingMsMax = 600_000;
 
 /**
- * Waits until the server answers PING, its append-only file read to the end.
- * @throws StartError with the last line of its log when it ends or stays silent
+ * Waits until the server answers PING, which it does once it has read its append-only file.
+ * @throws StartError with the last line of its log when it ends or does not answer in time
  */
 export async function untilAnswering(
   redis: RedisProcess,
@@ -145,10 +145,10 @@ export async function untilAnswering(
   throw new StartError(`the embedded redis-server ${state}: ${lastLogLine(folder)}`);
 }
 
-/** Asks the server one thing over a connection of its own. */
+/** Runs a query over a connection of its own. Does not throw: errors are returned. */
 export async function ask<T>(
   { port, password }: { port: number; password: string },
-  question: (client: Redis) => Promise<T>,
+  query: (client: Redis) => Promise<T>,
 ): Promise<{ kind: 'answer'; value: T } | { kind: 'error'; error: Error }> {
   const client = new Redis({
     host: '127.0.0.1',
@@ -162,12 +162,12 @@ export async function ask<T>(
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   });
-  client.on('error', () => {}); // The question's own failure tells the same.
+  client.on('error', () => {}); // The query fails with the same error.
   try {
     await client.connect();
-    return { kind: 'answer', value: await question(client) };
+    return { kind: 'answer', value: await query(client) };
   } catch (error) {
-    return { kind: 'error', error: error as Error };
+    return { kind: 'error', error: error instanceof Error ? error : new Error(String(error)) };
   } finally {
     client.disconnect();
   }

@@ -19,7 +19,6 @@ import {
   untilAnswering,
 } from './redis-process.ts';
 
-/** What the child tells; a pino logger fits. */
 export type RedisLog = {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
@@ -27,22 +26,22 @@ export type RedisLog = {
 
 export type EmbeddedRedis = {
   url: string;
-  /** The pid of the server that runs now; another after a restart. */
+  /** Pid of the current server; a restart changes it. */
   pid(): number;
-  /** Shuts down cleanly and waits for the end; kills it only when it will not end. */
+  /** Shuts the server down and waits for its end; kills it after `stopMsMax`. */
   stop(): Promise<void>;
 };
 
 const portTriesMax = 5;
 const backoffMs = { first: 100, most: 5_000 };
-/** A server that has run this long was well: the next restart begins with the short wait again. */
-const wellAfterMs = 30_000;
+/** After a run this long the next restart begins with the shortest wait again. */
+const stableAfterMs = 30_000;
 const stopMsMax = 10_000;
 
 /**
- * Starts the engine's own Redis on loopback in its own folder and keeps it running: when it ends
- * unasked it is started again on the same port, after a wait that doubles up to five seconds.
- * @throws StartError when there is no server, or it does not come up
+ * Starts a Redis on loopback in `folder` and restarts it on the same port when it ends before `stop`,
+ * after a wait that doubles up to five seconds.
+ * @throws StartError when no redis-server is installed, or it does not start
  */
 export async function startEmbeddedRedis(options: {
   folder: string;
@@ -57,9 +56,9 @@ export async function startEmbeddedRedis(options: {
   const { port } = redis;
   const stopping = new AbortController();
   const supervised = supervise();
-  // A crash of the engine still ends Redis cleanly; only a kill -9 leaves it, for the next start.
-  const endWithUs = () => redis.kill('SIGTERM');
-  process.once('exit', endWithUs);
+  // A crash of the engine shuts Redis down too; after a kill -9 the next start does it.
+  const shutDownRedis = () => redis.kill('SIGTERM');
+  process.once('exit', shutDownRedis);
 
   async function startOnFreePort(): Promise<RedisProcess> {
     for (let tries = 1; ; tries++) {
@@ -69,7 +68,7 @@ export async function startEmbeddedRedis(options: {
         log.info({ pid: started.pid, port: started.port }, 'embedded redis-server started');
         return started;
       } catch (error) {
-        const portTaken = /in use|already allocated/i.test((error as Error).message);
+        const portTaken = /in use|already allocated/i.test(String(error));
         if (!portTaken || tries === portTriesMax) throw error;
       }
     }
@@ -80,19 +79,19 @@ export async function startEmbeddedRedis(options: {
     while (!stopping.signal.aborted) {
       const how = await redis.ended;
       if (stopping.signal.aborted) return;
-      if (performance.now() - since > wellAfterMs) waitMs = backoffMs.first;
+      if (performance.now() - since > stableAfterMs) waitMs = backoffMs.first;
       const details = { how, waitMs, lastLine: lastLogLine(folder) };
-      log.warn(details, 'embedded redis-server ended unasked; starting it again');
+      log.warn(details, 'embedded redis-server ended; restarting it');
       await delay(waitMs, undefined, { signal: stopping.signal }).catch(() => {});
       if (stopping.signal.aborted) return;
       waitMs = Math.min(waitMs * 2, backoffMs.most);
       redis = launchRedis({ server, folder, port, password, env });
       since = performance.now();
       await untilAnswering(redis, { folder, password }).then(
-        () => log.info({ pid: redis.pid, port }, 'embedded redis-server is back'),
+        () => log.info({ pid: redis.pid, port }, 'embedded redis-server restarted'),
         (error: Error) => {
           if (stopping.signal.aborted) return;
-          log.warn({ reason: error.message }, 'embedded redis-server is not back');
+          log.warn({ reason: error.message }, 'embedded redis-server restart failed');
         },
       );
     }
@@ -101,8 +100,8 @@ export async function startEmbeddedRedis(options: {
   async function stop(): Promise<void> {
     if (stopping.signal.aborted) return;
     stopping.abort();
-    process.off('exit', endWithUs);
-    // To Redis SIGTERM is SHUTDOWN: it writes out and fsyncs its file before it ends.
+    process.off('exit', shutDownRedis);
+    // Redis treats SIGTERM as SHUTDOWN: it fsyncs its append-only file before it ends.
     redis.kill('SIGTERM');
     const deadline = setTimeout(() => redis.kill('SIGKILL'), stopMsMax);
     await redis.ended;
@@ -119,9 +118,9 @@ function chooseServer(env: Environment): RedisServer {
   if (found.kind === 'local') return found;
   if (!env['FLASHDROP_REDIS_SERVER'] && dockerAnswers(env))
     return { kind: 'docker', image: redisImage };
-  const met = found.rejected.length > 0 ? ` (${found.rejected.join('; ')})` : '';
+  const rejected = found.rejected.length > 0 ? ` (${found.rejected.join('; ')})` : '';
   throw new StartError(
-    `no redis-server or valkey-server of ${oldestRedis} or newer was found${met}: install Redis, ` +
+    `no redis-server or valkey-server of ${oldestRedis} or newer was found${rejected}: install Redis, ` +
       'name one with FLASHDROP_REDIS_SERVER, or set REDIS_URL',
   );
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
 
-/** Payment providers of no money, for the demo: a process of their own, known by the wire alone. */
+/** Simulated payment providers for the demo, in a process of their own; they move no money. */
 export type Simulators = {
   /** Resolves once they serve. @throws StartError */
   serving(): Promise<SimulatedProvider[]>;
@@ -12,9 +12,9 @@ export type Simulators = {
 
 export type SimulatedProvider = {
   provider: string;
-  /** Where it serves: its API and the page on which a buyer pays. */
+  /** Base URL of its API and of the page on which a buyer pays. */
   url: string;
-  /** Settings of ours by which we talk to it. */
+  /** The engine's settings for this provider. */
   settings: Record<string, string>;
 };
 
@@ -25,8 +25,8 @@ const startMsMax = 20_000;
 const stopMsMax = 3_000;
 
 /**
- * Starts them and does not wait. They end with this process, however it ends: their channel to it
- * is then gone.
+ * Starts the simulators and does not wait until they serve. They end when this process ends, even by a
+ * kill, since the channel to it closes.
  */
 export function startSimulators({
   log,
@@ -36,18 +36,22 @@ export function startSimulators({
   compileCache: string | undefined;
 }): Simulators {
   const child = fork(program, ['all'], {
-    // The simulators must not know the engine's settings.
+    // The simulators must not have the engine's settings.
     env: { ...(compileCache && { NODE_COMPILE_CACHE: compileCache }) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    // A group of its own: Ctrl-C goes to the terminal's whole group, and we may need them to drain.
+    // A process group of its own: Ctrl-C goes to the terminal's whole group, and a drain may need them.
     detached: true,
   });
-  const ended = howItEnds(child);
+  const ended = endOf(child);
   const serving = untilServing(child, ended);
-  serving.catch(() => {}); // Told to whoever waits for it, which may be nobody if a start fails.
+  serving.catch(() => {}); // Not unhandled: when another step of the start fails, nothing awaits it.
   let stopping = false;
   void Promise.all([serving, ended]).then(([, how]) => {
-    if (!stopping) log.warn({ how }, 'the simulated payment providers ended: start again for them');
+    if (!stopping)
+      log.warn(
+        { how },
+        'the simulated payment providers ended; restart the engine to have them again',
+      );
   });
 
   return {
@@ -66,16 +70,16 @@ async function untilServing(
   child: ChildProcess,
   ended: Promise<string>,
 ): Promise<SimulatedProvider[]> {
-  const told: SimulatedProvider[] = [];
+  const announced: SimulatedProvider[] = [];
   const all = new Promise<void>((resolve) => {
     child.on('message', (message: SimulatedProvider | { serving: true }) => {
       if ('serving' in message) resolve();
-      else told.push(message);
+      else announced.push(message);
     });
   });
   const late = delay(startMsMax, 'no answer', { ref: false });
   const why = await Promise.race([all, ended, late]);
-  if (why === undefined) return told;
+  if (why === undefined) return announced;
   child.kill('SIGKILL');
   throw new StartError(
     `the simulated payment providers did not start (${why}): ` +
@@ -83,8 +87,8 @@ async function untilServing(
   );
 }
 
-async function howItEnds(child: ChildProcess): Promise<string> {
-  const failed = once(child, 'error').then(([error]) => (error as Error).message);
+async function endOf(child: ChildProcess): Promise<string> {
+  const failed = once(child, 'error').then(([error]) => String(error?.message ?? error));
   const exited = once(child, 'exit').then(([code, signal]) => signal ?? `exit code ${code}`);
   return await Promise.race([exited, failed]);
 }

@@ -12,8 +12,8 @@ import { openRedisConnection } from './connections.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
 import { type Wiring, wire } from './wiring.ts';
 
-// The program of a process that serves http beside others on one port. The primary process forks it,
-// opens it over their channel and ends it; it also ends when the primary is gone.
+// The program of an api process, one of several that serve http on one port. The primary forks it,
+// opens it over their channel and stops it; it also ends when the primary ends.
 
 export type ApiOpening = {
   name: string;
@@ -44,7 +44,7 @@ const channel = openChannel(process, {
   },
 });
 
-// Ctrl-C and a supervisor's SIGTERM go to the whole process group: only the primary acts on them.
+// Ctrl-C and a supervisor's SIGTERM reach the whole process group; only the primary acts on them.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 await channel.ended;
@@ -62,7 +62,7 @@ async function open({ name, config, redisUrl, callers, ...rest }: ApiOpening): P
   return { releasers, wiring, app };
 }
 
-/** The embedded ledger is open in the primary alone; each process connects to a server by itself. */
+/** An embedded ledger is open in the primary only; a PostgreSQL server is connected to directly. */
 async function openDatabase(
   { ledger }: Config,
   connectionsMax: number,
@@ -73,7 +73,7 @@ async function openDatabase(
   return openPostgres({
     url: ledger.url,
     connectionsMax,
-    onIdleError: (error) => log.warn({ err: error }, 'a connection to the ledger failed'),
+    onIdleError: (error) => log.warn({ err: error }, 'ledger connection failed'),
   });
 }
 

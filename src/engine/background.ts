@@ -6,7 +6,7 @@ import type { ServiceOptions } from './service-options.ts';
 
 export type Background = ReturnType<typeof openBackground>;
 
-/** Opens what the worker role runs in the background: settlement, and the comparison of the books. */
+/** Opens what the worker role runs in the background: settlement and reconciliation. */
 export function openBackground(
   { redisUrl, namespace, lanes, ledger, providers, log, ...options }: ServiceOptions,
   shared: Pick<

@@ -1,6 +1,6 @@
 import { type DropId, orderId, orderRef } from '../domain/ids.ts';
 
-/** What demo mode prints for whoever started it: enough to buy at once. */
+/** What demo mode prints: enough to buy at once. */
 export type Demo = {
   merchantKey: string;
   buyer: string;
@@ -10,7 +10,7 @@ export type Demo = {
   method: string;
 };
 
-/** The line for a step of the start that is done. */
+/** The line for a finished step of the start. */
 export function stepLine(what: string, ms: number): string {
   return `  ${what.padEnd(34)}${(ms / 1_000).toFixed(1).padStart(5)} s\n`;
 }
@@ -20,7 +20,7 @@ export function banner(engine: {
   address: string;
   processes: number;
   methods: readonly string[];
-  /** Providers that take no money, and where their pages are. */
+  /** Simulated providers and the URLs of their pages. */
   simulators: readonly { provider: string; url: string }[];
   demo: Demo | undefined;
   /** How long the start took, ms. */
@@ -49,13 +49,13 @@ export function banner(engine: {
   return `${lines.join('\n')}\n`;
 }
 
-/** Commands that buy a unit and read its order, and work as pasted: each start has a fresh key. */
+/** Commands that buy a unit and read its order. They work as pasted: each start has a new key. */
 function firstBuy(address: string, { drop, sku, method, buyer, buyerToken }: Demo): string[] {
   const key = `buy-${Date.now().toString(36)}`;
   const body = JSON.stringify({ sku, quantity: 1, payment: { method } });
   const token = `-H 'authorization: Bearer ${buyerToken}'`;
   const headers = `-H 'content-type: application/json' -H 'idempotency-key: ${key}'`;
-  // The id follows from drop, buyer and key, so it is known before anything was bought.
+  // An order's id is computed from drop, buyer and key, so it is known before the Buy.
   const order = orderId(orderRef(drop, buyer, key, 1));
   return [
     'Buy a unit:',

@@ -14,14 +14,14 @@ import type { Step } from './start-steps.ts';
 
 type Start = { config: Config; folder: DataFolder | undefined; log: Logger };
 
-/** A command without a reply by then is given up; its outcome counts as unknown. */
+/** A command without a reply after this time fails, and its outcome is unknown. */
 const commandTimeoutMs = 2_000;
 const connectMsMax = 10_000;
 
 /**
- * Connects to the Redis that is configured, or starts an embedded one, and makes sure that it keeps
- * what it acknowledges.
- * @throws StartError
+ * Connects to the configured Redis, or starts an embedded one, and checks that it cannot lose what it
+ * acknowledges.
+ * @throws StartError when it does not start, does not answer, or could lose orders
  */
 export async function openRedis(
   start: Start,
@@ -55,7 +55,7 @@ async function startOwnRedis(start: Start, releasers: Releasers): Promise<string
 }
 
 /**
- * The connection of the hot path, once it answers.
+ * The connection of the hot path, once Redis answers.
  * @throws StartError when it does not answer in time
  */
 export async function openRedisConnection(
@@ -68,7 +68,7 @@ export async function openRedisConnection(
   let last: Error | undefined;
   redis.on('error', (error) => {
     last = error;
-    log.warn({ err: error }, 'the connection to Redis failed');
+    log.warn({ err: error }, 'Redis connection failed');
   });
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -87,7 +87,7 @@ export async function openRedisConnection(
   return redis;
 }
 
-/** Refuses a server that could lose acknowledged orders, except for what the operator allows. */
+/** Refuses a server that could lose acknowledged orders, unless the operator allows the weakness. */
 async function assertSafe(redis: Redis, url: string, { config, log }: Start): Promise<void> {
   const { tooOld, weaknesses } = await findWeaknesses(redis);
   if (tooOld) throw new StartError(`Redis at ${host(url)} is ${tooOld}: 7.0 or later is needed`);
@@ -106,9 +106,8 @@ function host(url: string): string {
 }
 
 /**
- * Connects to the ledger that is configured, or opens an embedded one; its schema is brought up to
- * date.
- * @throws StartError
+ * Connects to the configured ledger, or opens an embedded one, and migrates its schema.
+ * @throws StartError when it cannot be opened or its schema is newer than this program
  */
 export async function openConfiguredLedger(
   { config, folder, log }: Start,
@@ -121,7 +120,7 @@ export async function openConfiguredLedger(
       openLedger({
         databaseUrl: config.ledger.kind === 'url' ? config.ledger.url : undefined,
         folder: folder?.ledger,
-        onIdleError: (error) => log.warn({ err: error }, 'a connection to the ledger failed'),
+        onIdleError: (error) => log.warn({ err: error }, 'ledger connection failed'),
       }),
     );
     releasers.add('ledger', ledger.close);

@@ -12,9 +12,9 @@ const windowMs = 30 * 24 * 3_600_000;
 const purseAmount = 1_000_000;
 
 /**
- * Opens what a demo needs: a merchant, a drop that is on sale, and a buyer with money in the wallet. The
- * drop is kept over restarts for as long as it is open; the buyer is a new one each time, so that
- * the first Buy is never refused for what an earlier run bought.
+ * Creates what a demo needs: a merchant, a drop on sale, and a buyer with money in the wallet. The drop is
+ * kept over restarts while it is open. The buyer is new at each start, so that the limit per buyer
+ * never refuses the first Buy.
  */
 export async function openDemo(
   wiring: Wiring,

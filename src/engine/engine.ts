@@ -13,16 +13,16 @@ import { simulateProviders } from './simulated-providers.ts';
 import { type OnStep, timeSteps } from './start-steps.ts';
 
 export type Engine = {
-  /** Where http is served. */
+  /** URL at which http is served. */
   address: string;
   /** How many processes serve there. */
   processes: number;
   demo: Demo | undefined;
   /** Names of the methods of payment. */
   methods: string[];
-  /** Those of them that are simulated and take no money. */
+  /** The simulated ones among them, which take no money. */
   simulators: SimulatedProvider[];
-  /** Stops taking requests, finishes what is in hand, closes. */
+  /** Stops accepting requests, finishes those in flight, closes. */
   stop(): Promise<void>;
 };
 
@@ -37,7 +37,7 @@ type Start = {
 /**
  * The composition root: opens Redis, the ledger and what the role needs, and closes all of it in the
  * reverse order.
- * @throws StartError when something the operator can mend is in the way
+ * @throws StartError when the start fails for a reason that the operator can fix
  */
 export async function startEngine(start: Start): Promise<Engine> {
   const releasers = openReleasers(start.log);
@@ -56,7 +56,7 @@ async function compose({ onStep, ...options }: Start, releasers: Releasers): Pro
   const start = { ...options, log };
   const step = timeSteps(onStep);
 
-  // What starts outside of this process comes first: it goes on while this one loads its own code.
+  // Child processes are started first: they start up while this process loads its own code.
   const cluster = processes > 1 ? launchApiProcesses(start, releasers) : undefined;
   const simulating = simulateProviders(start, step, releasers);
   const connecting = step('store clients loaded', () => import('./connections.ts'));

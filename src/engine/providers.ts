@@ -11,8 +11,8 @@ import { openWallet } from '../payments/wallet/wallet.ts';
 type Options = { config: Pick<Config, 'payments' | 'simulators'>; ledger: Ledger; log: Logger };
 
 /**
- * Opens the payment providers that are configured. Their libraries are loaded now, so that no buyer
- * waits for them; in a demo with simulated providers, which most visitors never use, at the first call.
+ * Opens the configured payment providers. Their libraries are loaded now, so that no buyer waits for
+ * them. With simulated providers they load at the first call, as most demos never call them.
  */
 export async function openProviders({ config, ledger, log }: Options): Promise<Providers> {
   const { payments, simulators } = config;

@@ -1,9 +1,9 @@
 import type { Logger } from '../log.ts';
 
-/** What was opened, to be closed in the reverse order, also when a start fails half-way. */
+/** Closes what was opened in the reverse order, also when a start fails half-way. */
 export type Releasers = {
   add(what: string, release: () => unknown): void;
-  /** Closes everything; one that fails is logged and the rest is closed all the same. */
+  /** Closes everything; a failure is logged, and the rest is still closed. */
   run(): Promise<void>;
 };
 

@@ -8,13 +8,13 @@ import type { Providers } from '../payments/provider.ts';
 import type { BackgroundTimings } from '../settlement/background.ts';
 import type { OnStep } from '../settlement/steps.ts';
 
-/** Intervals and patience in ms. The defaults suit a server; tests use shorter ones. */
+/** Intervals and waits in ms. The defaults are for servers; tests use shorter ones. */
 export type Timings = BackgroundTimings & {
-  /** How soon after its beginning a payment is first asked about. */
+  /** How long after its start a payment is first polled. */
   pollFirstMs?: number | undefined;
-  /** How long after its end a hold waits for its open payment to be closed. */
+  /** How long after its expiry a hold waits for its open payment to be closed. */
   closingGraceMs?: number | undefined;
-  /** For how long a difference between the books may be an entry that is still on its way. */
+  /** How old a difference must be to count; a younger one may be an entry not relayed yet. */
   differenceGraceMs?: number | undefined;
 };
 
@@ -30,7 +30,7 @@ export type ServiceOptions = {
   clock?: Clock;
   metrics?: Metrics;
   timings?: Timings;
-  /** How often the worker role compares the books; never when absent. */
+  /** Interval at which the worker role reconciles the books; never when undefined. */
   reconcileEveryMs?: number | undefined;
   onStep?: OnStep | undefined;
 };

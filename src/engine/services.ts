@@ -26,8 +26,8 @@ import type { ServiceOptions } from './service-options.ts';
 export type Services = ReturnType<typeof openServices>;
 
 /**
- * Everything above the stores, wired by hand. Opening it opens no connection and starts nothing: any
- * role may use it. `start` is for the worker role and adds what runs behind the sale.
+ * Wires everything above the stores. It opens no connection and starts nothing, so any role may use it.
+ * `start` is for the worker role and starts the background work.
  */
 export function openServices(options: ServiceOptions) {
   const { redis, namespace, lanes, ledger, providers, log, timings = {} } = options;
@@ -158,13 +158,13 @@ export function openServices(options: ServiceOptions) {
       const offered = [...providers.values()].filter((provider) => provider.takes(currency));
       return offered.map(({ name, scenes }) => ({ method: name, scenes: [...scenes] }));
     },
-    /** Resolves when the background work runs; it waits out a Redis or a ledger that is away. */
+    /** Resolves when the background work runs; waits while Redis or the ledger is down. */
     async start(): Promise<void> {
       opening ??= openBackground();
       background = await opening;
       await background.start();
     },
-    /** Finishes what is in hand; the rest is left for the next start. */
+    /** Finishes the work in flight; the rest is left for the next start. */
     async stop(): Promise<void> {
       const opened = await opening;
       await opened?.stop();

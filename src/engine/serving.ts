@@ -6,7 +6,7 @@ import type { ApiOpening } from './api-process.ts';
 import type { Releasers } from './releasers.ts';
 import type { Wiring } from './wiring.ts';
 
-/** Connections to a PostgreSQL server that the api processes have between them. */
+/** Connections to a PostgreSQL server that all api processes have in total. */
 const sharedConnections = 10;
 
 /** Serves http in this process; resolves with the address. */
@@ -16,7 +16,7 @@ export async function serveHere(
   releasers: Releasers,
 ): Promise<string> {
   const { host, port, quietMs } = wiring.config;
-  // The primary of a cluster serves no http itself, so it does not load the code for it.
+  // Imported here, since the primary of a cluster serves no http and does not need this code.
   const { openApi } = await import('./api.ts');
   const { canSharePort, listen } = await import('../http/server/server.ts');
   const app = await openApi(wiring, callers, { releasers });

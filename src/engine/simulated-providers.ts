@@ -7,12 +7,13 @@ import type { Logger } from '../log.ts';
 import type { Releasers } from './releasers.ts';
 import type { Step } from './start-steps.ts';
 
-/** The config that is in force, and the providers that are simulated. */
+/** The config with the simulated providers' settings, and the simulated providers. */
 export type Simulated = { config: Config; simulators: SimulatedProvider[] };
 
 /**
- * Starts the demo's payment providers, and resolves with a config that has them. Without the demo's
- * simulators it is the config as it was.
+ * Starts the simulated payment providers of a demo and resolves with a config that uses them. Where
+ * none are simulated, the config is returned unchanged.
+ * @throws StartError when they do not start
  */
 export async function simulateProviders(
   { config, log }: { config: Config; log: Logger },

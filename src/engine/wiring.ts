@@ -8,7 +8,7 @@ import type { Providers } from '../payments/provider.ts';
 import { openProviders } from './providers.ts';
 import { openServices, type Services } from './services.ts';
 
-/** What a process is wired on: its settings, open connections and log. */
+/** Settings, open connections and log of a process. */
 export type Connections = {
   config: Config;
   redisUrl: string;
@@ -17,7 +17,7 @@ export type Connections = {
   log: Logger;
 };
 
-/** What every process of the engine has, whatever its role. */
+/** What every process of the engine has, in any role. */
 export type Wiring = Connections & {
   metrics: Metrics;
   lanes: Lanes;
@@ -25,7 +25,7 @@ export type Wiring = Connections & {
   services: Services;
 };
 
-/** Wires the services of a process on its connections; starts nothing. */
+/** Wires the services of a process to its connections; starts nothing. */
 export async function wire(connections: Connections): Promise<Wiring> {
   const { config, redisUrl, redis, ledger, log } = connections;
   const { namespace, reconcileMinutes } = config;

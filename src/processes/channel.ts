@@ -1,66 +1,65 @@
-/** One end of a process' channel: `process` in a child, the ChildProcess in its parent. */
+/** One end of the IPC channel between two processes: `process` in a child, the ChildProcess in its parent. */
 export type ChannelEnd = {
   connected?: boolean;
   send?(message: unknown, callback: (error: Error | null) => void): boolean;
-  on(event: 'message', listener: (message: unknown) => void): unknown;
+  on(event: 'message', listener: (message: RequestMessage | ResponseMessage) => void): unknown;
   on(event: 'disconnect', listener: () => void): unknown;
 };
 
-/** What an end answers, by topic. */
+/** Handles requests from the other end, by topic. */
 export type Handlers = Record<string, (payload: never) => unknown>;
 
 export type Channel = {
-  /** Asks the other end; rejects with what its handler threw, or when the channel ends first. */
+  /** Sends a request; rejects with the handler's error, or with code EPIPE when the channel closes first. */
   ask<T>(topic: string, payload?: unknown): Promise<T>;
-  /** Resolves when the other end is gone. */
+  /** Resolves when the channel has closed. */
   ended: Promise<void>;
 };
 
-type Ask = { id: number; topic: string; payload: unknown };
-type Answer = { id: number } & ({ value: unknown } | { error: Record<string, unknown> });
+type RequestMessage = { id: number; topic: string; payload: unknown };
+type ResponseMessage = { id: number } & ({ value: unknown } | { error: Record<string, unknown> });
 
-/** Questions and answers, both ways, over the channel between a process and its child. */
+/** Requests and responses in both directions over the channel between a process and its child. */
 export function openChannel(end: ChannelEnd, handlers: Handlers): Channel {
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   const ended = Promise.withResolvers<void>();
-  let asked = 0;
+  let sent = 0;
 
   end.on('message', (message) => {
-    const parcel = message as Ask | Answer;
-    if ('topic' in parcel) void answer(parcel);
-    else settle(parcel);
+    if ('topic' in message) void respond(message);
+    else settle(message);
   });
   end.on('disconnect', () => {
-    for (const waiter of waiting.values()) waiter.reject(gone());
+    for (const waiter of waiting.values()) waiter.reject(closed());
     waiting.clear();
     ended.resolve();
   });
 
-  function settle(parcel: Answer): void {
-    const waiter = waiting.get(parcel.id);
-    waiting.delete(parcel.id);
-    if ('value' in parcel) waiter?.resolve(parcel.value);
-    else waiter?.reject(Object.assign(new Error(), parcel.error));
+  function settle(response: ResponseMessage): void {
+    const waiter = waiting.get(response.id);
+    waiting.delete(response.id);
+    if ('value' in response) waiter?.resolve(response.value);
+    else waiter?.reject(Object.assign(new Error(), response.error));
   }
 
-  async function answer({ id, topic, payload }: Ask): Promise<void> {
-    let parcel: Answer;
+  async function respond({ id, topic, payload }: RequestMessage): Promise<void> {
+    let response: ResponseMessage;
     try {
       const handler = handlers[topic];
-      if (!handler) throw new Error(`bug: nobody answers "${topic}"`);
-      parcel = { id, value: await handler(payload as never) };
+      if (!handler) throw new Error(`bug: no handler for "${topic}"`);
+      response = { id, value: await handler(payload as never) };
     } catch (error) {
-      parcel = { id, error: errorFields(error) };
+      response = { id, error: errorFields(error) };
     }
-    send(parcel, () => {}); // An end that is gone waits for no answer.
+    send(response, () => {}); // When the other end is gone, nothing waits for the response.
   }
 
-  function send(parcel: Ask | Answer, onError: () => void): void {
+  function send(message: RequestMessage | ResponseMessage, onError: () => void): void {
     if (!end.connected || !end.send) {
       onError();
       return;
     }
-    end.send(parcel, (error) => {
+    end.send(message, (error) => {
       if (error) onError();
     });
   }
@@ -68,12 +67,12 @@ export function openChannel(end: ChannelEnd, handlers: Handlers): Channel {
   return {
     ask<T>(topic: string, payload?: unknown): Promise<T> {
       const waiter = Promise.withResolvers<unknown>();
-      asked += 1;
-      const id = asked;
+      sent += 1;
+      const id = sent;
       waiting.set(id, waiter);
       send({ id, topic, payload }, () => {
         waiting.delete(id);
-        waiter.reject(gone());
+        waiter.reject(closed());
       });
       return waiter.promise as Promise<T>;
     },
@@ -81,12 +80,12 @@ export function openChannel(end: ChannelEnd, handlers: Handlers): Channel {
   };
 }
 
-/** Told as an outage: whoever waited knows nothing of the outcome. */
-function gone(): Error {
-  return Object.assign(new Error('the other process is gone'), { code: 'EPIPE' });
+/** The code makes it an outage: the outcome of the request is unknown. */
+function closed(): Error {
+  return Object.assign(new Error('the channel to the other process has closed'), { code: 'EPIPE' });
 }
 
-/** What of an error can cross: its words, and its plain fields such as a code. */
+/** The fields of an error that are sent: message, stack, and plain fields such as a code. */
 function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };
   const { name, message, stack, ...fields } = error;

@@ -8,12 +8,12 @@ import { assertPortFree } from './port.ts';
 /** Child processes that serve http on one port. */
 export type Cluster = {
   /**
-   * Opens every child, then has them listen; resolves with the address. From then on a child that
-   * ends is started again, after a wait that doubles up to five seconds, while the others serve on.
+   * Opens every child, then makes them listen; resolves with the address. From then on a child that
+   * ends is restarted, after a wait that doubles up to five seconds; the others go on serving.
    * @throws StartError when a child cannot start, or the system's error for a port in use
    */
   serve(service: ClusterService): Promise<string>;
-  /** Asks every child; passes on each answer that arrives within a second, with the child's name. */
+  /** Sends a request to every child; calls `take` with each response that arrives within a second. */
   askAll<T>(topic: string, take: (name: string, answer: T) => void): Promise<void>;
   /** Each child finishes the requests in flight and ends; at the deadline it is killed. */
   stop(options: { quietMs: number }): Promise<void>;
@@ -23,9 +23,9 @@ export type ClusterService = {
   host: string;
   /** 0 for any free port. */
   port: number;
-  /** What the child of this name is opened with. */
+  /** The payload of `open` for the child of this name. */
   opening(name: string): unknown;
-  /** What a child may ask this process for, and what to do once that child has ended. */
+  /** Handlers for a child's requests; `close` is called when that child has ended. */
   handlersFor(name: string): { handlers: Handlers; close(): void };
 };
 
@@ -70,7 +70,7 @@ export function launchCluster(options: { count: number; file: URL; log: ClusterL
       const how = await child.ended;
       if (signal.aborted) return;
       if (performance.now() - since > stableAfterMs) waitMs = backoffMs.first;
-      log.warn({ child: name, how, waitMs }, 'an api process ended; restarting it');
+      log.warn({ child: name, how, waitMs }, 'api process ended; restarting it');
       await delay(waitMs, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       waitMs = Math.min(waitMs * 2, backoffMs.most);
@@ -81,7 +81,7 @@ export function launchCluster(options: { count: number; file: URL; log: ClusterL
         await start(child, 'listen', { host: service.host, port: service.port });
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        log.warn({ child: name, reason }, 'an api process did not start');
+        log.warn({ child: name, reason }, 'api process restart failed');
         child.process.kill('SIGKILL');
       }
     }
@@ -108,7 +108,7 @@ export function launchCluster(options: { count: number; file: URL; log: ClusterL
       const late = delay(askMsMax, undefined, { ref: false });
       const asked = [...children.values()].map(async (child) => {
         const answer = await child.channel.ask<T>(topic);
-        // A late answer may be from a process that has been replaced since.
+        // A late response may be from a process that has been replaced meanwhile.
         if (children.get(child.name) === child) take(child.name, answer);
       });
       await Promise.race([Promise.allSettled(asked), late]);
@@ -121,7 +121,7 @@ export function launchCluster(options: { count: number; file: URL; log: ClusterL
         await Promise.all(supervised);
         return;
       }
-      // The start has failed: the children serve nothing that could be drained.
+      // The start has failed: no child serves, so there is nothing to drain.
       for (const child of forked) child.process.kill('SIGKILL');
       await Promise.all(forked.map((child) => child.ended));
     },
@@ -144,7 +144,7 @@ async function end({ process: child, channel, ended }: Child, quietMs: number): 
   clearTimeout(deadline);
 }
 
-/** Asks a child that is starting; a child that ends instead of answering has failed to start. */
+/** Sends a request to a starting child; one that ends instead of responding has failed to start. */
 async function start<T>(child: Child, topic: string, payload: unknown): Promise<T> {
   try {
     return await child.channel.ask<T>(topic, payload);
@@ -154,7 +154,7 @@ async function start<T>(child: Child, topic: string, payload: unknown): Promise<
   }
 }
 
-/** The channel carries an error's fields, not its class: a StartError is made one again here. */
+/** The channel carries an error's fields, not its class, so a StartError is created again here. */
 function startError(cause: unknown): unknown {
   if (!(cause instanceof Error)) return cause;
   if ('code' in cause && cause.code === 'ENOTSUP') {
@@ -166,7 +166,7 @@ function startError(cause: unknown): unknown {
   return cause.name === 'StartError' ? new StartError(cause.message, { cause }) : cause;
 }
 
-/** How a child process ended, in words. */
+/** Resolves when a child process has ended, with the signal, exit code or error. */
 async function endOf(child: ChildProcess): Promise<string> {
   const failed = once(child, 'error').then(([error]) => String(error?.message ?? error));
   const exited = once(child, 'exit').then(([code, signal]) => signal ?? `exit code ${code}`);

@@ -2,8 +2,8 @@ import { createServer } from 'node:net';
 import { StartError } from '../start-error.ts';
 
 /**
- * Rejects when somebody listens on the port already. Processes that share a port would else join
- * strangers who share it too.
+ * Rejects with EADDRINUSE when a program listens on the port already. Without this check, processes
+ * that share a port (SO_REUSEPORT) would share it with another program that does so too.
  * @throws StartError when the address is not one to listen on
  */
 export function assertPortFree({ host, port }: { host: string; port: number }): Promise<void> {

@@ -1,6 +1,6 @@
 import { AggregatorRegistry } from 'prom-client';
 
-/** A metric as a registry tells it. */
+/** A metric as prom-client's registry returns it. */
 export type ProcessMetric = {
   name: string;
   help: string;
@@ -12,26 +12,23 @@ export type ProcessMetric = {
   }[];
 };
 
-export type Figures = ReturnType<typeof openProcessMetrics>;
-
-/** What Node and the system tell of one process: a sum of event loops would mean nothing. */
+/** Metrics of Node and of the system for one process: a sum of, say, event loop lags means nothing. */
 const ofOneProcess = /^flashdrop_(?:process|nodejs)_/;
 
 /**
- * The figures of several processes on one page: summed, but for those of the runtime, which get the
- * label `process`. What a process that has ended had counted stays in the sums, so that a counter
- * does not go back.
+ * Metrics of several processes on one page: summed, except those of the runtime, which get the label
+ * `process`. The counters of a process that has ended stay in the sums, so that no counter decreases.
  */
 export function openProcessMetrics() {
   const latest = new Map<string, ProcessMetric[]>();
   const departed = new Map<string, ProcessMetric>();
 
   return {
-    /** What a process told; it counts with this until it tells more. */
-    take(process: string, figures: ProcessMetric[]): void {
-      latest.set(process, figures);
+    /** Sets a process' metrics; they count until it sends newer ones. */
+    take(process: string, metrics: ProcessMetric[]): void {
+      latest.set(process, metrics);
     },
-    /** The process has ended; one of the same name begins at zero. */
+    /** The process has ended; a later one of the same name begins at zero. */
     leave(process: string): void {
       const counted = (latest.get(process) ?? []).filter(({ name, type }) => {
         return !ofOneProcess.test(name) && type !== 'gauge';
@@ -41,34 +38,32 @@ export function openProcessMetrics() {
     },
     text(): Promise<string> {
       const sums = structuredClone(departed);
-      for (const [process, figures] of latest) {
-        addUp(
-          sums,
-          figures.map((figure) =>
-            ofOneProcess.test(figure.name) ? labelled(figure, process) : figure,
-          ),
+      for (const [process, metrics] of latest) {
+        const all = metrics.map((metric) =>
+          ofOneProcess.test(metric.name) ? labelled(metric, process) : metric,
         );
+        addUp(sums, all);
       }
-      const page = [...sums.values()].map((figure) => ({ ...figure, aggregator: 'sum' }));
+      const page = [...sums.values()].map((metric) => ({ ...metric, aggregator: 'sum' }));
       return AggregatorRegistry.aggregate([page]).metrics();
     },
   };
 }
 
-function labelled(figure: ProcessMetric, process: string): ProcessMetric {
-  const values = figure.values.map((each) => ({ ...each, labels: { ...each.labels, process } }));
-  return { ...figure, values };
+function labelled(metric: ProcessMetric, process: string): ProcessMetric {
+  const values = metric.values.map((each) => ({ ...each, labels: { ...each.labels, process } }));
+  return { ...metric, values };
 }
 
-function addUp(sums: Map<string, ProcessMetric>, figures: readonly ProcessMetric[]): void {
-  for (const figure of figures) {
-    const sum = sums.get(figure.name);
+function addUp(sums: Map<string, ProcessMetric>, metrics: readonly ProcessMetric[]): void {
+  for (const metric of metrics) {
+    const sum = sums.get(metric.name);
     if (!sum) {
-      sums.set(figure.name, structuredClone(figure));
+      sums.set(metric.name, structuredClone(metric));
       continue;
     }
     const known = new Map(sum.values.map((each) => [series(each), each]));
-    for (const each of figure.values) {
+    for (const each of metric.values) {
       const same = known.get(series(each));
       if (same) same.value += each.value;
       else sum.values.push({ ...each });
@@ -76,7 +71,7 @@ function addUp(sums: Map<string, ProcessMetric>, figures: readonly ProcessMetric
   }
 }
 
-/** Tells two values of one metric apart. */
+/** Identifies a value within its metric. */
 function series({ metricName = '', labels }: ProcessMetric['values'][number]): string {
   return metricName + JSON.stringify(Object.entries(labels).sort());
 }
