@@ -21,8 +21,8 @@ function problems(args: string[], env: Record<string, string>): string[] {
   return command.kind === 'refused' ? command.problems : [];
 }
 
-describe('what an empty environment gives', () => {
-  test('everything is embedded, on loopback, in demo mode', () => {
+describe('an empty environment', () => {
+  test('With an empty environment everything is embedded, on loopback, in demo mode', () => {
     expect(accepted([], {})).toMatchObject({
       role: 'all',
       host: '127.0.0.1',
@@ -35,13 +35,13 @@ describe('what an empty environment gives', () => {
     });
   });
 
-  test('an empty setting counts as one that is not given', () => {
+  test('An empty setting counts as one that is not set', () => {
     expect(accepted([], { FLASHDROP_PORT: '', REDIS_URL: '' }).port).toBe(8080);
   });
 });
 
 describe('the number of api processes', () => {
-  test('is what a setting or a flag says, and a worker alone has none', () => {
+  test('The number of api processes is set by a setting or a flag, and a worker has none', () => {
     expect(accepted([], { FLASHDROP_API_PROCESSES: '3' }).apiProcesses).toBe(3);
     expect(accepted(['--api-processes', '2'], {}).apiProcesses).toBe(2);
     const worker = { ...production, FLASHDROP_ROLE: 'worker', FLASHDROP_API_PROCESSES: '3' };
@@ -53,14 +53,14 @@ describe('the number of api processes', () => {
 });
 
 describe('demo mode', () => {
-  test('is off as soon as one real server is named', () => {
+  test('Demo mode is off once a server is configured', () => {
     for (const name of ['REDIS_URL', 'DATABASE_URL'] as const) {
       const env = { ...production, REDIS_URL: '', DATABASE_URL: '', [name]: servers[name] };
       expect(accepted([], env).demo).toBe(false);
     }
   });
 
-  test('is never opened to other machines unasked', () => {
+  test('Demo mode is reachable from other machines only when it is set explicitly', () => {
     const env = { FLASHDROP_HOST: '0.0.0.0' };
     expect(problems([], env)).toEqual([expect.stringContaining('FLASHDROP_DEMO=on')]);
     expect(accepted([], { ...env, FLASHDROP_DEMO: 'on' }).demo).toBe(true);
@@ -74,7 +74,7 @@ describe('simulated payment providers', () => {
     FLASHDROP_STRIPE_WEBHOOK_SECRET: 'whsec_1',
   };
 
-  test('are there in a demo with everything embedded and no provider configured, else asked for', () => {
+  test('Providers are simulated in an embedded demo without a configured provider, else only when set', () => {
     expect(accepted([], {}).simulators).toBe(true);
     expect(accepted([], { FLASHDROP_SIMULATORS: 'off' }).simulators).toBe(false);
     expect(accepted([], stripe).simulators).toBe(false);
@@ -84,7 +84,7 @@ describe('simulated payment providers', () => {
     expect(accepted([], { ...demo, FLASHDROP_SIMULATORS: 'on' }).simulators).toBe(true);
   });
 
-  test('are refused where orders are real, beside a real provider, and to a role of its own', () => {
+  test('Simulated providers are refused outside demo mode, beside a real provider, and for one role alone', () => {
     const on = { FLASHDROP_SIMULATORS: 'on' };
     expect(problems([], { ...production, ...on })).toEqual([
       expect.stringMatching(/^FLASHDROP_SIMULATORS is on outside demo mode.*FLASHDROP_DEMO=on/),
@@ -100,7 +100,7 @@ describe('simulated payment providers', () => {
 });
 
 describe('wrong settings', () => {
-  test('are reported all at once, each with its name, its value and what is allowed', () => {
+  test('All wrong settings are reported together, each with its name, its value and what is allowed', () => {
     const found = problems(['--fresh', '--role', 'boss'], {
       ...production,
       FLASHDROP_PORT: '80a',
@@ -120,7 +120,7 @@ describe('wrong settings', () => {
     ]);
   });
 
-  test('never show a secret or a password', () => {
+  test('A problem never shows a secret or a password', () => {
     const found = problems([], {
       ...production,
       FLASHDROP_JWT_SECRET: 'hunter2',
@@ -131,18 +131,18 @@ describe('wrong settings', () => {
     expect(found.join()).not.toContain('hunter2');
   });
 
-  test('a mistyped name is met with the one that was meant', () => {
+  test('For a mistyped name the nearest known one is suggested', () => {
     expect(problems(['--prot', '8081'], { FLASHDROP_NAMSPACE: 'x' })).toEqual([
       'FLASHDROP_NAMSPACE is no setting; did you mean FLASHDROP_NAMESPACE?',
       '--prot is no flag; did you mean --port?',
     ]);
   });
 
-  test('a port that npm kept to itself is explained', () => {
+  test('For a flag that npm took itself the right command is shown', () => {
     expect(problems(['8081'], {})).toEqual([expect.stringContaining('npm start -- --port')]);
   });
 
-  test('a role of its own on embedded parts is refused', () => {
+  test('A role of api or worker is refused on embedded stores', () => {
     for (const role of ['api', 'worker']) {
       const found = problems(['--role', role], { ...production, DATABASE_URL: '' });
       expect(found).toEqual([expect.stringContaining('DATABASE_URL must both be set')]);
@@ -150,15 +150,15 @@ describe('wrong settings', () => {
   });
 });
 
-describe('how buyers are recognised', () => {
-  test('outside demo mode there is no start without a secret or keys, and an issuer', () => {
+describe('verification of buyers’ tokens', () => {
+  test('Outside demo mode a secret or a JWKS, and an issuer, are required', () => {
     expect(problems([], servers)).toEqual([
       expect.stringContaining('FLASHDROP_JWT_SECRET or FLASHDROP_JWKS_URL'),
       expect.stringContaining('FLASHDROP_JWT_ISSUER'),
     ]);
   });
 
-  test('an algorithm fits what it verifies with, so a public key never serves as a secret', () => {
+  test('An algorithm must fit the secret or the JWKS, so that a public key is never used as a secret', () => {
     const jwks = {
       ...servers,
       FLASHDROP_JWKS_URL: 'https://id.example/keys',
@@ -174,17 +174,17 @@ describe('how buyers are recognised', () => {
     expect(problems([], { ...production, FLASHDROP_JWT_ALGORITHM: 'none' })).toHaveLength(1);
   });
 
-  test('a secret and keys together are refused', () => {
+  test('A secret and a JWKS together are refused', () => {
     const env = { ...production, FLASHDROP_JWKS_URL: 'https://id.example/keys' };
     expect(problems([], env)).toEqual([expect.stringContaining('both set')]);
   });
 });
 
-test('a flag wins over the environment', () => {
+test('A flag overrides the environment', () => {
   expect(accepted(['--port', '1'], { FLASHDROP_PORT: '2' }).port).toBe(1);
 });
 
-test('no near word is better than a far one', () => {
+test('A word is suggested only when it is near', () => {
   expect(nearest('--colour', ['port', 'host', 'role'])).toBeUndefined();
   expect(nearest('rol', ['port', 'host', 'role'])).toBe('role');
 });

@@ -13,8 +13,8 @@ function read(env: Record<string, string>) {
   return { stripe: undefined, problems: command.kind === 'refused' ? command.problems : [] };
 }
 
-describe('Stripe is offered', () => {
-  test('with its two secrets, at the address that Stripe publishes', () => {
+describe('the settings of Stripe', () => {
+  test('Stripe is offered with its two secrets, at the public URL of its API', () => {
     expect(read(given).stripe).toEqual({
       secretKey: 'sk_test_51Abc',
       webhookSecret: 'whsec_Abc',
@@ -22,26 +22,27 @@ describe('Stripe is offered', () => {
     });
   });
 
-  test('with a restricted key', () => {
+  test('Stripe is offered with a restricted key', () => {
     const { stripe } = read({ ...given, FLASHDROP_STRIPE_SECRET_KEY: 'rk_live_51Abc' });
     expect(stripe?.secretKey).toBe('rk_live_51Abc');
   });
 
-  test('by nobody who set nothing of it', () => expect(read({})).toEqual({ problems: [] }));
+  test('Stripe is not offered when nothing of it is set', () =>
+    expect(read({})).toEqual({ problems: [] }));
 });
 
-describe('what is taken for one of the secrets is refused, and not shown', () => {
+describe('what is easily mistaken for a secret of Stripe', () => {
   test.each([
     ['the publishable key', { FLASHDROP_STRIPE_SECRET_KEY: 'pk_test_51Abc' }, /sk_… or rk_…/],
     ['the id of the endpoint', { FLASHDROP_STRIPE_WEBHOOK_SECRET: 'we_1Abc' }, /whsec_…/],
     ['a key with a line end', { FLASHDROP_STRIPE_SECRET_KEY: 'sk_test_51Abc\n' }, /sk_… or rk_…/],
-  ])('%s', (_what, change, says) => {
+  ])('In place of a secret of Stripe %s is refused and not shown', (_what, change, says) => {
     const { problems } = read({ ...given, ...change });
     expect(problems).toEqual([expect.stringMatching(says)]);
     expect(problems.join()).not.toContain(Object.values(change)[0]);
   });
 
-  test('one of the two alone', () => {
+  test('One secret of Stripe without the other is refused', () => {
     const { FLASHDROP_STRIPE_WEBHOOK_SECRET: _, ...half } = given;
     expect(read(half).problems).toEqual([
       expect.stringContaining('FLASHDROP_STRIPE_WEBHOOK_SECRET must be set too'),

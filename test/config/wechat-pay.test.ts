@@ -27,7 +27,7 @@ function readFrom(environment: Record<string, string>) {
 }
 
 describe('the settings of WeChat Pay', () => {
-  test('are five, and go to the API of WeChat Pay unless another place is named', () => {
+  test('WeChat Pay needs five settings, and its public API is used unless another URL is set', () => {
     const read = readFrom(merchant);
     expect(read).toMatchObject({ problems: [], url: 'https://api.mch.weixin.qq.com', privateKey });
     expect(read.publicKey).toBe(undefined);
@@ -36,7 +36,7 @@ describe('the settings of WeChat Pay', () => {
     );
   });
 
-  test('may name the public key, whole', () => {
+  test('The public key of WeChat Pay may be set, together with its id', () => {
     expect(readFrom({ ...merchant, ...key }).publicKey).toEqual({
       id: 'PUB_KEY_ID_0000000000000024101100397200000006',
       pem: publicKey,
@@ -47,7 +47,7 @@ describe('the settings of WeChat Pay', () => {
     }
   });
 
-  test('that are wrong are told without showing what is secret', () => {
+  test('Wrong settings of WeChat Pay are reported without showing a secret', () => {
     const wrong = {
       FLASHDROP_WECHAT_PAY_SERIAL: 'abc',
       FLASHDROP_WECHAT_PAY_PRIVATE_KEY: publicKey,
@@ -61,7 +61,7 @@ describe('the settings of WeChat Pay', () => {
     expect(problems.join()).not.toContain('my-own-secret');
   });
 
-  test('of the public key alone are a mistake', () => {
+  test('A public key of WeChat Pay without the other settings is refused', () => {
     const { FLASHDROP_PUBLIC_URL } = merchant;
     const { problems } = readFrom({ FLASHDROP_PUBLIC_URL, ...key });
     expect(problems).toEqual([expect.stringContaining('FLASHDROP_WECHAT_PAY_APP_ID')]);

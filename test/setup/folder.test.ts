@@ -43,14 +43,14 @@ function leaveLock(holder: Partial<Holder>): void {
 }
 
 describe('a data folder', () => {
-  test('and its secrets are readable by their owner alone', async () => {
+  test('A data folder and its secrets are readable by their owner alone', async () => {
     const folder = await openFolder({ path, fresh: false });
     expect(statSync(path).mode & 0o777).toBe(0o700);
     expect(statSync(join(path, 'secrets.json')).mode & 0o777).toBe(0o600);
     folder.close();
   });
 
-  test('of an earlier program gets the secrets that it lacks, once, and keeps the others', async () => {
+  test('A data folder of an earlier version gets the secrets that it lacks, once, and keeps the others', async () => {
     const first = await openFolder({ path, fresh: false });
     first.close();
     const { operatorKey: _, ...earlier } = first.secrets;
@@ -64,7 +64,7 @@ describe('a data folder', () => {
     expect(third.secrets).toEqual(second.secrets);
   });
 
-  test('keeps its secrets over a restart, so that tokens stay valid', async () => {
+  test('A data folder keeps its secrets over a restart, so that tokens stay valid', async () => {
     const first = await openFolder({ path, fresh: false });
     first.close();
     const second = await openFolder({ path, fresh: false });
@@ -72,7 +72,7 @@ describe('a data folder', () => {
     second.close();
   });
 
-  test('begins anew with fresh', async () => {
+  test('--fresh empties the data folder and generates new secrets', async () => {
     const first = await openFolder({ path, fresh: false });
     mkdirSync(first.ledger);
     writeFileSync(join(first.ledger, 'old'), '');
@@ -83,7 +83,7 @@ describe('a data folder', () => {
     second.close();
   });
 
-  test('that holds the files of others is refused and left as it is, fresh or not', async () => {
+  test('A folder with files of other programs is refused and left unchanged, also with --fresh', async () => {
     mkdirSync(path);
     writeFileSync(join(path, 'thesis.txt'), 'ten years of work');
     for (const fresh of [false, true]) {
@@ -92,12 +92,12 @@ describe('a data folder', () => {
     expect(readFileSync(join(path, 'thesis.txt'), 'utf8')).toBe('ten years of work');
   });
 
-  test('that is a file is refused in one line', async () => {
+  test('A data folder that is a file is refused in one line', async () => {
     writeFileSync(path, '');
     expect(await refusal()).toContain('it is a file');
   });
 
-  test('that may not be written is refused in one line', async () => {
+  test('A data folder that is not writable is refused in one line', async () => {
     mkdirSync(path, { mode: 0o500 });
     // Modes do not bind root, so root becomes nobody for this one.
     const isRoot = process.geteuid?.() === 0;
@@ -109,7 +109,7 @@ describe('a data folder', () => {
     }
   });
 
-  test('whose secrets are damaged is refused, not silently given new ones', async () => {
+  test('A data folder with damaged secrets is refused and gets no new ones', async () => {
     (await openFolder({ path, fresh: false })).close();
     writeFileSync(join(path, 'secrets.json'), '{"jwtSecret":');
     expect(await refusal()).toContain('secrets.json cannot be read');
@@ -118,42 +118,42 @@ describe('a data folder', () => {
 });
 
 describe('the lock of a data folder', () => {
-  test('is given back at the end', async () => {
+  test('The lock of a data folder is released when it is closed', async () => {
     (await openFolder({ path, fresh: false })).close();
     expect(readHolder(path)).toBeUndefined();
   });
 
-  test('is taken over from a process that is gone', async () => {
+  test('The lock of a process that has ended is taken over', async () => {
     (await openFolder({ path, fresh: false })).close();
     leaveLock({ pid: 2 ** 22 + 1 });
     (await openFolder({ path, fresh: false })).close();
   });
 
-  test('is taken over when the pid now belongs to a later process', async () => {
+  test('A lock is taken over when its pid now belongs to a later process', async () => {
     (await openFolder({ path, fresh: false })).close();
     leaveLock({ pid: process.ppid, born: 'long before' });
     (await openFolder({ path, fresh: false })).close();
   });
 
-  test('is taken over when the pid is our own, as in a container that started again', async () => {
+  test('A lock with the own pid is taken over, as in a container that started again', async () => {
     (await openFolder({ path, fresh: false })).close();
     leaveLock({ pid: process.pid });
     (await openFolder({ path, fresh: false })).close();
   });
 
-  test('of another host holds for as long as that host shows that it lives', async () => {
+  test('A lock of another host is in force as long as that host touches it', async () => {
     (await openFolder({ path, fresh: false })).close();
     leaveLock({ host: 'another-container' });
     expect(await refusal()).toContain('another-container');
   });
 
-  test('is refused to this very process a second time', async () => {
+  test('The process that holds a lock cannot take it a second time', async () => {
     const folder = await openFolder({ path, fresh: false });
     expect(await refusal()).toContain(`process ${process.pid}`);
     folder.close();
   });
 
-  test('is given to exactly one of several processes that find a dead one’s at once', async () => {
+  test('Of several processes that find a dead lock at once exactly one takes it', async () => {
     (await openFolder({ path, fresh: false })).close();
     leaveLock({ pid: 2 ** 22 + 1 });
     const rivals = Array.from({ length: 4 }, () =>

@@ -54,7 +54,7 @@ function isAlive(pid: number): boolean {
 }
 
 describe('the embedded Redis', () => {
-  test('loses nothing it acknowledged, evicts nothing, and answers on loopback alone', async () => {
+  test('The embedded Redis fsyncs what it acknowledges, evicts nothing and listens on loopback only', async () => {
     const redis = await start(await open());
     const connection = client(redis.url);
     const settings = ['appendonly', 'appendfsync', 'maxmemory-policy', 'bind', 'save'];
@@ -70,7 +70,7 @@ describe('the embedded Redis', () => {
     });
   });
 
-  test('lets nobody in without the password, which only the owner can read', async () => {
+  test('The embedded Redis requires its password, which only the owner of the folder can read', async () => {
     const folder = await open();
     const redis = await start(folder);
     const url = new URL(redis.url);
@@ -79,7 +79,7 @@ describe('the embedded Redis', () => {
     expect(statSync(join(folder.redis, 'redis.conf')).mode & 0o777).toBe(0o600);
   });
 
-  test('comes back on the same port with its data after it was killed', async () => {
+  test('An embedded Redis that was killed is restarted on the same port with its data', async () => {
     const redis = await start(await open());
     const connection = client(redis.url);
     await connection.set('unit', 'held');
@@ -89,7 +89,7 @@ describe('the embedded Redis', () => {
     expect(redis.pid()).not.toBe(killed);
   });
 
-  test('is shut down cleanly and does not come back after a stop', async () => {
+  test('A stop shuts the embedded Redis down cleanly and does not restart it', async () => {
     const redis = await start(await open());
     const pid = redis.pid();
     await redis.stop();
@@ -98,7 +98,7 @@ describe('the embedded Redis', () => {
     expect(logged).toContain('Redis is now ready to exit');
   });
 
-  test('that cannot start says why', async () => {
+  test('An embedded Redis that cannot start reports why', async () => {
     const folder = await open();
     const start = startEmbeddedRedis({
       folder: folder.redis,
@@ -124,7 +124,7 @@ describe.skipIf(process.platform !== 'linux')('an engine killed with -9', () => 
     return { engine, ...(JSON.parse(line) as { url: string; pid: number }) };
   }
 
-  test('leaves a Redis that the next start shuts down, with every write kept', async () => {
+  test('After a kill -9 the next start shuts down the Redis that was left, with every write kept', async () => {
     const { engine, url, pid } = await holdFolder();
     await client(url).set('unit', 'held');
     engine.kill('SIGKILL');
@@ -136,7 +136,7 @@ describe.skipIf(process.platform !== 'linux')('an engine killed with -9', () => 
     expect(await client(redis.url).get('unit')).toBe('held');
   });
 
-  test('leaves a Redis that is ended even when it hangs', async () => {
+  test('After a kill -9 the next start ends the Redis that was left even when it hangs', async () => {
     const { engine, pid } = await holdFolder();
     engine.kill('SIGKILL');
     await engine.ended;
@@ -145,7 +145,7 @@ describe.skipIf(process.platform !== 'linux')('an engine killed with -9', () => 
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('that still lives keeps its folder: the second one is told its pid', async () => {
+  test('An engine that still runs keeps its folder, and the refusal of a second one names its pid', async () => {
     const { engine } = await holdFolder();
     await expect(openFolder({ path, fresh: false })).rejects.toThrow(`process ${engine.pid}`);
     engine.kill('SIGTERM');

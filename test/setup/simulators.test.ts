@@ -83,7 +83,7 @@ async function expectPaidAt(
 }
 
 describe('the demo', () => {
-  test('leaves no simulator behind when it is killed', async () => {
+  test('A killed demo leaves no simulator running', async () => {
     const { engine, providers } = await startDemo('--api-processes', '1');
     const urls = [...providers.values()];
     expect(urls).toHaveLength(3);
@@ -92,7 +92,7 @@ describe('the demo', () => {
     await eventually(async () => !(await Promise.all(urls.map(isServing))).includes(true));
   });
 
-  test('offers every way to pay, at simulators that end with it', async () => {
+  test('A demo offers every payment method, at simulators that end with it', async () => {
     const { engine, address, providers } = await startDemo();
     expect(engine.printed().out).toContain('pay with      wallet, stripe, alipay, wechat_pay\n');
     expect([...providers.keys()]).toEqual(['stripe', 'alipay', 'wechat_pay']);

@@ -28,8 +28,8 @@ async function occupy(): Promise<{ server: Server; port: number }> {
   return { server, port: address.port };
 }
 
-describe('a start that cannot succeed says why in one line', () => {
-  test('when the port is taken, and names the flag that chooses another', async () => {
+describe('a start that fails', () => {
+  test('A start on a port in use names the flag that chooses another', async () => {
     const { server, port } = await occupy();
     const { code, err } = await start('--port', String(port));
     server.close();
@@ -39,7 +39,7 @@ describe('a start that cannot succeed says why in one line', () => {
     });
   });
 
-  test('when another instance holds the folder: its pid, its address, and what to do', async () => {
+  test('A start on a folder in use names the pid and the address of the instance, and what to do', async () => {
     const folder = await openFolder({ path: data, fresh: false });
     folder.announce('http://127.0.0.1:4711');
     const { code, err } = await start();
@@ -50,14 +50,14 @@ describe('a start that cannot succeed says why in one line', () => {
     );
   });
 
-  test('when the folder is a file', async () => {
+  test('A start with a file as data folder says so in one line', async () => {
     writeFileSync(data, '');
     const { code, err } = await start();
     expect(code).toBe(1);
     expect(err).toMatch(/^flashdrop: .*it is a file.*--data.*\n$/);
   });
 
-  test('when the address is not one of this machine', async () => {
+  test('A start on an address that this machine does not have names --host', async () => {
     const { code, err } = await runProgram('src/main.ts', {
       args: ['--data', data, '--host', '192.0.2.1'],
       env: { FLASHDROP_DEMO: 'on' },
@@ -67,7 +67,7 @@ describe('a start that cannot succeed says why in one line', () => {
   });
 });
 
-test('wrong settings and flags are all told at once, one line each, before anything starts', async () => {
+test('Wrong settings and flags are all reported, one line each, before anything starts', async () => {
   const { code, out, err } = await runProgram('src/main.ts', {
     args: ['--prot', '8081', '--data', data],
     env: { FLASHDROP_ROLE: 'boss', FLASHDROP_LOGLEVEL: 'info', FLASHDROP_JWT_SECRET: 'short' },
@@ -81,7 +81,7 @@ test('wrong settings and flags are all told at once, one line each, before anyth
   ]);
 });
 
-test('help and version are told without starting anything', async () => {
+test('--help and --version print without starting anything', async () => {
   const help = await start('--help');
   expect(help).toMatchObject({ code: 0, err: '' });
   expect(help.out).toContain('--port PORT');

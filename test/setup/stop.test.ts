@@ -29,7 +29,7 @@ async function start(): Promise<{ engine: Program; address: string }> {
 }
 
 describe('the whole engine, embedded', () => {
-  test('stops cleanly on one Ctrl-C, though npm hands it on a second time', async () => {
+  test('The embedded engine stops cleanly on one Ctrl-C, though npm sends it a second time', async () => {
     const { engine, address } = await start();
     expect((await fetch(`${address}/livez`)).status).toBe(200);
     expect(readHolder(data)).toMatchObject({ pid: engine.pid, address });
