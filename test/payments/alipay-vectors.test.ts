@@ -80,8 +80,8 @@ const formOf = (parameters: Record<string, string>) => ({
   body: Buffer.from(new URLSearchParams(parameters).toString()),
 });
 
-describe('a message that Alipay itself once signed', () => {
-  it('is told, with its Chinese subject, its spaces and its amount', async () => {
+describe('A notification that Alipay itself once signed', () => {
+  it('A notification signed by Alipay is read, with its Chinese subject, its spaces and its amount', async () => {
     expect(await alipayOf().readNotification?.(formOf(recorded.message))).toEqual({
       kind: 'told',
       id: '2019081500222155624068450559358070',
@@ -93,7 +93,7 @@ describe('a message that Alipay itself once signed', () => {
     });
   });
 
-  it('is refused when any one of its parameters is another', async () => {
+  it('A notification signed by Alipay is refused when any one of its parameters is changed', async () => {
     for (const name of Object.keys(recorded.message) as (keyof typeof recorded.message)[]) {
       const changed = { ...recorded.message, [name]: `0${recorded.message[name]}` };
       const { kind } = (await alipayOf().readNotification?.(formOf(changed))) ?? {};
@@ -101,7 +101,7 @@ describe('a message that Alipay itself once signed', () => {
     }
   });
 
-  it('is refused under an algorithm of its own choosing, or none', async () => {
+  it('A notification signed by Alipay is refused under another algorithm, or none', async () => {
     for (const sign_type of ['RSA', 'MD5', '', '__proto__']) {
       const changed = { ...recorded.message, sign_type };
       const told = await alipayOf().readNotification?.(formOf(changed));
@@ -109,7 +109,7 @@ describe('a message that Alipay itself once signed', () => {
     }
   });
 
-  it('is stale after 26 hours, and more than five minutes before it was sent', async () => {
+  it('A notification of Alipay is stale after 26 hours, and more than five minutes before it was sent', async () => {
     const sent = fromChinaTime(recorded.message.notify_time) ?? 0;
     const readAt = async (now: number) =>
       await alipayOf({ clock: { now: () => now } }).readNotification?.(formOf(recorded.message));
@@ -120,7 +120,7 @@ describe('a message that Alipay itself once signed', () => {
     expect(await readAt(sent - 5 * 60_000 - 1)).toEqual(stale);
   });
 
-  it('is refused by another application and another seller', async () => {
+  it('A notification of Alipay for another application or seller is refused', async () => {
     const other = { kind: 'refused', reason: 'other_merchant' };
     for (const change of [{ appId: '2019073166072303' }, { sellerId: '2088531891668730' }]) {
       const told = await alipayOf(change).readNotification?.(formOf(recorded.message));
@@ -129,11 +129,11 @@ describe('a message that Alipay itself once signed', () => {
   });
 });
 
-describe('a body that is no message', () => {
+describe('A body that is not a notification', () => {
   const good = new URLSearchParams(recorded.message).toString();
   const bodies: Record<string, string | Buffer> = {
-    empty: '',
-    JSON: JSON.stringify(recorded.message),
+    'that is empty': '',
+    'of JSON': JSON.stringify(recorded.message),
     'of 17 KB': `${good}&more=${'x'.repeat(17 * 1024)}`,
     'of 150 names': `${good}&${Array.from({ length: 150 }, (_, i) => `n${i}=1`).join('&')}`,
     'with a name twice': `${good}&total_amount=0.10`,
@@ -145,7 +145,7 @@ describe('a body that is no message', () => {
     'with an empty name': `${good}&=1`,
   };
   for (const [what, body] of Object.entries(bodies)) {
-    it(`${what}: is malformed, never an exception`, async () => {
+    it(`A body ${what} is a malformed Alipay notification, never an exception`, async () => {
       const raw = { headers: {}, body: Buffer.from(body) };
       const told = await alipayOf().readNotification?.(raw);
       expect(told).toEqual({ kind: 'refused', reason: 'malformed' });
@@ -153,7 +153,7 @@ describe('a body that is no message', () => {
   }
 });
 
-describe('an answer that Alipay itself once signed', () => {
+describe('An answer that Alipay itself once signed', () => {
   let served = '';
   const server = createServer((_, response) => response.end(served));
   beforeAll(async () => {
@@ -178,21 +178,21 @@ describe('an answer that Alipay itself once signed', () => {
     return await client.call('alipay.open.file.upload', {});
   }
 
-  it('is believed', async () => {
+  it('An answer signed by Alipay is accepted', async () => {
     expect(await ask(recorded.answer)).toMatchObject({
       kind: 'done',
       fields: { file_id: 'CAxAToWB1JsAAAAAAAAAAAAADgSLAQBr' },
     });
   });
 
-  it('is unknown when a letter of it is another, or its signature is missing', async () => {
+  it('An answer of Alipay with a letter changed or without a signature leaves the outcome unknown', async () => {
     const unsigned = recorded.answer.replace(/,"sign":.*$/, '}');
     for (const answer of [recorded.answer.replace('DgSLAQBr', 'DgSLAQBs'), unsigned]) {
       expect(await ask(answer)).toEqual({ kind: 'unknown' });
     }
   });
 
-  it('is unknown when a forged node of the same name follows the signed one', async () => {
+  it('An answer of Alipay with a forged second node of the same name leaves the outcome unknown', async () => {
     const forged = '{"code":"10000","msg":"Success","file_id":"forged"}';
     for (const name of [
       'alipay_open_file_upload_response',
@@ -204,7 +204,7 @@ describe('an answer that Alipay itself once signed', () => {
   });
 });
 
-describe('what the buyer gets to pay with', () => {
+describe('Client actions', () => {
   const charge: Charge = {
     reference: `fd${'0a'.repeat(15)}`,
     startedAt: fromChinaTime('2019-08-15 15:56:30') ?? 0,
@@ -242,7 +242,7 @@ describe('what the buyer gets to pay with', () => {
     app: ['alipay.trade.app.pay', 'QUICK_MSECURITY_PAY'],
   } as const;
   for (const [scene, [method, product]] of Object.entries(products)) {
-    it(`for ${scene} says exactly what is to be paid, until when, and is signed`, async () => {
+    it(`An Alipay action for ${scene} has the exact amount and the end of its time, and is signed`, async () => {
       const sent = await parametersOf(scene);
       expect(isSignedByUs(sent)).toBe(true);
       expect(sent).toMatchObject({
@@ -264,20 +264,20 @@ describe('what the buyer gets to pay with', () => {
     });
   }
 
-  it('is the same whenever it is asked for, but for the time and its signature', async () => {
+  it('A repeated Alipay action is the same, except for the time and the signature', async () => {
     const { timestamp, sign, ...first } = await parametersOf('page');
     const clock = { now: () => charge.startedAt + 1000 };
     expect(await parametersOf('page', { clock })).toMatchObject(first);
   });
 
-  it('is signed alike with a key of either kind, whatever stands around it', async () => {
+  it('An Alipay action has the same signature for a key of either format, whatever text surrounds the key', async () => {
     const expected = await parametersOf('app');
     for (const privateKey of [pkcs1, `\n${pkcs8}\n\n`, pkcs1.replaceAll('\n', '\r\n')]) {
       expect(await parametersOf('app', { privateKey })).toEqual(expected);
     }
   });
 
-  it('bears a title of at most 256 bytes, as Alipay counts them, and never an empty one', () => {
+  it('An Alipay action has a title of at most 256 bytes, as Alipay counts them, and never an empty one', () => {
     const titled = (title: string) => subjectOf({ title, reference: 'fd01' });
     expect(titled('米'.repeat(200))).toBe('米'.repeat(128));
     expect(titled('a'.repeat(300))).toBe('a'.repeat(256));
@@ -286,7 +286,7 @@ describe('what the buyer gets to pay with', () => {
     expect(titled('one\u0000two')).toBe('one two');
   });
 
-  it('is nothing at all for a sum that Alipay does not take', async () => {
+  it('There is no Alipay action for an amount that Alipay does not take', async () => {
     for (const amount of [0, 10_000_000_001]) {
       const outcomes = await alipayOf().start([{ ...charge, amount }]);
       expect(outcomes).toEqual([
@@ -296,8 +296,8 @@ describe('what the buyer gets to pay with', () => {
   });
 });
 
-describe('an amount', () => {
-  it('goes to yuan and back to the fen', () => {
+describe('Amounts', () => {
+  it('An amount is converted to yuan and back to the fen', () => {
     for (const fen of [0, 1, 10, 99, 100, 101, 8888, 1999, 113, 115, 9_999_999_999]) {
       expect(fenOf(yuanOf(fen))).toBe(fen);
     }
@@ -307,7 +307,7 @@ describe('an amount', () => {
     ]);
   });
 
-  it('in any other form is none', () => {
+  it('An amount in any other format is refused', () => {
     const forms = ['', '-1', '+1', '1.', '.5', '1.001', '01', '1e3', '1,000.00', '٣', ' 1', '0x1'];
     for (const form of [...forms, '100000000.01', '99999999999', 'NaN', null, undefined, {}]) {
       expect(fenOf(form), String(form)).toBeUndefined();
@@ -315,15 +315,15 @@ describe('an amount', () => {
   });
 });
 
-describe('a time of China', () => {
-  it('is eight hours ahead, on leap days and over the turn of a year too', () => {
+describe('Times in China', () => {
+  it('The time in China is eight hours ahead, also on leap days and at the end of a year', () => {
     for (const iso of ['2024-02-29T15:59:59Z', '2024-12-31T16:00:00Z', '1991-06-01T00:00:00Z']) {
       expect(fromChinaTime(chinaTime(Date.parse(iso)))).toBe(Date.parse(iso));
     }
     expect(chinaTime(Date.parse('2024-12-31T16:00:00.999Z'))).toBe('2025-01-01 00:00:00');
   });
 
-  it('that never was is none', () => {
+  it('A time that does not exist is refused', () => {
     for (const text of ['2023-02-29 00:00:00', '2023-13-01 00:00:00', '2023-01-01 24:00:00', '']) {
       expect(fromChinaTime(text), text).toBeUndefined();
     }

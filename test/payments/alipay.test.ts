@@ -112,9 +112,9 @@ async function openInbox() {
   return { ...server, read };
 }
 
-describe('a payment', () => {
+describe('Alipay payments', () => {
   for (const scene of ['page', 'wap', 'app']) {
-    it(`for ${scene} is made when the buyer opens it, and captured to the fen`, async () => {
+    it(`An Alipay payment for ${scene} is created when the buyer opens it, and captured to the fen`, async () => {
       const charge = chargeOf({ wish: { scene } });
       const { reference } = charge;
       const [begun] = await alipay().start([charge]);
@@ -134,11 +134,11 @@ describe('a payment', () => {
     });
   }
 
-  it('of CNY is taken, and none of another currency', () => {
+  it('Alipay takes payments in CNY, and in no other currency', () => {
     expect([alipay().takes('CNY'), alipay().takes('USD')]).toEqual([true, false]);
   });
 
-  it('cannot be paid with a letter of its address changed', async () => {
+  it('An Alipay payment cannot be made when a letter of its address is changed', async () => {
     const charge = chargeOf();
     const [begun] = await alipay().start([charge]);
     if (begun?.kind !== 'pending' || begun.action?.kind !== 'redirect') throw new Error('no page');
@@ -147,14 +147,14 @@ describe('a payment', () => {
     expect(await simulator.charge(charge.reference)).toBeUndefined();
   });
 
-  it('has a page that shows the title as text, whatever it is', async () => {
+  it('The page of an Alipay payment shows the title as text, whatever its characters', async () => {
     const [begun] = await alipay().start([chargeOf({ title: "<script>alert('1')" })]);
     const page = await (await open(begun)).text();
     expect(page).toContain('&#60;script&#62;alert(&#39;1&#39;)');
     expect(page).toContain('1999.01');
   });
 
-  it('that runs out is declined, and cannot be paid any more', async () => {
+  it('An Alipay payment whose time has ended is declined, and cannot be made any more', async () => {
     const charge = await opened();
     await simulator.clock(600_001);
     onTestFinished(() => simulator.clock(0));
@@ -162,7 +162,7 @@ describe('a payment', () => {
     expect(await lookUp(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
   });
 
-  it('of more than a year ago is captured still', async () => {
+  it('An Alipay payment that is more than a year old is still captured', async () => {
     const charge = await paid();
     await simulator.clock(366 * 24 * 3600_000);
     onTestFinished(() => simulator.clock(0));
@@ -172,7 +172,7 @@ describe('a payment', () => {
     ]);
   });
 
-  it('is told for each of a batch of forty', async () => {
+  it('A look-up of forty Alipay payments answers each of them', async () => {
     const charges = Array.from({ length: 40 }, (_, nth) => chargeOf({ amount: nth + 1 }));
     const begun = await alipay().start(charges);
     const even = begun.filter((_, nth) => nth % 2 === 0);
@@ -186,8 +186,8 @@ describe('a payment', () => {
   });
 });
 
-describe('a repeated start', () => {
-  it('offers a payment that is still open again', async () => {
+describe('Repeated starts', () => {
+  it('A repeated start at Alipay offers the open payment again', async () => {
     const provider = alipay();
     const charge = chargeOf();
     const [first] = await provider.start([charge]);
@@ -201,7 +201,7 @@ describe('a repeated start', () => {
     ).toHaveLength(1);
   });
 
-  it('of what was paid says so, in the same process at once and in another a while later', async () => {
+  it('A repeated start of a captured Alipay payment answers captured, at once and later in another process', async () => {
     const here = alipay();
     const charge = chargeOf();
     await open((await here.start([charge]))[0]);
@@ -212,7 +212,7 @@ describe('a repeated start', () => {
     }
   });
 
-  it('of what was closed is closed, whether it was ever opened or not', async () => {
+  it('A repeated start of a closed Alipay payment answers closed, whether it was ever opened or not', async () => {
     const provider = alipay();
     const charges = [chargeOf(), chargeOf()];
     const [first] = await provider.start(charges);
@@ -223,15 +223,15 @@ describe('a repeated start', () => {
     );
   });
 
-  it('after the end offers nothing', async () => {
+  it('A start at Alipay after the end of the time to pay offers nothing', async () => {
     const startedAt = Date.now() - 900_000;
     const charge = chargeOf({ startedAt, expiresAt: startedAt + 600_000 });
     expect(await alipay().start([charge])).toMatchObject([{ kind: 'declined', reason: 'closed' }]);
   });
 });
 
-describe('closing', () => {
-  it('ends an open payment: it cannot be paid any more', async () => {
+describe('Closing', () => {
+  it('A closed Alipay payment cannot be made any more', async () => {
     const charge = await opened();
     const closed = { reference: charge.reference, kind: 'declined', reason: 'closed' };
     expect(await alipay().close([charge])).toEqual([closed]);
@@ -239,18 +239,18 @@ describe('closing', () => {
     expect(await lookUp(charge)).toMatchObject(closed);
   });
 
-  it('a second time, or after the time ran out, says closed again', async () => {
+  it('Closing an Alipay payment twice, or after its time, answers closed', async () => {
     const charge = await opened();
     await alipay().close([charge]);
     expect(await alipay().close([charge])).toMatchObject([{ kind: 'declined', reason: 'closed' }]);
   });
 
-  it('tells that the buyer was faster', async () => {
+  it('Closing a captured Alipay payment answers captured', async () => {
     const charge = await paid();
     expect(await alipay().close([charge])).toMatchObject([{ kind: 'captured', amount: 199_901 }]);
   });
 
-  it('a payment that was never opened is done, and one that follows all the same is found', async () => {
+  it('Closing an Alipay payment that was never opened succeeds, and a later payment under it is found', async () => {
     const charge = chargeOf();
     const [begun] = await alipay().start([charge]);
     expect(await alipay().close([charge])).toEqual([
@@ -261,7 +261,7 @@ describe('closing', () => {
     expect(await lookUp(charge)).toMatchObject({ kind: 'captured', amount: 199_901 });
   });
 
-  it('is not believed when Alipay captures all the same', async () => {
+  it('A capture at Alipay after the close is found', async () => {
     const charge = await opened();
     await alipay().close([charge]);
     await simulator.faults({ captureAfterClose: 1 });
@@ -270,8 +270,8 @@ describe('closing', () => {
   });
 });
 
-describe('a refund', () => {
-  it('of the whole happens once, however often it is asked for', async () => {
+describe('Refunds', () => {
+  it('A full refund at Alipay is made once, however often it is requested', async () => {
     const charge = await paid();
     const refund = refundOf(charge, 1);
     const done = { refundReference: refund.refundReference, kind: 'refunded', amount: 199_901 };
@@ -281,7 +281,7 @@ describe('a refund', () => {
     expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
   });
 
-  it('of the whole is told apart from a payment that was never made', async () => {
+  it('A fully refunded Alipay payment differs from one that was never made', async () => {
     const charge = await paid();
     await alipay().refund([refundOf(charge, 1)]);
     expect(await lookUp(charge)).toMatchObject({
@@ -291,7 +291,7 @@ describe('a refund', () => {
     });
   });
 
-  it('of parts adds up to the whole, and not a fen more', async () => {
+  it('Partial refunds at Alipay add up to the whole, and not a fen more', async () => {
     const charge = await paid({ amount: 1000 });
     const outcomes = await alipay().refund([
       refundOf(charge, 1, 333),
@@ -310,14 +310,14 @@ describe('a refund', () => {
     );
   });
 
-  it('of another amount under the same reference fails and moves nothing', async () => {
+  it('A refund at Alipay of another amount under the same reference fails and moves no money', async () => {
     const charge = await paid();
     await alipay().refund([refundOf(charge, 1, 100)]);
     expect(await alipay().refund([refundOf(charge, 1, 200)])).toMatchObject([{ kind: 'failed' }]);
     expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
   });
 
-  it('of what was not paid fails', async () => {
+  it('A refund at Alipay of an uncaptured payment fails', async () => {
     const [open, never] = [await opened(), chargeOf()];
     expect(await alipay().refund([refundOf(open, 1), refundOf(never, 1)])).toMatchObject([
       { kind: 'failed', reason: 'ACQ.TRADE_STATUS_ERROR' },
@@ -326,7 +326,7 @@ describe('a refund', () => {
   });
 });
 
-describe('without an answer to rely on', () => {
+describe('Without a reliable answer', () => {
   /** What each call says of a payment that was paid. */
   async function answers(charge: Charge, change: Partial<AlipayOptions> = {}): Promise<string[]> {
     const provider = alipay({ timeoutMs: 300, ...change });
@@ -342,7 +342,7 @@ describe('without an answer to rely on', () => {
   const unknown = Array(4).fill('unknown');
 
   for (const faults of ['refuse', 'fail', 'hang'] as const) {
-    it(`everything is unknown (${faults}), and the truth is told afterwards`, async () => {
+    it(`Every Alipay outcome is unknown under the fault ${faults}, and known afterwards`, async () => {
       const charge = await paid();
       await simulator.faults({ [faults]: 1 });
       expect(await answers(charge)).toEqual(unknown);
@@ -352,7 +352,7 @@ describe('without an answer to rely on', () => {
     });
   }
 
-  it('everything is unknown under a signature that is not the known key’s', async () => {
+  it('Alipay answers with the signature of an unknown key leave every outcome unknown', async () => {
     const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const alipayPublicKey = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     expect(await answers(await paid(), { alipayPublicKey })).toEqual(unknown);
@@ -370,19 +370,19 @@ describe('without an answer to rely on', () => {
     },
   };
   for (const [what, listener] of Object.entries(gateways)) {
-    it(`everything is unknown, and soon: ${what}`, async () => {
+    it(`Every Alipay outcome is unknown in time when the gateway answers ${what}`, async () => {
       const gateway = await serve(listener);
       onTestFinished(gateway.close);
       expect(await answers(chargeOf(), { url: `${gateway.url}/gateway.do` })).toEqual(unknown);
     });
   }
 
-  it('everything is unknown when nobody listens', async () => {
+  it('Every outcome is unknown when nothing listens at Alipay’s address', async () => {
     const url = 'http://127.0.0.1:9/gateway.do';
     expect(await answers(chargeOf(), { url })).toEqual(unknown);
   });
 
-  it('an answer about another payment is unknown, though Alipay signed it', async () => {
+  it('A signed Alipay answer about another payment leaves the outcome unknown', async () => {
     const other = await paid();
     const replayed = await recordedAnswer(other);
     const gateway = await serve((_, response) => response.end(replayed));
@@ -409,7 +409,7 @@ describe('without an answer to rely on', () => {
     return recorded;
   }
 
-  it('because of our settings, the settings to look at are named, and no key is shown', async () => {
+  it('An Alipay error caused by the settings names these settings and shows no key', async () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     for (const change of [{ privateKey: pem }, { appId: '2021000100000009' }]) {
@@ -420,7 +420,7 @@ describe('without an answer to rely on', () => {
   });
 });
 
-describe('an answer that Alipay signed', () => {
+describe('An answer that Alipay signed', () => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const alipayPublicKey = publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
@@ -475,7 +475,7 @@ describe('an answer that Alipay signed', () => {
     ['tells of too many calls', { code: '40005', msg: 'Call Limited' }, { kind: 'unknown' }],
   ];
   for (const [what, node, outcome] of lookUps) {
-    it(`to a look-up and ${what} is ${Object.values(outcome).join(' ')}`, async () => {
+    it(`A signed Alipay answer to a look-up that ${what} means ${Object.values(outcome).join(' ')}`, async () => {
       const provider = await answering({ 'alipay.trade.query': node });
       expect(await provider.lookUp([charge])).toMatchObject([outcome]);
     });
@@ -500,13 +500,13 @@ describe('an answer that Alipay signed', () => {
     ['moved the money', { code: '10000', ...about, fund_change: 'Y' }, 'refunded'],
   ];
   for (const [what, node, kind] of refunds) {
-    it(`to a refund and ${what} is ${kind}`, async () => {
+    it(`A signed Alipay answer to a refund that ${what} means ${kind}`, async () => {
       const provider = await answering({ 'alipay.trade.refund': node });
       expect(await provider.refund([refundOf(charge, 1)])).toMatchObject([{ kind }]);
     });
   }
 
-  it('to closing and says neither closed nor paid is unknown', async () => {
+  it('A signed Alipay answer to a close that says neither closed nor paid leaves the outcome unknown', async () => {
     const provider = await answering({
       'alipay.trade.close': refusal('ACQ.TRADE_STATUS_ERROR'),
       'alipay.trade.query': { code: '10000', ...about, trade_status: 'WAIT_BUYER_PAY' },
@@ -515,7 +515,7 @@ describe('an answer that Alipay signed', () => {
   });
 });
 
-describe('a message', () => {
+describe('Notifications', () => {
   /** What is read about a payment after something happened to it. */
   async function readAfter(reference: string, act: () => Promise<unknown>) {
     const before = inbox.read.length;
@@ -526,7 +526,7 @@ describe('a message', () => {
     });
   }
 
-  it('about each thing that happens is told, whatever characters the title has', async () => {
+  it('Every kind of Alipay notification is read, whatever characters the title has', async () => {
     const charge = await opened({ amount: 1000, title: '100% 小米 + 米兔 😀 "a" <b>' });
     const { reference } = charge;
     const tell = async (act: () => Promise<unknown>, about: string) => {
@@ -547,7 +547,7 @@ describe('a message', () => {
     expect(told).toMatchObject({ about: 'TRADE_CLOSED' });
   });
 
-  it('that is repeated has the same id, and each is answered with the word alone', async () => {
+  it('A repeated Alipay notification has the same id, and each is answered with the word alone', async () => {
     const charge = await paid();
     const before = inbox.read.length;
     const answers = await simulator.notify({ reference: charge.reference, times: 5 });
@@ -565,7 +565,7 @@ describe('a message', () => {
     oversized: 'malformed',
   };
   for (const [forge, reason] of Object.entries(refused)) {
-    it(`that is forged is refused (${forge})`, async () => {
+    it(`A forged Alipay notification is refused: ${forge}`, async () => {
       const { reference } = await opened();
       const before = inbox.read.length;
       const answers = await simulator.notify({ reference, forge: forge as Forgery });
@@ -574,7 +574,7 @@ describe('a message', () => {
     });
   }
 
-  it('that names another amount or payment is told as it is, for the ledger to refuse', async () => {
+  it('An Alipay notification of another amount or payment is read as it is, for the ledger to refuse', async () => {
     const { reference, amount } = await opened();
     const before = inbox.read.length;
     await simulator.notify({ reference, forge: 'other_amount' });
@@ -585,7 +585,7 @@ describe('a message', () => {
     ]);
   });
 
-  it('that cannot be dealt with now is asked for again', () => {
+  it('An Alipay notification that cannot be handled now is answered so that Alipay repeats it', () => {
     expect(alipay().answerNotification?.('unavailable')).toEqual({
       status: 503,
       contentType: 'text/plain',
@@ -594,8 +594,8 @@ describe('a message', () => {
   });
 });
 
-describe('a wish', () => {
-  it('for a way that there is not, or to come back to no web address, is refused', () => {
+describe('Wishes', () => {
+  it('A wish for an unknown Alipay scene, or for a return to no web address, is refused', () => {
     const refuse = alipay().refuseWish;
     expect(refuse?.({})).toBeUndefined();
     expect(refuse?.({ scene: 'app', returnUrl: 'https://shop.example/a?b=c' })).toBeUndefined();

@@ -35,8 +35,8 @@ async function paid(amount = 199_900) {
   return { ...charge, providerReference };
 }
 
-describe('a true message', () => {
-  test('about a capture tells the payment, its sum and when it was sent', async () => {
+describe('Genuine notifications', () => {
+  test('A Stripe notification about a capture has the payment, its amount and the time it was sent', async () => {
     const charge = await paid(4_200);
     expect(letterbox.read).toEqual([
       {
@@ -52,7 +52,7 @@ describe('a true message', () => {
     expect(Math.abs(Date.now() - sentAtOf(letterbox.read[0]))).toBeLessThan(5_000);
   });
 
-  test('about a refund tells the payment it is of', async () => {
+  test('A Stripe notification about a refund has its payment', async () => {
     const charge = await paid();
     await stripe.refund([newRefund(charge, 1, 900)]);
     const told = await eventually(() => letterbox.read[1]);
@@ -67,15 +67,18 @@ describe('a true message', () => {
   test.each([
     ['decline', 'checkout.session.async_payment_failed'],
     ['close', 'checkout.session.expired'],
-  ] as const)('about a payment that came to nothing (%s) tells it', async (act, about) => {
-    const charge = newCharge();
-    await stripe.start([charge]);
-    await simulator[act](charge.reference);
-    const told = await eventually(() => letterbox.read[0]);
-    expect(told).toMatchObject({ kind: 'told', reference: charge.reference, about });
-  });
+  ] as const)(
+    'A Stripe notification about a payment that ended unpaid (%s) has that payment',
+    async (act, about) => {
+      const charge = newCharge();
+      await stripe.start([charge]);
+      await simulator[act](charge.reference);
+      const told = await eventually(() => letterbox.read[0]);
+      expect(told).toMatchObject({ kind: 'told', reference: charge.reference, about });
+    },
+  );
 
-  test('repeated fifty times at once has one id', async () => {
+  test('A Stripe notification repeated fifty times at once has one id', async () => {
     const { reference } = await paid();
     const answers = await simulator.notify({ reference, times: 50, parallel: true });
     expect(answers).toHaveLength(50);
@@ -87,21 +90,24 @@ describe('a true message', () => {
   });
 });
 
-describe('a forged message', () => {
+describe('Forged notifications', () => {
   test.each([
     ['signature', 'signature'],
     ['reserialised', 'signature'],
     ['stale', 'stale'],
     ['other_merchant', 'other_merchant'],
-  ] as const)('(%s) is refused, with the reason %s', async (forge, reason) => {
-    const { reference } = await paid();
-    const [answer] = await simulator.notify({ reference, forge });
-    expect(letterbox.read.at(-1)).toEqual({ kind: 'refused', reason });
-    expect(answer?.status).toBe(400);
-  });
+  ] as const)(
+    'A forged Stripe notification (%s) is refused with the reason %s',
+    async (forge, reason) => {
+      const { reference } = await paid();
+      const [answer] = await simulator.notify({ reference, forge });
+      expect(letterbox.read.at(-1)).toEqual({ kind: 'refused', reason });
+      expect(answer?.status).toBe(400);
+    },
+  );
 
-  // Whoever has the secret can sign these: what they say is compared by whoever knows the payment.
-  test('(another amount, currency or order) is read as it is, to be compared', async () => {
+  // These have a valid signature: only the ledger, which knows the payment, can compare what they say.
+  test('A signed Stripe notification of another amount, currency or order is read as it is, to be compared', async () => {
     const { reference, amount } = await paid();
     await simulator.notify({ reference, forge: 'other_amount' });
     expect(letterbox.read.at(-1)).toMatchObject({ reference, amount: amount + 1 });
@@ -116,7 +122,7 @@ describe('a forged message', () => {
     expect(strange).not.toMatchObject({ reference });
   });
 
-  test('from five minutes ahead is as stale as one from five minutes ago', async () => {
+  test('A Stripe notification from five minutes ahead is as stale as one from five minutes ago', async () => {
     const clock = movedClock();
     const { reference } = await paid();
     stripe = openAtSimulator(simulator, { clock });
@@ -135,7 +141,7 @@ describe('a forged message', () => {
   });
 });
 
-describe('a message signed by the account itself', () => {
+describe('Notifications signed by the account itself', () => {
   const reference = newCharge().reference;
   const session = { object: 'checkout.session', client_reference_id: reference };
 
@@ -144,7 +150,7 @@ describe('a message signed by the account itself', () => {
     ['about a session of another program', session17('cart_17')],
     ['about a session without a reference', session17(null)],
     ['about a dispute, which carries no reference of ours', { type: 'charge.dispute.created' }],
-  ])('%s is ignored', async (_what, change) => {
+  ])('A signed Stripe notification %s is ignored', async (_what, change) => {
     const read = await readSigned(event(change));
     expect(read.kind).toBe('ignored');
   });
@@ -152,11 +158,11 @@ describe('a message signed by the account itself', () => {
   test.each([
     ['of the live world, for a test key', { livemode: true }],
     ['of a connected account', { account: 'acct_connected' }],
-  ])('%s is another merchant’s', async (_what, change) => {
+  ])('A signed Stripe notification %s is refused as another merchant’s', async (_what, change) => {
     expect(await readSigned(event(change))).toEqual({ kind: 'refused', reason: 'other_merchant' });
   });
 
-  test('about a refund that changed tells its payment, not the refund’s amount', async () => {
+  test('A Stripe notification about a changed refund has its payment, not the refund’s amount', async () => {
     const refund = { object: 'refund', amount: 5, currency: 'cny' };
     const metadata = { reference: `${reference}r12` };
     const read = await readSigned(
@@ -167,7 +173,7 @@ describe('a message signed by the account itself', () => {
   });
 
   test.each(['', 'null', '[]', '{"id":1}', '{"id":"evt_1","type":"x","livemode":false}', '{'])(
-    'that is no event (%j) is malformed',
+    'A signed body that is not a Stripe event (%j) is malformed',
     async (body) => {
       const read = await readSigned(body);
       // An empty body cannot be signed.
@@ -176,12 +182,12 @@ describe('a message signed by the account itself', () => {
   );
 
   test.each([
-    ['none', () => undefined],
-    ['one of nothing', () => ''],
-    ['one without a time', (header: string) => header.replace(/^t=\d+,/, '')],
-    ['one with two times', (header: string) => `t=1,${header}`],
-    ['one of an older scheme', (header: string) => header.replace('v1=', 'v0=')],
-  ])('under a signature that is %s is refused', async (_what, change) => {
+    ['without a header', () => undefined],
+    ['that is empty', () => ''],
+    ['without a time', (header: string) => header.replace(/^t=\d+,/, '')],
+    ['with two times', (header: string) => `t=1,${header}`],
+    ['of an older scheme', (header: string) => header.replace('v1=', 'v0=')],
+  ])('A Stripe notification with a signature %s is refused', async (_what, change) => {
     const body = JSON.stringify(event({}));
     const header = change(signed(body));
     const read = await stripe.readNotification?.({
@@ -207,7 +213,7 @@ describe('a message signed by the account itself', () => {
   }
 });
 
-test('an answer takes, refuses or asks for a repeat', () => {
+test('The answer to a Stripe notification accepts, refuses or asks for a repeat', () => {
   const answers = (['taken', 'refused', 'unavailable'] as const).map((verdict) =>
     stripe.answerNotification?.(verdict),
   );

@@ -59,27 +59,28 @@ async function read({
   return notification?.kind === 'refused' ? notification.reason : 'not refused';
 }
 
-describe('the signature of a published event', () => {
+describe('The signature of a published Stripe event', () => {
   // It is of a connected account, which is looked at after the signature and the time.
   const verified = 'other_merchant';
 
-  test('verifies', async () => expect(await read()).toBe(verified));
+  test('The signature of a published Stripe event verifies', async () =>
+    expect(await read()).toBe(verified));
 
-  test('verifies until five minutes have passed, and not from further ahead', async () => {
+  test('The signature of a published Stripe event verifies for five minutes, and not from further ahead', async () => {
     expect(await read({ now: vector.signedAt + 300 })).toBe(verified);
     expect(await read({ now: vector.signedAt + 301 })).toBe('stale');
     expect(await read({ now: vector.signedAt - 300 })).toBe(verified);
     expect(await read({ now: vector.signedAt - 301 })).toBe('stale');
   });
 
-  test('verifies no other bytes, secret or signature', async () => {
+  test('The signature of a published Stripe event does not verify other bytes, or with another secret', async () => {
     expect(await read({ body: vector.body.trimEnd() })).toBe('signature');
     expect(await read({ body: vector.body.replace('false', 'true ') })).toBe('signature');
     expect(await read({ secret: `${vector.secret}x` })).toBe('signature');
     expect(await read({ v1: vector.v0 })).toBe('signature');
   });
 
-  test('is the one that the simulator makes', () => {
+  test('The simulator signs a published Stripe event with the same signature', () => {
     const text = `${vector.signedAt}.${vector.body}`;
     expect(signatureOf(text, vector.secret)).toBe(vector.v1);
   });

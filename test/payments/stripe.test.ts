@@ -46,8 +46,8 @@ async function chargesOf(reference: string) {
   return charges.filter((charge) => charge.reference.startsWith(reference));
 }
 
-describe('beginning a payment', () => {
-  test('sends the buyer to a page of Stripe for the very amount', async () => {
+describe('Starting', () => {
+  test('A Stripe payment sends the buyer to a page of Stripe for exactly the amount', async () => {
     const charge = newCharge({ amount: 4_900, currency: 'JPY' });
     const outcome = await only(stripe.start([charge]));
     expect(outcome).toMatchObject({
@@ -60,7 +60,7 @@ describe('beginning a payment', () => {
     ]);
   });
 
-  test('a repeat, also at once and by another process, is the same session', async () => {
+  test('A repeated start at Stripe, also at once and by another process, is the same session', async () => {
     const charge = newCharge();
     const other = openAtSimulator(simulator);
     const outcomes = await Promise.all(
@@ -71,7 +71,7 @@ describe('beginning a payment', () => {
     expect(await chargesOf(charge.reference)).toHaveLength(1);
   });
 
-  test('a repeat after the buyer paid tells the capture, not the answer that was kept', async () => {
+  test('A repeated start at Stripe after the buyer paid returns the capture, not the stored answer', async () => {
     const charge = await paid();
     expect(await only(stripe.start([charge]))).toMatchObject({
       kind: 'captured',
@@ -79,7 +79,7 @@ describe('beginning a payment', () => {
     });
   });
 
-  test('a lost answer is unknown, and the session is found without its id', async () => {
+  test('A start at Stripe without an answer is unknown, and its session is found without its id', async () => {
     const hasty = openAtSimulator(simulator, { timeoutMs: 200 });
     const charge = newCharge();
     await simulator.faults({ hang: 1 });
@@ -98,7 +98,7 @@ describe('beginning a payment', () => {
     expect(await chargesOf(charge.reference)).toHaveLength(1);
   });
 
-  test('a failure that Stripe repeats under the key does not hide the session it made', async () => {
+  test('An error that Stripe repeats for the key does not hide the session that was created', async () => {
     const charge = newCharge();
     await simulator.faults({ fail: 1 });
     expect((await only(stripe.start([charge]))).kind).toBe('unknown');
@@ -110,7 +110,7 @@ describe('beginning a payment', () => {
     ]);
   });
 
-  test('a repeated failure with no session to be found is final: nobody was told where to pay', async () => {
+  test('An error that Stripe repeats without a session is final, since no buyer has an address to pay at', async () => {
     const charge = newCharge();
     // Made at a time where no session of this payment would be looked for.
     await simulator.clock(-10 * minutes);
@@ -128,7 +128,7 @@ describe('beginning a payment', () => {
     });
   });
 
-  test('a failure before anything ran leaves the payment to be begun', async () => {
+  test('A start that Stripe refuses before it runs can be repeated', async () => {
     const charge = newCharge();
     await simulator.faults({ refuse: 1 });
     expect((await only(stripe.start([charge]))).kind).toBe('unknown');
@@ -137,7 +137,7 @@ describe('beginning a payment', () => {
     expect((await only(stripe.start([charge]))).kind).toBe('pending');
   });
 
-  test('an amount below what Stripe charges is declined, and the operator told why', async () => {
+  test('An amount below Stripe’s minimum is declined, and the reason is logged', async () => {
     const told: string[] = [];
     const telling = openAtSimulator(simulator, { warn: (message) => told.push(message) });
     const charge = newCharge({ amount: 49, currency: 'USD' });
@@ -152,7 +152,7 @@ describe('beginning a payment', () => {
   test.each([
     ['is over', { expiresAt: Date.now() - 1 }],
     ['began too long ago', { startedAt: Date.now() - createWithinMs - 1 }],
-  ])('a payment whose time %s is closed instead', async (_why, change) => {
+  ])('A start at Stripe of a payment whose time %s answers closed', async (_why, change) => {
     const charge = newCharge(change);
     expect(await only(stripe.start([charge]))).toMatchObject({
       kind: 'declined',
@@ -161,7 +161,7 @@ describe('beginning a payment', () => {
     expect(await chargesOf(charge.reference)).toEqual([]);
   });
 
-  test('a payment begun in time is gone on with later, as long as it may be paid', async () => {
+  test('A Stripe payment that was begun in time is continued later, as long as it may be paid', async () => {
     const charge = await begun();
     const clock = movedClock();
     clock.offsetMs = createWithinMs + 1_000;
@@ -173,7 +173,7 @@ describe('beginning a payment', () => {
     expect(await simulator.pay(charge.reference)).toBe('captured');
   });
 
-  test('the end of a session follows from the charge alone and suits Stripe however late', () => {
+  test('The end of a Stripe session depends on the charge alone and is valid for Stripe however late', () => {
     const startedAt = Date.UTC(2026, 0, 1);
     for (const holdMs of [1, 10 * minutes, 60 * minutes, 24 * 60 * minutes, 90 * 60 * minutes]) {
       const end = endOf({ startedAt, expiresAt: startedAt + holdMs }) * 1000;
@@ -184,17 +184,17 @@ describe('beginning a payment', () => {
   });
 });
 
-describe('asking about payments', () => {
-  test('a payment that was never begun is none', async () => {
+describe('Look-ups', () => {
+  test('A look-up of a Stripe payment that was never begun answers none', async () => {
     expect((await only(stripe.lookUp([newCharge()]))).kind).toBe('none');
   });
 
-  test('an id that Stripe does not know is unknown, not none: the account may be another', async () => {
+  test('A session id that Stripe does not know is unknown, not none, since the account may be another', async () => {
     const strange = { ...newCharge(), providerReference: 'cs_test_of_another_account' };
     expect((await only(stripe.lookUp([strange]))).kind).toBe('unknown');
   });
 
-  test('a payment that failed in the end is declined', async () => {
+  test('A Stripe payment that failed in the end is declined', async () => {
     const charge = await begun();
     await simulator.decline(charge.reference);
     expect(await only(stripe.lookUp([charge]))).toMatchObject({
@@ -203,7 +203,7 @@ describe('asking about payments', () => {
     });
   });
 
-  test('hundreds are found without their ids, each with its own outcome', async () => {
+  test('Hundreds of Stripe payments are found without their ids, each with its own outcome', async () => {
     const charges = Array.from({ length: 230 }, () => newCharge());
     const started = await stripe.start(charges);
     const ids = new Map(started.map((one) => [one.reference, one.providerReference]));
@@ -217,7 +217,7 @@ describe('asking about payments', () => {
     }
   });
 
-  test('payments of different days, and one whose session was made late, are found', async () => {
+  test('Stripe payments of different days, and one whose session was created late, are found', async () => {
     const old = newCharge({ startedAt: Date.now() - 26 * 60 * minutes });
     const late = newCharge({ startedAt: Date.now() - 4 * minutes });
     const fresh = await begun();
@@ -230,15 +230,15 @@ describe('asking about payments', () => {
     ]);
   });
 
-  test('a key that Stripe does not know is told to the operator, not taken for an outcome', async () => {
+  test('A secret key that Stripe does not know is an error that names the setting, not an outcome', async () => {
     const stranger = openAtSimulator(simulator, { secretKey: 'sk_test_of_nobody' });
     await expect(stranger.start([newCharge()])).rejects.toThrow(/FLASHDROP_STRIPE_SECRET_KEY/);
     await expect(stranger.lookUp([newCharge()])).rejects.toThrow(/FLASHDROP_STRIPE_SECRET_KEY/);
   });
 });
 
-describe('closing a payment', () => {
-  test('nothing is captured afterwards', async () => {
+describe('Closing', () => {
+  test('A closed Stripe payment is not captured afterwards', async () => {
     const charge = await begun();
     const closed = { kind: 'declined', reason: 'closed' };
     expect(await only(stripe.close([charge]))).toMatchObject(closed);
@@ -247,7 +247,7 @@ describe('closing a payment', () => {
     expect(await only(stripe.start([charge]))).toMatchObject(closed);
   });
 
-  test('one that was never begun cannot be begun afterwards', async () => {
+  test('A Stripe payment that was closed before it was begun cannot be begun afterwards', async () => {
     const charge = newCharge();
     const closed = { kind: 'declined', reason: 'closed' };
     expect(await only(stripe.close([charge]))).toMatchObject(closed);
@@ -256,7 +256,7 @@ describe('closing a payment', () => {
     expect(await chargesOf(charge.reference)).toEqual([]);
   });
 
-  test('a request that was under way for it all the same makes no second session', async () => {
+  test('A start that is under way while a Stripe payment is closed creates no second session', async () => {
     const charge = newCharge();
     const [started, closed] = await Promise.all([
       only(stripe.start([charge])),
@@ -269,7 +269,7 @@ describe('closing a payment', () => {
     expect(await simulator.pay(charge.reference).catch(() => 'refused')).toBe('refused');
   });
 
-  test('a race with the buyer has one winner, and both sides agree on it', async () => {
+  test('When a Stripe payment is closed and paid at once, both sides have the same result', async () => {
     for (let round = 0; round < 20; round += 1) {
       const charge = await begun();
       const [closed, pressed] = await Promise.all([
@@ -281,7 +281,7 @@ describe('closing a payment', () => {
     }
   });
 
-  test('money that came all the same is seen', async () => {
+  test('A capture at Stripe after the close is found', async () => {
     const charge = await begun();
     await stripe.close([charge]);
     await simulator.faults({ captureAfterClose: 1 });
@@ -290,8 +290,8 @@ describe('closing a payment', () => {
   });
 });
 
-describe('giving money back', () => {
-  test('parts and the rest are given back, each once, however often they are asked for', async () => {
+describe('Refunds', () => {
+  test('Partial refunds and the rest are refunded at Stripe once each, however often they are requested', async () => {
     const charge = await paid();
     const [part, rest] = [newRefund(charge, 1, 50_000), newRefund(charge, 2, 149_900)];
     const first = await only(stripe.refund([part]));
@@ -311,7 +311,7 @@ describe('giving money back', () => {
     ]);
   });
 
-  test('more than is left is refused, with Stripe saying why', async () => {
+  test('A refund at Stripe of more than is left is refused with Stripe’s reason', async () => {
     const charge = await paid();
     const tooMuch = await only(stripe.refund([newRefund(charge, 1, charge.amount + 1)]));
     expect(tooMuch).toMatchObject({
@@ -325,7 +325,7 @@ describe('giving money back', () => {
     });
   });
 
-  test('a failure that Stripe repeats under the key does not give it back twice', async () => {
+  test('An error that Stripe repeats for the key does not cause a second refund', async () => {
     const charge = await paid();
     const refund = newRefund(charge, 1, 1_000);
     const known = { ...refund, payment: charge };
@@ -336,7 +336,7 @@ describe('giving money back', () => {
     expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
   });
 
-  test('a refund that Stripe no longer knows the key of is found by its reference', async () => {
+  test('A refund whose key Stripe no longer knows is found by its reference', async () => {
     const charge = await paid();
     const refund = newRefund(charge, 1, 1_000);
     // As the day after: the same refund under a key that is not the engine's any more.
@@ -358,15 +358,15 @@ describe('giving money back', () => {
     expect((await simulator.charge(charge.reference))?.refunds).toHaveLength(1);
   });
 
-  test('what was never paid is not given back', async () => {
+  test('A Stripe payment that was never paid is not refunded', async () => {
     const [unpaid, unheard] = [await begun(), newCharge()];
     const outcomes = await stripe.refund([newRefund(unpaid, 1, 1), newRefund(unheard, 1, 1)]);
     expect(outcomes.map(({ kind }) => kind)).toEqual(['failed', 'failed']);
   });
 });
 
-describe('the bill', () => {
-  test('lists each capture and refund of the time asked for, by our references', async () => {
+describe('The bill', () => {
+  test('The Stripe bill lists each capture and refund of the requested time, by our references', async () => {
     const from = Date.now() - (Date.now() % 1000);
     const charges = await Promise.all([paid({ amount: 700 }), paid({ amount: 800 }), begun()]);
     const refund = newRefund(charges[0], 1, 300);
@@ -386,7 +386,7 @@ describe('the bill', () => {
     expect(await billed({ from: from - 60 * minutes, until: from - 59 * minutes })).toEqual([]);
   });
 
-  test('is read to its end over many pages', async () => {
+  test('The Stripe bill is read to its end over many pages', async () => {
     const charges = Array.from({ length: 120 }, () => newCharge());
     await stripe.start(charges);
     await Promise.all(charges.map(({ reference }) => simulator.pay(reference)));
@@ -404,18 +404,18 @@ describe('the bill', () => {
     one.amount - other.amount;
 });
 
-describe('what Stripe takes', () => {
+describe('Currencies and addresses', () => {
   test.each(['USD', 'EUR', 'CNY', 'HUF', 'TWD', 'JPY', 'KRW', 'VND', 'XAF'])(
-    '%s is counted as ISO 4217 counts it',
+    'Stripe takes %s, whose minor unit is that of ISO 4217',
     (currency) => expect(stripe.takes(currency)).toBe(true),
   );
 
   test.each(['ISK', 'UGX', 'MGA', 'KWD', 'TND', 'CLF', 'XXY', 'usd', ''])(
-    '"%s" is not taken: Stripe counts it otherwise, or knows no such',
+    'Stripe does not take "%s": its minor unit is not that of ISO 4217, or it does not exist',
     (currency) => expect(stripe.takes(currency)).toBe(false),
   );
 
-  test('an address to go back to must be one of the web', () => {
+  test('The return address of a Stripe payment must be a web address', () => {
     const returnUrl = 'https://shop.example/back';
     expect(stripe.refuseWish?.({ returnUrl, scene: '' })).toBeUndefined();
     for (const returnUrl of [
@@ -428,7 +428,7 @@ describe('what Stripe takes', () => {
   });
 });
 
-test('a short hold is ended at Stripe by closing, since a session lives half an hour at least', async () => {
+test('A hold of less than half an hour is ended at Stripe by closing, since a session lasts that long at least', async () => {
   const clock = movedClock();
   const charge = await begun({ expiresAt: Date.now() + minutes });
   const booked = await simulator.charge(charge.reference);

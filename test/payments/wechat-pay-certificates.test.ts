@@ -53,8 +53,8 @@ function pemOf(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'pem' }).toString();
 }
 
-describe('platform certificates', () => {
-  test('are fetched once for many who wait, and then known', async () => {
+describe('Platform certificates', () => {
+  test('WeChat Pay’s certificates are fetched once for many waiting callers, and then kept', async () => {
     const { state, certificates } = await stage();
     const many = Array.from({ length: 20 }, () => certificates.trusts(signedBy(first)));
     expect(new Set(await Promise.all(many))).toEqual(new Set([true]));
@@ -62,7 +62,7 @@ describe('platform certificates', () => {
     expect(state.asked).toBe(1);
   });
 
-  test('that are new are found by their serial, and the old still serve', async () => {
+  test('A new WeChat Pay certificate is found by its serial, and the old ones stay valid', async () => {
     const { state, certificates } = await stage();
     expect(await certificates.trusts(signedBy(first))).toBe(true);
     state.listed = [first, second];
@@ -72,7 +72,7 @@ describe('platform certificates', () => {
     expect(state.asked).toBe(2);
   });
 
-  test('are asked for at most once a minute, whatever serials strangers name', async () => {
+  test('WeChat Pay’s certificates are requested once a minute at most, whatever serials notifications name', async () => {
     const { state, certificates } = await stage();
     for (let named = 0; named < 50; named += 1) {
       const serial = named.toString(16).padStart(40, 'A').toUpperCase();
@@ -85,7 +85,7 @@ describe('platform certificates', () => {
     expect(state.asked).toBe(2);
   });
 
-  test('that have run out, or do not hold yet, are not trusted', async () => {
+  test('WeChat Pay certificates that have expired or are not valid yet are not trusted', async () => {
     const { state, certificates } = await stage();
     const dayMs = 24 * 3_600_000;
     const old = newIdentity('Old', { until: new Date(state.now - 1_000) });
@@ -96,19 +96,19 @@ describe('platform certificates', () => {
     expect(await certificates.trusts(signedBy(first))).toBe(true);
   });
 
-  test('are not taken from who does not know the APIv3 key', async () => {
+  test('WeChat Pay certificates are not accepted from a server without the APIv3 key', async () => {
     const { certificates } = await stage({ sealedUnder: '0'.repeat(32) });
     expect(await certificates.trusts(signedBy(first))).toBe(false);
   });
 
-  test('are not taken from a list that none of them signed', async () => {
+  test('WeChat Pay certificates are not accepted from a list that none of them signed', async () => {
     const { certificates } = await stage({ signer: { ...second, serial: first.serial } });
     expect(await certificates.trusts(signedBy(first))).toBe(false);
   });
 });
 
-describe('the public key of a merchant who has one', () => {
-  test('is trusted under its id without any list', async () => {
+describe('The public key of a merchant who has one', () => {
+  test('A WeChat Pay public key is trusted under its id without any list', async () => {
     const { state, certificates } = await stage({ own: second });
     expect(await certificates.trusts(signedBy(second, 'PUB_KEY_ID_1'))).toBe(true);
     expect(await certificates.trusts(signedBy(first, 'PUB_KEY_ID_1'))).toBe(false);
@@ -117,7 +117,7 @@ describe('the public key of a merchant who has one', () => {
     expect(await certificates.trusts(signedBy(first))).toBe(true);
   });
 
-  test('is asked for in each request, and its answers are believed', async () => {
+  test('A WeChat Pay public key is named in each request, and answers that it signed are accepted', async () => {
     const asked: unknown[] = [];
     const url = await serve(async (request) => {
       asked.push(request.headers['wechatpay-serial']);
@@ -131,21 +131,24 @@ describe('the public key of a merchant who has one', () => {
   });
 });
 
-describe('a signed answer', () => {
+describe('Signed answers', () => {
   test.for([
     ['made just now', 'none', 0, 1],
     ['made an hour ago, which may be a replay,', 'unknown', 3_600_000, 1],
     ['of too great a length', 'unknown', 0, 2 * 1024 * 1024],
-  ] as const)('%s is %s', async ([, kind, agoMs, length]) => {
-    const url = await serve(async () => {
-      const content = { code: 'ORDER_NOT_EXIST', message: 'x'.repeat(length) };
-      const body = Buffer.from(JSON.stringify(content));
-      const signer = { ...second, serial: 'PUB_KEY_ID_1' };
-      return { status: 404, headers: signedHeaders(signer, body, Date.now() - agoMs), body };
-    });
-    const outcomes = await openWithKey({ url }).lookUp([{ reference: 'fd1', startedAt: 0 }]);
-    expect(outcomes).toEqual([{ reference: 'fd1', kind }]);
-  });
+  ] as const)(
+    'A signed WeChat Pay answer %s gives the outcome %s',
+    async ([, kind, agoMs, length]) => {
+      const url = await serve(async () => {
+        const content = { code: 'ORDER_NOT_EXIST', message: 'x'.repeat(length) };
+        const body = Buffer.from(JSON.stringify(content));
+        const signer = { ...second, serial: 'PUB_KEY_ID_1' };
+        return { status: 404, headers: signedHeaders(signer, body, Date.now() - agoMs), body };
+      });
+      const outcomes = await openWithKey({ url }).lookUp([{ reference: 'fd1', startedAt: 0 }]);
+      expect(outcomes).toEqual([{ reference: 'fd1', kind }]);
+    },
+  );
 });
 
 /** The provider of a merchant whose public key of WeChat Pay is the second. */
@@ -163,7 +166,7 @@ function openWithKey(options: { url?: string; warn?: (text: string) => void } = 
   });
 }
 
-describe('a message that WeChat Pay signed', () => {
+describe('Notifications that WeChat Pay signed', () => {
   const told: string[] = [];
   const provider = openWithKey({ warn: (text) => told.push(text) });
 
@@ -178,24 +181,24 @@ describe('a message that WeChat Pay signed', () => {
   const content = { mchid: '1', appid: 'wx1', out_trade_no: 'fd1' };
   const malformed = { kind: 'refused', reason: 'malformed' };
 
-  test('is told, and without a sum when it names none', async () => {
+  test('A signed WeChat Pay notification is read, without an amount when it names none', async () => {
     const { amount, ...rest } = { ...(await reading(message(content))) } as Record<string, unknown>;
     expect(rest).toMatchObject({ kind: 'told', id: 'EV-1', reference: 'fd1' });
     expect(amount).toBe(undefined);
   });
 
-  test('about something else is ignored', async () => {
+  test('A signed WeChat Pay notification about something else is ignored', async () => {
     const about = 'PAYSCORE.USER_OPEN_SERVICE';
     const ignored = { kind: 'ignored', about };
     expect(await reading(message(content, { event_type: about }))).toEqual(ignored);
   });
 
-  test('sealed under another APIv3 key is refused, and somebody is told why', async () => {
+  test('A WeChat Pay notification encrypted with another APIv3 key is refused, and the reason is logged', async () => {
     expect(await reading(message(content, {}, '0'.repeat(32)))).toEqual(malformed);
     expect(told.join()).toContain('another APIv3 key');
   });
 
-  test('of a shape that nobody documented is refused, and nothing is thrown', async () => {
+  test('A signed WeChat Pay notification of an undocumented shape is refused without an exception', async () => {
     const bodies = [
       ...['', 'x', '[]', 'null', '{}', '{"id":1}', '{"id":"a","event_type":"TRANSACTION.X"}'],
       message(content, { id: 'x'.repeat(65) }),

@@ -42,8 +42,8 @@ function lastHeard() {
   return last;
 }
 
-describe('a true message', () => {
-  test('about a payment is told, and its answer ends the repeats', async () => {
+describe('Genuine notifications', () => {
+  test('A WeChat Pay notification about a payment is read, and its answer ends the repeats', async () => {
     const charge = await paid();
     expect(lastHeard().notification).toEqual({
       kind: 'told',
@@ -61,7 +61,7 @@ describe('a true message', () => {
     expect(taken).toBe(sent);
   });
 
-  test('about a refund is told under the payment', async () => {
+  test('A WeChat Pay notification about a refund has its payment', async () => {
     const charge = await paid();
     await wechatPay.refund([aRefund(charge, 1, 234)]);
     await eventually(() => heard.length === 2);
@@ -73,7 +73,7 @@ describe('a true message', () => {
     });
   });
 
-  test('repeated has the same id, and each of fifty at once is taken', async () => {
+  test('A WeChat Pay notification repeated fifty times at once has one id, and each is accepted', async () => {
     const { reference } = await paid();
     const answers = await simulator.notify({ reference, times: 50, parallel: true });
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204]));
@@ -83,7 +83,7 @@ describe('a true message', () => {
   });
 });
 
-describe('a forged message', () => {
+describe('Forged notifications', () => {
   const refused: [Forgery, string][] = [
     ['signature', 'signature'],
     ['stale', 'stale'],
@@ -91,17 +91,20 @@ describe('a forged message', () => {
     ['reserialised', 'signature'],
     ['oversized', 'malformed'],
   ];
-  test.for(refused)('(%s) is refused: %s', async ([forge, reason]) => {
-    const { reference } = await begun();
-    for (const kind of ['captured', 'refunded'] as const) {
-      const [answer] = await simulator.notify({ reference, kind, forge });
-      expect(answer?.status).toBe(401);
-      expect(JSON.parse(answer?.body ?? '')).toMatchObject({ code: 'FAIL' });
-      expect(lastHeard().notification).toEqual({ kind: 'refused', reason });
-    }
-  });
+  test.for(refused)(
+    'A forged WeChat Pay notification (%s) is refused: %s',
+    async ([forge, reason]) => {
+      const { reference } = await begun();
+      for (const kind of ['captured', 'refunded'] as const) {
+        const [answer] = await simulator.notify({ reference, kind, forge });
+        expect(answer?.status).toBe(401);
+        expect(JSON.parse(answer?.body ?? '')).toMatchObject({ code: 'FAIL' });
+        expect(lastHeard().notification).toEqual({ kind: 'refused', reason });
+      }
+    },
+  );
 
-  test('that WeChat Pay itself would have signed is told as it is, for the engine to compare', async () => {
+  test('A wrong notification with WeChat Pay’s signature is read as it is, for the engine to compare', async () => {
     const { reference } = await begun();
     const told = async (forge: Forgery) => {
       await simulator.notify({ reference, kind: 'captured', forge });
@@ -114,7 +117,7 @@ describe('a forged message', () => {
     expect(stranger).not.toMatchObject({ reference });
   });
 
-  test('lacking a header, or with one changed, is refused and never throws', async () => {
+  test('A WeChat Pay notification with a header missing or changed is refused without an exception', async () => {
     await paid();
     const { raw } = lastHeard();
     expect(await read(raw)).toMatchObject({ kind: 'told' });
@@ -132,7 +135,7 @@ describe('a forged message', () => {
     }
   });
 
-  test('with the signature of a probe is refused', async () => {
+  test('A WeChat Pay notification with the signature of a probe is refused', async () => {
     await paid();
     const { raw } = lastHeard();
     const signature = `WECHATPAY/SIGNTEST/${raw.headers['wechatpay-signature']}`;
@@ -140,7 +143,7 @@ describe('a forged message', () => {
     expect(await read({ ...raw, headers })).toEqual({ kind: 'refused', reason: 'signature' });
   });
 
-  test('for another app is refused', async () => {
+  test('A WeChat Pay notification for another app is refused', async () => {
     await paid();
     const { raw } = lastHeard();
     const other = openFrom(simulator, { appId: 'wx0000000000000000' });

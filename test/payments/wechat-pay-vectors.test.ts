@@ -78,13 +78,13 @@ const message: Signed = {
   ),
 };
 
-test("a text is signed as WeChat Pay's SDK signs it", async () => {
+test('A text is signed as WeChat Pay’s SDK signs it', async () => {
   expect(await sign('source', privateKey)).toBe(
     'BKyAfU4iMCuvXMXS0Wzam3V/cnxZ+JaqigPM5OhljS2iOT95OO6Fsuml2JkFANJU9K6q9bLlDhPXuoVz+pp4hAm6pHU4ld815U4jsKu1RkyaII+1CYBUYC8TK0XtJ8FwUXXz8vZHh58rrAVN1XwNyvD1vfpxrMT4SL536GLwvpUHlCqIMzoZUguLli/K8V29QiOhuH6IEqLNJn8e9b3nwNcQ7be3CzYGpDAKBfDGPCqCv8Rw5zndhlffk2FEA70G4hvMwe51qMN/RAJbknXG23bSlObuTCN7Ndj1aJGH6/L+hdwfLpUtJm4QYVazzW7DFD27EpSQEqA8bX9+8m1rLg==',
   );
 });
 
-test("a message of WeChat Pay's SDK verifies, and with one byte changed it does not", () => {
+test('A message of WeChat Pay’s SDK verifies, and with one byte changed it does not', () => {
   expect(verifies(message, certificate.publicKey)).toBe(true);
   const changed = { ...message, body: Buffer.from(message.body) };
   changed.body[20] = (changed.body[20] ?? 0) ^ 1;
@@ -95,7 +95,7 @@ test("a message of WeChat Pay's SDK verifies, and with one byte changed it does 
   expect(verifies(probe, certificate.publicKey)).toBe(false);
 });
 
-test('a message is fresh for five minutes, before and after', () => {
+test('A WeChat Pay notification is fresh for five minutes, before and after its time', () => {
   const at = 1_624_523_846_000;
   const isFreshAt = [-300_001, -300_000, 0, 300_000, 300_001].map((off) =>
     isFresh(message, at + off),
@@ -106,7 +106,7 @@ test('a message is fresh for five minutes, before and after', () => {
   }
 });
 
-test('a text sealed by the SDK opens, and under another key or changed it does not', () => {
+test('A text encrypted by WeChat Pay’s SDK is decrypted, and with another key or a changed byte it is not', () => {
   const apiKey = 'a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb';
   const sealed = {
     ciphertext: 'ulwSiIajGClcvcOYvOQ7+l+0PAbzzwI=',
@@ -119,7 +119,7 @@ test('a text sealed by the SDK opens, and under another key or changed it does n
   expect(() => decrypt(sealed, 'b7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb')).toThrow();
 });
 
-test('a request carries the five fields, signed over method, path, time, nonce and body', async () => {
+test('A WeChat Pay request has the five fields, signed over method, path, time, nonce and body', async () => {
   const header = await authorization(
     { merchantId: '1900009191', serial: '1DDE55AD98ED71D6EDD4A4A16996DE7B47773A8C', privateKey },
     { method: 'GET', path: '/v3/certificates', body: '', at: 1_554_208_460_999, nonce: '593BEC0C' },

@@ -33,8 +33,8 @@ async function paid(change: Partial<Charge> = {}): Promise<Charge> {
   return charge;
 }
 
-describe('a start', () => {
-  test('gives the text of a QR code, and is booked once with our figures however often', async () => {
+describe('Starting', () => {
+  test('A start at WeChat Pay returns the text of a QR code and creates one order with our data, however often repeated', async () => {
     const charge = aCharge({ expiresAt: Date.now() + 777_500 });
     const first = await started(charge);
     expect(first).toMatchObject({ kind: 'pending', action: { kind: 'qr' } });
@@ -46,7 +46,7 @@ describe('a start', () => {
     expect(booked?.extra['title']).toBe('小米手机 2 📱');
   });
 
-  test('inside WeChat gives what the page hands over, signed by the merchant', async () => {
+  test('A start inside WeChat returns the parameters for the page, signed by the merchant', async () => {
     const outcome = await started(aCharge({ wish: { scene: 'jsapi', openid: 'oUpF8uMuAJO' } }));
     if (outcome.kind !== 'pending' || outcome.action?.kind !== 'sdk') throw new Error(outcome.kind);
     const { parameters } = outcome.action;
@@ -59,7 +59,7 @@ describe('a start', () => {
     expect(verify('sha256', Buffer.from(text), key, signature)).toBe(true);
   });
 
-  test('in another browser gives a page, which sends the buyer back', async () => {
+  test('A WeChat Pay start for another browser returns a page that sends the buyer back', async () => {
     const wish = { scene: 'h5', ip: '203.0.113.9', returnUrl: 'https://shop.example/done?a=1' };
     const outcome = await started(aCharge({ wish }));
     if (outcome.kind !== 'pending' || outcome.action?.kind !== 'redirect') throw new Error();
@@ -70,7 +70,7 @@ describe('a start', () => {
     expect(await page.text()).toContain('12.34 CNY');
   });
 
-  test('tells what a wish lacks before anything is begun', () => {
+  test('A wish that WeChat Pay cannot fulfil is refused before anything is begun', () => {
     const refused = (wish: Charge['wish']) => wechatPay.refuseWish?.(wish)?.field;
     expect(refused({})).toBe(undefined);
     expect(refused({ scene: 'app' })).toBe('scene');
@@ -81,7 +81,7 @@ describe('a start', () => {
     expect(refused({ scene: 'h5', ip: '203.0.113.9' })).toBe(undefined);
   });
 
-  test('of nothing, of another currency or after its end takes nothing and makes no order', async () => {
+  test('A WeChat Pay start of zero, of another currency or after its end creates no order', async () => {
     const charges = [
       aCharge({ amount: 0 }),
       aCharge({ currency: 'USD' }),
@@ -95,7 +95,7 @@ describe('a start', () => {
     expect(wechatPay.takes('CNY') && !wechatPay.takes('USD')).toBe(true);
   });
 
-  test('with a title of any length and any characters is taken', async () => {
+  test('A WeChat Pay start with a title of any length and any characters succeeds', async () => {
     const titles = ['📱'.repeat(200), `a\n\`b${'长'.repeat(200)}`, '\ud800x', ''];
     const charges = titles.map((title) => aCharge({ title }));
     const outcomes = await wechatPay.start(charges);
@@ -104,7 +104,7 @@ describe('a start', () => {
     expect(booked?.extra['title']).toBe('📱'.repeat(63));
   });
 
-  test('refused by WeChat Pay is declined, unless an earlier one came to something', async () => {
+  test('A start that WeChat Pay refuses is declined, unless an earlier one created an order', async () => {
     const told: string[] = [];
     const strangers = openFrom(simulator, { appId: 'wx0', warn: (text) => told.push(text) });
     const charge = aCharge();
@@ -118,7 +118,7 @@ describe('a start', () => {
     expect(await started(charge)).toMatchObject({ kind: 'captured', amount: 1234 });
   });
 
-  test('after the close stays closed', async () => {
+  test('A WeChat Pay start after the close stays closed', async () => {
     const charge = aCharge();
     await started(charge);
     await closed(charge);
@@ -126,8 +126,8 @@ describe('a start', () => {
   });
 });
 
-describe('a look-up', () => {
-  test('tells what became of a charge', async () => {
+describe('Look-ups', () => {
+  test('A WeChat Pay look-up returns the state of a charge', async () => {
     const never = aCharge();
     const waiting = aCharge();
     const declined = aCharge();
@@ -149,7 +149,7 @@ describe('a look-up', () => {
     });
   });
 
-  test('of two hundred at once answers each of them', async () => {
+  test('A WeChat Pay look-up of two hundred at once answers each of them', async () => {
     const charges = Array.from({ length: 200 }, () => aCharge());
     const outcomes = await wechatPay.lookUp(charges);
     expect(new Set(outcomes.map(({ reference }) => reference)).size).toBe(200);
@@ -157,8 +157,8 @@ describe('a look-up', () => {
   });
 });
 
-describe('a close', () => {
-  test('ends what is open, and says the same when it is repeated', async () => {
+describe('Closing', () => {
+  test('Closing ends an open WeChat Pay order, and a repeat gives the same answer', async () => {
     const charge = aCharge();
     await started(charge);
     expect(await closed(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
@@ -167,18 +167,18 @@ describe('a close', () => {
     expect(await found(charge)).toMatchObject({ kind: 'declined', reason: 'closed' });
   });
 
-  test('tells that the money was faster', async () => {
+  test('Closing a captured WeChat Pay order answers captured', async () => {
     const charge = await paid();
     expect(await closed(charge)).toMatchObject({ kind: 'captured', amount: 1234 });
   });
 
-  test('of what was never begun has nothing to take', async () => {
+  test('Closing a WeChat Pay order that was never begun answers closed', async () => {
     expect(await closed(aCharge())).toMatchObject({ kind: 'declined', reason: 'closed' });
   });
 });
 
-describe('a refund', () => {
-  test('gives the whole back once, however often it is asked for', async () => {
+describe('Refunds', () => {
+  test('A full refund at WeChat Pay is made once, however often it is requested', async () => {
     const charge = await paid();
     const wanted = aRefund(charge, 1, 1234);
     const [first] = await wechatPay.refund([wanted]);
@@ -190,7 +190,7 @@ describe('a refund', () => {
     expect(await found(charge)).toMatchObject({ kind: 'captured', amount: 1234 });
   });
 
-  test('gives parts back, by the number of either side, and never more than was paid', async () => {
+  test('Partial refunds at WeChat Pay, by the number of either side, are never more than was paid', async () => {
     const charge = await paid();
     const { providerReference } = await found(charge);
     const known = { ...charge, providerReference };
@@ -202,14 +202,14 @@ describe('a refund', () => {
     expect(refunds.map(({ amount }) => amount).sort()).toEqual([1000, 200]);
   });
 
-  test('under a number used for another sum tells the sum that was given back', async () => {
+  test('A refund at WeChat Pay under a number used for another amount returns the amount that was refunded', async () => {
     const charge = await paid();
     await wechatPay.refund([aRefund(charge, 1, 100)]);
     const [other] = await wechatPay.refund([aRefund(charge, 1, 900)]);
     expect(other).toMatchObject({ kind: 'refunded', amount: 100 });
   });
 
-  test('of what was never paid fails', async () => {
+  test('A refund at WeChat Pay of an unpaid order fails', async () => {
     const charge = aCharge();
     const [never] = await wechatPay.refund([aRefund(charge, 1, 100)]);
     expect(never?.kind).toBe('failed');
@@ -218,7 +218,7 @@ describe('a refund', () => {
     expect(unpaid?.kind).toBe('failed');
   });
 
-  test('takes a reason of any length', async () => {
+  test('A refund at WeChat Pay takes a reason of any length', async () => {
     const charge = await paid();
     const [outcome] = await wechatPay.refund([
       { ...aRefund(charge, 1, 100), reason: '太长了'.repeat(60) },
@@ -227,9 +227,9 @@ describe('a refund', () => {
   });
 });
 
-describe('when WeChat Pay does not answer as it should', () => {
+describe('When WeChat Pay does not answer as it should', () => {
   test.for(['fail', 'refuse', 'hang'] as const)(
-    'on %s all is unknown, and nothing happens twice',
+    'On the fault %s WeChat Pay’s outcomes are unknown, and nothing happens twice',
     async (trouble) => {
       const impatient = openFrom(simulator, { timeoutMs: 300 });
       const charge = aCharge();
@@ -251,7 +251,7 @@ describe('when WeChat Pay does not answer as it should', () => {
     },
   );
 
-  test('a request that the merchant did not sign is refused, and its refusal proves nothing', async () => {
+  test('A WeChat Pay request that the merchant did not sign is refused, and the refusal proves nothing', async () => {
     const { privateKey } = generateKeyPairSync('rsa', {
       modulusLength: 2048,
       publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -269,7 +269,7 @@ describe('when WeChat Pay does not answer as it should', () => {
     expect(await simulator.charge(charge.reference)).toBe(undefined);
   });
 
-  test('nobody there is unknown, not an error', async () => {
+  test('An unreachable WeChat Pay leaves outcomes unknown and is not an error', async () => {
     const nowhere = openFrom(simulator, { url: 'http://127.0.0.1:1' });
     expect((await one(nowhere.start([aCharge()]))).kind).toBe('unknown');
   });
@@ -292,7 +292,7 @@ describe('when WeChat Pay does not answer as it should', () => {
       headers: { ...headers, 'wechatpay-serial': 'A'.repeat(40) },
     }),
   };
-  test.for(Object.keys(untrusted))('an answer %s is not believed', async (name) => {
+  test.for(Object.keys(untrusted))('A WeChat Pay answer %s is not accepted', async (name) => {
     const charge = aCharge();
     await started(charge);
     const change = untrusted[name] as Parameters<typeof between>[1];
@@ -303,7 +303,7 @@ describe('when WeChat Pay does not answer as it should', () => {
     expect(outcome).toEqual({ reference: charge.reference, kind: 'unknown' });
   });
 
-  test('a signed answer about another order or another merchant is not believed', async () => {
+  test('A signed WeChat Pay answer about another order or another merchant is not accepted', async () => {
     const [mine, others] = [aCharge(), await paid()];
     await started(mine);
     const url = await serve(async (request) => {
@@ -334,8 +334,8 @@ async function signedBy(path: string): Promise<Response> {
   return await fetch(url + path, { headers: { authorization: signed } });
 }
 
-describe('the bill', () => {
-  test('lists captures and refunds between two instants, to the fen', async () => {
+describe('The bill', () => {
+  test('The WeChat Pay bill lists captures and refunds between two instants, to the fen', async () => {
     const from = Math.floor(Date.now() / 1000) * 1000;
     const charge = await paid({ amount: 1_000_001, title: '`a,`b, "c"' });
     const single = await paid({ amount: 5 });
@@ -368,7 +368,7 @@ describe('the bill', () => {
     );
   });
 
-  test('is empty for a day on which nothing moved, and an error when it is not what was made', async () => {
+  test('The WeChat Pay bill is empty for a day without payments, and altered bytes are an error', async () => {
     const lastYear = Date.now() - 365 * 24 * 3_600_000;
     const empty = { from: lastYear, until: lastYear + 1 };
     for await (const line of wechatPay.bill?.(empty) ?? []) throw new Error(line.reference);

@@ -139,7 +139,7 @@ test('Orders whose job waits in a long queue are not queued again, and orders wh
   const worker = work(async (batch) => batch.map(() => ({ kind: 'lapsed' })));
   await eventually(async () => (await queue.waitingSince()) === undefined);
   await worker.stop();
-  for (let turns = 1; turns <= 2; turns += 1) await redrive.runOnce();
+  for (let runs = 1; runs <= 2; runs += 1) await redrive.runOnce();
   // However often they are asked for: one job each, which waits for its time.
   expect(redrive.counts().requeued).toBe(6);
   expect(await queue.counts()).toMatchObject({ waiting: 0, delayed: 3 });

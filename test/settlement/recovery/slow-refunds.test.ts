@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 const price = anItem().unitAmount;
-const turns = 20;
+const runs = 20;
 
 /** A provider that has captured everything and says of every refund that it is on its way. */
 function aSlowReturner() {
@@ -33,7 +33,7 @@ function aSlowReturner() {
 }
 
 async function redriven(desk: ReturnType<Stage['settlement']>) {
-  for (let turn = 1; turn <= turns; turn += 1) await desk.background().redrive.runOnce();
+  for (let run = 1; run <= runs; run += 1) await desk.background().redrive.runOnce();
 }
 
 test('Slow refunds of a cancelled drop are not requested again in every run of the redrive', async () => {
@@ -47,7 +47,7 @@ test('Slow refunds of a cancelled drop are not requested again in every run of t
   await desk.publishing.act({ merchantId, drop: drop.id, action: 'cancel' });
   await eventually(() => asked.length > 0);
   await redriven(desk);
-  expect(asked.length).toBeLessThan(turns / 2);
+  expect(asked.length).toBeLessThan(runs / 2);
   // Nor do they stand in the way of those that nobody has asked for.
   expect(await stage.ledger.orders.toRefund(500)).toEqual([]);
   await desk.stop();
@@ -64,6 +64,6 @@ test('Slow refunds of late captures are not requested again in every run of the 
   await desk.start();
   await eventually(() => asked.length > 0);
   await redriven(desk);
-  expect(asked.length).toBeLessThan(turns / 2);
+  expect(asked.length).toBeLessThan(runs / 2);
   await desk.stop();
 });
