@@ -15,6 +15,8 @@ export type MerchantId = Id<'merchant'>;
 export type DropId = Id<'drop'>;
 export type OrderId = Id<'order'>;
 export type TopUpId = Id<'top-up'>;
+/** Our id of an attempt to pay: see paymentReference in ledger/payments/row.ts. */
+export type PaymentReference = Id<'payment'>;
 
 /** What a payment is for. */
 export type PayableId = OrderId | TopUpId;

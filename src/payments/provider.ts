@@ -12,13 +12,13 @@
 // Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a
 // buyer starts are polled; a provider with readNotification is also asked as soon as it has sent one.
 
-import type { MerchantId, PayableId } from '../domain/ids.ts';
+import type { MerchantId, PayableId, PaymentReference } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';
 
 /** A payment by our reference and the provider's, with what a provider may need to find it again. */
 export type PaymentRef = {
   /** Ours, unique for each attempt: 32 letters and digits; of the wallet any text. */
-  reference: string;
+  reference: PaymentReference;
   /** When it was begun, ms since the epoch; part of the request, so that a repeat is the same one. */
   startedAt: number;
   /** The provider's own id; absent until it has given one. */
@@ -67,7 +67,7 @@ export type ClientAction =
 export type DeclineReason = 'insufficient_funds' | 'closed' | 'declined';
 
 /** The state of a charge at its provider. */
-export type Outcome = { reference: string; providerReference?: string | undefined } & (
+export type Outcome = { reference: PaymentReference; providerReference?: string | undefined } & (
   | {
       kind: 'captured';
       /** Minor units. */
@@ -129,6 +129,7 @@ export type Notification =
       kind: 'told';
       /** The provider's id of the notification: a repeat has the same. */
       id: string;
+      /** What the provider names as our reference: nothing may be done with it before it is looked up. */
       reference: string;
       /** When the provider sent it, ms since the epoch. */
       sentAt: number;

@@ -70,7 +70,8 @@ export function openBillComparison(options: {
     compared.foreign += lines.length - own.length;
     const of = (kind: BillLine['kind']) => own.filter((line) => line.kind === kind);
     const names = (kind: BillLine['kind']) => of(kind).map(({ reference }) => reference);
-    const known = new Map((await payments.find(names('capture'))).map((p) => [p.reference, p]));
+    const found = await payments.find(names('capture'));
+    const known = new Map<string, Payment>(found.map((payment) => [payment.reference, payment]));
     const refunds = new Map((await queries.refunds(names('refund'))).map((r) => [r.reference, r]));
     for (const line of of('capture')) {
       const payment = known.get(line.reference);

@@ -1,4 +1,4 @@
-import type { PayableId } from '../domain/ids.ts';
+import type { PayableId, PaymentReference } from '../domain/ids.ts';
 import type { PaymentResult } from '../ledger/payments/results.ts';
 
 /** The kinds of difference between the books. Alarms and dashboards use these names. */
@@ -55,7 +55,7 @@ export type Difference = {
 export type Repair =
   | { kind: 'record'; fact: PaymentResult; order: PayableId }
   | { kind: 'settle'; order: PayableId }
-  | { kind: 'refund'; payment: string };
+  | { kind: 'refund'; payment: PaymentReference };
 
 /** A difference seen once. It counts only when the next comparison finds it again. */
 export type Finding = Omit<Difference, 'done'> & {

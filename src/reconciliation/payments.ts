@@ -1,5 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
-import type { PayableId, TopUpId } from '../domain/ids.ts';
+import type { PayableId, PaymentReference, TopUpId } from '../domain/ids.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
@@ -50,7 +50,7 @@ export function openPaymentComparison(options: {
   };
 
   /** The providers' answers; a payment without an answer is missing from the map. */
-  async function lookUp(found: readonly Payment[]): Promise<Map<string, Outcome>> {
+  async function lookUp(found: readonly Payment[]): Promise<Map<PaymentReference, Outcome>> {
     const groups = Map.groupBy(found, ({ provider }) => provider);
     const answers = await Promise.all(
       [...groups].map(async ([name, group]) => {

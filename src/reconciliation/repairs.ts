@@ -1,4 +1,4 @@
-import { type OrderId, placeOf, type TopUpId } from '../domain/ids.ts';
+import { type OrderId, type PaymentReference, placeOf, type TopUpId } from '../domain/ids.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import { isTopUpId } from '../ledger/wallet/topups.ts';
@@ -46,7 +46,7 @@ export function openRepairs(options: {
   }
 
   /** A whole refund also takes back the units; a partial one does not. */
-  async function returnAll(references: readonly string[]): Promise<void> {
+  async function returnAll(references: readonly PaymentReference[]): Promise<void> {
     const found = await payments.find(references);
     const isWhole = found.filter(({ refundAskedAt }) => refundAskedAt !== null);
     await refunds.giveBack(isWhole);

@@ -8,7 +8,7 @@ import { openStage, type Stage } from '../settlement/stage.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
-import { aDropId } from '../support/ids.ts';
+import { aDropId, aReference } from '../support/ids.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let stage: Stage;
@@ -119,7 +119,7 @@ test('Partial refunds leave the audit clean, and it finds returned money that no
 test('The audit finds a capture that belongs to no payment', async () => {
   const { drop, ids, all } = await aSoldDrop();
   const [orderId, buyer] = [required(ids[0], 'order'), required(all[0], 'buyer')];
-  const reference = `${paymentReference(orderId, 1)}_stray`;
+  const reference = aReference(`${paymentReference(orderId, 1)}_stray`);
   const charge = { reference, orderId, buyer, merchantId: drop.merchantId };
   await stage.wallet.start([aCharge({ ...charge, amount: price })]);
   expect(broken(await audited(drop))).toEqual([4]);

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TopUpId } from '../../src/domain/ids.ts';
-import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
+import type { Outcome, PaymentProvider, PaymentRef } from '../../src/payments/provider.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
+import { aReference } from '../support/ids.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let stage: Stage;
@@ -15,7 +16,7 @@ let names = 0;
 /** A buyer, and a provider at which they pay by hand: its book is a map from references. */
 function aBuyer() {
   const book = new Map<string, Outcome>();
-  const tell = ({ reference }: { reference: string }): Outcome =>
+  const tell = ({ reference }: PaymentRef): Outcome =>
     book.get(reference) ?? { reference, kind: 'pending', action: { kind: 'qr', text: 'pay' } };
   const told: PaymentProvider['lookUp'] = async (payments) => payments.map(tell);
   const provider: Partial<PaymentProvider> = {
@@ -63,7 +64,7 @@ test('a top-up that was paid and is not credited yet is not begun a second time'
   const { begin, idOf, attempts, balance } = aBuyer();
   const id = await idOf('k');
   const [payment] = await attempts(id);
-  const { reference = '' } = payment ?? {};
+  const reference = aReference(payment?.reference);
   await stage.ledger.payments.record([{ reference, state: 'captured', amount: 500 }]);
   const again = await begin('k');
   expect(again).toMatchObject({ kind: 'begun', topUp: { creditedAt: expect.any(Number) } });
@@ -76,7 +77,7 @@ test('a top-up that was paid in another currency is not called credited', async 
   const { book, topUps, buyer, idOf, attempts, balance } = aBuyer();
   const id = await idOf('k');
   const [payment] = await attempts(id);
-  const { reference = '' } = payment ?? {};
+  const reference = aReference(payment?.reference);
   book.set(reference, { reference, kind: 'captured', amount: 500, currency: 'USD' });
   await topUps.settle([id]);
   expect(await topUps.find(buyer, id)).toMatchObject({ creditedAt: null });

@@ -11,6 +11,7 @@ import {
   orderId,
   orderRef,
   type PayableId,
+  type PaymentReference,
   parseOrderId,
   placeOf,
 } from '../../src/domain/ids.ts';
@@ -18,7 +19,12 @@ import type { MerchantKeys } from '../../src/http/auth/merchants.ts';
 import type { Drops } from '../../src/ledger/drops.ts';
 import type { Merchants } from '../../src/ledger/merchants.ts';
 import type { Orders } from '../../src/ledger/orders.ts';
+import type { Payments } from '../../src/ledger/payments/payments.ts';
+import type { Refund } from '../../src/ledger/payments/refunds.ts';
+import { type Payment, paymentReference } from '../../src/ledger/payments/row.ts';
 import { topUpId } from '../../src/ledger/wallet/topups.ts';
+import type { BillLine, Notification, PaymentProvider } from '../../src/payments/provider.ts';
+import { isPaymentReference } from '../../src/payments/stripe/references.ts';
 
 // The compiler proves these titles: a line under `@ts-expect-error` that compiles is an error.
 
@@ -27,6 +33,7 @@ const ref = orderRef(drop, 'ann', 'tap-1', 4);
 const order = orderId(ref);
 const topUp = topUpId('ann', 'fill');
 const merchant = newMerchantId();
+const reference = paymentReference(order, 1, 'stripe');
 
 /** Takes a call that must not compile, and does not make it. */
 const isRefused = (call: () => unknown) => expectTypeOf(call).toBeFunction();
@@ -86,6 +93,37 @@ test("A merchant's id comes from a new merchant, from the ledger or from a check
   >();
   expectTypeOf<Awaited<ReturnType<Merchants['verify']>>>().toEqualTypeOf<MerchantId | undefined>();
   expect(merchant).toMatch(/^mer_[a-z0-9]{12}$/);
+});
+
+test("A payment's reference and other ids, ours or a provider's, are not taken for each other", () => {
+  // @ts-expect-error
+  isRefused((payments: Payments) => payments.askRefund([order]));
+  // @ts-expect-error
+  isRefused((payments: Payments) => payments.endPolling([topUp]));
+  // @ts-expect-error
+  isRefused((payments: Payments, of: Payment) => payments.refundsOf([of.providerReference ?? '']));
+  // @ts-expect-error
+  isRefused((payments: Payments, of: Refund) => payments.refundsOf([of.reference]));
+  // @ts-expect-error
+  isRefused((payments: Payments) => payments.record([{ reference: drop, state: 'captured' }]));
+  // @ts-expect-error
+  isRefused((provider: PaymentProvider) => provider.lookUp([{ reference: order, startedAt: 0 }]));
+  // @ts-expect-error
+  isRefused(() => placeOf(reference));
+  // @ts-expect-error
+  isRefused(() => paymentReference(reference, 1));
+  expect(isOrderId(reference)).toBe(false);
+});
+
+test("A reference that a provider names is not taken for a payment's before it is looked up", () => {
+  type Told = Notification & { kind: 'told' };
+  // @ts-expect-error
+  isRefused((payments: Payments, told: Told) => payments.endPolling([told.reference]));
+  // @ts-expect-error
+  isRefused((payments: Payments, line: BillLine) => payments.askRefund([line.reference]));
+  const text: string = reference;
+  expect(isPaymentReference(text)).toBe(true);
+  if (isPaymentReference(text)) expectTypeOf(text).toEqualTypeOf<PaymentReference>();
 });
 
 test('A text is not taken as an id before its form was checked', () => {

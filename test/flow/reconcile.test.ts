@@ -6,6 +6,7 @@ import { orderId } from '../../src/domain/ids.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
+import { aReference } from '../support/ids.ts';
 import { newDatabase, sharedPostgres } from '../support/postgres.ts';
 import { runProgram } from '../support/program.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
@@ -77,7 +78,7 @@ describe.skipIf('missing' in server)('npm run reconcile beside the servers', () 
     const { payments } = engine.ledger;
     const start = { orderId: order, drop: id, provider: 'wallet', amount: 100, currency: 'CNY' };
     const [begun] = await payments.begin([start]);
-    await payments.record([{ reference: begun?.reference ?? '', state: 'captured' }]);
+    await payments.record([{ reference: aReference(begun?.reference), state: 'captured' }]);
     const table = await reconcile(env);
     expect(table.out).toMatch(
       /ALARM {2,}capture_denied .*ledger: captured 100 CNY \| provider: never/i,

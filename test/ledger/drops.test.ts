@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newApiKey } from '../../src/ledger/merchants.ts';
-import { aDropId } from '../support/ids.ts';
+import { aDropId, aReference } from '../support/ids.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { createDrop, orderOf } from './samples.ts';
 
@@ -100,7 +100,7 @@ onEachLedger((ledger) => {
         { orderId: order.id, drop: drop.id, provider: 'wallet', amount, currency: 'CNY' },
       ]);
       await ledger().payments.record([
-        { reference: payment?.reference ?? '', state: 'captured', amount },
+        { reference: aReference(payment?.reference), state: 'captured', amount },
       ]);
       expect(await ledger().orders.toRefund(1_000)).toContainEqual(
         expect.objectContaining({ id: order.id }),

@@ -9,7 +9,7 @@ import { openClient } from '../../src/payments/alipay/client.ts';
 import { fenOf, yuanOf } from '../../src/payments/alipay/money.ts';
 import { chinaTime, fromChinaTime } from '../../src/payments/alipay/time.ts';
 import type { Charge } from '../../src/payments/provider.ts';
-import { anOrderId } from '../support/ids.ts';
+import { anOrderId, aReference, newReference } from '../support/ids.ts';
 
 // Recordings of Alipay's own, from the tests of its SDK:
 // https://github.com/alipay/alipay-sdk-nodejs-all/blob/master/test/alipay.test.ts
@@ -206,7 +206,7 @@ describe('An answer that Alipay itself once signed', () => {
 
 describe('Client actions', () => {
   const charge: Charge = {
-    reference: `fd${'0a'.repeat(15)}`,
+    reference: aReference(`fd${'0a'.repeat(15)}`),
     startedAt: fromChinaTime('2019-08-15 15:56:30') ?? 0,
     orderId: anOrderId(),
     buyer: 'b',
@@ -278,11 +278,12 @@ describe('Client actions', () => {
   });
 
   it('An Alipay action has a title of at most 256 bytes, as Alipay counts them, and never an empty one', () => {
-    const titled = (title: string) => subjectOf({ title, reference: 'fd01' });
+    const reference = newReference();
+    const titled = (title: string) => subjectOf({ title, reference });
     expect(titled('米'.repeat(200))).toBe('米'.repeat(128));
     expect(titled('a'.repeat(300))).toBe('a'.repeat(256));
     expect(titled(`${'a'.repeat(254)}😀`)).toBe('a'.repeat(254));
-    expect(titled('/&=\n')).toBe('fd01');
+    expect(titled('/&=\n')).toBe(reference);
     expect(titled('one\u0000two')).toBe('one two');
   });
 

@@ -1,4 +1,4 @@
-import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createSign, generateKeyPairSync } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -9,7 +9,7 @@ import { newMerchantId } from '../../src/domain/ids.ts';
 import { type AlipayOptions, openAlipay } from '../../src/payments/alipay/alipay.ts';
 import type { Charge, Notification, Outcome, Refund } from '../../src/payments/provider.ts';
 import { eventually } from '../support/eventually.ts';
-import { anOrderId } from '../support/ids.ts';
+import { anOrderId, newReference } from '../support/ids.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 
 let simulator: SimulatedProvider;
@@ -34,12 +34,10 @@ function alipay(change: Partial<AlipayOptions> = {}) {
   return openAlipay({ ...settings, notifyUrl: inbox.url, ...change });
 }
 
-const referenceOf = () => `fd${randomBytes(15).toString('hex')}`;
-
 function chargeOf(change: Partial<Charge> = {}): Charge {
   const startedAt = Date.now();
   return {
-    reference: referenceOf(),
+    reference: newReference(),
     startedAt,
     orderId: anOrderId(),
     buyer: 'b',
@@ -466,7 +464,7 @@ describe('An answer that Alipay signed', () => {
     ['knows no trade', refusal('ACQ.TRADE_NOT_EXIST'), { kind: 'none' }],
     [
       'knows no other trade',
-      { ...refusal('ACQ.TRADE_NOT_EXIST'), out_trade_no: referenceOf() },
+      { ...refusal('ACQ.TRADE_NOT_EXIST'), out_trade_no: newReference() },
       { kind: 'unknown' },
     ],
     ['tells a system error', refusal('ACQ.SYSTEM_ERROR'), { kind: 'unknown' }],

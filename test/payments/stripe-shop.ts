@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
@@ -13,7 +12,7 @@ import type {
   RefundOutcome,
 } from '../../src/payments/provider.ts';
 import { openStripe } from '../../src/payments/stripe/stripe.ts';
-import { anOrderId } from '../support/ids.ts';
+import { anOrderId, newReference } from '../support/ids.ts';
 import type { SimulatedProvider } from '../support/simulators.ts';
 
 /** Time that a test moves: the real one, shifted. */
@@ -46,7 +45,7 @@ export function openAtSimulator(
 export function newCharge(change: Partial<Charge> = {}): Charge {
   const startedAt = Date.now();
   return {
-    reference: `fd${randomBytes(15).toString('hex')}`,
+    reference: newReference(),
     startedAt,
     orderId: anOrderId('ord_abcdefghjkmn_0_AAAAAAAAAAAAAAAAAAAAAA'),
     buyer: 'buyer-1',

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type MerchantId, newMerchantId } from '../../src/domain/ids.ts';
 import { rolledBackIfUndefined } from '../../src/ledger/database/database.ts';
 import type { PaymentResult } from '../../src/ledger/payments/results.ts';
+import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { Entry, EntryPlace } from '../../src/ledger/wallet/entries.ts';
 import type { Charge, Outcome, Refund } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
@@ -19,7 +20,7 @@ onEachLedger((ledger) => {
 
   function chargeOf(change: Partial<Charge> = {}): Charge {
     const orderId = anOrderId();
-    const reference = `pay_${orderId}_1`;
+    const reference = paymentReference(orderId, 1);
     const merchantId = newMerchantId();
     return {
       reference,

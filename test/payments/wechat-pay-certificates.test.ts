@@ -6,8 +6,10 @@ import { openCertificates } from '../../src/payments/wechat-pay/certificates.ts'
 import { openHttp } from '../../src/payments/wechat-pay/http.ts';
 import { type Signed, signedOf } from '../../src/payments/wechat-pay/signing.ts';
 import { openWechatPay } from '../../src/payments/wechat-pay/wechat-pay.ts';
+import { newReference } from '../support/ids.ts';
 import { serve } from './wechat-pay-stage.ts';
 
+const reference = newReference();
 const apiKey = 'a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb';
 const merchant = newIdentity('Merchant');
 const [first, second] = [newIdentity('First'), newIdentity('Second')];
@@ -125,8 +127,8 @@ describe('The public key of a merchant who has one', () => {
       const headers = signedHeaders({ ...second, serial: 'PUB_KEY_ID_1' }, body);
       return { status: 404, headers, body };
     });
-    const outcomes = await openWithKey({ url }).lookUp([{ reference: 'fd1', startedAt: 0 }]);
-    expect(outcomes).toEqual([{ reference: 'fd1', kind: 'none' }]);
+    const outcomes = await openWithKey({ url }).lookUp([{ reference, startedAt: 0 }]);
+    expect(outcomes).toEqual([{ reference, kind: 'none' }]);
     expect(asked).toEqual(['PUB_KEY_ID_1']);
   });
 });
@@ -145,8 +147,8 @@ describe('Signed answers', () => {
         const signer = { ...second, serial: 'PUB_KEY_ID_1' };
         return { status: 404, headers: signedHeaders(signer, body, Date.now() - agoMs), body };
       });
-      const outcomes = await openWithKey({ url }).lookUp([{ reference: 'fd1', startedAt: 0 }]);
-      expect(outcomes).toEqual([{ reference: 'fd1', kind }]);
+      const outcomes = await openWithKey({ url }).lookUp([{ reference, startedAt: 0 }]);
+      expect(outcomes).toEqual([{ reference, kind }]);
     },
   );
 });

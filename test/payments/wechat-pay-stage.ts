@@ -7,7 +7,7 @@ import { settingsReader } from '../../src/config/settings.ts';
 import { newMerchantId } from '../../src/domain/ids.ts';
 import type { Charge, Notification, RawNotification, Refund } from '../../src/payments/provider.ts';
 import { openWechatPay, type WechatPayOptions } from '../../src/payments/wechat-pay/wechat-pay.ts';
-import { anOrderId } from '../support/ids.ts';
+import { anOrderId, aReference } from '../support/ids.ts';
 import type { SimulatedProvider } from '../support/simulators.ts';
 
 /** The provider as the engine opens it from the simulator's settings. */
@@ -32,7 +32,9 @@ export function aCharge(change: Partial<Charge> = {}): Charge {
   charges += 1;
   const startedAt = Date.now();
   return {
-    reference: `fd${run}${process.pid.toString(16).padStart(8, '0')}${String(charges).padStart(10, '0')}`,
+    reference: aReference(
+      `fd${run}${process.pid.toString(16).padStart(8, '0')}${String(charges).padStart(10, '0')}`,
+    ),
     startedAt,
     orderId: anOrderId(`ord_k3v9q0xw2m1c_0_${'a'.repeat(22)}`),
     buyer: 'buyer-1',

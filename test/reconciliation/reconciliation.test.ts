@@ -5,7 +5,7 @@ import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { newCharge, newRefund } from '../payments/stripe-shop.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
-import { anOrderId } from '../support/ids.ts';
+import { anOrderId, aReference } from '../support/ids.ts';
 import { type Books, openBooks, toldOf } from './stage.ts';
 
 let books: Books;
@@ -120,7 +120,8 @@ describe('a capture that the ledger missed', () => {
       currency: 'CNY',
     };
     const [second] = await books.ledger.payments.begin([{ ...start, attempt: 2 }]);
-    const { reference: again = '', startedAt = 0 } = second ?? {};
+    const { startedAt = 0 } = second ?? {};
+    const again = aReference(second?.reference);
     await books.stripe.start([newCharge({ reference: again, startedAt, orderId: id })]);
     await books.simulator.pay(again);
     await books.ledger.payments.record([{ reference: again, state: 'captured', amount: price }]);
@@ -155,7 +156,7 @@ describe('differences that only one side has', () => {
   });
 
   test('A charge in the wallet’s own book without a payment is an alarm', async () => {
-    const reference = `pay_ord_abcdefghjkmn_0_${randomBytes(11).toString('hex')}_1`;
+    const reference = aReference(`pay_ord_abcdefghjkmn_0_${randomBytes(11).toString('hex')}_1`);
     const owners = { orderId: anOrderId(), buyer: 'stranger', merchantId: newMerchantId() };
     await books.stage.wallet.start([aCharge({ reference, ...owners, amount: 0 })]);
     expect(toldOf(await books.desk.reconcile(), reference)).toEqual(['unknown_capture alarm']);
@@ -167,7 +168,7 @@ describe('differences that only one side has', () => {
     const [begun] = await books.ledger.payments.begin([
       { orderId: id, drop: drop.id, provider: 'stripe', amount: price, currency: 'CNY' },
     ]);
-    const reference = begun?.reference ?? '';
+    const reference = aReference(begun?.reference);
     await books.ledger.payments.record([{ reference, state: 'captured', amount: price }]);
     await books.lanes.confirm(place(id), [place(id).digest]);
     await books.stage.reaches(id, 'paid');
@@ -316,7 +317,7 @@ test('A top-up that was paid and not credited is credited, once', async () => {
   const begun = await books.desk.topUps.start(wanted);
   if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
   const [payment] = await books.ledger.payments.ofOrders([begun.topUp.id]);
-  const reference = payment?.reference ?? '';
+  const reference = aReference(payment?.reference);
   await books.simulator.pay(reference);
   await books.ledger.payments.record([{ reference, state: 'captured', amount: 5_000 }]);
   const told = toldOf(await books.desk.reconcile(), begun.topUp.id);

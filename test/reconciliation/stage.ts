@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Drop } from '../../src/domain/drop.ts';
-import { type OrderId, orderId, orderRef, placeOf } from '../../src/domain/ids.ts';
+import {
+  type OrderId,
+  orderId,
+  orderRef,
+  type PaymentReference,
+  placeOf,
+} from '../../src/domain/ids.ts';
 import { openServices } from '../../src/engine/services.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import type { Difference } from '../../src/reconciliation/differences.ts';
@@ -55,7 +61,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
 
   /** An order whose payment waits for its buyer. */
-  async function begin(drop: Drop): Promise<{ id: OrderId; reference: string }> {
+  async function begin(drop: Drop): Promise<{ id: OrderId; reference: PaymentReference }> {
     const id = await reserve(drop);
     const begun = await desk.pay(id, { method: 'stripe', wish: {} });
     if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
@@ -63,7 +69,7 @@ export async function openBooks(more: PaymentProvider[] = []) {
   }
 
   /** An order that is paid and settled. */
-  async function sell(drop: Drop): Promise<{ id: OrderId; reference: string }> {
+  async function sell(drop: Drop): Promise<{ id: OrderId; reference: PaymentReference }> {
     const begun = await begin(drop);
     await simulator.pay(begun.reference);
     await settle(begun.id);

@@ -1,3 +1,4 @@
+import type { PaymentReference } from '../../src/domain/ids.ts';
 import type { Outcome, PaymentProvider } from '../../src/payments/provider.ts';
 import { anItem } from '../support/drops.ts';
 
@@ -7,7 +8,8 @@ const price = anItem().unitAmount;
 export function aCashier() {
   const book = new Map<string, Outcome>();
   const given: { reference: string; amount: number }[] = [];
-  const tell = (reference: string): Outcome => book.get(reference) ?? { reference, kind: 'none' };
+  const tell = (reference: PaymentReference): Outcome =>
+    book.get(reference) ?? { reference, kind: 'none' };
   const provider: PaymentProvider = {
     name: 'wallet',
     startedBy: 'buyer',
@@ -42,7 +44,7 @@ export function aCashier() {
       });
     },
   };
-  const pay = (reference: string, amount = price, currency = 'CNY') =>
+  const pay = (reference: PaymentReference, amount = price, currency = 'CNY') =>
     book.set(reference, { reference, kind: 'captured', amount, currency });
   return { provider, book, given, pay };
 }

@@ -1,3 +1,4 @@
+import type { PaymentReference } from '../../src/domain/ids.ts';
 import type { Charge, Refund } from '../../src/payments/provider.ts';
 
 /** A charge with what tests do not care about filled in. */
@@ -17,7 +18,7 @@ export function aCharge(
 }
 
 /** The first refund of a payment, of all of it unless another amount is named. */
-export function aRefund(reference: string, captured: number, amount = captured): Refund {
+export function aRefund(reference: PaymentReference, captured: number, amount = captured): Refund {
   const payment = { reference, startedAt: Date.now() };
   return {
     refundReference: `${reference}r1`,

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { ProviderCharge } from '../../loadtest/auditor/sources.ts';
 import type { Faults, ProviderName } from '../../simulators/protocol.ts';
-import type { OrderId } from '../../src/domain/ids.ts';
+import type { OrderId, PaymentReference } from '../../src/domain/ids.ts';
 import type { Timings } from '../../src/engine/service-options.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import type { ClientAction } from '../../src/payments/provider.ts';
@@ -41,7 +41,7 @@ export type ShopSale = Sale & {
   reaches(order: Pick<Opened, 'buyer' | 'id'>, state: string): Promise<Record<string, unknown>>;
 };
 
-export type Opened = { buyer: Buyer; id: OrderId; reference: string };
+export type Opened = { buyer: Buyer; id: OrderId; reference: PaymentReference };
 
 /** The first poll comes late, so that notifications move an order; a test of polling sets its own. */
 const timings: Timings = {

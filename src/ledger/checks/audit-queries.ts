@@ -1,4 +1,4 @@
-import type { DropId, OrderId } from '../../domain/ids.ts';
+import type { DropId, OrderId, PaymentReference } from '../../domain/ids.ts';
 import type { OrderState, ReleaseReason } from '../../domain/order.ts';
 import type { Database } from '../database/database.ts';
 
@@ -156,7 +156,7 @@ export function openAudit(database: Database) {
   /** Payments that differ from the wallet's own book. */
   async function walletMismatches(
     drop: DropId,
-  ): Promise<{ reference: string; ledger: string; wallet: string }[]> {
+  ): Promise<{ reference: PaymentReference; ledger: string; wallet: string }[]> {
     return await database.query(
       `select p.reference, p.state as ledger, coalesce(w.state, 'none') as wallet
        from payments p left join wallet_charges w on w.reference = p.reference

@@ -1,5 +1,5 @@
 import type { Clock } from '../../domain/clock.ts';
-import type { OrderId, PayableId } from '../../domain/ids.ts';
+import type { OrderId, PayableId, PaymentReference } from '../../domain/ids.ts';
 import { found } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
 import type { PaymentResult } from './results.ts';
@@ -22,7 +22,9 @@ export function openAttempts(database: Database, clock: Clock) {
     if (starts.length === 0) return [];
     const now = clock.now();
     const wanted = starts.map((start) => newPayment(start, now));
-    const made = await database.query<{ reference: string }>(beginSql, [JSON.stringify(wanted)]);
+    const made = await database.query<{ reference: PaymentReference }>(beginSql, [
+      JSON.stringify(wanted),
+    ]);
     const fresh = new Set(made.map((row) => row.reference));
     const others = wanted.filter(({ reference }) => !fresh.has(reference));
     const existing = await ofOrders(others.map((other) => other.orderId));
@@ -59,6 +61,7 @@ export function openAttempts(database: Database, clock: Clock) {
     return made.length === charged.length ? charged : undefined;
   }
 
+  /** The payments of these references; any other text finds nothing. */
   async function find(references: readonly string[]): Promise<Payment[]> {
     if (references.length === 0) return [];
     return await database.query<Payment>(

@@ -1,4 +1,4 @@
-import type { PayableId } from '../../domain/ids.ts';
+import type { PayableId, PaymentReference } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
 // The columns payments.look_at and payments.looks are the time of the next poll (ms; null when the
@@ -48,7 +48,7 @@ export function openPolling(database: Database) {
   }
 
   /** Ends the polling of payments whose provider has nothing more to say. */
-  async function endPolling(references: readonly string[]): Promise<void> {
+  async function endPolling(references: readonly PaymentReference[]): Promise<void> {
     if (references.length === 0) return;
     await database.query(
       `update payments set look_at = null

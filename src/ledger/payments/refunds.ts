@@ -1,4 +1,5 @@
 import type { Clock } from '../../domain/clock.ts';
+import type { PaymentReference } from '../../domain/ids.ts';
 import { required } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
 import { type Payment, paymentColumns } from './row.ts';
@@ -10,7 +11,7 @@ export type Refund = {
   /** Our id of it at the provider: the payment's reference, `r` and the number. */
   reference: string;
   /** The payment's reference. */
-  payment: string;
+  payment: PaymentReference;
   number: number;
   /** Minor units. */
   amount: number;
@@ -55,12 +56,15 @@ export function openRefunds(database: Database, clock: Clock) {
    * @param options.again also decides a new refund where the provider refused one for good
    */
   async function askRefund(
-    references: readonly string[],
+    references: readonly PaymentReference[],
     { again = false, reason = '' }: { again?: boolean; reason?: string } = {},
   ): Promise<void> {
     if (references.length === 0) return;
     await database.transaction(async (query) => {
-      const asked = await query<{ reference: string }>(askAllSql, [references, clock.now()]);
+      const asked = await query<{ reference: PaymentReference }>(askAllSql, [
+        references,
+        clock.now(),
+      ]);
       const fresh = again ? references : asked.map((payment) => payment.reference);
       if (fresh.length > 0) await query(askRestSql, [fresh, clock.now(), reason]);
     });
@@ -71,7 +75,7 @@ export function openRefunds(database: Database, clock: Clock) {
    * @param wanted.amount minor units
    */
   async function askPartialRefund(wanted: {
-    payment: string;
+    payment: PaymentReference;
     amount: number;
     key: string;
     reason: string;
@@ -99,7 +103,13 @@ export function openRefunds(database: Database, clock: Clock) {
 
   async function insert(
     query: Query,
-    wanted: { payment: string; number: number; amount: number; reason: string; key: string },
+    wanted: {
+      payment: PaymentReference;
+      number: number;
+      amount: number;
+      reason: string;
+      key: string;
+    },
   ): Promise<Refund> {
     const { payment, number, amount, reason, key } = wanted;
     const [refund] = await query<Refund>(
@@ -112,10 +122,10 @@ export function openRefunds(database: Database, clock: Clock) {
 
   /** The one of these payments that has a partial refund under a key. */
   async function paymentOfRefundKey(
-    references: readonly string[],
+    references: readonly PaymentReference[],
     key: string,
-  ): Promise<string | undefined> {
-    const [row] = await database.query<{ payment: string }>(
+  ): Promise<PaymentReference | undefined> {
+    const [row] = await database.query<{ payment: PaymentReference }>(
       'select payment from refunds where payment = any($1::text[]) and key = $2',
       [references, key],
     );
@@ -124,7 +134,7 @@ export function openRefunds(database: Database, clock: Clock) {
 
   /** The refunds of these payments, each payment's in the order of their numbers. */
   async function ofPayments(
-    references: readonly string[],
+    references: readonly PaymentReference[],
     query: Query = database.query,
   ): Promise<Refund[]> {
     if (references.length === 0) return [];
@@ -141,14 +151,14 @@ export function openRefunds(database: Database, clock: Clock) {
     await database.transaction(async (query) => {
       // Locked before anything is read, so that concurrent results of one payment are added up in turn.
       await query(lockSql, [results.map((result) => result.reference)]);
-      const changed = await query<{ payment: string }>(recordSql, params);
+      const changed = await query<{ payment: PaymentReference }>(recordSql, params);
       const payments = [...new Set(changed.map(({ payment }) => payment))].sort();
       if (payments.length > 0) await query(sumSql, [payments, clock.now()]);
     });
   }
 
   /** Marks full refunds as finished: the money is back with the buyer, the units are back on sale. */
-  async function finishRefunds(references: readonly string[]): Promise<void> {
+  async function finishRefunds(references: readonly PaymentReference[]): Promise<void> {
     if (references.length === 0) return;
     await database.query(
       `update payments set refund_finished_at = $2
@@ -179,7 +189,7 @@ export function openRefunds(database: Database, clock: Clock) {
    */
   async function takeDueRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
     const params = [options.before, options.limit, clock.now()];
-    const taken = await database.query<{ payment: string }>(takeSql, params);
+    const taken = await database.query<{ payment: PaymentReference }>(takeSql, params);
     if (taken.length === 0) return [];
     return await database.query<Payment>(
       `select ${paymentColumns} from payments p where p.reference = any($1::text[])
@@ -196,7 +206,7 @@ export function openRefunds(database: Database, clock: Clock) {
     finishRefunds,
     unfinishedRefunds,
     takeDueRefunds,
-    refundsOf: (references: readonly string[]) => ofPayments(references),
+    refundsOf: (references: readonly PaymentReference[]) => ofPayments(references),
   };
 }
 

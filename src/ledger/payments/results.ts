@@ -1,11 +1,12 @@
 import type { Clock } from '../../domain/clock.ts';
+import type { PaymentReference } from '../../domain/ids.ts';
 import type { Database, Query } from '../database/database.ts';
 import { nextPollAfterEnd } from './polling.ts';
 import { type Payment, type PaymentState, paymentStates } from './row.ts';
 
 /** What a provider answered about a payment, to be recorded. */
 export type PaymentResult = {
-  reference: string;
+  reference: PaymentReference;
   state: Exclude<PaymentState, 'refunded'>;
   reason?: string;
   /** Captured, in minor units; the payment's own amount when absent. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { DropId, OrderId, PayableId } from '../../domain/ids.ts';
+import type { DropId, OrderId, PayableId, PaymentReference } from '../../domain/ids.ts';
 
 /** In the order in which a payment moves through them: it never moves back, however late a result. */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
@@ -10,7 +10,7 @@ export type Payment = {
   drop: DropId | '';
   attempt: number;
   /** Our id of this attempt at the provider: see paymentReference. */
-  reference: string;
+  reference: PaymentReference;
   provider: string;
   /** The provider's own id of the payment; null until the provider has given one. */
   providerReference: string | null;
@@ -59,9 +59,16 @@ export type PaymentStart = {
  * Our id of an attempt at its provider. The wallet's contains the order's id. Elsewhere it is 32
  * letters and digits, 120 bits of them a digest: WeChat Pay takes no more in `out_trade_no`.
  */
-export function paymentReference(orderId: PayableId, attempt: number, provider = 'wallet'): string {
-  if (provider === 'wallet') return `pay_${orderId}_${attempt}`;
-  return `fd${hash('sha256', `${orderId}\0${attempt}`, 'hex').slice(0, 30)}`;
+export function paymentReference(
+  orderId: PayableId,
+  attempt: number,
+  provider = 'wallet',
+): PaymentReference {
+  const text =
+    provider === 'wallet'
+      ? `pay_${orderId}_${attempt}`
+      : `fd${hash('sha256', `${orderId}\0${attempt}`, 'hex').slice(0, 30)}`;
+  return text as PaymentReference;
 }
 
 /** The columns of a Payment, from the table `payments` under the alias p; look_at is the next poll. */

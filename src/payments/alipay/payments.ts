@@ -1,4 +1,5 @@
 import type { Clock } from '../../domain/clock.ts';
+import type { PaymentReference } from '../../domain/ids.ts';
 import { textOf } from '../json.ts';
 import type { Charge, Outcome, PaymentRef } from '../provider.ts';
 import { actionOf } from './action.ts';
@@ -15,7 +16,7 @@ const rememberedMax = 10_000;
 export function openPayments({ client, clock }: { client: Client; clock: Clock }) {
   const remembered = new Map<string, 'offered' | 'closed'>();
 
-  function remember(reference: string, what: 'offered' | 'closed'): void {
+  function remember(reference: PaymentReference, what: 'offered' | 'closed'): void {
     remembered.delete(reference);
     remembered.set(reference, what);
     const [oldest] = remembered.size > rememberedMax ? remembered.keys() : [];
@@ -79,7 +80,7 @@ export function openPayments({ client, clock }: { client: Client; clock: Clock }
   return { start, lookUp, close };
 }
 
-function outcomeOf(reference: string, fields: Fields): Outcome {
+function outcomeOf(reference: PaymentReference, fields: Fields): Outcome {
   const amount = fenOf(fields['total_amount']);
   const known = { reference, providerReference: textOf(fields, 'trade_no') };
   switch (fields['trade_status']) {
@@ -106,7 +107,7 @@ function outcomeOf(reference: string, fields: Fields): Outcome {
  * Whether an answer is about a trade. A signed answer does not name its question, so a genuine answer
  * to another question must not pass for the answer to this one.
  */
-export function isAbout(answer: Answer, reference: string): boolean {
+export function isAbout(answer: Answer, reference: PaymentReference): boolean {
   if (answer.kind === 'unknown') return true;
   const about = answer.fields['out_trade_no'];
   // Refusals may leave it out.

@@ -1,5 +1,6 @@
 import type { Stripe } from 'stripe';
 import type { Clock } from '../../domain/clock.ts';
+import type { PaymentReference } from '../../domain/ids.ts';
 import { mapConcurrently } from '../concurrency.ts';
 import type { Charge, Outcome, PaymentProvider, PaymentRef } from '../provider.ts';
 import { callsMax } from './client.ts';
@@ -169,7 +170,7 @@ export function openPayments(options: {
   return { start, lookUp, close, intentOf };
 }
 
-function outcomeOf(reference: string, session: Session): Outcome {
+function outcomeOf(reference: PaymentReference, session: Session): Outcome {
   const known = { reference, providerReference: session.id };
   const closed = { ...known, kind: 'declined', reason: 'closed' } as const;
   if (session.mode !== 'payment') return closed;

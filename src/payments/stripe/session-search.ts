@@ -38,7 +38,7 @@ async function search(
   group: readonly PaymentRef[],
   { window, found }: { window: Window; found: Map<string, Found> },
 ): Promise<void> {
-  const missing = new Set(group.map(({ reference }) => reference));
+  const missing = new Set<string>(group.map(({ reference }) => reference));
   let isComplete = false;
   try {
     isComplete = await eachSession(

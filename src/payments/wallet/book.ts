@@ -1,5 +1,5 @@
 import type { Clock } from '../../domain/clock.ts';
-import type { PayableId } from '../../domain/ids.ts';
+import type { PayableId, PaymentReference } from '../../domain/ids.ts';
 import { required } from '../../domain/required.ts';
 import type { Query } from '../../ledger/database/database.ts';
 import type { AccountRef } from '../../ledger/wallet/account.ts';
@@ -7,7 +7,7 @@ import type { DeclineReason } from '../provider.ts';
 
 /** A charge in the wallet's book. */
 export type BookEntry = {
-  reference: string;
+  reference: PaymentReference;
   /** '' when the reference was closed before it was charged. */
   orderId: PayableId | '';
   /** Ids of the accounts; null when the reference was closed before it was charged. */
@@ -27,7 +27,7 @@ export function openBook(clock: Clock) {
   /** Entries by reference; with `lock` they stay locked until the transaction ends. */
   async function find(
     query: Query,
-    references: readonly string[],
+    references: readonly PaymentReference[],
     { lock = false }: { lock?: boolean } = {},
   ): Promise<Map<string, BookEntry>> {
     const rows = await query<BookEntry>(
@@ -57,7 +57,10 @@ export function openBook(clock: Clock) {
   }
 
   /** The accounts of these charges, to be locked before their entries are. */
-  async function accountsOf(query: Query, references: readonly string[]): Promise<AccountRef[]> {
+  async function accountsOf(
+    query: Query,
+    references: readonly PaymentReference[],
+  ): Promise<AccountRef[]> {
     return await query<AccountRef>(
       `select distinct a.kind, a.owner, a.currency, a.slot from wallet_charges w
        join accounts a on a.id in (w.buyer_account, w.merchant_account)

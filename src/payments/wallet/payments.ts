@@ -1,3 +1,4 @@
+import type { PaymentReference } from '../../domain/ids.ts';
 import type { Database, Query } from '../../ledger/database/database.ts';
 import type { Account, AccountRef } from '../../ledger/wallet/account.ts';
 import type { Accounts, LockedAccounts, Transfer } from '../../ledger/wallet/accounts.ts';
@@ -152,7 +153,7 @@ function transfersOf(entry: BookEntry): Transfer[] {
   return [{ kind: 'capture', reference, debit: buyer, credit: merchant, amount }];
 }
 
-function outcomeOf(reference: string, entries: ReadonlyMap<string, BookEntry>): Outcome {
+function outcomeOf(reference: PaymentReference, entries: ReadonlyMap<string, BookEntry>): Outcome {
   const entry = entries.get(reference);
   if (!entry) return { reference, kind: 'none' };
   const { state, amount, refunded, reason } = entry;

@@ -1,3 +1,4 @@
+import type { PaymentReference } from '../../domain/ids.ts';
 import { amountOf, type Fields, fieldsOf, textOf } from '../json.ts';
 import type { Charge, Outcome, PaymentRef } from '../provider.ts';
 import { actionOf } from './action.ts';
@@ -94,7 +95,7 @@ export async function close(merchant: Merchant, payment: PaymentRef): Promise<Ou
   return { reference, kind: 'unknown' };
 }
 
-function outcomeOf(merchant: Merchant, reference: string, fields: Fields): Outcome {
+function outcomeOf(merchant: Merchant, reference: PaymentReference, fields: Fields): Outcome {
   const appId = textOf(fields, 'appid') ?? merchant.appId;
   const isOurs = textOf(fields, 'mchid') === merchant.merchantId && appId === merchant.appId;
   if (!isOurs || textOf(fields, 'out_trade_no') !== reference) {

@@ -1,3 +1,4 @@
+import type { PaymentReference } from '../../domain/ids.ts';
 import { required } from '../../domain/required.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Confirmed, Released } from '../../inventory/replies.ts';
@@ -82,7 +83,9 @@ export function openApplyOutcome(options: {
    * have been decided just before; it stands, so the units go back too. Of the two steps, whichever is
    * the later one sees the earlier one.
    */
-  async function refundsAskedOf(references: readonly string[]): Promise<Set<string>> {
+  async function refundsAskedOf(
+    references: readonly PaymentReference[],
+  ): Promise<Set<PaymentReference>> {
     const found = await payments.find(references);
     return new Set(found.flatMap((p) => (p.refundAskedAt === null ? [] : [p.reference])));
   }

@@ -1,4 +1,4 @@
-import { type OrderRef, parseOrderId } from '../../domain/ids.ts';
+import { type OrderRef, type PaymentReference, parseOrderId } from '../../domain/ids.ts';
 import { found } from '../../domain/required.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
@@ -16,7 +16,7 @@ export type Refunds = {
    * @returns the references of the payments that are refunded completely; the redrive finishes the
    *   others
    */
-  giveBack(payments: readonly Payment[]): Promise<Set<string>>;
+  giveBack(payments: readonly Payment[]): Promise<Set<PaymentReference>>;
   /** Asks the providers for the refunds decided for these payments. Moves no units. */
   returnAsked(payments: readonly Payment[]): Promise<void>;
 };
@@ -47,7 +47,7 @@ export function openRefunds(options: {
   async function returnThrough(
     name: string,
     asked: Refund[],
-    byReference: Map<string, Payment>,
+    byReference: Map<PaymentReference, Payment>,
   ): Promise<void> {
     const provider = providers.get(name);
     if (!provider) {
@@ -101,8 +101,8 @@ export function openRefunds(options: {
   }
 
   /** A refusal by the lane means that the order was never paid there: it has no units to put back. */
-  async function returnUnits(wanted: Payment[]): Promise<Set<string>> {
-    const done = new Set<string>();
+  async function returnUnits(wanted: Payment[]): Promise<Set<PaymentReference>> {
+    const done = new Set<PaymentReference>();
     const attempts = await payments.ofOrders(wanted.map(({ orderId }) => orderId));
     const paidFor = new Set(attempts.filter(isKept).map(({ orderId }) => orderId));
     const places = wanted.map((payment) => ({ ...placeOf(payment), payment }));

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
+import type { PaymentReference } from '../../../src/domain/ids.ts';
 import type { Order, OrderState } from '../../../src/domain/order.ts';
 import { rolledBackIfUndefined } from '../../../src/ledger/database/database.ts';
 import type { PaymentResult } from '../../../src/ledger/payments/results.ts';
 import { openWallet } from '../../../src/payments/wallet/wallet.ts';
 import { aCharge } from '../../support/charges.ts';
+import { aReference } from '../../support/ids.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
 import { testSeed } from '../../support/seed.ts';
 import { createDrop, orderOf } from '../samples.ts';
@@ -21,9 +23,9 @@ onEachLedger((ledger) => {
     currency: 'CNY',
   });
 
-  async function begun(drop: Drop, order = orderOf(drop)): Promise<string> {
+  async function begun(drop: Drop, order = orderOf(drop)): Promise<PaymentReference> {
     const [payment] = await payments().begin([startOf(order)]);
-    return (payment as { reference: string }).reference;
+    return aReference(payment?.reference);
   }
 
   describe('Payment attempts', () => {
@@ -93,7 +95,7 @@ onEachLedger((ledger) => {
       const order = orderOf(await createDrop(ledger()));
       const [first] = await payments().begin([startOf(order)]);
       const state = 'declined' as const;
-      await payments().record([{ reference: first?.reference ?? '', state }]);
+      await payments().record([{ reference: aReference(first?.reference), state }]);
       await payments().begin([{ ...startOf(order), attempt: 2 }]);
       expect((await payments().ofOrders([order.id])).map((payment) => payment.reference)).toEqual([
         `pay_${order.id}_1`,
@@ -145,7 +147,9 @@ onEachLedger((ledger) => {
     });
 
     it('A result for an unknown payment changes nothing', async () => {
-      expect(await payments().record([{ reference: 'pay_x_1', state: 'captured' }])).toEqual([]);
+      expect(
+        await payments().record([{ reference: aReference('pay_x_1'), state: 'captured' }]),
+      ).toEqual([]);
     });
   });
 
@@ -179,7 +183,7 @@ onEachLedger((ledger) => {
     const orders = states.map((state) => orderOf(drop, { state, version: 2 }));
     const [open, captured, declined, paid] = (await Promise.all(
       orders.map((order) => begun(drop, order)),
-    )) as [string, string, string, string];
+    )) as [PaymentReference, PaymentReference, PaymentReference, PaymentReference];
     await payments().record([
       { reference: captured, state: 'captured' },
       { reference: declined, state: 'declined' },
@@ -231,7 +235,7 @@ onEachLedger((ledger) => {
         },
         { order: orders[2], at: 1 },
       ]);
-      return { drop, orders, reference: begun[0]?.reference as string };
+      return { drop, orders, reference: aReference(begun[0]?.reference) };
     }
 
     it('The audit finds no breach in a sound ledger, and counts the units', async () => {

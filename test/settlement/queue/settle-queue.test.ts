@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../../src/domain/clock.ts';
+import type { PaymentReference } from '../../../src/domain/ids.ts';
 import { openDropTerms } from '../../../src/drops/drop-terms.ts';
 import { connectQueue } from '../../../src/inventory/redis-connections.ts';
 import {
@@ -114,7 +115,7 @@ test('Orders whose job waits in a long queue are not queued again, and orders wh
   for (const id of orders) {
     await ledger.orders.upsert([{ order: await stage.inLane(id), at: Date.now() }]);
   }
-  const nothing = async () => new Set<string>();
+  const nothing = async () => new Set<PaymentReference>();
   const redrive = openRedrive({
     lanes,
     drops: ledger.drops,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Outcome, PaymentProvider } from '../../../src/payments/provider.ts';
+import type { Outcome, PaymentProvider, PaymentRef } from '../../../src/payments/provider.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
@@ -17,7 +17,7 @@ const runs = 20;
 /** A provider that has captured everything and says of every refund that it is on its way. */
 function aSlowReturner() {
   const asked: string[] = [];
-  const captured = async (payments: readonly { reference: string }[]): Promise<Outcome[]> =>
+  const captured = async (payments: readonly PaymentRef[]): Promise<Outcome[]> =>
     payments.map(({ reference }) => ({ reference, kind: 'captured', amount: price }));
   const provider: Partial<PaymentProvider> = {
     startedBy: 'engine',

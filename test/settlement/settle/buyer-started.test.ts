@@ -4,6 +4,7 @@ import { newMerchantId } from '../../../src/domain/ids.ts';
 import { openPayments } from '../../../src/ledger/payments/payments.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
+import { aReference } from '../../support/ids.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 import { aCashier } from '../cashier.ts';
 import { gate, openStage, type Stage } from '../stage.ts';
@@ -25,7 +26,8 @@ async function aSale(overrides: Partial<Drop> = {}) {
   const [id] = await stage.reserve(drop, [buyer], { fund: 0 });
   const begin = async (scene = 'page') => {
     const begun = await desk.pay(id, { method: 'wallet', wish: { scene } });
-    return begun.kind === 'begun' ? begun.payment.reference : begun.kind;
+    if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
+    return begun.payment.reference;
   };
   const settle = async () => (await desk.settle([id]))[0];
   const payments = () => stage.ledger.payments.ofOrders([id]);
@@ -184,7 +186,8 @@ test('A payment is closed before its hold ends, even when the worker’s clock i
   const drop = await stage.publish({ holdMs: 3_000, lateCapture: 'refund' });
   const [id] = await stage.reserve(drop, [`payer-${++names}`], { fund: 0 });
   expect(await desk.pay(id, { method: 'wallet', wish: {} })).toMatchObject({ kind: 'begun' });
-  const [{ reference = '' } = {}] = await stage.ledger.payments.ofOrders([id]);
+  const [payment] = await stage.ledger.payments.ofOrders([id]);
+  const reference = aReference(payment?.reference);
   await eventually(() => cashier.book.get(reference)?.kind === 'declined');
   expect(await stage.inLane(id)).toMatchObject({ state: 'reserved' });
   await desk.stop();

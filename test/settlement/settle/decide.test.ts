@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { orderId, orderRef } from '../../../src/domain/ids.ts';
 import type { Order } from '../../../src/domain/order.ts';
-import type { Payment } from '../../../src/ledger/payments/row.ts';
+import { type Payment, paymentReference } from '../../../src/ledger/payments/row.ts';
 import type { Providers } from '../../../src/payments/provider.ts';
 import { type Recorded, settlementItem } from '../../../src/settlement/settle/batch.ts';
 import { decide } from '../../../src/settlement/settle/decide.ts';
@@ -17,7 +17,7 @@ function aPayment(attempt: number, more: Partial<Payment>): Payment {
     orderId: id,
     drop: drop.id,
     attempt,
-    reference: `payment-${attempt}`,
+    reference: paymentReference(id, attempt),
     provider: 'cashier',
     amount: 100,
     currency: 'CNY',
