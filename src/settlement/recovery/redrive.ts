@@ -1,5 +1,5 @@
 import type { Clock } from '../../domain/clock.ts';
-import { type DropId, type OrderId, placeOf } from '../../domain/ids.ts';
+import { type DropId, type LaneRef, type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { ActiveDrops } from '../../drops/active-drops.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
@@ -90,18 +90,9 @@ export function openRedrive(options: RedriveOptions): Redrive {
    * others.
    */
   async function requeue(now: number): Promise<void> {
-    // An order reserved before the oldest waiting job was added has no waiting job; the others may have.
-    const queuedSince = (await queue.waitingSince()) ?? now;
-    const stuck = await orders.stuck({
-      reservedBefore: Math.min(now, queuedSince) - staleMs,
-      after: requeuedTo,
-      limit: batchMax,
-    });
-    // The next run continues from there: orders that cannot be settled must not block the others.
-    requeuedTo = stuck.length < batchMax ? undefined : stuck.at(-1);
     const ended: Order[] = [];
     const waiting: OrderId[] = [];
-    for (const { ref, places } of byLane(stuck.map(placed))) {
+    for (const { ref, places } of byLane((await takeStuck(now)).map(placed))) {
       const terms = await options.termsOf(ref.drop);
       const found = await lanes.find(
         ref,
@@ -114,18 +105,35 @@ export function openRedrive(options: RedriveOptions): Redrive {
         else if (terms && engineStarts({ order, terms }, providers)) waiting.push(order.id);
       }
       const lost = places.filter((_, index) => !found[index]);
-      if (lost.length > 0) {
-        const example = lost[0]?.row.id;
-        log.error(
-          { ref, orders: lost.length, example },
-          'orders in the ledger are not in their lane',
-        );
-      }
+      reportLost(
+        ref,
+        lost.map((place) => place.row.id),
+      );
     }
     // A job of its own for each: one that waits for its next try already stays as it is.
     await queue.addApart(waiting);
     counters.add('requeued', waiting.length);
     await correct(ended, now);
+  }
+
+  /** A batch of the orders that stay reserved and have no waiting job. */
+  async function takeStuck(now: number): Promise<LedgerOrder[]> {
+    // An order reserved before the oldest waiting job was added has no waiting job; the others may have.
+    const queuedSince = (await queue.waitingSince()) ?? now;
+    const stuck = await orders.stuck({
+      reservedBefore: Math.min(now, queuedSince) - staleMs,
+      after: requeuedTo,
+      limit: batchMax,
+    });
+    // The next run continues from there: orders that cannot be settled must not block the others.
+    requeuedTo = stuck.length < batchMax ? undefined : stuck.at(-1);
+    return stuck;
+  }
+
+  function reportLost(ref: LaneRef, lost: readonly OrderId[]): void {
+    if (lost.length === 0) return;
+    const [example] = lost;
+    log.error({ ref, orders: lost.length, example }, 'orders in the ledger are not in their lane');
   }
 
   /** Records ended orders that the relay should have recorded long ago: their outbox entry was lost. */
