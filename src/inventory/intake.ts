@@ -35,6 +35,7 @@ export type Bought =
   /** Sent, but no answer came. `order` is the id to look up; the same key gives the result later. */
   | { status: 'outcome_unknown'; order: OrderId; retryAfterMs: number };
 
+type Refused = Exclude<Bought, { status: 'reserved' | 'replayed' }>;
 export type SoldOut = Extract<Bought, { status: 'sold_out' }>;
 
 export type Intake = {
@@ -131,44 +132,36 @@ export function openIntake(options: IntakeOptions): Intake {
   }
 
   async function buy(request: Buy): Promise<Bought> {
-    let view = catalog.peek(request.drop);
-    if (!view) {
-      try {
-        view = await catalog.get(request.drop);
-      } catch {
-        return { status: 'overloaded', retryAfterMs: retryMs };
-      }
-      if (!view) return missingDrop(request.drop);
-    }
+    const view = catalog.peek(request.drop) ?? (await readView(request.drop));
+    if ('status' in view) return view;
     const { drop } = view;
     const item = view.skuIndex.get(request.sku);
     if (item === undefined) return { status: 'unknown_item' };
-    const ref = orderRef(drop.id, request.buyer, request.key, drop.lanes);
-    const { quantity, method, buyer } = request;
-    const refusal =
-      takes && !takes(method, drop.currency)
-        ? ({ status: 'not_offered' } as const)
-        : refuseFromMemory(view, ref.lane, item, quantity);
+    const { buyer, quantity, method } = request;
+    const ref = orderRef(drop.id, buyer, request.key, drop.lanes);
+    const reservation: Reservation = { digest: ref.digest, buyer, item, quantity, method };
+    const refusal = refuseFromMemory(view, ref.lane, reservation);
     // Before the opening there are no orders; any other refusal must not hide the key's own order.
     if (refusal?.status === 'not_open') return refusal;
     const queues = batchersOf(view, ref.lane);
     try {
-      if (refusal) {
-        const known = await queues.find.add(ref.digest);
-        if (!known) return refusal;
-        const same = known.item === item && known.quantity === quantity && known.method === method;
-        return same ? { status: 'replayed', order: known, drop } : { status: 'reused' };
-      }
-      const reserved = await queues.reserve.add({
-        digest: ref.digest,
-        buyer,
-        item,
-        quantity,
-        method,
-      });
-      return answer(reserved, drop);
+      if (!refusal) return answer(await queues.reserve.add(reservation), drop);
+      const known = await queues.find.add(ref.digest);
+      if (!known) return refusal;
+      return isSame(known, reservation)
+        ? { status: 'replayed', order: known, drop }
+        : { status: 'reused' };
     } catch (error) {
       return resultOfFailure(error, orderId(ref));
+    }
+  }
+
+  /** The drop that is not in memory yet, or the result of a Buy that cannot have it. */
+  async function readView(dropId: DropId): Promise<DropView | Bought> {
+    try {
+      return (await catalog.get(dropId)) ?? missingDrop(dropId);
+    } catch {
+      return { status: 'overloaded', retryAfterMs: retryMs };
     }
   }
 
@@ -194,19 +187,21 @@ export function openIntake(options: IntakeOptions): Intake {
   function refuseFromMemory(
     view: DropView,
     lane: number,
-    item: number,
-    quantity: number,
-  ): Exclude<Bought, { status: 'reserved' | 'replayed' }> | undefined {
-    if (!view.fresh()) return undefined;
+    { item, quantity, method }: Reservation,
+  ): Refused | undefined {
     const { drop } = view;
-    const now = catalog.redisNow();
-    if (drop.decision === 'cancelled') return { status: 'cancelled' };
-    if (drop.decision === 'ended' || now > drop.endsAt) return { status: 'ended' };
-    if (drop.decision === 'paused') return { status: 'paused' };
-    if (now < drop.startsAt - openingMarginMs) {
-      return { status: 'not_open', startsAt: drop.startsAt, retryAfterMs: drop.startsAt - now };
-    }
-    const figures = view.lanes[lane]?.[item];
+    if (takes && !takes(method, drop.currency)) return { status: 'not_offered' };
+    if (!view.fresh()) return undefined;
+    return refuseClosed(drop, catalog.redisNow()) ?? refuseShort(view, lane, { item, quantity });
+  }
+
+  /** Refuses what the lane has no units for. */
+  function refuseShort(
+    { drop, lanes: figuresByLane }: DropView,
+    lane: number,
+    { item, quantity }: Pick<Reservation, 'item' | 'quantity'>,
+  ): Refused | undefined {
+    const figures = figuresByLane[lane]?.[item];
     if (!figures || figures.available >= quantity) return undefined;
     const { available, held } = figures;
     if (available + held < quantity) return { status: 'sold_out', available };
@@ -252,6 +247,20 @@ export function openIntake(options: IntakeOptions): Intake {
       return waiting;
     },
   };
+}
+
+/** Refuses what comes before the opening or after the end, or while the drop is paused. */
+function refuseClosed(drop: Drop, now: number): Refused | undefined {
+  if (drop.decision === 'cancelled') return { status: 'cancelled' };
+  if (drop.decision === 'ended' || now > drop.endsAt) return { status: 'ended' };
+  if (drop.decision === 'paused') return { status: 'paused' };
+  if (now >= drop.startsAt - openingMarginMs) return undefined;
+  return { status: 'not_open', startsAt: drop.startsAt, retryAfterMs: drop.startsAt - now };
+}
+
+/** Whether a known order is what the same key asks for now. */
+function isSame(order: Order, { item, quantity, method }: Reservation): boolean {
+  return order.item === item && order.quantity === quantity && order.method === method;
 }
 
 /**
