@@ -1,6 +1,6 @@
 import type { OrderId } from '../domain/ids.ts';
 import { laneShare } from '../inventory/lanes.ts';
-import { type StockFigures, stockFigureNames } from '../inventory/stock-figures.ts';
+import { type StockFigures, sumFigures } from '../inventory/stock-figures.ts';
 import type { Check } from './check.ts';
 import { laneOf, type Reading } from './reading.ts';
 
@@ -38,41 +38,62 @@ export type TwoSums = { lanes: Sums; ledger: Sums };
 export function checkStock(reading: Reading, sums: TwoSums): Check {
   const findings: string[] = [];
   const lasting: string[] = [];
-  const total: StockFigures = { available: 0, held: 0, sold: 0, allotment: 0 };
+  const parts: StockFigures[] = [];
   const { drop } = reading;
   for (const [lane, inspected] of reading.lanes.entries()) {
     if (inspected.status === 'missing') {
       if (drop.lanesVersion > 0) lasting.push(`lane ${lane} holds nothing`);
       continue;
     }
-    for (const [item, { sku, allotment: created }] of drop.items.entries()) {
-      const figures = inspected.items[item] ?? { available: 0, held: 0, sold: 0, allotment: 0 };
-      const { available, held, sold, allotment } = figures;
+    for (const [item, { sku }] of drop.items.entries()) {
+      const figures = inspected.items[item] ?? sumFigures([]);
+      parts.push(figures);
       const where = `lane ${lane}, ${sku}`;
-      if (available + held + sold !== allotment) {
-        const sum = `${available} + ${held} + ${sold}`;
-        lasting.push(`${where}: available + held + sold is ${sum}, the allotment ${allotment}`);
-      }
-      if (Math.min(available, held, sold, allotment) < 0) lasting.push(`${where}: below zero`);
-      const expected =
-        laneShare(created, lane, drop.lanes) +
-        reading.adjustments
-          .filter((edit) => edit.lane === lane && edit.item === item)
-          .reduce((sum, edit) => sum + edit.delta, 0);
-      const told: [what: string, figure: number, other: number][] = [
-        ['allotment by the ledger', allotment, expected],
-        ['held by its records', held, sums.lanes.held[lane]?.[item] ?? 0],
-        ['sold by its records', sold, sums.lanes.sold[lane]?.[item] ?? 0],
-        ['held by the ledger', held, sums.ledger.held[lane]?.[item] ?? 0],
-        ['sold by the ledger', sold, sums.ledger.sold[lane]?.[item] ?? 0],
+      lasting.push(...breachesOf(figures).map((breach) => `${where}: ${breach}`));
+      const at: Place = { lane, item };
+      const { held, sold } = figures;
+      const compared: [what: string, figure: number, other: number][] = [
+        ['allotment by the ledger', figures.allotment, allotmentAt(reading, at)],
+        ['held by its records', held, unitsAt(sums.lanes.held, at)],
+        ['sold by its records', sold, unitsAt(sums.lanes.sold, at)],
+        ['held by the ledger', held, unitsAt(sums.ledger.held, at)],
+        ['sold by the ledger', sold, unitsAt(sums.ledger.sold, at)],
       ];
-      for (const [what, figure, other] of told) {
+      for (const [what, figure, other] of compared) {
         if (figure !== other) findings.push(`${where}: ${what} is ${other}, its figure ${figure}`);
       }
-      for (const name of stockFigureNames) total[name] += figures[name];
     }
   }
-  return { promise: 1, title: 'Never oversold', figures: total, findings, lasting };
+  const figures = sumFigures(parts);
+  return { promise: 1, title: 'Never oversold', figures, findings, lasting };
+}
+
+/** An item of a lane. */
+type Place = { lane: number; item: number };
+
+/** How the figures of one item in one lane contradict themselves. */
+function breachesOf({ available, held, sold, allotment }: StockFigures): string[] {
+  const breaches: string[] = [];
+  if (available + held + sold !== allotment) {
+    const sum = `${available} + ${held} + ${sold}`;
+    breaches.push(`available + held + sold is ${sum}, the allotment ${allotment}`);
+  }
+  if (Math.min(available, held, sold, allotment) < 0) breaches.push('below zero');
+  return breaches;
+}
+
+/** What the ledger has allotted: the lane's share at the creation, and the adjustments since. */
+function allotmentAt({ drop, adjustments }: Reading, { lane, item }: Place): number {
+  return adjustments
+    .filter((edit) => edit.lane === lane && edit.item === item)
+    .reduce(
+      (sum, edit) => sum + edit.delta,
+      laneShare(drop.items[item]?.allotment ?? 0, lane, drop.lanes),
+    );
+}
+
+function unitsAt(byLane: readonly (readonly number[])[], { lane, item }: Place): number {
+  return byLane[lane]?.[item] ?? 0;
 }
 
 /**
