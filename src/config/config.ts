@@ -15,27 +15,12 @@ import {
   url,
   wholeNumber,
 } from './settings.ts';
+import { readTokenRules, type TokenRules } from './token-rules.ts';
 
 export type Role = 'api' | 'worker' | 'all';
 
 /** A Redis setting that can lose orders, which an operator may allow by name. */
 export type UnsafeRedis = 'eviction' | 'no-aof' | 'everysec';
-
-/** How buyers' tokens are verified. The algorithm is pinned, whatever a token's header says. */
-export type TokenRules = {
-  issuer: string;
-  audience: string;
-} & (
-  | { kind: 'secret'; algorithm: SecretAlgorithm; secret: string }
-  /** The secret is in the data folder; only in demo mode. */
-  | { kind: 'folder'; algorithm: SecretAlgorithm }
-  | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
-);
-
-const secretAlgorithms = ['HS256', 'HS384', 'HS512'] as const;
-const keyAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const;
-export type SecretAlgorithm = (typeof secretAlgorithms)[number];
-export type KeyAlgorithm = (typeof keyAlgorithms)[number];
 
 export type Config = {
   role: Role;
@@ -91,34 +76,28 @@ export function readCommand(args: string[], env: Environment): Command {
   if (flags.version) return { kind: 'version' };
 
   const settings = settingsReader({ ...env, ...flags.settings });
+  const config = readConfig(settings, { env, fresh: flags.fresh });
+  const problems = [...settings.problems, ...settings.unknown(), ...flags.problems];
+  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
+}
+
+/** Every setting; a wrong one adds to the reader's problems, and its default stands in for it. */
+function readConfig(
+  settings: SettingsReader,
+  { env, fresh }: { env: Environment; fresh: boolean },
+): Config {
   const { read, problems } = settings;
-  const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
-  const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
-  // A URL that is wrong is reported as wrong, and must not count as missing below.
-  const redisGiven = Boolean(env['REDIS_URL']);
-  const ledgerGiven = Boolean(env['DATABASE_URL']);
-  const embedded = !redisGiven && !ledgerGiven;
+  const { redis, ledger, embedded, needsFolder } = readStores(settings, env);
   const host = read('FLASHDROP_HOST', matching('a host name or an address', hostName)) ?? loopback;
   const demoAsked = read('FLASHDROP_DEMO', onOff);
   const demo = demoAsked ?? embedded;
   const role = read('FLASHDROP_ROLE', oneOf('api', 'worker', 'all')) ?? 'all';
   const path = read('FLASHDROP_DATA', matching('the path of a folder', /^[^\0]+$/)) ?? './data';
 
-  if (role !== 'all' && !(redisGiven && ledgerGiven)) {
-    problems.push(
-      `FLASHDROP_ROLE is "${role}": a role of its own shares Redis and the ledger with others, ` +
-        'so REDIS_URL and DATABASE_URL must both be set',
-    );
-  }
-  if (demo && demoAsked === undefined && !isLoopback(host)) {
-    problems.push(
-      `FLASHDROP_HOST is "${host}": demo mode issues tokens to anyone and other machines reach ` +
-        'this address; set FLASHDROP_DEMO=on to allow it, or FLASHDROP_DEMO=off',
-    );
-  }
+  refuseUnsharedRole(settings, { role, needsFolder });
+  if (demoAsked === undefined) refuseReachableDemo(settings, { demo, host });
   const apiProcesses = read('FLASHDROP_API_PROCESSES', wholeNumber(1, 64)) ?? apiProcessesDefault();
-  const needsFolder = !redisGiven || !ledgerGiven;
-  if (flags.fresh && !embedded) {
+  if (fresh && !embedded) {
     problems.push(
       '--fresh empties the embedded Redis and ledger; unset REDIS_URL and DATABASE_URL',
     );
@@ -139,9 +118,9 @@ export function readCommand(args: string[], env: Environment): Command {
     quietMs: read('FLASHDROP_QUIET_MS', wholeNumber(0, 60_000)) ?? 0,
     reconcileMinutes: read('FLASHDROP_RECONCILE_MINUTES', wholeNumber(0, 1_440)) ?? 10,
     operatorKey: read('FLASHDROP_OPERATOR_KEY', secret),
-    redis: redisUrl ? { kind: 'url', url: redisUrl } : { kind: 'embedded' },
-    ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
-    folder: needsFolder ? { path: resolve(path), fresh: flags.fresh } : undefined,
+    redis,
+    ledger,
+    folder: needsFolder ? { path: resolve(path), fresh } : undefined,
     redisSearch: searchOf(env),
     compileCache: env['NODE_COMPILE_CACHE'] || undefined,
     tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
@@ -151,8 +130,48 @@ export function readCommand(args: string[], env: Environment): Command {
       read('FLASHDROP_ALLOW_UNSAFE_REDIS', someOf('eviction', 'no-aof', 'everysec')) ?? new Set(),
   };
   read('FLASHDROP_REDIS_SERVER', matching('the path of a redis-server', /^[^\0]+$/));
-  problems.push(...settings.unknown(), ...flags.problems);
-  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
+  return config;
+}
+
+/** Which servers the engine uses, and which it brings along: then it needs a data folder. */
+function readStores(
+  { read }: SettingsReader,
+  env: Environment,
+): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
+  const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
+  const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
+  // A URL that is wrong is reported as wrong, and must not count as missing.
+  const redisGiven = Boolean(env['REDIS_URL']);
+  const ledgerGiven = Boolean(env['DATABASE_URL']);
+  return {
+    redis: redisUrl ? { kind: 'url', url: redisUrl } : { kind: 'embedded' },
+    ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },
+    embedded: !redisGiven && !ledgerGiven,
+    needsFolder: !redisGiven || !ledgerGiven,
+  };
+}
+
+function refuseUnsharedRole(
+  { problems }: SettingsReader,
+  { role, needsFolder }: Pick<Config, 'role'> & { needsFolder: boolean },
+): void {
+  if (role === 'all' || !needsFolder) return;
+  problems.push(
+    `FLASHDROP_ROLE is "${role}": a role of its own shares Redis and the ledger with others, ` +
+      'so REDIS_URL and DATABASE_URL must both be set',
+  );
+}
+
+/** Demo mode that was not asked for is for this machine alone. */
+function refuseReachableDemo(
+  { problems }: SettingsReader,
+  { demo, host }: Pick<Config, 'demo' | 'host'>,
+): void {
+  if (!demo || isLoopback(host)) return;
+  problems.push(
+    `FLASHDROP_HOST is "${host}": demo mode issues tokens to anyone and other machines reach ` +
+      'this address; set FLASHDROP_DEMO=on to allow it, or FLASHDROP_DEMO=off',
+  );
 }
 
 /** Simulated providers take no money, so they are refused beside real ones and outside demo mode. */
@@ -205,56 +224,3 @@ const hostName = /^[A-Za-z0-9._:-]{1,253}$/;
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
-
-/** Buyers' tokens are verified by a secret or a JWKS, never both; outside demo mode one must be set. */
-function readTokenRules(
-  { read, problems }: SettingsReader,
-  { demo, hasFolder }: { demo: boolean; hasFolder: boolean },
-): TokenRules {
-  const key = read('FLASHDROP_JWT_SECRET', secret);
-  const jwks = read('FLASHDROP_JWKS_URL', url('https', 'http'));
-  const asked = read('FLASHDROP_JWT_ALGORITHM', oneOf(...secretAlgorithms, ...keyAlgorithms));
-  const issuer = read('FLASHDROP_JWT_ISSUER', matching('1 to 200 printable characters', printable));
-  const audience = read(
-    'FLASHDROP_JWT_AUDIENCE',
-    matching('1 to 200 printable characters', printable),
-  );
-  const shared = { issuer: issuer ?? 'flashdrop-demo', audience: audience ?? 'flashdrop' };
-  const wrong = problems.some((problem) => /^FLASHDROP_JW(T_SECRET|KS_URL) /.test(problem));
-
-  if (key && jwks) {
-    problems.push('FLASHDROP_JWT_SECRET and FLASHDROP_JWKS_URL are both set: set one of them');
-  }
-  if (demo && jwks) {
-    problems.push(
-      'FLASHDROP_JWKS_URL is set in demo mode, which signs its own tokens: set FLASHDROP_DEMO=off',
-    );
-  }
-  if (!key && !jwks && !wrong && !(demo && hasFolder)) {
-    problems.push(
-      'FLASHDROP_JWT_SECRET or FLASHDROP_JWKS_URL must be set: buyers are authenticated by it',
-    );
-  }
-  if (!issuer && !demo) {
-    problems.push(
-      'FLASHDROP_JWT_ISSUER must be set outside demo mode: the "iss" of buyers\' tokens',
-    );
-  }
-  const wanted: readonly string[] = jwks ? keyAlgorithms : secretAlgorithms;
-  if (asked && !wanted.includes(asked)) {
-    problems.push(
-      `FLASHDROP_JWT_ALGORITHM is "${asked}": with ` +
-        `${jwks ? 'FLASHDROP_JWKS_URL' : 'a shared secret'} it must be one of ${wanted.join(', ')}`,
-    );
-  }
-  const secretAlgorithm = secretAlgorithms.find((name) => name === asked) ?? 'HS256';
-  if (jwks) {
-    const algorithm = keyAlgorithms.find((name) => name === asked) ?? 'RS256';
-    return { ...shared, kind: 'jwks', url: jwks, algorithm };
-  }
-  return key
-    ? { ...shared, kind: 'secret', secret: key, algorithm: secretAlgorithm }
-    : { ...shared, kind: 'folder', algorithm: secretAlgorithm };
-}
-
-const printable = /^[\x21-\x7e]{1,200}$/;
