@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
+import { withDeadline } from '../scheduling/deadline.ts';
 import { StartError } from '../start-error.ts';
 
 /** Simulated payment providers for the demo, in a process of their own; they move no money. */
@@ -71,18 +71,17 @@ async function untilServing(
   ended: Promise<string>,
 ): Promise<SimulatedProvider[]> {
   const announced: SimulatedProvider[] = [];
-  const all = new Promise<void>((resolve) => {
+  const allServe = new Promise<'serving'>((resolve) => {
     child.on('message', (message: SimulatedProvider | { serving: true }) => {
-      if ('serving' in message) resolve();
+      if ('serving' in message) resolve('serving');
       else announced.push(message);
     });
   });
-  const late = delay(startMsMax, 'no answer', { ref: false });
-  const why = await Promise.race([all, ended, late]);
-  if (why === undefined) return announced;
+  const first = await withDeadline(Promise.race([allServe, ended]), startMsMax);
+  if (first === 'serving') return announced;
   child.kill('SIGKILL');
   throw new StartError(
-    `the simulated payment providers did not start (${why}): ` +
+    `the simulated payment providers did not start (${first ?? 'no answer'}): ` +
       'set FLASHDROP_SIMULATORS=off to do without them',
   );
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { withDeadline } from '../scheduling/deadline.ts';
 import { StartError } from '../start-error.ts';
 import { type Channel, type Handlers, openChannel } from './channel.ts';
 import { assertPortFree } from './port.ts';
@@ -105,13 +106,12 @@ export function launchCluster(options: { count: number; file: URL; log: ClusterL
     },
 
     async askAll<T>(topic: string, take: (name: string, answer: T) => void) {
-      const late = delay(askMsMax, undefined, { ref: false });
       const asked = [...children.values()].map(async (child) => {
         const answer = await child.channel.ask<T>(topic);
         // A late response may be from a process that has been replaced meanwhile.
         if (children.get(child.name) === child) take(child.name, answer);
       });
-      await Promise.race([Promise.allSettled(asked), late]);
+      await withDeadline(Promise.allSettled(asked), askMsMax);
     },
 
     async stop({ quietMs }) {

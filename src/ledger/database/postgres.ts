@@ -75,7 +75,10 @@ export function openPostgres(options: {
   };
 }
 
-/** Repeats work that the server rolled back for a deadlock or a conflict, with growing random pauses. */
+/**
+ * Repeats work that the server rolled back for a deadlock or a conflict. The pauses grow and are random
+ * from zero on, not in their upper half alone: transactions that met must not meet again.
+ */
 async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
