@@ -93,13 +93,14 @@ test('The audit finds a second capture of an order', async () => {
 test('Partial refunds leave the audit clean, and it finds returned money that no refund explains', async () => {
   const { drop, ids } = await aSoldDrop();
   const [id, other] = [required(ids[0], 'order'), required(ids[1], 'order')];
+  const merchantId = newMerchantId();
   for (const [amount, key] of [
     [500, 'a'],
     [700, 'b'],
     [500, 'a'],
   ] as const) {
     const asked = await stage.desk.refunds.refundPart(id, {
-      merchantId: newMerchantId(),
+      merchantId,
       amount,
       key,
       reason: '',
