@@ -56,7 +56,7 @@ export function openTopUpService(options: {
     const payable = { orderId, drop: '' as const, amount, currency };
     const opened = await paymentAttempts.open(chosen, { payable, attempts, now, until });
     if (opened.kind === 'too_many') return opened;
-    // Captured a moment ago, or not known: asked again, the answer is in the ledger.
+    // Captured a moment ago, or unknown: a repeat of the request reads the result from the ledger.
     if (opened.kind !== 'open') return { kind: 'unknown' };
     return await startAtProvider(chosen, {
       topUp,

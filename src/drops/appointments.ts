@@ -150,7 +150,7 @@ export function openAppointmentService(options: {
         await laneWrite;
         return { progress };
       } catch (failure) {
-        // Wait for the write in hand, so that the progress covers all that is in the lanes.
+        // Wait for the running write, so that the progress covers all that is in the lanes.
         await laneWrite.catch(() => {});
         return { progress, failure };
       }
