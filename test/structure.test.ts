@@ -6,6 +6,7 @@ import { circlesOf, foldersOf, layers, readGraph, upwardOf } from '../scripts/im
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
 const linesMax = 300;
+const castsMax = 60;
 
 type File = { file: string; text: string };
 
@@ -18,6 +19,24 @@ function filesIn(folder: string): File[] {
 function tooLong(files: readonly File[]): string[] {
   const long = files.filter(({ text }) => text.split('\n').length - 1 > linesMax);
   return long.map(({ file }) => file);
+}
+
+/**
+ * The casts in a TypeScript source, as the text from a value to its type. Left out are `as const` and
+ * what only looks like a cast: names in imports and exports, texts (with the code inside templates)
+ * and comments.
+ */
+function castsIn(source: string): string[] {
+  const code = source
+    .replace(/`(?:\\.|\$\{(?:[^{}]|\{[^{}]*\})*\}|[^`\\])*`/gs, '``')
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/'(?:\\.|[^'\\\n])*'/g, "''")
+    .replace(/"(?:\\.|[^"\\\n])*"/g, '""')
+    .replace(/\/\/.*$/gm, '')
+    .replace(/^(import|export)\b[^;]*?\bfrom\b/gm, '');
+  // The type is only looked at, so that both casts of `a as unknown as B` are found.
+  const casts = code.matchAll(/([\w)\]}>]+)\s+as\s+(?!const\b)(?=([\w{([]+|''|""))/g);
+  return [...casts].map(([, value, type]) => `${value} as ${type}`);
 }
 
 const files = filesIn(src);
@@ -79,6 +98,15 @@ describe('the house', () => {
 
   test(`no file is longer than ${linesMax} lines`, () => {
     expect(tooLong(files)).toEqual([]);
+  });
+
+  test(`src has at most ${castsMax} casts`, () => {
+    const sample = 'const a = b as C as D; // e as F\nconst g = [`h as I`, j] as const;';
+    expect(castsIn(sample)).toEqual(['b as C', 'C as D']);
+    const casts = files.flatMap(({ file, text }) =>
+      castsIn(text).map((cast) => `${file}: ${cast}`),
+    );
+    expect(casts.length, casts.join('\n')).toBeLessThanOrEqual(castsMax);
   });
 });
 
