@@ -51,13 +51,13 @@ test('A child that dies before it serves fails the whole cluster, and no child i
 });
 
 test('A port that another program has is refused, also when that program would share it', async () => {
-  const stranger = createServer();
+  const other = createServer();
   const port = await freePort();
   await new Promise<void>((resolve) =>
-    stranger.listen({ host: '127.0.0.1', port, reusePort: true }, resolve),
+    other.listen({ host: '127.0.0.1', port, reusePort: true }, resolve),
   );
   const error = await failure('starts', { port });
-  stranger.close();
+  other.close();
   expect(error).toMatchObject({ code: 'EADDRINUSE' });
   expect(childCount()).toBe(0);
 });

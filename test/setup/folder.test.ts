@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(parent, { recursive: true, force: true }));
 
-/** The one line with which a folder is refused. */
+/** The message with which a folder is refused. */
 async function refusal(fresh = false): Promise<string> {
   const error = await openFolder({ path, fresh }).then(
     () => undefined,
@@ -36,7 +36,7 @@ async function refusal(fresh = false): Promise<string> {
   return error.message;
 }
 
-/** Leaves the lock that an instance which never let go would have left. */
+/** Writes a lock as an instance that never released it would have left it. */
 function leaveLock(holder: Partial<Holder>): void {
   const whole = { pid: 1, born: '', host: hostname(), token: 'left', ...holder };
   writeFileSync(join(path, 'lock.json'), JSON.stringify(whole));
@@ -99,7 +99,7 @@ describe('a data folder', () => {
 
   test('A data folder that is not writable is refused in one line', async () => {
     mkdirSync(path, { mode: 0o500 });
-    // Modes do not bind root, so root becomes nobody for this one.
+    // Root ignores file modes, so the test runs as the user nobody.
     const isRoot = process.geteuid?.() === 0;
     if (isRoot) process.seteuid?.('nobody');
     try {

@@ -16,22 +16,22 @@ afterAll(() => rmSync(parent, { recursive: true, force: true }));
 
 type Demo = { engine: Program; address: string; providers: Map<string, string> };
 
-/** An engine as `npm start` runs it, and what its banner tells. */
+/** An engine as `npm start` runs it, and what its banner prints. */
 async function startDemo(...args: string[]): Promise<Demo> {
   const data = join(parent, 'data');
   const engine = startProgram('src/main.ts', { args: ['--data', data, '--port', '0', ...args] });
   const died = engine.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
-  died.catch(() => {}); // Later on its end is what the test asks for.
+  died.catch(() => {}); // Later the test itself ends it.
   onTestFinished(async () => {
     engine.kill('SIGTERM');
     await engine.ended;
   });
-  const told = () => engine.printed().out;
+  const banner = () => engine.printed().out;
   const address = await Promise.race([
-    eventually(() => /serves at (http\S+)/.exec(told())?.[1], { withinMs: startMs }),
+    eventually(() => /serves at (http\S+)/.exec(banner())?.[1], { withinMs: startMs }),
     died,
   ]);
-  const line = /simulated {5}(.*)/.exec(told())?.[1] ?? '';
+  const line = /simulated {5}(.*)/.exec(banner())?.[1] ?? '';
   const pairs = line.split(', ').map((pair) => pair.split(' ') as [string, string]);
   return { engine, address, providers: new Map(pairs) };
 }
@@ -42,7 +42,7 @@ const isServing = (url: string) =>
     () => false,
   );
 
-/** A buyer of the demo orders, pays at the provider, and the engine hears of it. */
+/** A buyer of the demo orders and pays at the provider, which notifies the engine. */
 async function expectPaidAt(
   provider: string,
   method: string,
@@ -72,13 +72,13 @@ async function expectPaidAt(
   const bought = { sku: 'mi2-16gb', quantity: 1, payment: { method } };
   const { id } = await call(`/v1/drops/${drop}/orders`, bought);
   const { action } = await call(`/v1/orders/${id}/payment`, { method });
-  // The buyer goes where they are sent; Alipay knows of the payment only from then on.
+  // The buyer opens the payment page; Alipay has the payment only from then on.
   if (action.kind === 'redirect') expect((await fetch(action.url)).status).toBe(200);
   const [charge] = (await control<{ charges: BookedCharge[] }>('GET', 'book')).charges;
   expect(charge).toMatchObject({ state: 'open', amount: 199_900, currency: 'CNY' });
   await control('POST', `charges/${charge?.reference}/pay`);
   await eventually(async () => (await call(`/v1/orders/${id}`)).state === 'paid');
-  // The message found the engine though its port was any free one.
+  // The notification reached the engine although its port was any free one.
   await eventually(async () => (await control<{ taken: number }>('GET', 'book')).taken >= 1);
 }
 

@@ -24,7 +24,7 @@ async function start(): Promise<{ engine: Program; address: string }> {
     withinMs: startMs,
   });
   const address = await Promise.race([serving, died]);
-  died.catch(() => {}); // Later on its end is what the test asks for.
+  died.catch(() => {}); // Later the test itself ends it.
   return { engine, address };
 }
 
