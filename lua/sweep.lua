@@ -3,7 +3,7 @@
 -- KEYS: rules stock orders buyers holds outbox
 -- ARGV: limit (the most orders to release in this call)
 -- Replies: {'done', now, released, dueAt}: dueAt is the earliest hold left, '' when there is none.
--- Invariant: available + held + sold = allotment; no hold outlives its end by more than a sweep.
+-- Invariant: available + held + sold = allotment; no hold outlives its place in `holds` by more than a sweep.
 -- include: record
 -- include: book
 local keys = { stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4], holds = KEYS[5], outbox = KEYS[6] }

@@ -1,4 +1,5 @@
 import type { Payments } from '../ledger/payments/payments.ts';
+import { pollDelays } from '../ledger/payments/polling.ts';
 import type { Payment, PaymentStart } from '../ledger/payments/row.ts';
 import type { Log } from '../log.ts';
 import type {
@@ -47,7 +48,7 @@ export type Opened =
 /** Stored with a begun payment, so that a repeat gets the same answer; `at` is in ms. */
 type Kept = { scene: string; action: ClientAction; at: number };
 
-const pollFirstMsDefault = 3_000;
+const pollFirstMsDefault = pollDelays.openFirstMs;
 /** The most payments that may be begun for one order or top-up. */
 const attemptsMax = 20;
 /** A repeat gets the stored action for this long, ms; some actions are valid for five minutes only. */

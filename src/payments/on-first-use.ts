@@ -4,7 +4,7 @@ import type { BillLine, PaymentProvider } from './provider.ts';
 /** What is known of a provider without its library: its name and what it takes. */
 export type ProviderOffer = Pick<
   PaymentProvider,
-  'name' | 'startedBy' | 'takes' | 'scenes' | 'refuseWish' | 'answerNotification'
+  'name' | 'startedBy' | 'takes' | 'scenes' | 'refuseWish' | 'answerNotification' | 'billedUntil'
 >;
 
 /**

@@ -2,12 +2,13 @@
 //
 // 1. src/payments/<name>/<name>.ts: a function open<Name>(options) that gives a PaymentProvider. Beside
 //    it, named as in the other providers: client.ts (calls to the provider, each with a time limit),
-//    payments.ts (start, lookUp, close), refunds.ts, notification.ts, bill.ts, money.ts.
+//    payments.ts (start, lookUp, close), refunds.ts, notification.ts, bill.ts, money.ts, wish.ts and
+//    action.ts (what a client asks for and does), offer.ts (what is known without the library).
 // 2. src/config/<name>.ts: its settings, read from the environment and checked at the start; named in
-//    src/config/payments.ts.
+//    readPayments and offeredOf of src/config/payments.ts, and in .env.example.
 // 3. src/domain/order.ts: its name, in `paymentMethods`.
 // 4. src/engine/providers.ts: opens it when it is configured.
-// 5. simulators/<name>.ts: the provider's side for tests and the demo; test/payments/<name>.test.ts.
+// 5. simulators/<name>.ts, named in simulators/main.ts: the provider's side for tests and the demo; test/payments/<name>.test.ts.
 //
 // Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a
 // buyer starts are polled; a provider with readNotification is also asked as soon as it has sent one.

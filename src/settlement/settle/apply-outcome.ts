@@ -70,10 +70,10 @@ export function openApplyOutcome(options: {
       });
     });
     const retaken = confirmed.filter(({ answer }) => answer.status === 'retaken');
-    const overtaken = await refundsAskedOf(retaken.map(({ payment }) => payment.reference));
+    const withDecidedRefund = await refundsAskedOf(retaken.map(({ payment }) => payment.reference));
     return confirmed.map(({ answer, payment, ...one }) => {
-      const goesBack = answer.status === 'gone' || overtaken.has(payment.reference);
-      const due = goesBack ? [...one.refunds, { payment, isLast: true }] : one.refunds;
+      const mustRefund = answer.status === 'gone' || withDecidedRefund.has(payment.reference);
+      const due = mustRefund ? [...one.refunds, { payment, isLast: true }] : one.refunds;
       return { ...one, refunds: due, settled: settledByConfirm(answer) };
     });
   }
@@ -167,7 +167,7 @@ function settledByRelease(answer: Released): Settled {
     case 'already':
       return { kind: 'released' };
     case 'refused':
-      return { kind: 'later', why: 'a declined order is paid in its lane' };
+      return { kind: 'later', why: 'the payment was declined but the lane has the order as paid' };
     case 'unknown':
       return { kind: 'lost' };
   }

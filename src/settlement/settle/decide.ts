@@ -23,13 +23,13 @@ export type Decided = Recorded & { step: Step; refunds: readonly DueRefund[] };
 
 /** Decides from an order's state and its payments alone; no store is read. */
 export function decide(item: Recorded, providers: Providers): Decided {
-  const { owner, others } = ownership(item);
-  const refunds = others.map((payment) => ({ payment, isLast: !owner }));
+  const { keptPayment, toRefund } = splitCaptures(item);
+  const refunds = toRefund.map((payment) => ({ payment, isLast: !keptPayment }));
   const { state } = item.order;
   if (state === 'paid' || state === 'refunded') {
     return { ...item, refunds, step: { kind: 'leave', settled: { kind: state } } };
   }
-  if (owner) return { ...item, refunds, step: { kind: 'confirm', payment: owner } };
+  if (keptPayment) return { ...item, refunds, step: { kind: 'confirm', payment: keptPayment } };
   if (refunds.length > 0) {
     return { ...item, refunds, step: { kind: 'leave', settled: { kind: 'released' } } };
   }
@@ -37,19 +37,20 @@ export function decide(item: Recorded, providers: Providers): Decided {
 }
 
 /**
- * An order owns the first of its captured payments that has the right amount and no decided refund.
- * Every other captured payment is refunded, whichever process was slow. A refunded order owns none.
+ * An order keeps the first of its captured payments that has the right amount and no decided refund.
+ * Every other captured payment is refunded. A refunded order keeps none.
  */
-function ownership({ attempts, order }: Recorded): {
-  owner: Payment | undefined;
-  others: Payment[];
+function splitCaptures({ attempts, order }: Recorded): {
+  keptPayment: Payment | undefined;
+  toRefund: Payment[];
 } {
-  const going = attempts.filter((payment) => {
+  const refundDecided = attempts.filter((payment) => {
     return payment.refundAskedAt !== null && payment.state === 'captured';
   });
   const kept = inOrderOfCapture(attempts.filter(isKept));
-  const owner = order.state === 'refunded' ? undefined : kept.find(isExact);
-  return { owner, others: [...going, ...kept.filter((payment) => payment !== owner)] };
+  const keptPayment = order.state === 'refunded' ? undefined : kept.find(isExact);
+  const surplus = kept.filter((payment) => payment !== keptPayment);
+  return { keptPayment, toRefund: [...refundDecided, ...surplus] };
 }
 
 export const isExact = ({ amount, amountCaptured }: Payment) => amountCaptured === amount;

@@ -1,6 +1,7 @@
 import type { Order } from '../../domain/order.ts';
 import { found, required } from '../../domain/required.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
+import { pollDelays } from '../../ledger/payments/polling.ts';
 import type { PaymentResult } from '../../ledger/payments/results.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
@@ -31,9 +32,9 @@ type Operation =
 type Asked = { item: Seen; payment: Payment };
 type Call = Asked & { operation: Operation };
 
-/** When a closed payment is polled for the first time, ms after its end: see polling.ts of the ledger. */
-const pollAfterEndMs = 60_000;
-const pollAfterCaptureMs = 5_000;
+/** The first poll of a payment after its end, ms; the later ones are the ledger's: see pollDelays. */
+const pollAfterEndMs = required(pollDelays.endedMs[0], 'first poll after the end');
+const pollAfterCaptureMs = pollDelays.capturedMs;
 
 export function openProviderCalls(options: {
   providers: Providers;
