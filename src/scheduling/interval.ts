@@ -67,7 +67,7 @@ export function openInterval(options: IntervalOptions): Interval {
 
   async function runUntil(signal: AbortSignal): Promise<void> {
     let failures = 0;
-    if (pausesFirst) await pause(usualMs());
+    if (pausesFirst && !signal.aborted) await pause(usualMs());
     while (!signal.aborted) {
       let pauseMs = usualMs();
       try {

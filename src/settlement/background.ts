@@ -134,6 +134,8 @@ export function openSettlementBackground(options: {
   });
   counts.read({ relay, queue });
 
+  let isStopped = false;
+
   return {
     relay,
     queue,
@@ -142,7 +144,10 @@ export function openSettlementBackground(options: {
     polling,
     /** Resolves when all of it runs. While Redis or the ledger is down, each part keeps retrying. */
     async start(): Promise<void> {
+      isStopped = false;
       await activeDrops.start();
+      // Stopped while the ledger was still reading the list: nothing may begin after that.
+      if (isStopped) return await activeDrops.stop();
       relay.start();
       worker.start();
       sweeper.start();
@@ -151,6 +156,7 @@ export function openSettlementBackground(options: {
     },
     /** Finishes running work, for at most `drainMsMax`; the next start continues with the rest. */
     async stop(): Promise<void> {
+      isStopped = true;
       const workerStopped = worker.stop();
       // Commands of the queue wait without a limit for a Redis that is down; a stop must not.
       const disconnect = () => endQueue(queueRedis);

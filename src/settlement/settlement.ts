@@ -47,6 +47,7 @@ export function openSettlement(options: {
     lanes,
     payments,
     providers,
+    log,
     graceMs: options.closingGraceMs,
   });
   const settle = openSettle({

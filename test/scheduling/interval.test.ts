@@ -143,3 +143,18 @@ test('An interval that was stopped in a run starts again after it, with a signal
   gates[1]?.resolve();
   await interval.stop();
 });
+
+test('An interval that pauses first and is stopped at once never runs and does not wait out the pause', async () => {
+  let runs = 0;
+  const interval = openInterval({
+    async run() {
+      runs += 1;
+    },
+    everyMs: 60_000,
+    pausesFirst: true,
+    onError: unexpected,
+  });
+  interval.start();
+  await interval.stop();
+  expect(runs).toBe(0);
+});

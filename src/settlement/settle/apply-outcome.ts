@@ -118,6 +118,15 @@ export function openApplyOutcome(options: {
     );
   }
 
+  /** Whether the order still waits for its buyer although every payment at a provider has ended. */
+  function isToLift({ settled, order, attempts }: Applied): boolean {
+    const isWaiting = settled.kind === 'waiting' && order.state === 'reserved';
+    const hasDeferred = attempts.some(({ provider }) => {
+      return providers.get(provider)?.startedBy === 'buyer';
+    });
+    return isWaiting && hasDeferred && !attempts.some(isOpen);
+  }
+
   /** A provider elsewhere may capture a payment that was closed; a wallet in the ledger cannot. */
   function isCertain(payment: Payment): boolean {
     if (isOpen(payment)) return false;
@@ -135,12 +144,6 @@ function toConfirm(one: Decided) {
 
 function toRelease(one: Decided) {
   return one.step.kind === 'release' ? [{ ...one, reason: one.step.reason }] : [];
-}
-
-/** Whether the order still waits for its buyer although its open payment has just ended. */
-function isToLift({ settled, order, hasEnded, attempts }: Applied): boolean {
-  const isWaiting = settled.kind === 'waiting' && order.state === 'reserved';
-  return isWaiting && hasEnded && !attempts.some(isOpen);
 }
 
 const isFinal = ({ kind }: Settled) => {

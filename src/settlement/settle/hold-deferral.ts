@@ -1,6 +1,7 @@
 import { type OrderId, type OrderRef, placeOf } from '../../domain/ids.ts';
 import { byLane, type Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
+import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
 import { isOpen } from './batch.ts';
 import { closingGraceMs } from './payment-rules.ts';
@@ -12,7 +13,10 @@ export type HoldDeferral = {
    * @returns false when the order is not reserved any more: then nothing may be begun
    */
   defer(place: OrderRef): Promise<boolean>;
-  /** Puts the holds of these orders back to their end, unless a payment of them is open again. */
+  /**
+   * Puts the holds of these orders back to their end, unless a payment of them is open again. Never
+   * rejects: a hold that is not put back is swept when its grace is over.
+   */
   lift(ids: readonly OrderId[]): Promise<void>;
 };
 
@@ -26,9 +30,10 @@ export function openHoldDeferral(options: {
   lanes: Pick<Lanes, 'defer'>;
   payments: Pick<Payments, 'ofOrders'>;
   providers: Providers;
+  log: Log;
   graceMs?: number | undefined;
 }): HoldDeferral {
-  const { lanes, payments, providers, graceMs = closingGraceMs } = options;
+  const { lanes, payments, providers, log, graceMs = closingGraceMs } = options;
 
   async function set(ids: readonly OrderId[], ms: number): Promise<void> {
     const places = ids.map(placeOf);
@@ -48,14 +53,20 @@ export function openHoldDeferral(options: {
 
     async lift(ids) {
       if (ids.length === 0) return;
-      await set(ids, 0);
-      // Read after the lift: a payment that was begun before it is seen here, and one that is begun
-      // after it defers the hold itself.
-      const attempts = await payments.ofOrders(ids);
-      const reopened = attempts.filter((payment) => {
-        return isOpen(payment) && providers.get(payment.provider)?.startedBy === 'buyer';
-      });
-      await set([...new Set(reopened.map(({ orderId }) => orderId))], graceMs);
+      try {
+        await set(ids, 0);
+        // Read after the lift: a payment that was begun before it is seen here, and one that is begun
+        // after it defers the hold itself.
+        const attempts = await payments.ofOrders(ids);
+        const reopened = attempts.filter((payment) => {
+          return isOpen(payment) && providers.get(payment.provider)?.startedBy === 'buyer';
+        });
+        await set([...new Set(reopened.map(({ orderId }) => orderId))], graceMs);
+      } catch (error) {
+        log.warn({ err: error, orders: ids.length }, 'putting holds back to their end failed');
+        // Which of them has an open payment is not known: all of them keep the grace.
+        await set(ids, graceMs).catch(() => {});
+      }
     },
   };
 }

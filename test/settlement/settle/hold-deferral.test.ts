@@ -164,3 +164,47 @@ test('A payment is not begun at its provider once the units of its order are on 
   const [payment] = await payments.ofOrders([id]);
   expect(payment).toMatchObject({ state: 'declined', reason: 'closed' });
 });
+
+/** When the hold of an order is due for the sweep, ms. */
+async function dueAt(drop: Drop, id: OrderId): Promise<number> {
+  const { digest } = required(parseOrderId(id), 'place of the order');
+  return Number(await stage.redis.zscore(stage.key(lane(drop), 'holds'), digest));
+}
+
+test('A hold goes back to its end when its payment was closed elsewhere and none took its place', async () => {
+  const { drop, id, desk, expiresAt, reference } = await aBegunPayment({ holdMs: 60_000 });
+  expect(await dueAt(drop, id)).toBeGreaterThan(expiresAt);
+  await stage.ledger.payments.record([{ reference, state: 'declined', reason: 'closed' }]);
+  expect(await desk.settle([id])).toEqual([{ kind: 'waiting' }]);
+  expect(await dueAt(drop, id)).toBe(expiresAt);
+});
+
+test('A hold keeps its grace, and settling its result, when the ledger fails while the hold is put back', async () => {
+  const { payments } = stage.ledger;
+  let failures = 0;
+  let begun: { drop: Drop; id: OrderId; expiresAt: number } | undefined;
+  const { drop, id, desk, expiresAt, reference } = await aBegunPayment(
+    { holdMs: 60_000 },
+    {
+      ledger: {
+        ...stage.ledger,
+        payments: {
+          ...payments,
+          async ofOrders(ids) {
+            // The hold was put back to its end, and the read that follows fails.
+            if (begun && (await dueAt(begun.drop, begun.id)) === begun.expiresAt) {
+              failures += 1;
+              throw new Error('the ledger is away');
+            }
+            return await payments.ofOrders(ids);
+          },
+        },
+      },
+    },
+  );
+  begun = { drop, id, expiresAt };
+  await payments.record([{ reference, state: 'declined', reason: 'closed' }]);
+  expect(await desk.settle([id])).toEqual([{ kind: 'waiting' }]);
+  expect(failures).toBe(1);
+  expect(await dueAt(drop, id)).toBeGreaterThan(expiresAt);
+});

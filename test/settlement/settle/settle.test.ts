@@ -41,7 +41,7 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
     chargeInLedger: openChargeInLedger({ database: ledger.database, payments, providers }),
     callProviders: openProviderCalls({ providers, log }),
     refunds: openRefunds({ lanes, payments, providers, log, ...steps }),
-    holdDeferral: openHoldDeferral({ lanes, payments, providers }),
+    holdDeferral: openHoldDeferral({ lanes, payments, providers, log }),
     termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     redisNow: () => redisTime(redis),
     ...steps,
