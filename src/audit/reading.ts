@@ -41,8 +41,8 @@ export type ReadingSource = {
  */
 export async function readDrop(source: ReadingSource, drop: StoredDrop): Promise<Reading> {
   const refs = lanesOf(drop);
-  const told = await source.orders.positions(drop.id);
-  const positions = refs.map(({ lane }) => told.find((place) => place.lane === lane)?.last);
+  const recorded = await source.orders.positions(drop.id);
+  const positions = refs.map(({ lane }) => recorded.find((place) => place.lane === lane)?.last);
 
   const lines = new Map<string, OrderLine>();
   for await (const page of source.ledgerAudit.lines(drop.id)) {

@@ -127,7 +127,7 @@ export type NotificationRefusal = (typeof notificationRefusals)[number];
 /** A notification as read. Nothing is done because of its content: it only makes us ask the provider. */
 export type Notification =
   | {
-      kind: 'told';
+      kind: 'verified';
       /** The provider's id of the notification: a repeat has the same. */
       id: string;
       /** What the provider names as our reference: nothing may be done with it before it is looked up. */

@@ -86,10 +86,10 @@ function judgeMoney(
   const money = attempts
     .map((payment) => `${payment.reference} ${describePayment(payment)}`)
     .join('; ');
-  const told = { ...says, ledger: `${says.ledger}; ${money || 'no payment'}` };
+  const saysWithMoney = { ...says, ledger: `${says.ledger}; ${money || 'no payment'}` };
   const finding = (kind: Finding['kind'], payment: Payment | undefined): Finding => {
     const which = payment ? { payment: payment.reference, provider: payment.provider } : {};
-    return { kind, ...about, ...which, says: told };
+    return { kind, ...about, ...which, says: saysWithMoney };
   };
   const settle = { kind: 'settle' as const, order: about.order };
   if (now.state !== 'paid') {

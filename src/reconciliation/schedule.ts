@@ -7,18 +7,21 @@ import type { ReconciliationReport } from './report.ts';
 
 export type Schedule = {
   start(): void;
-  /** Resolves when the run in hand is broken off or over. */
+  /** Aborts the current run and resolves when it has ended. */
   stop(): Promise<void>;
-  /** Reconciles if it is time and nobody else does; tells whether it did. */
-  turn(): Promise<boolean>;
+  /**
+   * Reconciles if the interval is over and no other process does.
+   * @returns whether it did
+   */
+  runOnce(): Promise<boolean>;
 };
 
 export type RunOutcome = ReconciliationReport['outcome'] | 'failed';
 
 const leaseMs = 60_000;
-const lookMsMost = 15_000;
+const checkMsMax = 15_000;
 
-/** Compares the books every so often, in one process at a time of all that would. */
+/** Reconciles at an interval, in one process at a time: whichever takes the lease in the ledger. */
 export function openSchedule(options: {
   reconcile: Reconcile;
   reconciliations: Reconciliations;
@@ -29,7 +32,7 @@ export function openSchedule(options: {
   const { reconcile, reconciliations, everyMs, log, onRun } = options;
   const holder = randomBytes(9).toString('base64url');
 
-  async function turn(): Promise<boolean> {
+  async function runOnce(): Promise<boolean> {
     if (!(await reconciliations.take({ holder, everyMs, forMs: leaseMs }))) return false;
     const losing = new AbortController();
     const renewing = setInterval(() => void renew(losing), leaseMs / 3);
@@ -40,7 +43,7 @@ export function openSchedule(options: {
     } catch (error) {
       if (interval.signal.aborted) return false;
       onRun?.('failed');
-      log.error({ err: error }, 'the books could not be compared');
+      log.error({ err: error }, 'reconciliation failed');
     } finally {
       clearInterval(renewing);
       await reconciliations.release(holder).catch(() => {});
@@ -48,16 +51,16 @@ export function openSchedule(options: {
     return true;
   }
 
-  /** A turn that went to somebody else meanwhile is theirs; a ledger that is away shows by itself. */
+  /** Aborts the run when another process has taken the lease; a ledger that is down fails the run anyway. */
   async function renew(losing: AbortController): Promise<void> {
     const isOurs = await reconciliations.renew({ holder, forMs: leaseMs }).catch(() => true);
-    if (!isOurs) losing.abort(new Error('the turn has gone to another worker'));
+    if (!isOurs) losing.abort(new Error('another process has taken the lease'));
   }
 
   const interval = openInterval({
-    run: async () => void (await turn()),
-    everyMs: Math.min(everyMs, lookMsMost),
-    onError: (error) => log.warn({ err: error }, 'the reconciliation'),
+    run: async () => void (await runOnce()),
+    everyMs: Math.min(everyMs, checkMsMax),
+    onError: (error) => log.warn({ err: error }, 'taking the lease of the reconciliation failed'),
   });
-  return { start: interval.start, stop: interval.stop, turn };
+  return { start: interval.start, stop: interval.stop, runOnce };
 }

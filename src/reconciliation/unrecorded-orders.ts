@@ -11,7 +11,7 @@ export type OutboxEnds = Map<DropId, { lane: number; last: string }[]>;
 
 const shownMax = 200;
 
-/** Finds orders that lanes have and the ledger does not, and tells lag apart from loss. */
+/** Finds orders that lanes have and the ledger does not, and distinguishes lag from loss. */
 export function openUnrecordedOrders(options: {
   lanes: Lanes;
   records: Records;

@@ -26,7 +26,7 @@ function aDesk(read: PaymentProvider['readNotification']) {
 test('a provider is answered in its time when keys or ledger do not answer in theirs', async () => {
   const keyless = aDesk(() => new Promise(() => {}));
   expect(await keyless.take('slow', raw)).toMatchObject({ body: 'unavailable' });
-  const told = { kind: 'told' as const, id: '1', reference: 'fd', sentAt: 0, about: 'paid' };
+  const told = { kind: 'verified' as const, id: '1', reference: 'fd', sentAt: 0, about: 'paid' };
   const bookless = aDesk(async () => told);
   expect(await bookless.take('slow', raw)).toMatchObject({ body: 'unavailable' });
 });

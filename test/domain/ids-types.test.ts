@@ -116,7 +116,7 @@ test("A payment's reference and other ids, ours or a provider's, are not taken f
 });
 
 test("A reference that a provider names is not taken for a payment's before it is looked up", () => {
-  type Told = Notification & { kind: 'told' };
+  type Told = Notification & { kind: 'verified' };
   // @ts-expect-error
   isRefused((payments: Payments, told: Told) => payments.endPolling([told.reference]));
   // @ts-expect-error

@@ -83,7 +83,7 @@ const formOf = (parameters: Record<string, string>) => ({
 describe('A notification that Alipay itself once signed', () => {
   it('A notification signed by Alipay is read, with its Chinese subject, its spaces and its amount', async () => {
     expect(await alipayOf().readNotification?.(formOf(recorded.message))).toEqual({
-      kind: 'told',
+      kind: 'verified',
       id: '2019081500222155624068450559358070',
       reference: '20190815155618536-564-57',
       sentAt: Date.parse('2019-08-15T15:56:25+08:00'),
@@ -114,9 +114,9 @@ describe('A notification that Alipay itself once signed', () => {
     const readAt = async (now: number) =>
       await alipayOf({ clock: { now: () => now } }).readNotification?.(formOf(recorded.message));
     const stale = { kind: 'refused', reason: 'stale' };
-    expect(await readAt(sent + 26 * 3600_000)).toMatchObject({ kind: 'told' });
+    expect(await readAt(sent + 26 * 3600_000)).toMatchObject({ kind: 'verified' });
     expect(await readAt(sent + 26 * 3600_000 + 1)).toEqual(stale);
-    expect(await readAt(sent - 5 * 60_000)).toMatchObject({ kind: 'told' });
+    expect(await readAt(sent - 5 * 60_000)).toMatchObject({ kind: 'verified' });
     expect(await readAt(sent - 5 * 60_000 - 1)).toEqual(stale);
   });
 

@@ -520,7 +520,7 @@ describe('Notifications', () => {
     await act();
     return await eventually(() => {
       const read = inbox.read.slice(before);
-      return read.find((told) => told.kind === 'told' && told.reference === reference);
+      return read.find((told) => told.kind === 'verified' && told.reference === reference);
     });
   }
 
@@ -551,7 +551,7 @@ describe('Notifications', () => {
     const answers = await simulator.notify({ reference: charge.reference, times: 5 });
     expect(answers).toEqual(Array(5).fill({ status: 200, body: 'success' }));
     const read = inbox.read.slice(before);
-    const ids = read.map((told) => (told.kind === 'told' ? told.id : told.kind));
+    const ids = read.map((told) => (told.kind === 'verified' ? told.id : told.kind));
     expect(new Set(ids).size).toBe(1);
   });
 
@@ -578,8 +578,8 @@ describe('Notifications', () => {
     await simulator.notify({ reference, forge: 'other_amount' });
     await simulator.notify({ reference, forge: 'unknown_order' });
     expect(inbox.read.slice(before)).toMatchObject([
-      { kind: 'told', reference, amount: amount + 1 },
-      { kind: 'told', reference: `fd${'0'.repeat(30)}`, amount },
+      { kind: 'verified', reference, amount: amount + 1 },
+      { kind: 'verified', reference: `fd${'0'.repeat(30)}`, amount },
     ]);
   });
 

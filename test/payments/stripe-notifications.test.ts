@@ -40,7 +40,7 @@ describe('Genuine notifications', () => {
     const charge = await paid(4_200);
     expect(letterbox.read).toEqual([
       {
-        kind: 'told',
+        kind: 'verified',
         id: expect.stringMatching(/^evt_/),
         reference: charge.reference,
         sentAt: expect.any(Number),
@@ -57,7 +57,7 @@ describe('Genuine notifications', () => {
     await stripe.refund([newRefund(charge, 1, 900)]);
     const told = await eventually(() => letterbox.read[1]);
     expect(told).toMatchObject({
-      kind: 'told',
+      kind: 'verified',
       reference: charge.reference,
       amount: charge.amount,
       about: 'charge.refunded',
@@ -74,7 +74,7 @@ describe('Genuine notifications', () => {
       await stripe.start([charge]);
       await simulator[act](charge.reference);
       const told = await eventually(() => letterbox.read[0]);
-      expect(told).toMatchObject({ kind: 'told', reference: charge.reference, about });
+      expect(told).toMatchObject({ kind: 'verified', reference: charge.reference, about });
     },
   );
 
@@ -86,7 +86,7 @@ describe('Genuine notifications', () => {
       answers.every(({ status, body }) => status === 200 && body === '{"received":true}'),
     ).toBe(true);
     expect(letterbox.read).toHaveLength(51);
-    expect(new Set(letterbox.read.map((one) => one.kind === 'told' && one.id)).size).toBe(1);
+    expect(new Set(letterbox.read.map((one) => one.kind === 'verified' && one.id)).size).toBe(1);
   });
 });
 
@@ -116,7 +116,7 @@ describe('Forged notifications', () => {
     await simulator.notify({ reference, forge: 'unknown_order' });
     const strange = letterbox.read.at(-1);
     expect(strange).toMatchObject({
-      kind: 'told',
+      kind: 'verified',
       reference: expect.stringMatching(/^fd[0-9a-f]{30}$/),
     });
     expect(strange).not.toMatchObject({ reference });
@@ -128,14 +128,14 @@ describe('Forged notifications', () => {
     stripe = openAtSimulator(simulator, { clock });
     for (const [offsetMs, kind] of [
       [-310_000, 'refused'],
-      [-290_000, 'told'],
-      [290_000, 'told'],
+      [-290_000, 'verified'],
+      [290_000, 'verified'],
       [310_000, 'refused'],
     ] as const) {
       clock.offsetMs = offsetMs;
       await simulator.notify({ reference });
       expect(letterbox.read.at(-1)).toMatchObject(
-        kind === 'told' ? { kind } : { kind, reason: 'stale' },
+        kind === 'verified' ? { kind } : { kind, reason: 'stale' },
       );
     }
   });
@@ -168,7 +168,7 @@ describe('Notifications signed by the account itself', () => {
     const read = await readSigned(
       event({ type: 'refund.updated', data: { object: { ...refund, metadata } } }),
     );
-    expect(read).toMatchObject({ kind: 'told', reference, currency: 'CNY' });
+    expect(read).toMatchObject({ kind: 'verified', reference, currency: 'CNY' });
     expect(read).not.toHaveProperty('amount');
   });
 
@@ -222,7 +222,7 @@ test('The answer to a Stripe notification accepts, refuses or asks for a repeat'
 });
 
 function sentAtOf(notification: Notification | undefined): number {
-  return notification?.kind === 'told' ? notification.sentAt : 0;
+  return notification?.kind === 'verified' ? notification.sentAt : 0;
 }
 
 /** Signed by Stripe's own library, with the simulated account's secret. */

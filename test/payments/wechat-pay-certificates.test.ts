@@ -185,7 +185,7 @@ describe('Notifications that WeChat Pay signed', () => {
 
   test('A signed WeChat Pay notification is read, without an amount when it names none', async () => {
     const { amount, ...rest } = { ...(await reading(message(content))) } as Record<string, unknown>;
-    expect(rest).toMatchObject({ kind: 'told', id: 'EV-1', reference: 'fd1' });
+    expect(rest).toMatchObject({ kind: 'verified', id: 'EV-1', reference: 'fd1' });
     expect(amount).toBe(undefined);
   });
 

@@ -46,7 +46,7 @@ describe('Genuine notifications', () => {
   test('A WeChat Pay notification about a payment is read, and its answer ends the repeats', async () => {
     const charge = await paid();
     expect(lastHeard().notification).toEqual({
-      kind: 'told',
+      kind: 'verified',
       id: expect.any(String),
       reference: charge.reference,
       amount: 1234,
@@ -66,7 +66,7 @@ describe('Genuine notifications', () => {
     await wechatPay.refund([aRefund(charge, 1, 234)]);
     await eventually(() => heard.length === 2);
     expect(lastHeard().notification).toMatchObject({
-      kind: 'told',
+      kind: 'verified',
       reference: charge.reference,
       about: 'REFUND.SUCCESS',
       amount: 1234,
@@ -113,14 +113,14 @@ describe('Forged notifications', () => {
     expect(await told('other_amount')).toMatchObject({ reference, amount: 1235 });
     expect(await told('other_currency')).toMatchObject({ reference, currency: 'USD' });
     const stranger = await told('unknown_order');
-    expect(stranger).toMatchObject({ kind: 'told', amount: 1234 });
+    expect(stranger).toMatchObject({ kind: 'verified', amount: 1234 });
     expect(stranger).not.toMatchObject({ reference });
   });
 
   test('A WeChat Pay notification with a header missing or changed is refused without an exception', async () => {
     await paid();
     const { raw } = lastHeard();
-    expect(await read(raw)).toMatchObject({ kind: 'told' });
+    expect(await read(raw)).toMatchObject({ kind: 'verified' });
     const names = Object.keys(raw.headers).filter((name) =>
       /^wechatpay-(?!signature-t)/.test(name),
     );

@@ -39,15 +39,15 @@ test('Of several workers one reconciles, and none again before the interval is o
     return await clean();
   });
   const others = [worker(clean), worker(clean)];
-  const turn = first.turn();
+  const run = first.runOnce();
   await still.reached;
-  expect(await Promise.all(others.map((other) => other.turn()))).toEqual([false, false]);
+  expect(await Promise.all(others.map((other) => other.runOnce()))).toEqual([false, false]);
   still.open();
-  expect(await turn).toBe(true);
+  expect(await run).toBe(true);
   expect(first.outcomes).toEqual(['clean']);
-  expect(await Promise.all(others.map((other) => other.turn()))).toEqual([false, false]);
+  expect(await Promise.all(others.map((other) => other.runOnce()))).toEqual([false, false]);
   clock.offsetMs += everyMs;
-  expect((await Promise.all(others.map((other) => other.turn()))).sort()).toEqual([false, true]);
+  expect((await Promise.all(others.map((other) => other.runOnce()))).sort()).toEqual([false, true]);
 });
 
 test('After a worker dies during a run, another one reconciles', async () => {
@@ -55,14 +55,14 @@ test('After a worker dies during a run, another one reconciles', async () => {
   const { take } = openReconciliations(ledger.database, clock);
   expect(await take({ holder: 'who dies', everyMs, forMs: 60_000 })).toBe(true);
   clock.offsetMs += everyMs;
-  expect(await worker(clean).turn()).toBe(true);
+  expect(await worker(clean).runOnce()).toBe(true);
 });
 
 test('A run that fails is counted as failed, and another worker runs the next', async () => {
   clock.offsetMs += everyMs;
   const failing = worker(() => Promise.reject(new Error('the ledger is away')));
-  expect(await failing.turn()).toBe(true);
+  expect(await failing.runOnce()).toBe(true);
   expect(failing.outcomes).toEqual(['failed']);
   clock.offsetMs += everyMs;
-  expect(await worker(clean).turn()).toBe(true);
+  expect(await worker(clean).runOnce()).toBe(true);
 });

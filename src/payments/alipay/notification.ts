@@ -52,7 +52,7 @@ function contentOf(form: Map<string, string>, sent: { id: string; sentAt: number
   // `refund_fee` is the sum of all refunds; a trade that expired has neither field.
   const refunded = form.get('gmt_refund') ? `, ${form.get('refund_fee')} yuan given back` : '';
   const about = `${status}${refunded}`.slice(0, 100);
-  return { kind: 'told', ...sent, reference, amount, currency: 'CNY', about };
+  return { kind: 'verified', ...sent, reference, amount, currency: 'CNY', about };
 }
 
 /** The parameters of the form; undefined for too large a body, a name twice, or bytes that are no UTF-8. */

@@ -56,7 +56,7 @@ function contentOf({ id, type, data }: Envelope, sentAt: number): Notification {
   const { reference, amount, currency } = readers[type]?.(data.object) ?? noReference;
   if (reference === undefined) return { kind: 'ignored', about: type };
   return {
-    kind: 'told',
+    kind: 'verified',
     id,
     reference,
     sentAt,

@@ -56,7 +56,7 @@ function contentOf(
   if (!reference || reference.length > 32) return malformed;
   const money = fieldsOf(content, 'amount');
   return {
-    kind: 'told',
+    kind: 'verified',
     id,
     reference,
     sentAt,
