@@ -4,7 +4,7 @@
 -- KEYS: orders holds
 -- ARGV: for each order: digest graceMs
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
---   deferred|record  over|record (it is no longer reserved)  unknown
+--   deferred|record  refused|record (it is no longer reserved)  unknown
 -- Invariant: no figure and no record changes; only reserved orders have a hold.
 -- include: record
 local ordersKey, holdsKey = KEYS[1], KEYS[2]
@@ -19,7 +19,7 @@ for i, digest in ipairs(digests) do
   local status = 'unknown'
   if text then
     local record = unpackRecord(text)
-    status = 'over'
+    status = 'refused'
     if record.state == 'r' then
       status = 'deferred'
       dues[#dues + 1] = string.format('%.0f', record.expiresAt + ARGV[i * 2])

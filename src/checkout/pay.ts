@@ -5,7 +5,7 @@ import type { Lanes } from '../inventory/lanes.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
-import type { PasswordCheck, WalletPasswords } from '../ledger/wallet/passwords.ts';
+import type { PasswordRefusal, WalletPasswords } from '../ledger/wallet/passwords.ts';
 import type { ClientAction } from '../payments/provider.ts';
 import { isKept, type Settled } from '../settlement/settle/batch.ts';
 import type { HoldDeferral } from '../settlement/settle/hold-deferral.ts';
@@ -27,7 +27,7 @@ export type PayResult =
   | { kind: 'too_many' }
   | { kind: 'insufficient_funds' }
   | { kind: 'password_needed' }
-  | { kind: 'password'; check: Exclude<PasswordCheck, { kind: 'right' }> }
+  | { kind: 'password'; check: PasswordRefusal }
   /** The provider refused it; another provider may accept it. */
   | { kind: 'refused' }
   /** A provider did not answer: a repeat continues from here. */

@@ -12,7 +12,9 @@ import type { Refunds } from '../settlement/settle/refunds.ts';
 
 export type Refunding =
   /** Decided and stored, so it happens despite any crash. `isDone` once the money is with the buyer. */
-  | { kind: 'asked'; order: Order; refund: Refund | undefined; isDone: boolean }
+  { kind: 'asked'; order: Order; refund: Refund | undefined; isDone: boolean } | RefundRefusal;
+
+export type RefundRefusal =
   /** The order is not paid. */
   | { kind: 'refused'; order: Order }
   /** The amount is more than `refundable`, in minor units. */

@@ -19,7 +19,9 @@ export type AdjustmentRequest = {
 
 export type AdjustmentResult =
   /** `figures` are the item's units after the adjustment, also when the request is repeated. */
-  | { kind: 'adjusted'; figures: StockFigures }
+  { kind: 'adjusted'; figures: StockFigures } | AdjustmentRefusal;
+
+export type AdjustmentRefusal =
   /** There is no such drop, or it is another merchant's. */
   | { kind: 'unknown_drop' }
   | { kind: 'unknown_item' }

@@ -53,7 +53,7 @@ export type Lanes = {
   refund(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
   /**
    * Keeps the holds of reserved orders from the sweep until `graceMs` after their end; 0 puts them
-   * back to their end. `over`: the order is not reserved any more.
+   * back to their end. `refused`: the order is not reserved any more.
    */
   defer(ref: LaneRef, orders: { digest: string; graceMs: number }[]): Promise<Deferred[]>;
   /** Releases due holds, at most `limit`; dueAt is when the next one is due (ms since the epoch). */

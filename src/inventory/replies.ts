@@ -25,7 +25,7 @@ export type Moved<Status extends string> = { status: Status; order: Order } | { 
 export type Confirmed = Moved<'paid' | 'retaken' | 'already' | 'gone'>;
 export type Released = Moved<'released' | 'already' | 'refused'>;
 export type Refunded = Moved<'refunded' | 'already' | 'refused'>;
-export type Deferred = Moved<'deferred' | 'over'>;
+export type Deferred = Moved<'deferred' | 'refused'>;
 
 export type Adjusted =
   | { status: 'adjusted' | 'already'; figures: StockFigures }

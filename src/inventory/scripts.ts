@@ -42,7 +42,7 @@ export const scripts = {
     keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
     replies: ['refunded', 'already', 'refused', 'unknown'],
   },
-  defer: { keys: ['orders', 'holds'], replies: ['deferred', 'over', 'unknown'] },
+  defer: { keys: ['orders', 'holds'], replies: ['deferred', 'refused', 'unknown'] },
   sweep: {
     keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
     replies: ['done'],

@@ -197,7 +197,7 @@ export function defer(
 ): Deferred[] {
   const digests = orders.map((order) => order.digest);
   return moveEach(model, digests, now, (order, index) => {
-    if (order.state !== 'reserved') return 'over';
+    if (order.state !== 'reserved') return 'refused';
     model.graces.set(digestOf(order), orders[index]?.graceMs ?? 0);
     return 'deferred';
   });

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { OrderService } from '../../checkout/orders.ts';
-import type { Refunding, RefundService } from '../../checkout/refunds.ts';
+import type { Refunding, RefundRefusal, RefundService } from '../../checkout/refunds.ts';
 import { placeOf } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
@@ -61,7 +61,7 @@ function refundedJson(
   return { ...order, refund: { id, amount, state } };
 }
 
-function refusalOf(result: Exclude<Refunding, { kind: 'asked' }>): Problem {
+function refusalOf(result: RefundRefusal): Problem {
   switch (result.kind) {
     case 'unknown':
       return new Problem('unknown_order');

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { AdjustmentResult, AdjustStock } from '../../drops/adjustments.ts';
+import type { AdjustmentRefusal, AdjustStock } from '../../drops/adjustments.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
@@ -67,7 +67,7 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
   );
 }
 
-function refusalOf(result: Exclude<AdjustmentResult, { kind: 'adjusted' }>): Problem {
+function refusalOf(result: AdjustmentRefusal): Problem {
   switch (result.kind) {
     case 'unknown_drop':
     case 'unknown_item':

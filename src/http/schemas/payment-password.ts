@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { paymentPasswordPattern } from '../../domain/payment-password.ts';
-import type { PasswordCheck } from '../../ledger/wallet/passwords.ts';
+import type { PasswordRefusal } from '../../ledger/wallet/passwords.ts';
 import { Problem, type ProblemCode } from '../problems/problems.ts';
 import { iso } from './fields.ts';
 
@@ -20,7 +20,7 @@ export const passwordProblems: ProblemCode[] = [
 ];
 
 /** The refusal after a check that did not succeed. */
-export function passwordProblem(checked: Exclude<PasswordCheck, { kind: 'right' }>): Problem {
+export function passwordProblem(checked: PasswordRefusal): Problem {
   switch (checked.kind) {
     case 'wrong':
       return new Problem('payment_password_wrong', { triesLeft: checked.triesLeft });

@@ -7,8 +7,9 @@ import { openPasswordHashing, type PasswordHashing } from './password-hash.ts';
 export const passwordTriesMax = 5;
 export const passwordLockMs = 3 * 3_600_000;
 
-export type PasswordCheck =
-  | { kind: 'right' }
+export type PasswordCheck = { kind: 'right' } | PasswordRefusal;
+
+export type PasswordRefusal =
   | { kind: 'wrong'; triesLeft: number }
   /** Nothing was compared. */
   | { kind: 'locked'; untilMs: number }
@@ -121,9 +122,7 @@ export function openWalletPasswords(
   return { check, set, state };
 }
 
-type Compared =
-  | Exclude<PasswordCheck, { kind: 'right' }>
-  | { kind: 'right'; hash: string; outdated: boolean };
+type Compared = PasswordRefusal | { kind: 'right'; hash: string; outdated: boolean };
 
 /** Takes a try, if one is left or the lock has ended; the last try locks before it is compared. */
 const takeSql = `
