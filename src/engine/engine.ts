@@ -60,10 +60,16 @@ async function compose({ onStep, ...options }: Start, releasers: Releasers): Pro
   const cluster = processes > 1 ? launchApiProcesses(start, releasers) : undefined;
   const simulating = simulateProviders(start, step, releasers);
   const connecting = step('store clients loaded', () => import('./connections.ts'));
-  const [{ config, simulators }, ledger, { redisUrl, redis }, { wire }] = await allSettled([
+  const openingRedis = connecting.then((stores) => stores.openRedis(start, step, releasers));
+  // A Redis that is refused must leave the ledger as it was, not migrated. The engine's own is never
+  // refused, so the ledger need not wait for it.
+  const mayOpenLedger = start.config.redis.kind === 'url' ? openingRedis : undefined;
+  const [{ config, simulators }, { redisUrl, redis }, ledger, { wire }] = await allSettled([
     simulating,
-    connecting.then((stores) => stores.openConfiguredLedger(start, step, releasers)),
-    connecting.then((stores) => stores.openRedis(start, step, releasers)),
+    openingRedis,
+    Promise.all([connecting, mayOpenLedger]).then(([stores]) => {
+      return stores.openConfiguredLedger(start, step, releasers);
+    }),
     connecting.then(() => step('services loaded', () => loadServices(cluster))),
   ]);
 

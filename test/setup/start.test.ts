@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openFolder } from '../../src/embedded/folder.ts';
 import { runProgram } from '../support/program.ts';
+import { startRedis } from '../support/redis.ts';
 
 let parent: string;
 let data: string;
@@ -48,6 +50,23 @@ describe('a start that fails', () => {
     expect(err).toMatch(
       new RegExp(`^flashdrop: .* process ${process.pid} at http://127.0.0.1:4711: .*--data.*\n$`),
     );
+  });
+
+  test('A Redis that fsyncs late is refused in one line, and the ledger is left as it was', async () => {
+    const redis = await startRedis();
+    const client = new Redis(redis.url);
+    await client.config('SET', 'appendfsync', 'everysec');
+    client.disconnect();
+    const { code, err } = await runProgram('src/main.ts', {
+      args: ['--data', data, '--port', '0'],
+      env: { REDIS_URL: redis.url, FLASHDROP_DEMO: 'on', FLASHDROP_LOG_LEVEL: 'silent' },
+    });
+    await redis.remove();
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^flashdrop: Redis at .* could lose orders: .*appendfsync everysec.*FLASHDROP_ALLOW_UNSAFE_REDIS=everysec\n$/,
+    );
+    expect(existsSync(join(data, 'ledger'))).toBe(false);
   });
 
   test('A start with a file as data folder says so in one line', async () => {
