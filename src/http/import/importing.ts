@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 const importing = new WeakSet<Socket>();
@@ -7,12 +8,11 @@ export function isImporting(socket: Socket): boolean {
   return importing.has(socket);
 }
 
-/** Exempts a connection from the request time-out while `work` runs. It is still closed when idle. */
-export async function whileImporting<T>(socket: Socket, work: () => Promise<T>): Promise<T> {
+/**
+ * Exempts a connection from the request time-out until its answer is sent: a client that is still
+ * sending a list whose import has failed is to read why. It is still closed when idle.
+ */
+export function exemptFromTimeout(socket: Socket, response: ServerResponse): void {
   importing.add(socket);
-  try {
-    return await work();
-  } finally {
-    importing.delete(socket);
-  }
+  response.once('close', () => importing.delete(socket));
 }

@@ -7,7 +7,7 @@ import type { Drops } from '../../ledger/drops.ts';
 import type { Log } from '../../log.ts';
 import type { Guards } from '../auth/guards.ts';
 import { type LineReader, readCsv, readNdjson } from '../import/buyers.ts';
-import { whileImporting } from '../import/importing.ts';
+import { exemptFromTimeout } from '../import/importing.ts';
 import { openList } from '../import/list.ts';
 import { isOutage } from '../problems/outage.ts';
 import { Problem } from '../problems/problems.ts';
@@ -49,7 +49,8 @@ export async function importRoute(
       scope,
       'POST /v1/drops/:drop/appointments/import',
       { contract: importContract, onRequest: requireMerchant },
-      async (request) => {
+      async (request, reply) => {
+        exemptFromTimeout(request.raw.socket, reply.raw);
         const drop = await ownDrop(drops, request);
         const reader = readerOf(request);
         const opening = importOpening(drop, clock.now());
@@ -58,9 +59,7 @@ export async function importRoute(
           throw new Problem('drop_action_refused', { state: opening.state });
         }
         const list = openList(chunksOf(request), reader);
-        const { progress, failure } = await whileImporting(request.raw.socket, () =>
-          appointments.takeList(drop, list.parts()),
-        );
+        const { progress, failure } = await appointments.takeList(drop, list.parts());
         counts.add('imported', progress.imported);
         if (failure === undefined) return { ...progress, badLines: list.badLines };
         const details = { drop: drop.id, ...progress, err: failure };

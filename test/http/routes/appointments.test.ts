@@ -19,7 +19,7 @@ beforeAll(async () => {
   engine = await startTestEngine({
     redisUrl: sharedRedisUrl(),
     settling: false,
-    settings: { requestTimeoutMs: 1_000, headersTimeoutMs: 1_000 },
+    settings: { requestTimeoutMs: 3_000, headersTimeoutMs: 3_000 },
     lanes: (lanes): Lanes => ({
       ...lanes,
       async appoint(ref, buyers) {
