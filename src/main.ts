@@ -40,12 +40,15 @@ async function main(args: string[]): Promise<number> {
 async function run(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
   let folder: DataFolder | undefined;
+  let stopSignal: string | undefined;
   try {
     // The folder comes first: its lock names the instance that is running, a port in use does not.
     folder = config.folder && (await openFolder(config.folder));
     // Checked again when http listens; here a port in use is refused before anything starts.
     await assertPortFree(config);
-    const stopSignal = waitForStopSignal();
+    const stopped = waitForStopSignal().then((signal) => {
+      stopSignal = signal;
+    });
     // Loaded only now, so that a refusal does not wait for the code of the engine.
     const { startEngine } = await import('./engine/engine.ts');
     const onStep = (what: string, ms: number) => process.stdout.write(stepLine(what, ms));
@@ -53,10 +56,17 @@ async function run(config: Config): Promise<number> {
     folder?.announce(engine.address);
     process.stdout.write(banner({ ...engine, startMs: performance.now() }));
     keepCompiledCode();
-    log.info({ signal: await stopSignal }, 'stopping');
+    await stopped;
+    log.info({ signal: stopSignal }, 'stopping');
     await engine.stop();
     return exitCodes.stopped;
   } catch (error) {
+    if (stopSignal !== undefined) {
+      // Ctrl-C reaches the whole process group: during a start it ends child processes that do not
+      // handle it yet, and with them the start.
+      log.info({ signal: stopSignal, err: error }, 'stopped while starting');
+      return exitCodes.stopped;
+    }
     if (!(error instanceof StartError) && !isPortTaken(error)) throw error;
     complain(error instanceof StartError ? error.message : portTaken(config));
     return exitCodes.failed;

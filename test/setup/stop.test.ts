@@ -28,7 +28,31 @@ async function start(): Promise<{ engine: Program; address: string }> {
   return { engine, address };
 }
 
+/** Child processes of a process, as Linux lists them. */
+function childrenOf(pid: number): number[] {
+  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return list.split(' ').filter(Boolean).map(Number);
+}
+
 describe('the whole engine, embedded', () => {
+  test.skipIf(!existsSync('/proc/self/task'))(
+    'A Ctrl-C during the start, which ends the child processes too, is a clean stop',
+    async () => {
+      const engine = startProgram('src/main.ts', {
+        args: ['--data', join(parent, 'early'), '--port', '0', '--api-processes', '2'],
+      });
+      const children = await eventually(() => {
+        const found = childrenOf(engine.pid);
+        return found.length > 0 ? found : undefined;
+      });
+      for (const pid of [...children, engine.pid]) process.kill(pid, 'SIGINT');
+      const { code, signal, err } = await engine.ended;
+      expect({ code, signal, err }).toEqual({ code: 0, signal: null, err: expect.any(String) });
+      expect(err).not.toContain('flashdrop:');
+      expect(readHolder(join(parent, 'early'))).toBeUndefined();
+    },
+  );
+
   test('The embedded engine stops cleanly on one Ctrl-C, though npm sends it a second time', async () => {
     const { engine, address } = await start();
     expect((await fetch(`${address}/livez`)).status).toBe(200);
