@@ -1,9 +1,11 @@
 import fc from 'fast-check';
+import type { Redis } from 'ioredis';
 import type { Drop } from '../../src/domain/drop.ts';
 import { newDropId, newMerchantId, orderRef } from '../../src/domain/ids.ts';
 import type { ReleaseReason } from '../../src/domain/order.ts';
 import { laneKeyNames } from '../../src/inventory/keys.ts';
 import { type Adjustment, allotmentMax, type Lanes } from '../../src/inventory/lanes.ts';
+import { scripts } from '../../src/inventory/scripts.ts';
 import * as lane from './model.ts';
 import { compareWhole, newReal, type Real, serverTime, sideBySide } from './side-by-side.ts';
 
@@ -124,6 +126,14 @@ export type Ground = {
  * after some calls.
  */
 export const sequences = { numRuns: 200, unbiased: true };
+
+/**
+ * Loads the scripts, so that each call is one command: a call that has to send a script's text first
+ * would be overtaken by the read of the outbox that follows it.
+ */
+export async function loadScripts(redis: Redis, text: (name: string) => string): Promise<void> {
+  for (const name of Object.keys(scripts)) await redis.script('LOAD', text(name));
+}
 
 /**
  * The property: a random sequence against a fresh lane, each answer as it comes and everything kept

@@ -5,7 +5,7 @@ import { connectHot } from '../../src/inventory/redis-connections.ts';
 import { type ScriptName, scripts, scriptText } from '../../src/inventory/scripts.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 import { testSeed } from '../support/seed.ts';
-import { laneAgreesWithModel, sequences } from './commands.ts';
+import { laneAgreesWithModel, loadScripts, sequences } from './commands.ts';
 
 type Fault = { script: ScriptName; what: string; from: string; to: string };
 
@@ -215,9 +215,9 @@ test.for(faults)('A fault planted in $script is found: it $what', async ({ scrip
   const sound = scriptText(script);
   const faulty = sound.replace(from, () => to);
   expect(faulty).not.toBe(sound);
-  const lanes = openLanes(redis, namespace, (name) =>
-    name === script ? faulty : scriptText(name),
-  );
+  const text = (name: string) => (name === script ? faulty : scriptText(name));
+  await loadScripts(redis, text);
+  const lanes = openLanes(redis, namespace, text);
   const ground = { redis, lanes, namespace, words: new Map() };
   const found = await fc.check(laneAgreesWithModel(ground), {
     seed,
