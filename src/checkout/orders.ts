@@ -8,7 +8,7 @@ import type { Payments } from '../ledger/payments/payments.ts';
 import type { PaymentState } from '../ledger/payments/row.ts';
 import type { Log } from '../log.ts';
 import type { Providers } from '../payments/provider.ts';
-import { isOpen, type Settled } from '../settlement/settle/batch.ts';
+import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
 import { engineStarts } from '../settlement/settle/payment-rules.ts';
 import type { PaymentAttempts } from './attempts.ts';
 
@@ -105,17 +105,21 @@ export function openOrderService(options: {
     return { ...view, awaits: isWallet ? 'password' : 'payment' };
   }
 
-  /** Closes the order's open payment; true when it had been paid already. */
-  async function closeOpen(id: OrderId): Promise<boolean> {
+  /**
+   * Closes the payment that the buyer began and that is open, and settles the order when it turns out
+   * to be paid: by that payment, or by one that the ledger has as captured and the lane has not yet.
+   */
+  async function closePayment(id: OrderId): Promise<void> {
     try {
-      const open = (await payments.ofOrders([id])).find(isOpen);
-      if (!open || providers.get(open.provider)?.startedBy !== 'buyer') return false;
-      if ((await paymentAttempts.end(open, await redisNow())) !== 'captured') return false;
-      return (await settleOne(id)).kind === 'paid';
+      const begun = (await payments.ofOrders([id])).filter(({ provider }) => {
+        return providers.get(provider)?.startedBy === 'buyer';
+      });
+      const open = begun.find(isOpen);
+      const ending = open && (await paymentAttempts.end(open, await redisNow()));
+      if (ending === 'captured' || begun.some(isKept)) await settleOne(id);
     } catch (error) {
       // The units are released all the same: a later capture is refunded.
       log.warn({ err: error, order: id }, 'closing the payment of a cancelled order failed');
-      return false;
     }
   }
 
@@ -131,7 +135,7 @@ export function openOrderService(options: {
     async cancel(id) {
       const place = placeOf(id);
       const { digest } = place;
-      if ((await find(place))?.state === 'reserved') await closeOpen(id);
+      if ((await find(place))?.state === 'reserved') await closePayment(id);
       const [answer] = await lanes.release(place, [{ digest, reason: 'cancelled' }]);
       if (!answer || answer.status === 'unknown') return { kind: 'unknown' };
       return { kind: answer.status, order: answer.order };

@@ -71,6 +71,21 @@ test('A closed payment that can still be paid is closed again', async () => {
   expect(book.get(reference)).toMatchObject({ kind: 'declined', reason: 'closed' });
 });
 
+test('An order whose capture another process has recorded and not yet confirmed cannot be cancelled', async () => {
+  const { begin, pay, provider, desk, id } = await aSale();
+  pay(await begin());
+  const recorded = gate();
+  const other = stage.settlement({
+    provider,
+    onStep: (step) => (step === 'recorded' ? recorded.wait() : undefined),
+  });
+  const settling = other.settle([id]);
+  await recorded.reached;
+  expect(await desk.orders.cancel(id)).toMatchObject({ kind: 'refused', order: { state: 'paid' } });
+  recorded.open();
+  expect(await settling).toEqual([{ kind: 'paid' }]);
+});
+
 test('Of two captures for one order the first is kept and the other is refunded, once', async () => {
   const { begin, settle, payments, pay, given, provider, book } = await aSale();
   const first = await begin();
