@@ -1,4 +1,4 @@
-import type { OrderId } from '../domain/ids.ts';
+import type { BuyerId, OrderId } from '../domain/ids.ts';
 import { laneShare } from '../inventory/lanes.ts';
 import { type StockFigures, sumFigures } from '../inventory/stock-figures.ts';
 import type { Check } from './check.ts';
@@ -16,7 +16,7 @@ type Counted = {
   state: string;
   item: number;
   quantity: number;
-  buyer: string;
+  buyer: BuyerId;
 };
 
 export function sumUp(orders: Iterable<Counted>, shape: { lanes: number; items: number }): Sums {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import type { BuyerId } from '../domain/ids.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 
 /** An amount that the demo gives, in minor units of a currency. */
@@ -7,7 +8,7 @@ export type Gift = { amount: number; currency: string };
 /** Money that nobody paid, for demo mode only. */
 export type Gifts = {
   /** Adds money to a buyer's wallet, once for each key of the buyer. */
-  give(gift: Gift & { buyer: string; key: string }): Promise<
+  give(gift: Gift & { buyer: BuyerId; key: string }): Promise<
     | { kind: 'done'; balance: number }
     /** The key was used for another amount or currency. */
     | { kind: 'reused' }
@@ -35,6 +36,6 @@ export function openGifts({ accounts }: { accounts: Pick<Accounts, 'topUp' | 'to
 }
 
 /** A digest, so that references contain no text of callers. */
-function referenceOf(buyer: string, key: string): string {
+function referenceOf(buyer: BuyerId, key: string): string {
   return `topup_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}`;
 }

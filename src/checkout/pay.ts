@@ -1,4 +1,4 @@
-import { type DropId, type OrderId, placeOf } from '../domain/ids.ts';
+import { type BuyerId, type DropId, type OrderId, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
@@ -117,7 +117,7 @@ export function openPay(options: {
     return balance < amount ? { kind: 'insufficient_funds' } : undefined;
   }
 
-  async function withoutPassword(buyer: string): Promise<PayResult> {
+  async function withoutPassword(buyer: BuyerId): Promise<PayResult> {
     const { set } = await passwords.state(buyer);
     return set ? { kind: 'password_needed' } : { kind: 'password', check: { kind: 'not_set' } };
   }

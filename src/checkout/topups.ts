@@ -1,5 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
-import type { TopUpId } from '../domain/ids.ts';
+import type { BuyerId, TopUpId } from '../domain/ids.ts';
 import { found } from '../domain/required.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
@@ -37,7 +37,7 @@ export function openTopUpService(options: {
 
   /** Starts one top-up for each key of a buyer; a repeat returns it as it is now. */
   async function start(
-    wanted: Choice & { buyer: string; amount: number; currency: string; key: string },
+    wanted: Choice & { buyer: BuyerId; amount: number; currency: string; key: string },
   ): Promise<TopUpStarted> {
     const chosen = paymentAttempts.choose(wanted, wanted.currency);
     if ('refusal' in chosen) return chosen.refusal;
@@ -158,7 +158,7 @@ export function openTopUpService(options: {
     start,
     settle,
     /** A top-up of this buyer; undefined when the buyer has none of this id. */
-    async find(buyer: string, id: string): Promise<TopUpOrder | undefined> {
+    async find(buyer: BuyerId, id: string): Promise<TopUpOrder | undefined> {
       // The id comes from an address and may be any text, some of which SQL does not accept.
       const [topUp] = isTopUpId(id) ? await topUps.find([id]) : [];
       return topUp?.buyer === buyer ? topUp : undefined;

@@ -12,6 +12,11 @@ declare const kind: unique symbol;
 type Id<Kind extends string> = string & { readonly [kind]: Kind };
 
 export type MerchantId = Id<'merchant'>;
+/**
+ * What the identity service calls a buyer (`sub`). It has no form to check, so any text is taken for
+ * one, but no id of another kind.
+ */
+export type BuyerId = string & { readonly [kind]?: 'buyer' };
 export type DropId = Id<'drop'>;
 export type OrderId = Id<'order'>;
 export type TopUpId = Id<'top-up'>;
@@ -58,7 +63,7 @@ export function dropCode(drop: DropId): string {
 }
 
 /** A buyer's home lane: the same for every process, for as long as the drop has `lanes` lanes. */
-export function homeLane(buyer: string, lanes: number): number {
+export function homeLane(buyer: BuyerId, lanes: number): number {
   if (lanes === 1) return 0;
   return Number.parseInt(hash('sha256', buyer, 'hex').slice(0, 8), 16) % lanes;
 }
@@ -67,7 +72,7 @@ export function homeLane(buyer: string, lanes: number): number {
  * The order that a buyer's Idempotency-Key stands for in a drop: a 128-bit digest of the three.
  * The id is the idempotency record, so the same three always name the same order.
  */
-export function orderRef(drop: DropId, buyer: string, key: string, lanes: number): OrderRef {
+export function orderRef(drop: DropId, buyer: BuyerId, key: string, lanes: number): OrderRef {
   const digest = hash('sha256', `${drop}\0${buyer}\0${key}`, 'base64url').slice(0, 22);
   return { drop, lane: homeLane(buyer, lanes), digest };
 }

@@ -1,4 +1,4 @@
-import type { DropId, OrderId } from './ids.ts';
+import type { BuyerId, DropId, OrderId } from './ids.ts';
 
 export const orderStates = ['reserved', 'paid', 'released', 'refunded'] as const;
 export type OrderState = (typeof orderStates)[number];
@@ -22,7 +22,7 @@ export type PaymentMethod = string;
 export type Order = {
   id: OrderId;
   drop: DropId;
-  buyer: string;
+  buyer: BuyerId;
   state: OrderState;
   /** Position of the item in the drop's list. */
   item: number;

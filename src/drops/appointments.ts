@@ -1,6 +1,6 @@
 import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
-import { homeLane, type LaneRef } from '../domain/ids.ts';
+import { type BuyerId, homeLane, type LaneRef } from '../domain/ids.ts';
 import { required } from '../domain/required.ts';
 import { callBuyersMax, type Lanes } from '../inventory/lanes.ts';
 import type { Appointments, MadeAppointment } from '../ledger/appointments.ts';
@@ -19,13 +19,13 @@ export type ListPart = { buyers: string[]; lines: number; bad: number };
 export type ImportProgress = { lines: number; imported: number; already: number; bad: number };
 
 type Place = Pick<Drop, 'id' | 'lanes'>;
-type AppointmentRequest = { drop: Place; buyer: string };
+type AppointmentRequest = { drop: Place; buyer: BuyerId };
 
 export type AppointmentService = {
   /** Makes a buyer's appointment unless there is one. */
-  make(drop: Place, buyer: string): Promise<Appointed>;
+  make(drop: Place, buyer: BuyerId): Promise<Appointed>;
   /** The buyer's appointment, undefined when there is none. */
-  find(drop: Place, buyer: string): Promise<Appointed | undefined>;
+  find(drop: Place, buyer: BuyerId): Promise<Appointed | undefined>;
   /**
    * Makes the appointments of a list while it is read. An error ends the import and is returned as
    * `failure`; `progress` then covers what is in the ledger and the lanes. Repeating a list is harmless.

@@ -1,9 +1,9 @@
-import { type DropId, orderId, orderRef } from '../domain/ids.ts';
+import { type BuyerId, type DropId, orderId, orderRef } from '../domain/ids.ts';
 
 /** What demo mode prints: enough to buy at once. */
 export type Demo = {
   merchantKey: string;
-  buyer: string;
+  buyer: BuyerId;
   buyerToken: string;
   drop: DropId;
   sku: string;

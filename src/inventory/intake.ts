@@ -1,6 +1,13 @@
 import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import type { Drop } from '../domain/drop.ts';
-import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../domain/ids.ts';
+import {
+  type BuyerId,
+  type DropId,
+  type LaneRef,
+  type OrderId,
+  orderId,
+  orderRef,
+} from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
@@ -10,7 +17,7 @@ import type { Reserved } from './replies.ts';
 /** A request to buy. The same drop, buyer and key always give the same order. */
 export type Buy = {
   drop: DropId;
-  buyer: string;
+  buyer: BuyerId;
   key: string;
   sku: string;
   quantity: number;

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis';
-import type { LaneRef } from '../domain/ids.ts';
+import type { BuyerId, LaneRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import { type LaneKey, laneKey } from './keys.ts';
 import { parseRecord } from './replies.ts';
 import { pairsOf } from './reply-reader.ts';
 
 /** Units that a lane has counted for one buyer of one item. */
-export type BuyerUnits = { item: number; buyer: string; units: number };
+export type BuyerUnits = { item: number; buyer: BuyerId; units: number };
 
 /**
  * All records of a lane, read page by page while it sells. The audit compares them with the lane's

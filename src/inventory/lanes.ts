@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Drop } from '../domain/drop.ts';
-import type { LaneRef, OrderRef } from '../domain/ids.ts';
+import type { BuyerId, LaneRef, OrderRef } from '../domain/ids.ts';
 import type { Order, ReleaseReason } from '../domain/order.ts';
 import { type LaneKey, laneKey } from './keys.ts';
 import {
@@ -33,7 +33,7 @@ export const allotmentMax = 10_000_000;
 
 export type Reservation = {
   digest: string;
-  buyer: string;
+  buyer: BuyerId;
   /** Position of the item in the drop's list. */
   item: number;
   quantity: number;

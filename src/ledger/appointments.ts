@@ -1,9 +1,9 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { DropId } from '../domain/ids.ts';
+import type { BuyerId, DropId } from '../domain/ids.ts';
 import { found } from '../domain/required.ts';
 import type { Database } from './database/database.ts';
 
-export type AppointmentPlace = { drop: DropId; buyer: string };
+export type AppointmentPlace = { drop: DropId; buyer: BuyerId };
 
 /** `madeAt`: ms since the epoch; `made`: just now, and not before. */
 export type MadeAppointment = { madeAt: number; made: boolean };

@@ -13,7 +13,7 @@
 // Routes, settlement, polling, refunds and reconciliation go by this contract alone. Payments that a
 // buyer starts are polled; a provider with readNotification is also asked as soon as it has sent one.
 
-import type { MerchantId, PayableId, PaymentReference } from '../domain/ids.ts';
+import type { BuyerId, MerchantId, PayableId, PaymentReference } from '../domain/ids.ts';
 import type { Query } from '../ledger/database/database.ts';
 
 /** A payment by our reference and the provider's, with what a provider may need to find it again. */
@@ -29,7 +29,7 @@ export type PaymentRef = {
 /** A request to take the money for an order or a top-up. */
 export type Charge = PaymentRef & {
   orderId: PayableId;
-  buyer: string;
+  buyer: BuyerId;
   /** Who sold the order; '' for a top-up, which nobody did. */
   merchantId: MerchantId | '';
   /** Minor units. */

@@ -1,5 +1,6 @@
 import { expect, expectTypeOf, test } from 'vitest';
 import {
+  type BuyerId,
   type DropId,
   dropCode,
   isDropId,
@@ -22,6 +23,7 @@ import type { Orders } from '../../src/ledger/orders.ts';
 import type { Payments } from '../../src/ledger/payments/payments.ts';
 import type { Refund } from '../../src/ledger/payments/refunds.ts';
 import { type Payment, paymentReference } from '../../src/ledger/payments/row.ts';
+import type { WalletPasswords } from '../../src/ledger/wallet/passwords.ts';
 import { topUpId } from '../../src/ledger/wallet/topups.ts';
 import type { BillLine, Notification, PaymentProvider } from '../../src/payments/provider.ts';
 import { isPaymentReference } from '../../src/payments/stripe/references.ts';
@@ -124,6 +126,20 @@ test("A reference that a provider names is not taken for a payment's before it i
   const text: string = reference;
   expect(isPaymentReference(text)).toBe(true);
   if (isPaymentReference(text)) expectTypeOf(text).toEqualTypeOf<PaymentReference>();
+});
+
+test('No other id is taken for a buyer, whose own id is any text', () => {
+  // @ts-expect-error
+  isRefused(() => orderRef(drop, drop, 'tap-1', 4));
+  // @ts-expect-error
+  isRefused(() => topUpId(order, 'fill'));
+  // @ts-expect-error
+  isRefused((passwords: WalletPasswords) => passwords.check(merchant, 'secret'));
+  // @ts-expect-error
+  isRefused((buyer: BuyerId) => placeOf(buyer));
+  // @ts-expect-error
+  isRefused((buyer: BuyerId, drops: Drops) => drops.listOwned(buyer, { limit: 1 }));
+  expect(topUpId('ann', 'fill')).toBe(topUp);
 });
 
 test('A text is not taken as an id before its form was checked', () => {

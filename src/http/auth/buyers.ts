@@ -1,4 +1,5 @@
 import { createSigner, createVerifier } from 'fast-jwt';
+import type { BuyerId } from '../../domain/ids.ts';
 import { openGenerationalCache } from '../request/generational-cache.ts';
 import { isRecord } from '../request/record.ts';
 import { type HmacAlgorithm, openHmacCheck } from './hmac.ts';
@@ -11,7 +12,7 @@ export type TokenRules = { issuer?: string; audience?: string } & (
 );
 
 /** The buyer of a token, and when the token expires (ms since the epoch). */
-type Bearer = { buyer: string; expiresAt: number };
+type Bearer = { buyer: BuyerId; expiresAt: number };
 type Verify = (token: string) => Bearer | undefined;
 
 export type Buyers = {
@@ -147,6 +148,6 @@ export function openSigner(rules: TokenRules, now: () => number = Date.now) {
     ...(rules.issuer === undefined ? {} : { iss: rules.issuer }),
     ...(rules.audience === undefined ? {} : { aud: rules.audience }),
   });
-  return (buyer: string, lifetimeMs = lifetimeMsDefault): string =>
+  return (buyer: BuyerId, lifetimeMs = lifetimeMsDefault): string =>
     sign({ sub: buyer, exp: Math.floor((now() + lifetimeMs) / 1_000) });
 }

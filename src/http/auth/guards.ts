@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { MerchantId } from '../../domain/ids.ts';
+import type { BuyerId, MerchantId } from '../../domain/ids.ts';
 import { invalid, Problem, sendProblem } from '../problems/problems.ts';
 import { type KeyReading, readIdempotencyKey } from '../request/idempotency.ts';
 import type { Buyers } from './buyers.ts';
@@ -9,7 +9,7 @@ import { isOperator } from './operator.ts';
 declare module 'fastify' {
   interface FastifyRequest {
     /** Set by requireBuyer. */
-    buyer: string;
+    buyer: BuyerId;
     /** Set by requireMerchant. */
     merchantId: MerchantId;
   }

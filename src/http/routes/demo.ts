@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Gift, Gifts } from '../../checkout/gifts.ts';
 import type { Clock } from '../../domain/clock.ts';
-import { newId } from '../../domain/ids.ts';
+import { type BuyerId, newId } from '../../domain/ids.ts';
 import type { Accounts } from '../../ledger/wallet/accounts.ts';
 import { isBuyerName } from '../auth/buyers.ts';
 import { contract } from '../schemas/contract.ts';
@@ -34,7 +34,7 @@ export type DemoRouteOptions = {
   gifts: Pick<Gifts, 'welcome'>;
   accounts: Pick<Accounts, 'statements'>;
   /** Signs a token of a buyer that is valid for `lifetimeMs`. */
-  sign(buyer: string, lifetimeMs: number): string;
+  sign(buyer: BuyerId, lifetimeMs: number): string;
   clock: Clock;
 };
 

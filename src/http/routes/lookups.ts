@@ -1,5 +1,6 @@
 import type { OrderService, OrderView } from '../../checkout/orders.ts';
 import {
+  type BuyerId,
   type DropId,
   isDropId,
   isOrderId,
@@ -61,7 +62,7 @@ export async function ownDrop(
  */
 export async function ownOrder(
   read: OrderService['read'],
-  request: { buyer: string; params: { order: string } },
+  request: { buyer: BuyerId; params: { order: string } },
 ): Promise<OrderView> {
   const view = await read(orderOf(request.params));
   if (view?.buyer !== request.buyer) throw new Problem('unknown_order');

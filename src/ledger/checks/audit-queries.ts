@@ -1,4 +1,4 @@
-import type { DropId, OrderId, PaymentReference } from '../../domain/ids.ts';
+import type { BuyerId, DropId, OrderId, PaymentReference } from '../../domain/ids.ts';
 import type { OrderState, ReleaseReason } from '../../domain/order.ts';
 import type { Database } from '../database/database.ts';
 
@@ -34,7 +34,7 @@ export type OrderLine = {
   quantity: number;
   amount: number;
   version: number;
-  buyer: string;
+  buyer: BuyerId;
 };
 
 /** The money of a drop, added up from three sources; in minor units. */
@@ -102,7 +102,7 @@ export function openAudit(database: Database) {
   /** Buyers who hold or own more units of an item than it allows. */
   async function overLimit(
     drop: DropId,
-  ): Promise<{ buyer: string; item: number; units: number; perBuyer: number }[]> {
+  ): Promise<{ buyer: BuyerId; item: number; units: number; perBuyer: number }[]> {
     return await database.query(
       `select o.buyer, o.item, sum(o.quantity) as units, i.per_buyer as "perBuyer"
        from orders o join drop_items i on i.drop_id = o.drop_id and i.position = o.item

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { BuyerId } from '../../domain/ids.ts';
 import { assertWhole } from '../../domain/money.ts';
 import { found, required } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
@@ -18,7 +19,7 @@ export type Transfer = {
 
 /** Money added to a buyer's wallet. */
 export type TopUp = {
-  buyer: string;
+  buyer: BuyerId;
   currency: string;
   /** Minor units. */
   amount: number;
@@ -39,7 +40,7 @@ export type LockedAccounts = (ref: AccountRef) => Account;
 
 /** Money taken from a buyer's wallet (`capture`) or given back (`refund`), in minor units. */
 export type Movement = {
-  buyer: string;
+  buyer: BuyerId;
   kind: 'capture' | 'refund';
   reference: string;
   amount: number;
@@ -170,7 +171,7 @@ export function openAccounts(
   }
 
   /** A buyer's accounts, one for each currency. */
-  async function ofBuyer(buyer: string): Promise<Account[]> {
+  async function ofBuyer(buyer: BuyerId): Promise<Account[]> {
     return await database.query<Account>(
       `select id, kind, owner, currency, balance from accounts
        where kind = 'buyer' and owner = $1 order by currency`,

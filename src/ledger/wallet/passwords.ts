@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { BuyerId } from '../../domain/ids.ts';
 import { isWeakPassword } from '../../domain/payment-password.ts';
 import type { Database } from '../database/database.ts';
 import { openPasswordHashing, type PasswordHashing } from './password-hash.ts';
@@ -38,7 +39,7 @@ export function openWalletPasswords(
   const { clock = systemClock, hashing = openPasswordHashing(), lockMs = passwordLockMs } = options;
 
   /** @throws QueueFull when too many are being compared; no try was taken then */
-  async function check(buyer: string, password: string): Promise<PasswordCheck> {
+  async function check(buyer: BuyerId, password: string): Promise<PasswordCheck> {
     return await hashing.within(async () => {
       const compared = await compare(buyer, password);
       if (compared.kind !== 'right') return compared;
@@ -53,7 +54,7 @@ export function openWalletPasswords(
    * @throws QueueFull as `check` does
    */
   async function set(wanted: {
-    buyer: string;
+    buyer: BuyerId;
     password: string;
     current?: string | undefined;
   }): Promise<PasswordSetting> {
@@ -74,7 +75,7 @@ export function openWalletPasswords(
   }
 
   /** Whether a password is set, and until when it is locked, ms since the epoch. */
-  async function state(buyer: string): Promise<{ set: boolean; lockedUntil?: number }> {
+  async function state(buyer: BuyerId): Promise<{ set: boolean; lockedUntil?: number }> {
     const [row] = await database.query<{ lockedUntil: number | null }>(
       'select locked_until as "lockedUntil" from wallet_passwords where buyer = $1',
       [buyer],
@@ -83,7 +84,7 @@ export function openWalletPasswords(
     return { set: row !== undefined, ...(lockedUntil > clock.now() ? { lockedUntil } : {}) };
   }
 
-  async function compare(buyer: string, password: string): Promise<Compared> {
+  async function compare(buyer: BuyerId, password: string): Promise<Compared> {
     const now = clock.now();
     const [taken] = await database.query<{ hash: string; tries: number }>(takeSql, [
       ...[buyer, now, passwordTriesMax, now + lockMs],
@@ -99,7 +100,7 @@ export function openWalletPasswords(
       : { kind: 'wrong', triesLeft: passwordTriesMax - tries };
   }
 
-  async function setFirst(buyer: string, password: string): Promise<PasswordSetting> {
+  async function setFirst(buyer: BuyerId, password: string): Promise<PasswordSetting> {
     const rows = await database.query(
       `insert into wallet_passwords (buyer, hash, set_at) values ($1, $2, $3)
        on conflict do nothing returning buyer`,
@@ -109,7 +110,7 @@ export function openWalletPasswords(
   }
 
   /** Gives the tries back and sets a new hash, if the stored hash is still the one that was compared. */
-  async function replace(buyer: string, hash: { from: string; to: string }): Promise<boolean> {
+  async function replace(buyer: BuyerId, hash: { from: string; to: string }): Promise<boolean> {
     const rows = await database.query(
       `update wallet_passwords set hash = $3, tries = 0, locked_until = null,
          set_at = case when hash = $3 then set_at else $4 end

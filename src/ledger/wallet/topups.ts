@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
-import type { TopUpId } from '../../domain/ids.ts';
+import type { BuyerId, TopUpId } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
 /** Money that a buyer adds to the wallet through another provider. */
 export type TopUpOrder = {
   /** `top_` and a digest. Its payment has this id in place of an order's. */
   id: TopUpId;
-  buyer: string;
+  buyer: BuyerId;
   amount: number;
   currency: string;
   createdAt: number;
@@ -22,7 +22,7 @@ export function isTopUpId(id: string): id is TopUpId {
   return /^top_[A-Za-z0-9_-]{22}$/.test(id);
 }
 
-export function topUpId(buyer: string, key: string): TopUpId {
+export function topUpId(buyer: BuyerId, key: string): TopUpId {
   return `top_${hash('sha256', `${buyer}\0${key}`, 'base64url').slice(0, 22)}` as TopUpId;
 }
 
