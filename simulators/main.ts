@@ -3,10 +3,12 @@ import { parseArgs } from 'node:util';
 import type { Protocol, ProviderName } from './protocol.ts';
 import { type ServedSimulator, serveSimulator } from './server.ts';
 
-const usage = `node simulators/main.ts PROVIDER|all [--port N] [--seed N]
+const publicUrlDefault = 'http://127.0.0.1:8080';
+const usage = `node simulators/main.ts PROVIDER|all [--port N] [--seed N] [--public-url URL]
   Serves stripe, alipay or wechat_pay on loopback, or all of them on ports that follow each other,
   and prints a line of JSON for each: {provider, url, seed, settings}. The settings are environment
-  variables with which an engine talks to it. Started with an IPC channel it sends the same as
+  variables with which an engine talks to it. The public URL is where it reaches that engine, the
+  same as the engine's FLASHDROP_PUBLIC_URL; ${publicUrlDefault} unless given. Started with an IPC channel it sends the same as
   messages, then {serving: true}, and ends when the channel does.`;
 
 /** Loaded on demand: each generates keys, which takes a while. */
@@ -27,12 +29,13 @@ async function main(): Promise<number> {
     process.stderr.write(`${usage}\n`);
     return 2;
   }
-  const { asked, port, seed } = options;
+  const { asked, port, seed, publicUrl } = options;
   const served: ServedSimulator[] = [];
   for (const [nth, provider] of asked.entries()) {
     const simulator = await serveSimulator(await protocols[provider](), {
       port: port === 0 ? 0 : port + nth,
       seed,
+      publicUrl,
     });
     served.push(simulator);
     const told = { provider, url: simulator.url, seed, settings: simulator.settings };
@@ -61,14 +64,23 @@ function readOptions() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { port: { type: 'string', default: '0' }, seed: { type: 'string' } },
+      options: {
+        port: { type: 'string', default: '0' },
+        seed: { type: 'string' },
+        'public-url': { type: 'string', default: publicUrlDefault },
+      },
     });
     const [name] = positionals;
     const asked = name === 'all' ? names : names.filter((known) => known === name);
     const port = Number(values.port);
     const seed = Number(values.seed ?? randomInt(2 ** 31 - 1));
-    const good = Number.isInteger(port) && port >= 0 && port < 65_530 && Number.isInteger(seed);
-    return good && asked.length > 0 && positionals.length === 1 ? { asked, port, seed } : undefined;
+    const { protocol, href: publicUrl } = new URL(values['public-url']);
+    const isReachable = protocol === 'http:' || protocol === 'https:';
+    const isPort = Number.isInteger(port) && port >= 0 && port < 65_530;
+    if (!isReachable || !isPort || !Number.isInteger(seed)) return undefined;
+    return asked.length > 0 && positionals.length === 1
+      ? { asked, port, seed, publicUrl }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -81,6 +81,8 @@ export type Simulator = {
   book: SimulatedBook;
   /** Where this simulator serves. */
   url(): string;
+  /** Where the engine takes notifications, for a provider whose requests do not name the address. */
+  notifyUrl: string;
   /** The simulator's clock, ms. */
   now(): number;
   /** A random id from the seed, of letters and digits or of the characters of `alphabet`. */

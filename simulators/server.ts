@@ -21,10 +21,13 @@ const bodyBytesMax = 1024 * 1024;
 /** How often expired charges are closed, in ms. */
 const expiryMs = 250;
 
-/** Serves one simulated provider on loopback. */
+/**
+ * Serves one simulated provider on loopback.
+ * @param options.publicUrl where the engine is reached: its FLASHDROP_PUBLIC_URL
+ */
 export async function serveSimulator(
   protocol: Protocol,
-  { port = 0, seed }: { port?: number; seed: number },
+  { port = 0, seed, publicUrl }: { port?: number; seed: number; publicUrl: string },
 ): Promise<ServedSimulator> {
   const app = fastify({ bodyLimit: bodyBytesMax, forceCloseConnections: true });
   takeRawBodies(app);
@@ -44,7 +47,13 @@ export async function serveSimulator(
       notifier.notify(event);
     },
   });
-  const simulator: Simulator = { book, url: () => url, now: () => Date.now() + offsetMs, id };
+  const simulator: Simulator = {
+    book,
+    url: () => url,
+    notifyUrl: `${publicUrl.replace(/\/+$/, '')}/v1/payments/${protocol.provider}/notifications`,
+    now: () => Date.now() + offsetMs,
+    id,
+  };
   const notifier = openNotifier({ protocol, simulator, faults });
 
   await app.register(async (api) => {

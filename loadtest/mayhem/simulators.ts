@@ -21,8 +21,13 @@ export type Simulated = {
 
 const main = fileURLToPath(new URL('../../simulators/main.ts', import.meta.url));
 
-export async function startSimulated(provider: ProviderName, seed: number): Promise<Simulated> {
-  const child = fork(main, [provider, '--seed', String(seed)], {
+/** @param options.publicUrl where it reaches the engine */
+export async function startSimulated(
+  provider: ProviderName,
+  { seed, publicUrl }: { seed: number; publicUrl: string },
+): Promise<Simulated> {
+  const args = [provider, '--seed', String(seed), '--public-url', publicUrl];
+  const child = fork(main, args, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const { url, settings } = await told(child, provider);

@@ -41,16 +41,17 @@ export async function openStage(options: { seed: number; workers: number }): Pro
   try {
     const redis = kept(await startRedis());
     const postgres = kept(await startPostgres({ max_connections: '100' }));
-    const simulators = await Promise.all(
-      simulated.map(async (provider) => kept(await startSimulated(provider, seed))),
-    );
     const port = await freePort();
+    const publicUrl = `http://127.0.0.1:${port}`;
+    const simulators = await Promise.all(
+      simulated.map(async (provider) => kept(await startSimulated(provider, { seed, publicUrl }))),
+    );
     const env = {
       REDIS_URL: redis.url,
       DATABASE_URL: postgres.url,
       FLASHDROP_DEMO: 'on',
       FLASHDROP_JWT_SECRET: randomBytes(32).toString('hex'),
-      FLASHDROP_PUBLIC_URL: `http://127.0.0.1:${port}`,
+      FLASHDROP_PUBLIC_URL: publicUrl,
       ...Object.assign({}, ...simulators.map(({ settings }) => settings)),
     };
     const workers: RoleProcess[] = [];

@@ -21,14 +21,12 @@ export type RefundRecord = BookedRefund & {
 
 export type StripeAccount = ReturnType<typeof openAccount>;
 
-/** Where an engine receives Stripe's events, unless it has registered another address. */
-const eventsPath = '/v1/payments/stripe/notifications';
-
 /** The sessions and refunds of one Stripe account, over the simulator's book. */
-export function openAccount({ book, id, now, url }: Simulator) {
+export function openAccount({ book, id, now, url, notifyUrl }: Simulator) {
   const sessions = new Map<string, SessionRecord>();
   const metadataOf = new Map<string, Record<string, string>>();
-  let endpoint: string | undefined;
+  /** The webhook endpoint: no session names it, as at Stripe. */
+  let endpoint = notifyUrl;
 
   function open(request: SessionRequest): SessionRecord {
     const record: SessionRecord = {
@@ -47,7 +45,7 @@ export function openAccount({ book, id, now, url }: Simulator) {
         amount: request.amount,
         currency: (request.currency ?? '').toUpperCase(),
         expiresAt: request.expiresAt * 1000,
-        notifyUrl: endpoint ?? new URL(eventsPath, request.successUrl).href,
+        notifyUrl: endpoint,
         extra: { page: '' },
       });
       record.id = charge.providerReference;

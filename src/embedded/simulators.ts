@@ -29,13 +29,16 @@ const stopMsMax = 3_000;
  * kill, since the channel to it closes.
  */
 export function startSimulators({
+  publicUrl,
   log,
   compileCache,
 }: {
+  /** Where the simulators reach the engine. */
+  publicUrl: string;
   log: Log;
   compileCache: string | undefined;
 }): Simulators {
-  const child = fork(program, ['all'], {
+  const child = fork(program, ['all', '--public-url', publicUrl], {
     // The simulators must not have the engine's settings.
     env: { ...(compileCache && { NODE_COMPILE_CACHE: compileCache }) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

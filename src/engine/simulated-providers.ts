@@ -21,12 +21,12 @@ export async function simulateProviders(
   releasers: Releasers,
 ): Promise<Simulated> {
   if (!config.simulators) return { config, simulators: [] };
-  const children = startSimulators({ log, compileCache: config.compileCache });
-  releasers.add('the simulated payment providers', children.stop);
-  // The providers' settings name the port for notifications before the engine listens on it, so "any
-  // free port" is chosen now.
+  // The providers are told the port for notifications before the engine listens on it, so "any free
+  // port" is chosen now.
   const port = config.port === 0 ? await freePort() : config.port;
   const publicUrl = `http://${reachable(config.host)}:${port}`;
+  const children = startSimulators({ publicUrl, log, compileCache: config.compileCache });
+  releasers.add('the simulated payment providers', children.stop);
   const simulators = await step('simulated payment providers serve', children.serving);
   const payments = readSimulated(simulators, publicUrl);
   return { config: { ...config, port, payments }, simulators };

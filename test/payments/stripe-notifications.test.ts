@@ -23,7 +23,8 @@ beforeAll(async () => {
 afterAll(() => simulator.stop());
 beforeEach(async () => {
   letterbox = await openLetterbox(() => stripe);
-  stripe = openAtSimulator(simulator, { returnUrl: `${letterbox.url}/back` });
+  stripe = openAtSimulator(simulator);
+  await simulator.reaches(letterbox.url);
 });
 
 /** A charge that is paid, and whose message about it has come. */

@@ -36,8 +36,7 @@ export function openAtSimulator(
     secretKey: settings['FLASHDROP_STRIPE_SECRET_KEY'] ?? '',
     webhookSecret: settings['FLASHDROP_STRIPE_WEBHOOK_SECRET'] ?? '',
     url: settings['FLASHDROP_STRIPE_URL'] ?? '',
-    // Nobody listens there: messages of these tests' charges go nowhere.
-    returnUrl: 'http://127.0.0.1:9/back',
+    returnUrl: 'https://shop.example/back',
     ...options,
   });
 }

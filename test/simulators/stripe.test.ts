@@ -1,6 +1,8 @@
 import { Stripe } from 'stripe';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
+import { startListener } from './tiny-protocol.ts';
 
 // What Stripe's documents say of its API, tried with Stripe's own library.
 
@@ -192,4 +194,23 @@ test('lists are pages of the newest first', async () => {
   const next = await stripe.checkout.sessions.list({ limit: 3, starting_after: ids[1] as string });
   expect(next.data.map(({ id }) => id)).toEqual(ids.slice(2));
   expect((await stripe.checkout.sessions.list({ created: { lt: 1 } })).data).toEqual([]);
+});
+
+test('A simulated Stripe tells the public URL it was started with, wherever the buyer goes back to', async () => {
+  const engine = await startListener();
+  const shop = await startListener();
+  const publicUrl = new URL(engine.url).origin;
+  const own = await startSimulator('stripe', { publicUrl });
+  const { hostname, port } = new URL(own.url);
+  const client = new Stripe(own.settings['FLASHDROP_STRIPE_SECRET_KEY'] ?? '', {
+    host: hostname,
+    port,
+    protocol: 'http',
+    telemetry: false,
+  });
+  const asked = request({ success_url: shop.url, cancel_url: shop.url });
+  await client.checkout.sessions.create(asked);
+  await own.pay(asked.client_reference_id);
+  await eventually(() => engine.heard.length === 1);
+  expect(shop.heard).toEqual([]);
 });

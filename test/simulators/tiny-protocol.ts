@@ -72,13 +72,14 @@ export async function startListener(answer: (nth: number, heard: Heard) => numbe
   return { url: `http://127.0.0.1:${port}/told`, heard };
 }
 
+const nobody = 'http://127.0.0.1:9/nobody';
+
 /** A simulator of that provider, which stops with the test, and what a test does with it. */
 export async function startTiny({ seed = 1 }: { seed?: number } = {}) {
-  const simulator = await serveSimulator(openTinyProtocol(), { seed });
+  const simulator = await serveSimulator(openTinyProtocol(), { seed, publicUrl: nobody });
   onTestFinished(simulator.stop);
   const { url } = simulator;
   const control = openControl(url);
-  const nobody = 'http://127.0.0.1:9/nobody';
   return {
     ...simulator,
     control,

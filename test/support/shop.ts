@@ -77,6 +77,7 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
     payments: Object.assign({}, ...all.map(({ settings }) => settings)),
   });
   const address = await engine.serve();
+  await simulators.stripe.reaches(address);
 
   async function charges() {
     return (await Promise.all(all.map(({ book }) => book()))).flatMap((book) => book.charges);

@@ -34,6 +34,8 @@ export type SimulatedProvider = {
     parallel?: boolean;
     forge?: Forgery;
   }): Promise<Answer[]>;
+  /** Makes it notify the engine at this public URL, where requests do not name the address (Stripe). */
+  reaches(publicUrl: string): Promise<void>;
   /** Sets its clock so much off ours. */
   clock(offsetMs: number): Promise<void>;
   stop(): Promise<void>;
@@ -41,15 +43,19 @@ export type SimulatedProvider = {
 
 const main = fileURLToPath(new URL('../../simulators/main.ts', import.meta.url));
 
+/** Nobody listens there: notifications of providers that a test does not follow go nowhere. */
+const nobody = 'http://127.0.0.1:9';
+
 /**
  * Starts the simulator of a provider as a process of its own. Started within a test it stops with
  * the test; started in a hook it is to be stopped by one, and ends with the test's process at last.
  */
 export async function startSimulator(
   provider: ProviderName,
-  { seed = 1 }: { seed?: number } = {},
+  { seed = 1, publicUrl = nobody }: { seed?: number; publicUrl?: string } = {},
 ): Promise<SimulatedProvider> {
-  const child = fork(main, [provider, '--seed', String(seed)], {
+  const args = [provider, '--seed', String(seed), '--public-url', publicUrl];
+  const child = fork(main, args, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const ended = once(child, 'exit');
@@ -79,6 +85,15 @@ export async function startSimulator(
       (await book()).charges.find((charge) => charge.reference === reference),
     faults: (change) => control('PUT', 'faults', change),
     notify: (asked) => control('POST', 'notifications', asked),
+    async reaches(publicUrl) {
+      const endpoint = `${publicUrl}/v1/payments/${provider}/notifications`;
+      const response = await fetch(`${url}/v1/webhook_endpoints`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${settings['FLASHDROP_STRIPE_SECRET_KEY']}` },
+        body: new URLSearchParams({ url: endpoint }),
+      });
+      if (!response.ok) throw new Error(`no endpoint: ${await response.text()}`);
+    },
     async clock(offsetMs) {
       await control('PUT', 'clock', { offsetMs });
     },
