@@ -1,3 +1,4 @@
+import { allowsMethod } from '../domain/drop.ts';
 import { type BuyerId, type DropId, type OrderId, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
@@ -67,6 +68,7 @@ export function openPay(options: {
     ]);
     if (!order || !terms) return { kind: 'unknown_order' };
     if (order.state !== 'reserved') return { kind: 'over', state: order.state };
+    if (!allowsMethod(terms, choice.method)) return { kind: 'not_offered' };
     const chosen = paymentAttempts.choose(choice, terms.currency);
     if ('refusal' in chosen) return chosen.refusal;
     const wanted: Wanted = { ...chosen, order, terms, choice, now: await redisNow() };

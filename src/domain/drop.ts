@@ -6,7 +6,20 @@ export type DropState = (typeof dropStates)[number];
 /** What to do with a payment captured after its hold expired: take the units again, or refund. */
 export type LateCapture = 'retake' | 'refund';
 
-export type Item = {
+/** A merchant's own notes, for their own systems: never public. */
+export type Metadata = Record<string, string>;
+
+/** What a merchant tells of a drop or an item. None of it changes how it is sold. */
+export type Description = {
+  description?: string | undefined;
+  /** An https address. */
+  image?: string | undefined;
+  /** An https address of the merchant's own page. */
+  link?: string | undefined;
+  metadata?: Metadata | undefined;
+};
+
+export type Item = Description & {
   sku: string;
   title: string;
   /** Price of one unit in the currency's minor unit. */
@@ -20,7 +33,7 @@ export type Item = {
 /** The window in which appointments are made, milliseconds since the epoch: from ≤ now < until. */
 export type AppointmentWindow = { from: number; until: number };
 
-export type Drop = {
+export type Drop = Description & {
   id: DropId;
   merchantId: MerchantId;
   title: string;
@@ -39,6 +52,8 @@ export type Drop = {
   /** What the merchant decided. `scheduled` and `open` differ by the clock alone: see dropState. */
   decision: Decision;
   items: Item[];
+  /** How it can be paid, as far as the engine offers it; by all that the engine offers when absent. */
+  paymentMethods?: string[] | undefined;
   /** Set when only buyers with an appointment may buy. */
   appointment?: AppointmentWindow | undefined;
 };
@@ -47,6 +62,14 @@ export const decisions = ['draft', 'live', 'paused', 'ended', 'cancelled'] as co
 export type Decision = (typeof decisions)[number];
 
 export type DropAction = 'publish' | 'pause' | 'resume' | 'end' | 'cancel';
+
+/** Whether the drop's merchant lets buyers pay for it by this method. */
+export function allowsMethod(
+  { paymentMethods }: Pick<Drop, 'paymentMethods'>,
+  method: string,
+): boolean {
+  return paymentMethods === undefined || paymentMethods.includes(method);
+}
 
 const moves: Record<DropAction, { from: readonly Decision[]; to: Decision }> = {
   publish: { from: ['draft'], to: 'live' },

@@ -1,5 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
-import type { AppointmentWindow, Drop } from '../domain/drop.ts';
+import type { AppointmentWindow, Description, Drop } from '../domain/drop.ts';
 import { newDropId } from '../domain/ids.ts';
 import type { Drops } from '../ledger/drops.ts';
 
@@ -15,6 +15,8 @@ export type DraftRequest = Pick<
   | 'lateCapture'
   | 'passwordAbove'
   | 'items'
+  | 'paymentMethods'
+  | keyof Description
 > & { appointment?: Partial<AppointmentWindow> | undefined };
 
 export type CreateDraft = (request: DraftRequest) => Promise<Drop>;

@@ -5,7 +5,14 @@ import type { Lanes } from '../inventory/lanes.ts';
 /** The part of a drop that is fixed at its creation. */
 export type DropTerms = Pick<
   Drop,
-  'id' | 'merchantId' | 'title' | 'currency' | 'holdMs' | 'lanes' | 'passwordAbove'
+  | 'id'
+  | 'merchantId'
+  | 'title'
+  | 'currency'
+  | 'holdMs'
+  | 'lanes'
+  | 'passwordAbove'
+  | 'paymentMethods'
 > & {
   skus: string[];
   /** Titles of the items, by their position. */
@@ -31,7 +38,8 @@ export function openDropTerms(source: {
     const drop =
       (await source.lanes.readDrop({ drop: dropId, lane: 0 })) ?? (await source.drops.get(dropId));
     if (!drop) return undefined;
-    const { id, merchantId, title, currency, holdMs, lanes, passwordAbove, items } = drop;
+    const { id, merchantId, title, currency, holdMs, lanes, passwordAbove, paymentMethods, items } =
+      drop;
     const terms = {
       id,
       merchantId,
@@ -40,6 +48,7 @@ export function openDropTerms(source: {
       holdMs,
       lanes,
       passwordAbove,
+      paymentMethods,
       skus: items.map((item) => item.sku),
       titles: items.map((item) => item.title),
     };

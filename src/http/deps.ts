@@ -58,6 +58,8 @@ export type AppDeps = {
     topUps: Pick<TopUpService, 'start' | 'find'>;
     gifts: Gifts;
     notifications: ProviderNotifications;
+    /** Whether a method of payment is offered in a currency. */
+    takes(method: string, currency: string): boolean;
     methods(currency: string): { method: string; scenes: string[] }[];
   };
   tokens: TokenRules;

@@ -119,6 +119,7 @@ async function addMerchantRoutes(
     publishing: services.publishing,
     report: services.report,
     audit: services.audit,
+    takes: services.takes,
     clock,
   });
   salesRoutes(app, {

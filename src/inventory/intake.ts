@@ -1,5 +1,5 @@
 import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
-import type { Drop } from '../domain/drop.ts';
+import { allowsMethod, type Drop } from '../domain/drop.ts';
 import {
   type BuyerId,
   type DropId,
@@ -33,7 +33,7 @@ export type Bought =
   /** The buyer has no appointment; the drop's window for making one ends at `until`. */
   | { status: 'no_appointment'; until: number }
   | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
-  /** This payment method is not offered in the drop's currency. */
+  /** This payment method is not offered for the drop. */
   | { status: 'not_offered' }
   /** The drop's lane has lost its data: nothing sells before it is rebuilt. */
   | { status: 'frozen'; retryAfterMs: number }
@@ -197,7 +197,8 @@ export function openIntake(options: IntakeOptions): Intake {
     { item, quantity, method }: Reservation,
   ): Refused | undefined {
     const { drop } = view;
-    if (takes && !takes(method, drop.currency)) return { status: 'not_offered' };
+    const isOffered = allowsMethod(drop, method) && (!takes || takes(method, drop.currency));
+    if (!isOffered) return { status: 'not_offered' };
     if (!view.fresh()) return undefined;
     return refuseClosed(drop, catalog.redisNow()) ?? refuseShort(view, lane, { item, quantity });
   }

@@ -156,7 +156,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
         drop.holdMs,
         drop.lateCapture,
         drop.appointment ? 1 : 0,
-        JSON.stringify(drop),
+        JSON.stringify(drop, withoutMetadata),
       ];
       for (const item of drop.items) {
         args.push(item.unitAmount, item.perBuyer, laneShare(item.allotment, lane, drop.lanes));
@@ -186,6 +186,11 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       return drop;
     },
   };
+}
+
+/** For JSON.stringify: metadata are for their merchant alone, so no lane and no card needs them. */
+function withoutMetadata(name: string, value: unknown): unknown {
+  return name === 'metadata' ? undefined : value;
 }
 
 /** A lane's part of an item's allotment; the parts of all lanes add up to it. */

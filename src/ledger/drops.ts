@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Drop, Item } from '../domain/drop.ts';
+import type { Description, Drop, Item } from '../domain/drop.ts';
 import type { DropId, MerchantId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database, Query } from './database/database.ts';
@@ -13,7 +13,7 @@ export type Drops = ReturnType<typeof openDrops>;
 
 const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
   ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
-  decision, password_above as "passwordAbove",
+  decision, password_above as "passwordAbove", details,
   appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
   lanes_version as "lanesVersion", created_at as "createdAt"`;
 
@@ -24,7 +24,11 @@ export type StoredDrop = Drop & {
   createdAt: number;
 };
 
-type DropRow = Omit<StoredDrop, 'items' | 'appointment' | 'passwordAbove'> & {
+/** The part of a drop that one column keeps as JSON. */
+type DropDetails = Description & Pick<Drop, 'paymentMethods'>;
+
+type DropRow = Omit<StoredDrop, 'items' | 'appointment' | 'passwordAbove' | keyof DropDetails> & {
+  details: DropDetails;
   passwordAbove: number | null;
   appointmentFrom: number | null;
   appointmentUntil: number | null;
@@ -40,8 +44,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
       await query(
         `insert into drops (id, merchant_id, title, currency, starts_at, ends_at, hold_ms,
            late_capture, lanes, version, decision, created_at, appointment_from, appointment_until,
-           password_above)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+           password_above, details)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
         [
           drop.id,
           drop.merchantId,
@@ -58,15 +62,10 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
           drop.appointment?.from ?? null,
           drop.appointment?.until ?? null,
           drop.passwordAbove ?? null,
+          JSON.stringify(detailsOf(drop)),
         ],
       );
-      await query(
-        `insert into drop_items (drop_id, position, sku, title, unit_amount, allotment, per_buyer)
-         select $1, position, sku, title, "unitAmount", allotment, "perBuyer"
-         from json_to_recordset($2::json) as item(position integer, sku text, title text,
-           "unitAmount" bigint, allotment integer, "perBuyer" integer)`,
-        [drop.id, JSON.stringify(drop.items.map((item, position) => ({ ...item, position })))],
-      );
+      await writeItems(query, drop);
     });
   }
 
@@ -210,19 +209,54 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   };
 }
 
+type ItemRow = Omit<Item, keyof Description> & { dropId: DropId; details: Description };
+
+async function writeItems(query: Query, { id, items }: Pick<Drop, 'id' | 'items'>): Promise<void> {
+  const rows = items.map((item, position) => {
+    return { ...item, position, details: descriptionOf(item) };
+  });
+  await query(
+    `insert into drop_items (drop_id, position, sku, title, unit_amount, allotment, per_buyer, details)
+     select $1, position, sku, title, "unitAmount", allotment, "perBuyer", details
+     from json_to_recordset($2::json) as item(position integer, sku text, title text,
+       "unitAmount" bigint, allotment integer, "perBuyer" integer, details json)`,
+    [id, JSON.stringify(rows)],
+  );
+}
+
+function descriptionOf({ description, image, link, metadata }: Description): Description {
+  return { description, image, link, metadata };
+}
+
+function detailsOf(drop: Drop): DropDetails {
+  return { ...descriptionOf(drop), paymentMethods: drop.paymentMethods };
+}
+
 async function select(query: Query, clause: string, params: unknown[] = []): Promise<StoredDrop[]> {
   const rows = await query<DropRow>(`select ${columns} from drops ${clause}`, params);
   if (rows.length === 0) return [];
-  const items = await query<Item & { dropId: DropId }>(
+  const items = await query<ItemRow>(
     `select drop_id as "dropId", sku, title, unit_amount as "unitAmount", allotment,
-       per_buyer as "perBuyer"
+       per_buyer as "perBuyer", details
      from drop_items where drop_id = any($1::text[]) order by drop_id, position`,
     [rows.map((row) => row.id)],
   );
-  return rows.map(({ appointmentFrom: from, appointmentUntil: until, passwordAbove, ...row }) => ({
-    ...row,
-    ...(from === null || until === null ? {} : { appointment: { from, until } }),
-    ...(passwordAbove === null ? {} : { passwordAbove }),
-    items: items.filter((item) => item.dropId === row.id).map(({ dropId: _, ...item }) => item),
-  }));
+  return rows.map((stored) => {
+    const {
+      appointmentFrom: from,
+      appointmentUntil: until,
+      passwordAbove,
+      details,
+      ...row
+    } = stored;
+    return {
+      ...row,
+      ...details,
+      ...(from === null || until === null ? {} : { appointment: { from, until } }),
+      ...(passwordAbove === null ? {} : { passwordAbove }),
+      items: items
+        .filter((item) => item.dropId === row.id)
+        .map(({ dropId: _, details: told, ...item }) => ({ ...item, ...told })),
+    };
+  });
 }

@@ -11,7 +11,8 @@ import type { Drops } from '../../ledger/drops.ts';
 import type { Guards } from '../auth/guards.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
-import { draftOf, dropBody, dropsBody, newDropBody } from '../schemas/drops.ts';
+import { type DefinitionRules, draftOf, newDropBody } from '../schemas/drop-definition.ts';
+import { dropBody, dropsBody } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { addRoute } from '../server/add-route.ts';
@@ -19,6 +20,8 @@ import { auditJson, dropJson, reportJson } from '../views/views.ts';
 import { dropOf, ownDrop } from './lookups.ts';
 
 const limitDefault = 50;
+/** For the metadata of a drop and of all its items at their bounds. */
+const dropBytesMax = 1_048_576;
 const actions: DropAction[] = ['publish', 'pause', 'resume', 'end', 'cancel'];
 const listQuery = z.strictObject({ limit, cursor });
 
@@ -29,17 +32,19 @@ export type DropRouteOptions = {
   publishing: Pick<Publishing, 'act'>;
   report(drop: DropId): Promise<Report | undefined>;
   audit: Audit;
+  takes: DefinitionRules['takes'];
   clock: Clock;
 };
 
 /** A merchant's own drops: create, list, change state, report and audit. */
 export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): void {
   const { drops, createDraft, publishing, clock, requireMerchant: onRequest } = options;
+  const rules = { now: clock.now, takes: options.takes };
 
   addRoute(
     app,
     'POST /v1/drops',
-    { contract: createContract(clock.now), onRequest },
+    { contract: createContract(rules), bodyLimit: dropBytesMax, onRequest },
     async ({ body, merchantId }, reply) => {
       const drop = await createDraft({ ...draftOf(body), merchantId });
       reply.code(201).header('location', `/v1/drops/${drop.id}/report`);
@@ -105,13 +110,13 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
   );
 }
 
-function createContract(now: () => number) {
+function createContract(rules: DefinitionRules) {
   return contract({
     tag: 'Merchants',
     who: 'merchant',
     summary: 'Create a drop',
     description: 'The drop is a draft that only you can see until it is published.',
-    body: newDropBody(now),
+    body: newDropBody(rules),
     answers: { 201: { description: 'The draft', schema: dropBody } },
   });
 }

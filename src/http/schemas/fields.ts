@@ -16,6 +16,70 @@ export function plainText(lengthMax: number) {
     .regex(/^\S(?:.*\S)?$|^$/su, 'must not begin or end with a blank');
 }
 
+/** The same over several lines, which \n ends. */
+export function multilineText(lengthMax: number) {
+  return z
+    .string()
+    .min(1)
+    .max(lengthMax)
+    .regex(/^(?:[^\p{Cc}\p{Cs}]|\n)*$/u, 'must not hold control characters other than line breaks')
+    .regex(/^\S(?:.*\S)?$|^$/su, 'must not begin or end with a blank');
+}
+
+/** An address that pages may show: https alone, without what could end an attribute of HTML. */
+export const webLink = z
+  .string()
+  .max(2_048)
+  .refine(isWebLink, 'must be an https address without blanks, quotes, < > or a user name');
+
+function isWebLink(text: string): boolean {
+  if (!/^https:\/\/[^\s\p{Cc}\p{Cs}"'`<>\\]+$/u.test(text) || !URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return protocol === 'https:' && username === '' && password === '';
+}
+
+const mapNamesMax = 50;
+const mapNameMax = 40;
+const mapTextMax = 500;
+
+/** A client's own names and texts, within the bounds that Stripe sets for `metadata`. */
+export const stringMap = z
+  .custom<Record<string, string>>(isMap, { error: 'must be an object of texts', abort: true })
+  // Read entry by entry: z.record leaves the name `__proto__` out in silence.
+  .superRefine((map, context) => {
+    const entries = Object.entries(map);
+    if (entries.length > mapNamesMax) {
+      context.addIssue({ code: 'custom', message: `must hold at most ${mapNamesMax} names` });
+    }
+    for (const [name, text] of entries.slice(0, mapNamesMax)) {
+      const message = faultOfEntry(name, text);
+      if (message) context.addIssue({ code: 'custom', path: [name], message });
+    }
+  })
+  .meta({
+    type: 'object',
+    maxProperties: mapNamesMax,
+    propertyNames: { minLength: 1, maxLength: mapNameMax },
+    additionalProperties: { type: 'string', maxLength: mapTextMax },
+  });
+
+function isMap(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function faultOfEntry(name: string, text: unknown): string | undefined {
+  if (name.length < 1 || name.length > mapNameMax || !/^[^\p{Cc}\p{Cs}[\]]*$/u.test(name)) {
+    return `must have a name of 1 to ${mapNameMax} characters, without control characters and brackets`;
+  }
+  if (name === '__proto__') return 'is not a name that can be kept';
+  if (typeof text !== 'string') return 'must be a text';
+  if (text.length > mapTextMax) return `must have at most ${mapTextMax} characters`;
+  // Line breaks and tabs are kept; PostgreSQL keeps no NUL, and JSON no lone surrogate.
+  return /^(?:[^\p{Cc}\p{Cs}]|[\n\r\t])*$/u.test(text)
+    ? undefined
+    : 'must not hold control characters';
+}
+
 export const sku = z
   .string()
   .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores');

@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import type { z } from 'zod';
-import type { DropState } from '../../domain/drop.ts';
+import { allowsMethod, type DropState } from '../../domain/drop.ts';
 import type { MerchantId } from '../../domain/ids.ts';
 import type { Catalog, DropView } from '../../inventory/catalog.ts';
 import type { StockFigures } from '../../inventory/stock-figures.ts';
 import type { availability, cardBody } from '../schemas/drops.ts';
 import { iso } from '../schemas/fields.ts';
-import { windowJson } from './views.ts';
+import { descriptionJson, windowJson } from './views.ts';
 
 type Availability = z.infer<typeof availability>;
 type CardBody = z.infer<typeof cardBody>;
@@ -56,7 +56,8 @@ export function openCards(options: {
       if (written?.revision === view.revision && written.state === state) return written.card;
       const { revision } = view;
       const name = await nameOf(view.drop.merchantId);
-      const paymentMethods = methods(view.drop.currency);
+      const offered = methods(view.drop.currency);
+      const paymentMethods = offered.filter(({ method }) => allowsMethod(view.drop, method));
       const card = write({ ...bodyOf(view, state, name), paymentMethods }, catalog.redisNow);
       if (name !== null) cards.set(view, { revision, state, card });
       return card;
@@ -77,8 +78,10 @@ function bodyOf(
   state: DropState,
   name: string | null,
 ): Omit<CardBody, 'serverTime' | 'paymentMethods'> {
-  const shown = drop.items.map(({ sku, title, unitAmount, perBuyer }, index) => {
-    return { sku, title, unitAmount, perBuyer, availability: coarse(items[index]) };
+  const shown = drop.items.map((item, index) => {
+    const { sku, title, unitAmount, perBuyer } = item;
+    const told = descriptionJson(item);
+    return { sku, title, ...told, unitAmount, perBuyer, availability: coarse(items[index]) };
   });
   const taken = items.reduce((sum, { held, sold }) => sum + held + sold, 0);
   return {
@@ -96,6 +99,7 @@ function bodyOf(
     popularity: { unitsTaken: roundDown(taken) },
     // There is no source of ratings yet.
     store: { name, creditRating: null },
+    ...descriptionJson(drop),
     items: shown,
   };
 }

@@ -1,7 +1,12 @@
 import type { z } from 'zod';
 import type { AuditReport } from '../../audit/audit.ts';
 import type { OrderView } from '../../checkout/orders.ts';
-import { type AppointmentWindow, type Drop, dropState } from '../../domain/drop.ts';
+import {
+  type AppointmentWindow,
+  type Description,
+  type Drop,
+  dropState,
+} from '../../domain/drop.ts';
 import type { ReleaseReason } from '../../domain/order.ts';
 import type { Report } from '../../drops/report.ts';
 import type { LedgerOrder } from '../../ledger/orders.ts';
@@ -105,7 +110,15 @@ export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
     decision,
     state: dropState(drop, now),
     items,
+    paymentMethods: drop.paymentMethods,
+    ...descriptionJson(drop),
+    metadata: drop.metadata,
   };
+}
+
+/** What the public sees of a drop's or an item's description. */
+export function descriptionJson({ description, image, link }: Description) {
+  return { description, image, link };
 }
 
 export function windowJson({ from, until }: AppointmentWindow) {
