@@ -1,4 +1,4 @@
-import { privateKeyPem, publicKeyPem } from './keys.ts';
+import { isOwnKey, privateKeyPem, publicKeyPem } from './keys.ts';
 import { allOrNone, shortText } from './provider-settings.ts';
 import { type SettingsReader, url } from './settings.ts';
 
@@ -28,5 +28,11 @@ export function readAlipay(settings: SettingsReader): AlipaySettings | undefined
     privateKey: settings.read(names.privateKey, privateKeyPem),
     alipayPublicKey: settings.read(names.alipayPublicKey, publicKeyPem),
   });
+  if (own && isOwnKey(own.alipayPublicKey, own.privateKey)) {
+    settings.problems.push(
+      `${names.alipayPublicKey} is the public key of ${names.privateKey}: it must be Alipay's own, ` +
+        'which its console shows beside the key that was entered there',
+    );
+  }
   return own && { ...own, url: gateway ?? 'https://openapi.alipay.com/gateway.do' };
 }

@@ -1,6 +1,6 @@
-import { privateKeyPem, publicKeyPem } from './keys.ts';
+import { isOwnKey, privateKeyPem, publicKeyPem } from './keys.ts';
 import { allOrNone, shortText } from './provider-settings.ts';
-import { matching, type SettingsReader, url } from './settings.ts';
+import { type Kind, matching, type SettingsReader, url } from './settings.ts';
 
 export type WechatPaySettings = {
   appId: string;
@@ -30,7 +30,7 @@ export function readWechatPay(settings: SettingsReader): WechatPaySettings | und
   const own = allOrNone<Omit<WechatPaySettings, 'url' | 'publicKey'>>(settings, names, {
     appId: settings.read(names.appId, shortText),
     merchantId: settings.read(names.merchantId, shortText),
-    serial: settings.read(names.serial, matching('40 hexadecimal digits', /^[0-9A-F]{40}$/)),
+    serial: settings.read(names.serial, serialNumber),
     privateKey: settings.read(names.privateKey, privateKeyPem),
     apiKey: settings.read(names.apiKey, {
       ...matching('32 letters and digits, the APIv3 key', /^[0-9A-Za-z]{32}$/),
@@ -42,8 +42,23 @@ export function readWechatPay(settings: SettingsReader): WechatPaySettings | und
       `FLASHDROP_WECHAT_PAY_PUBLIC_KEY needs ${Object.values(names).join(', ')}`,
     );
   }
+  if (own && publicKey && isOwnKey(publicKey.pem, own.privateKey)) {
+    settings.problems.push(
+      `FLASHDROP_WECHAT_PAY_PUBLIC_KEY is the public key of ${names.privateKey}: it must be WeChat ` +
+        "Pay's own, which the merchant platform offers for download",
+    );
+  }
   return own && { ...own, publicKey, url: api ?? 'https://api.mch.weixin.qq.com' };
 }
+
+/** In capitals and without separators, as WeChat Pay writes it; openssl and browsers show it otherwise. */
+const serialNumber: Kind<string> = {
+  allowed: "40 hexadecimal digits, the serial number of the merchant's certificate",
+  parse(text) {
+    const digits = text.replace(/^(serial=|0x)/i, '').replaceAll(/[\s:-]/g, '');
+    return /^[0-9A-F]{40}$/i.test(digits) ? digits.toUpperCase() : undefined;
+  },
+};
 
 /** Newer merchants have this key; for the others the platform certificates are fetched. */
 function readPublicKey(settings: SettingsReader): WechatPaySettings['publicKey'] {

@@ -27,6 +27,15 @@ describe('the settings of Stripe', () => {
     expect(stripe?.secretKey).toBe('rk_live_51Abc');
   });
 
+  test('A secret of Stripe is taken without the line end and quotes that were copied with it', () => {
+    const { stripe } = read({
+      ...given,
+      FLASHDROP_STRIPE_SECRET_KEY: 'sk_test_51Abc\r\n',
+      FLASHDROP_STRIPE_WEBHOOK_SECRET: '"whsec_Abc"',
+    });
+    expect(stripe).toMatchObject({ secretKey: 'sk_test_51Abc', webhookSecret: 'whsec_Abc' });
+  });
+
   test('Stripe is not offered when nothing of it is set', () =>
     expect(read({})).toEqual({ problems: [] }));
 });
@@ -35,7 +44,7 @@ describe('what is easily mistaken for a secret of Stripe', () => {
   test.each([
     ['the publishable key', { FLASHDROP_STRIPE_SECRET_KEY: 'pk_test_51Abc' }, /sk_… or rk_…/],
     ['the id of the endpoint', { FLASHDROP_STRIPE_WEBHOOK_SECRET: 'we_1Abc' }, /whsec_…/],
-    ['a key with a line end', { FLASHDROP_STRIPE_SECRET_KEY: 'sk_test_51Abc\n' }, /sk_… or rk_…/],
+    ['a key with a blank in it', { FLASHDROP_STRIPE_SECRET_KEY: 'sk_test 51Abc' }, /sk_… or rk_…/],
   ])('In place of a secret of Stripe %s is refused and not shown', (_what, change, says) => {
     const { problems } = read({ ...given, ...change });
     expect(problems).toEqual([expect.stringMatching(says)]);

@@ -3,11 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { readPayments } from '../../src/config/payments.ts';
 import { settingsReader } from '../../src/config/settings.ts';
 
-const { privateKey, publicKey } = generateKeyPairSync('rsa', {
-  modulusLength: 2048,
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-});
+const newPair = () =>
+  generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+const { privateKey } = newPair();
+const { publicKey } = newPair();
 const merchant = {
   FLASHDROP_PUBLIC_URL: 'https://shop.example/',
   FLASHDROP_WECHAT_PAY_APP_ID: 'wxd678efh567hg6787',
