@@ -102,7 +102,7 @@ async function askEngine(
   { url, drop }: { url: string | undefined; drop: DropId },
 ): Promise<AuditReport> {
   const kept = config.folder && readSecrets(config.folder.path)?.merchantKey;
-  const key = processEnvironment()['FLASHDROP_API_KEY'] || kept;
+  const key = processEnvironment().env['FLASHDROP_API_KEY'] || kept;
   if (!key) {
     throw new CommandError("set FLASHDROP_API_KEY to an API key of the drop's merchant");
   }

@@ -66,7 +66,8 @@ export function isUrlOrAbsent(url: string | undefined): boolean {
  * @throws CommandError that names every wrong setting
  */
 export function readConfig(): Config {
-  const command = readCommand([], processEnvironment());
+  const { env, problems } = processEnvironment();
+  const command = readCommand([], env, problems);
   if (command.kind === 'refused') throw new CommandError(command.problems.join('\n'));
   if (command.kind !== 'run') throw new Error('bug: no flags were given');
   return command.config;

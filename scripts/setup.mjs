@@ -1,9 +1,9 @@
 // Installs what a fresh clone lacks: dependencies, Node, a Redis server. Each step prints its seconds;
 // without a step to do, nothing is printed. Plain JavaScript for Node 20.
 // Usage: node scripts/setup.mjs [start|test]
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readEnvFile } from '../src/config/env-file.mjs';
 import { ensureDependencies, ensureNode } from './setup/dependencies.mjs';
 import { SetupError, say } from './setup/quiet.mjs';
 import { ensureRedis } from './setup/redis.mjs';
@@ -11,11 +11,13 @@ import { ensureRedis } from './setup/redis.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 try {
-  if (existsSync(join(root, '.env'))) process.loadEnvFile(join(root, '.env'));
-  ensureDependencies({ root, env: process.env });
-  ensureNode({ root, env: process.env });
+  const { values, problems } = readEnvFile(join(root, '.env'));
+  if (problems.length > 0) throw new SetupError(problems.join('\n'));
+  const env = { ...values, ...process.env };
+  ensureDependencies({ root, env });
+  ensureNode({ root, env });
   // The tests stop and kill servers, so they need one of their own even when REDIS_URL is set.
-  if (process.argv[2] === 'test' || !process.env['REDIS_URL']) ensureRedis({ env: process.env });
+  if (process.argv[2] === 'test' || !env['REDIS_URL']) ensureRedis({ env });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);

@@ -20,7 +20,8 @@ process.exitCode = await main(process.argv.slice(2));
 setTimeout(() => process.exit(), exitMsMax).unref();
 
 async function main(args: string[]): Promise<number> {
-  const command = readCommand(args, processEnvironment());
+  const { env, problems } = processEnvironment();
+  const command = readCommand(args, env, problems);
   switch (command.kind) {
     case 'help':
       process.stdout.write(`${command.text}\n`);

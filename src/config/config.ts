@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { readEnvFile } from './env-file.mjs';
 import { readFlags } from './flags.ts';
 import { helpText } from './help.mjs';
 import { offeredOf, type PaymentSettings, readPayments } from './payments.ts';
@@ -59,21 +60,31 @@ export type Command =
   | { kind: 'version' }
   | { kind: 'refused'; problems: string[] };
 
-/** The environment, with `.env` for what it does not set. Only this function reads either. */
-export function processEnvironment(): Environment {
-  try {
-    process.loadEnvFile('.env');
-  } catch {
-    // There is no .env.
+/**
+ * The environment, with `.env` for what it does not set. Only this function reads either. A `.env` with
+ * problems is not used at all: the engine would start with half of it.
+ */
+export function processEnvironment(): { env: Environment; problems: string[] } {
+  const { values, problems } = readEnvFile('.env');
+  if (problems.length === 0) {
+    for (const [name, value] of Object.entries(values)) process.env[name] ??= value;
   }
-  return process.env;
+  return { env: process.env, problems };
 }
 
-/** Reads the command line and the environment; reports every problem, not the first alone. */
-export function readCommand(args: string[], env: Environment): Command {
+/**
+ * Reads the command line and the environment; reports every problem, not the first alone.
+ * @param fileProblems what is wrong with the file that a part of `env` should have come from
+ */
+export function readCommand(
+  args: string[],
+  env: Environment,
+  fileProblems: readonly string[] = [],
+): Command {
   const flags = readFlags(args);
   if (flags.help) return { kind: 'help', text: helpText };
   if (flags.version) return { kind: 'version' };
+  if (fileProblems.length > 0) return { kind: 'refused', problems: [...fileProblems] };
 
   const settings = settingsReader({ ...env, ...flags.settings });
   const config = readConfig(settings, { env, fresh: flags.fresh });
@@ -87,7 +98,7 @@ function readConfig(
   { env, fresh }: { env: Environment; fresh: boolean },
 ): Config {
   const { read, problems } = settings;
-  const { redis, ledger, embedded, needsFolder } = readStores(settings, env);
+  const { redis, ledger, embedded, needsFolder } = readStores(settings);
   const host = read('FLASHDROP_HOST', matching('a host name or an address', hostName)) ?? loopback;
   const demoAsked = read('FLASHDROP_DEMO', onOff);
   const demo = demoAsked ?? embedded;
@@ -134,15 +145,15 @@ function readConfig(
 }
 
 /** Which servers the engine uses, and which it brings along: then it needs a data folder. */
-function readStores(
-  { read }: SettingsReader,
-  env: Environment,
-): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
+function readStores({
+  read,
+  isGiven,
+}: SettingsReader): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
   const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
   const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
   // A URL that is wrong is reported as wrong, and must not count as missing.
-  const redisGiven = Boolean(env['REDIS_URL']);
-  const ledgerGiven = Boolean(env['DATABASE_URL']);
+  const redisGiven = isGiven('REDIS_URL');
+  const ledgerGiven = isGiven('DATABASE_URL');
   return {
     redis: redisUrl ? { kind: 'url', url: redisUrl } : { kind: 'embedded' },
     ledger: ledgerUrl ? { kind: 'url', url: ledgerUrl } : { kind: 'embedded' },

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { suggestion } from './settings.ts';
+import { shown, suggestion } from './settings.ts';
 
 /** Flags and the setting that each overrides. */
 const settingFlags = {
@@ -40,7 +40,7 @@ export function readFlags(args: string[]): Flags {
       if (unknownAt === token.index - 1) continue;
       // For `npm start --port 8080` without the `--`, npm takes the flag and passes on only the 8080.
       flags.problems.push(
-        `"${token.value}" is not understood; flags follow "--", as in: npm start -- --port 8080`,
+        `${shown(token.value)} is not understood; flags follow "--", as in: npm start -- --port 8080`,
       );
     } else if (token.kind === 'option') {
       if (!known.includes(token.name)) unknownAt = token.index;

@@ -8,6 +8,8 @@ export type Kind<T> = {
   /** The value is never printed. */
   secret?: true;
   parse(text: string): T | undefined;
+  /** What a value that is not allowed is in place of what it should be, where that can be told. */
+  fault?(text: string): string | undefined;
 };
 
 export type SettingsReader = ReturnType<typeof settingsReader>;
@@ -15,6 +17,8 @@ export type SettingsReader = ReturnType<typeof settingsReader>;
 /** Settings that only the set-up or a command reads; listed so that they do not count as unknown. */
 const readElsewhere = ['FLASHDROP_NO_INSTALL', 'FLASHDROP_API_KEY'];
 const testPrefix = 'FLASHDROP_TEST_';
+/** Our prefix as it may be mistyped, too. */
+const ourPrefix = /^flash[-_]?(drop|dorp|drp|dop)/i;
 
 export function wholeNumber(least: number, most: number): Kind<number> {
   return {
@@ -54,14 +58,28 @@ export function matching(allowed: string, pattern: RegExp): Kind<string> {
 }
 
 export function url(...schemes: string[]): Kind<string> {
+  const isWeb = schemes.includes('https');
   return {
-    allowed: `a URL such as ${schemes[0]}://host`,
+    allowed:
+      `a URL such as ${schemes[0]}://host` +
+      (isWeb ? '' : ', with # / ? @ and % in a password written %23 %2F %3F %40 and %25'),
     parse(text) {
       const parsed = URL.parse(text);
       if (!parsed || !schemes.includes(parsed.protocol.slice(0, -1))) return undefined;
-      return parsed.hostname === '' && !parsed.searchParams.has('host') ? undefined : text;
+      if (parsed.hostname === '' && !parsed.searchParams.has('host')) return undefined;
+      return isWeb || isPasswordWhole(parsed) ? text : undefined;
     },
   };
+}
+
+/** Whether a password is not cut by a character that ends it: its @ is behind the host then. */
+function isPasswordWhole({ password, pathname, search, hash }: URL): boolean {
+  try {
+    decodeURIComponent(password);
+  } catch {
+    return false;
+  }
+  return !`${pathname}${pathname === '' ? search : ''}${hash}`.includes('@');
 }
 
 export const secret: Kind<string> = {
@@ -80,25 +98,31 @@ export function settingsReader(env: Environment) {
 
   function read<T>(name: string, kind: Kind<T>): T | undefined {
     known.add(name);
-    const text = env[name];
-    if (text === undefined || text === '') return undefined;
+    const text = written(name);
+    if (text === '') return undefined;
     const value = kind.parse(text);
     if (value === undefined) {
-      const shown = kind.secret ? bytesOf(text) : `"${withoutPassword(text)}"`;
-      problems.push(`${name} is ${shown}: it must be ${kind.allowed}`);
+      const fault = kind.fault?.(text) ?? (kind.secret ? bytesOf(text) : shown(text));
+      problems.push(`${name} is ${fault}: it must be ${kind.allowed}`);
     }
     return value;
+  }
+
+  /** A value without the blanks, line ends and quotes that come along when it is copied. */
+  function written(name: string): string {
+    const text = env[name]?.trim() ?? '';
+    return /^(["'])(?<inner>[^"']*)\1$/.exec(text)?.groups?.['inner']?.trim() ?? text;
   }
 
   /** Reports names with our prefix that nothing has read: they are mistyped. */
   function unknown(): string[] {
     const unread = Object.keys(env).filter(
-      (name) => name.startsWith('FLASHDROP_') && !known.has(name) && !name.startsWith(testPrefix),
+      (name) => ourPrefix.test(name) && !known.has(name) && !name.startsWith(testPrefix),
     );
     return unread.map((name) => `${name} is no setting${suggestion(name, [...known])}`);
   }
 
-  const isGiven = (name: string) => (env[name] ?? '') !== '';
+  const isGiven = (name: string) => written(name) !== '';
 
   return { read, isGiven, problems, unknown };
 }
@@ -114,8 +138,17 @@ function bytesOf(text: string): string {
   return `${Buffer.byteLength(text)} bytes long`;
 }
 
-function withoutPassword(text: string): string {
-  return text.replace(/\/\/[^@/]*@/, '//***@');
+const shownMax = 80;
+
+/**
+ * A value for the text of a problem. Of a URL nothing but the scheme is shown: one that does not parse
+ * may have its password anywhere. Keys and long values are not shown, in whatever setting they stand.
+ */
+export function shown(text: string): string {
+  const scheme = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.exec(text)?.[0];
+  if (scheme) return `"${scheme}…" (${bytesOf(text)})`;
+  const isSecret = /@|[sr]k_|whsec_|fdk_|eyJ|-----BEGIN/.test(text) || text.length > shownMax;
+  return isSecret ? bytesOf(text) : `"${text}"`;
 }
 
 function listed(words: readonly string[]): string {

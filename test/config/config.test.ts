@@ -131,6 +131,61 @@ describe('wrong settings', () => {
     expect(found.join()).not.toContain('hunter2');
   });
 
+  test('A URL with a password that ends early is refused, and nothing of it is shown', () => {
+    for (const password of [
+      'hun#ter2',
+      'hun/ter2',
+      'hun?ter2',
+      'hunter2%',
+      'hun ter2#',
+      '1/ter2',
+    ]) {
+      for (const user of ['', 'me']) {
+        const found = problems([], {
+          ...production,
+          REDIS_URL: `redis://${user}:${password}@cache:6379`,
+          DATABASE_URL: `postgres://${user}:${password}@db/flashdrop`,
+          FLASHDROP_JWKS_URL: `ftp://${user}:${password}@id.example`,
+          FLASHDROP_PUBLIC_URL: `//${user}:${password}@shop.example`,
+          FLASHDROP_HOST: `redis://${user}:${password}@cache`,
+        });
+        expect([password, found]).toEqual([
+          password,
+          expect.arrayContaining([
+            expect.stringMatching(/^REDIS_URL is "redis:.*%23/),
+            expect.stringMatching(/^DATABASE_URL is "postgres:.*%23/),
+          ]),
+        ]);
+        expect(found.join()).not.toMatch(/hun|ter2/);
+      }
+    }
+  });
+
+  test('A secret that stands in another setting, or for a flag, is not shown', () => {
+    for (const secret of [
+      'sk_live_51Abc',
+      'whsec_Abc',
+      'fdk_abc',
+      '-----BEGIN KEY',
+      'x'.repeat(99),
+    ]) {
+      const found = problems([`redis://:${secret}@host`], {
+        ...production,
+        FLASHDROP_ROLE: secret,
+      });
+      expect(found).toHaveLength(2);
+      expect(found.join()).not.toContain(secret);
+    }
+  });
+
+  test('A name that differs from a setting in its prefix or its case is refused', () => {
+    for (const name of ['flashdrop_port', 'FLASHDORP_PORT', 'FLASH_DROP_PORT', 'Flashdrop_Port']) {
+      expect(problems([], { [name]: '1' })).toEqual([
+        expect.stringMatching(`^${name} is no setting; did you mean FLASHDROP_PORT`),
+      ]);
+    }
+  });
+
   test('For a mistyped name the nearest known one is suggested', () => {
     expect(problems(['--prot', '8081'], { FLASHDROP_NAMSPACE: 'x' })).toEqual([
       'FLASHDROP_NAMSPACE is no setting; did you mean FLASHDROP_NAMESPACE?',

@@ -22,10 +22,18 @@ export type Program = {
 /** Starts a TypeScript or JavaScript file of this repository as a process of its own. */
 export function startProgram(
   file: string,
-  { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } = {},
+  {
+    args = [],
+    env = {},
+    cwd = root,
+  }: {
+    args?: string[];
+    env?: Record<string, string>;
+    cwd?: string;
+  } = {},
 ): Program {
   const child = spawn(process.execPath, [...nodeFlags, resolve(root, file), ...args], {
-    cwd: root,
+    cwd,
     // Nothing of the caller's own settings: only what finds a redis-server.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
