@@ -11,6 +11,8 @@ export type DropView = {
   items: StockFigures[];
   /** Units by lane, then by the item's position. */
   lanes: StockFigures[][];
+  /** When the earliest hold of each lane ends, ms since the epoch; undefined where there is none. */
+  dueAt: (number | undefined)[];
   skuIndex: Map<string, number>;
   /** Appointments made so far, in all lanes. */
   appointments: number;
@@ -55,7 +57,7 @@ const missesMax = 10_000;
 /** Lanes read in one poll: bounds the load that a thousand drops in use put on Redis. */
 const turnLanesMax = 128;
 
-type LaneFigures = { read: StockFigures[][]; appointments: number };
+type LaneFigures = Pick<DropView, 'appointments' | 'dueAt'> & { read: StockFigures[][] };
 type Entry = { view: DropView; usedAt: number; readAt: number };
 
 /**
@@ -76,6 +78,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
   /** Reads all lanes of a drop; undefined when one of them has no rules. */
   async function readFigures(drop: Drop) {
     const read: StockFigures[][] = [];
+    const dueAt: DropView['dueAt'] = [];
     let version = drop.version;
     let appointments = 0;
     for (const inspected of await Promise.all(lanesOf(drop).map(lanes.inspect))) {
@@ -84,8 +87,9 @@ export function openCatalog(options: CatalogOptions): Catalog {
       version = Math.max(version, inspected.version);
       appointments += inspected.appointments;
       read.push(inspected.items);
+      dueAt.push(inspected.dueAt);
     }
-    return { version, appointments, read };
+    return { version, appointments, read, dueAt };
   }
 
   async function load(dropId: DropId): Promise<DropView | undefined> {
@@ -117,6 +121,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
       drop,
       items: [],
       lanes: [],
+      dueAt: [],
       skuIndex: new Map(),
       appointments: 0,
       isSoldOut: false,
@@ -131,6 +136,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
     const { view } = entry;
     const { read, appointments } = figures;
     entry.readAt = performance.now();
+    view.dueAt = figures.dueAt;
     const isSame = drop === view.drop && view.lanes.length > 0 && sameItems(view.lanes, read);
     if (isSame && view.appointments === appointments) return;
     view.appointments = appointments;

@@ -28,7 +28,8 @@ export type Bought =
   | { status: 'reserved' | 'replayed'; order: Order; drop: Drop }
   | { status: 'sold_out'; available: number }
   | { status: 'all_held'; available: number; retryAfterMs: number }
-  | { status: 'buyer_limit'; holder: string | undefined }
+  /** `limit` units of the item are the most for one buyer; `holder` is the order that reached it. */
+  | { status: 'buyer_limit'; holder: string | undefined; limit: number }
   | { status: 'not_open'; startsAt: number; retryAfterMs: number }
   /** The buyer has no appointment; the drop's window for making one ends at `until`. */
   | { status: 'no_appointment'; until: number }
@@ -152,7 +153,7 @@ export function openIntake(options: IntakeOptions): Intake {
     if (refusal?.status === 'not_open') return refusal;
     const queues = batchersOf(view, ref.lane);
     try {
-      if (!refusal) return answer(await queues.reserve.add(reservation), drop);
+      if (!refusal) return answer(await queues.reserve.add(reservation), drop, item);
       const known = await queues.find.add(ref.digest);
       if (!known) return refusal;
       return isSame(known, reservation)
@@ -165,11 +166,8 @@ export function openIntake(options: IntakeOptions): Intake {
 
   /** The drop that is not in memory yet, or the result of a Buy that cannot have it. */
   async function readView(dropId: DropId): Promise<DropView | Bought> {
-    try {
-      return (await catalog.get(dropId)) ?? missingDrop(dropId);
-    } catch {
-      return { status: 'overloaded', retryAfterMs: retryMs };
-    }
+    const view = catalog.get(dropId).then((found) => found ?? missingDrop(dropId));
+    return await view.catch(() => ({ status: 'overloaded', retryAfterMs: retryMs }));
   }
 
   function refuseSoldOut(
@@ -205,7 +203,7 @@ export function openIntake(options: IntakeOptions): Intake {
 
   /** Refuses what the lane has no units for. */
   function refuseShort(
-    { drop, lanes: figuresByLane }: DropView,
+    { drop, lanes: figuresByLane, dueAt }: DropView,
     lane: number,
     { item, quantity }: Pick<Reservation, 'item' | 'quantity'>,
   ): Refused | undefined {
@@ -215,18 +213,21 @@ export function openIntake(options: IntakeOptions): Intake {
     if (available + held < quantity) return { status: 'sold_out', available };
     // Only the lane knows whether the buyer has an appointment; without one, waiting is no use.
     if (drop.appointment) return undefined;
-    return { status: 'all_held', available, retryAfterMs: retryMs };
+    return { status: 'all_held', available, retryAfterMs: untilDue(dueAt[lane]) };
   }
 
-  function answer(reserved: Reserved, drop: Drop): Bought {
+  /** The time until the earliest hold ends; a hold that should have ended is about to be swept. */
+  function untilDue(dueAt = 0): number {
+    return Math.max(retryMs, dueAt - catalog.redisNow());
+  }
+
+  function answer(reserved: Reserved, drop: Drop, item: number): Bought {
     switch (reserved.status) {
       case 'reserved':
       case 'replayed':
         return { status: reserved.status, order: reserved.order, drop };
-      case 'all_held': {
-        const retryAfterMs = Math.max(retryMs, reserved.dueAt - catalog.redisNow());
-        return { status: 'all_held', available: reserved.available, retryAfterMs };
-      }
+      case 'all_held':
+        return { ...reserved, retryAfterMs: untilDue(reserved.dueAt) };
       case 'not_open': {
         const retryAfterMs = Math.max(0, reserved.startsAt - catalog.redisNow());
         return { status: 'not_open', startsAt: reserved.startsAt, retryAfterMs };
@@ -236,8 +237,9 @@ export function openIntake(options: IntakeOptions): Intake {
         return { status: 'frozen', retryAfterMs: frozenRetryMs };
       case 'no_appointment':
         return { status: 'no_appointment', until: drop.appointment?.until ?? drop.startsAt };
-      case 'sold_out':
       case 'buyer_limit':
+        return { ...reserved, limit: drop.items[item]?.perBuyer ?? 0 };
+      case 'sold_out':
         return reserved;
       default:
         return { status: reserved.status };

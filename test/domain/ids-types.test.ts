@@ -17,6 +17,7 @@ import {
   placeOf,
 } from '../../src/domain/ids.ts';
 import type { MerchantKeys } from '../../src/http/auth/merchants.ts';
+import type { CredentialRefusal } from '../../src/http/auth/refused.ts';
 import type { Drops } from '../../src/ledger/drops.ts';
 import type { Merchants } from '../../src/ledger/merchants.ts';
 import type { Orders } from '../../src/ledger/orders.ts';
@@ -91,7 +92,7 @@ test("A merchant's id comes from a new merchant, from the ledger or from a check
   // @ts-expect-error
   isRefused((merchants: Merchants) => merchants.issueKey(text));
   expectTypeOf<Awaited<ReturnType<MerchantKeys['identify']>>>().toEqualTypeOf<
-    MerchantId | undefined
+    MerchantId | CredentialRefusal
   >();
   expectTypeOf<Awaited<ReturnType<Merchants['verify']>>>().toEqualTypeOf<MerchantId | undefined>();
   expect(merchant).toMatch(/^mer_[a-z0-9]{12}$/);

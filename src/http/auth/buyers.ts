@@ -1,9 +1,10 @@
-import { createSigner, createVerifier } from 'fast-jwt';
+import { createSigner, createVerifier, TokenError } from 'fast-jwt';
 import type { BuyerId } from '../../domain/ids.ts';
 import { openGenerationalCache } from '../request/generational-cache.ts';
 import { isRecord } from '../request/record.ts';
-import { type HmacAlgorithm, openHmacCheck } from './hmac.ts';
+import { type HmacAlgorithm, isTokenShaped, openHmacCheck } from './hmac.ts';
 import { type KeyAlgorithm, openKeySet } from './jwks.ts';
+import { type CredentialRefusal, refused } from './refused.ts';
 
 /** How buyers' tokens are verified. Only `algorithm` is accepted, whatever a token's header says. */
 export type TokenRules = { issuer?: string; audience?: string } & (
@@ -13,14 +14,16 @@ export type TokenRules = { issuer?: string; audience?: string } & (
 
 /** The buyer of a token, and when the token expires (ms since the epoch). */
 type Bearer = { buyer: BuyerId; expiresAt: number };
-type Verify = (token: string) => Bearer | undefined;
+type Verified = Bearer | CredentialRefusal;
+type Verify = (token: string) => Verified;
+type Identified = BuyerId | CredentialRefusal;
 
 export type Buyers = {
   /**
-   * The buyer whom an Authorization header identifies; undefined when the token is not valid. A promise
+   * The buyer whom an Authorization header identifies, or why the header identifies none. A promise
    * only while keys are fetched; it rejects with an Outage when they cannot be.
    */
-  identify(authorization: string | undefined): string | undefined | Promise<string | undefined>;
+  identify(authorization: string | undefined): Identified | Promise<Identified>;
 };
 
 const buyerPattern = /^[\x21-\x7e]{1,128}$/;
@@ -31,11 +34,14 @@ export function isBuyerName(text: string): boolean {
   return buyerPattern.test(text);
 }
 
-/** The token in `Bearer <token>`; undefined for anything else. */
-export function bearerOf(authorization: string | undefined): string | undefined {
-  if (authorization === undefined || authorization.length > tokenLengthMax) return undefined;
+/** The token in `Bearer <token>`, or why there is none. */
+export function bearerOf(authorization: string | undefined): string | CredentialRefusal {
+  if (authorization === undefined) return refused.missing;
+  if (authorization.length > tokenLengthMax) return refused.malformed;
   if (authorization.startsWith('Bearer ')) return authorization.slice(7);
-  return /^bearer ([^ ]+)$/i.exec(authorization)?.[1];
+  // Credentials of another scheme are none of ours.
+  if (!/^bearer(?: |$)/i.test(authorization)) return refused.missing;
+  return /^bearer ([^ ]+)$/i.exec(authorization)?.[1] ?? refused.malformed;
 }
 
 /**
@@ -44,15 +50,17 @@ export function bearerOf(authorization: string | undefined): string | undefined 
  * is bounded.
  */
 export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buyers {
-  const unexpired = (bearer: Bearer | undefined) =>
-    bearer && bearer.expiresAt > now() ? bearer.buyer : undefined;
+  function unexpired(verified: Verified): Identified {
+    if ('reason' in verified) return verified;
+    return verified.expiresAt > now() ? verified.buyer : refused.expired;
+  }
 
   if (rules.kind === 'secret') {
     const verify = secretVerifier(rules, now);
     return {
       identify(authorization) {
         const token = bearerOf(authorization);
-        return token === undefined ? undefined : unexpired(verify(token));
+        return typeof token === 'string' ? unexpired(verify(token)) : token;
       },
     };
   }
@@ -60,20 +68,24 @@ export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buy
   const cache = openGenerationalCache<Bearer & { token: string }>({ youngMax: cachedYoungMax });
   const keySet = openKeySet({ ...rules, verifierOf: (key) => keyVerifier(rules, key) });
 
-  function keep(token: string, bearer: Bearer | undefined): string | undefined {
-    const buyer = unexpired(bearer);
-    if (bearer && buyer !== undefined) cache.set(cacheKey(token), { ...bearer, token });
-    return buyer;
+  /** `verified` is undefined when no key of the set has signed the token. */
+  function keep(token: string, verified: Verified = refused.invalid): Identified {
+    const identified = unexpired(verified);
+    if ('buyer' in verified && typeof identified === 'string') {
+      cache.set(cacheKey(token), { ...verified, token });
+    }
+    return identified;
   }
 
   return {
     identify(authorization) {
       const token = bearerOf(authorization);
-      if (token === undefined) return undefined;
+      if (typeof token !== 'string') return token;
+      if (!isTokenShaped(token)) return refused.malformed;
       const known = cache.get(cacheKey(token));
       if (known?.token === token) return unexpired(known);
       const found = keySet.verify(token);
-      if (found instanceof Promise) return found.then((bearer) => keep(token, bearer));
+      if (found instanceof Promise) return found.then((verified) => keep(token, verified));
       return keep(token, found);
     },
   };
@@ -90,11 +102,11 @@ function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => numbe
   const { issuer, audience } = rules;
   return (token) => {
     const claims = check(token);
-    if (!claims) return undefined;
+    if (!claims) return isTokenShaped(token) ? refused.invalid : refused.malformed;
     const { iss, aud, nbf } = claims;
-    if (issuer !== undefined && iss !== issuer) return undefined;
-    if (audience !== undefined && !isFor(aud, audience)) return undefined;
-    if (nbf !== undefined && !hasBegun(nbf, now())) return undefined;
+    if (issuer !== undefined && iss !== issuer) return refused.invalid;
+    if (audience !== undefined && !isFor(aud, audience)) return refused.invalid;
+    if (nbf !== undefined && !hasBegun(nbf, now())) return refused.early;
     return bearerFrom(claims);
   };
 }
@@ -124,16 +136,23 @@ function keyVerifier(rules: TokenRules, key: string): Verify {
   return (token) => {
     try {
       const claims: unknown = verify(token);
-      return isRecord(claims) ? bearerFrom(claims) : undefined;
-    } catch {
-      return undefined;
+      return isRecord(claims) ? bearerFrom(claims) : refused.invalid;
+    } catch (error) {
+      return refusalOf(error);
     }
   };
 }
 
-function bearerFrom({ sub, exp }: Record<string, unknown>): Bearer | undefined {
-  if (typeof sub !== 'string' || !isBuyerName(sub)) return undefined;
-  if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
+/** fast-jwt verifies the signature before the times. */
+function refusalOf(error: unknown): CredentialRefusal {
+  const code = error instanceof TokenError ? error.code : undefined;
+  if (code === TokenError.codes.expired) return refused.expired;
+  return code === TokenError.codes.inactive ? refused.early : refused.invalid;
+}
+
+function bearerFrom({ sub, exp }: Record<string, unknown>): Verified {
+  if (typeof sub !== 'string' || !isBuyerName(sub)) return refused.invalid;
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return refused.invalid;
   return { buyer: sub, expiresAt: exp * 1_000 };
 }
 

@@ -4,7 +4,8 @@ import { invalid, Problem, sendProblem } from '../problems/problems.ts';
 import { type KeyReading, readIdempotencyKey } from '../request/idempotency.ts';
 import type { Buyers } from './buyers.ts';
 import type { MerchantKeys } from './merchants.ts';
-import { isOperator } from './operator.ts';
+import { refuseOperator } from './operator.ts';
+import { type CredentialRefusal, challengeOf } from './refused.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -37,28 +38,35 @@ export function openGuards({
     if (typeof found === 'string') {
       request.buyer = found;
       done();
-    } else if (found === undefined) {
-      sendProblem(reply, 'unauthorized');
-    } else {
-      found.then((buyer) => {
-        if (buyer === undefined) return void sendProblem(reply, 'unauthorized');
-        request.buyer = buyer;
+    } else if (found instanceof Promise) {
+      found.then((later) => {
+        if (typeof later !== 'string') return void sendUnauthorized(reply, later);
+        request.buyer = later;
         done();
       }, done);
+    } else {
+      sendUnauthorized(reply, found);
     }
   }
 
-  async function requireMerchant(request: FastifyRequest): Promise<void> {
-    const merchantId = await merchants.identify(request.headers.authorization);
-    if (merchantId === undefined) throw new Problem('unauthorized');
-    request.merchantId = merchantId;
+  async function requireMerchant(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const found = await merchants.identify(request.headers.authorization);
+    if (typeof found !== 'string') return sendUnauthorized(reply, found);
+    request.merchantId = found;
+    return undefined;
   }
 
-  async function requireOperator({ headers }: FastifyRequest): Promise<void> {
-    if (!isOperator(headers.authorization, operatorKey)) throw new Problem('unauthorized');
+  async function requireOperator(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const refusal = refuseOperator(request.headers.authorization, operatorKey);
+    return refusal && sendUnauthorized(reply, refusal);
   }
 
   return { requireBuyer, requireMerchant, requireOperator };
+}
+
+function sendUnauthorized(reply: FastifyReply, refusal: CredentialRefusal): FastifyReply {
+  reply.header('www-authenticate', challengeOf(refusal));
+  return sendProblem(reply, 'unauthorized', { reason: refusal.reason });
 }
 
 /**

@@ -13,6 +13,11 @@ const shapes: Record<HmacAlgorithm, Shape> = {
 
 const tokenPattern = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const inputBytesMax = 8_192;
+
+/** Whether a text has the form of a signed JWT; whether it is valid is another question. */
+export function isTokenShaped(text: string): boolean {
+  return tokenPattern.test(text);
+}
 const headersMax = 64;
 
 /**
@@ -51,7 +56,7 @@ export function openHmacCheck(options: { secret: string; algorithm: HmacAlgorith
   }
 
   return (token: string): Record<string, unknown> | undefined => {
-    if (token.length > inputBytesMax || !tokenPattern.test(token)) return undefined;
+    if (token.length > inputBytesMax || !isTokenShaped(token)) return undefined;
     const headerEnd = token.indexOf('.');
     const payloadEnd = token.lastIndexOf('.');
     if (!isHeaderValid(token.slice(0, headerEnd))) return undefined;

@@ -2,10 +2,11 @@ import { hash } from 'node:crypto';
 import type { MerchantId } from '../../domain/ids.ts';
 import { openGenerationalCache } from '../request/generational-cache.ts';
 import { bearerOf } from './buyers.ts';
+import { type CredentialRefusal, refused } from './refused.ts';
 
 export type MerchantKeys = {
-  /** The merchant whose API key an Authorization header carries; undefined when it is not valid. */
-  identify(authorization: string | undefined): Promise<MerchantId | undefined>;
+  /** The merchant whose API key an Authorization header carries, or why it carries none. */
+  identify(authorization: string | undefined): Promise<MerchantId | CredentialRefusal>;
 };
 
 const cachedMs = 5_000;
@@ -29,12 +30,13 @@ export function openMerchantKeys(options: {
   return {
     async identify(authorization) {
       const apiKey = bearerOf(authorization);
-      if (apiKey === undefined || !keyPattern.test(apiKey)) return undefined;
+      if (typeof apiKey !== 'string') return apiKey;
+      if (!keyPattern.test(apiKey)) return refused.malformed;
       const digest = hash('sha256', apiKey, 'base64url');
       const known = cache.get(digest);
       if (known && known.until > now()) return known.merchantId;
       const merchantId = await verify(apiKey);
-      if (merchantId === undefined) return undefined;
+      if (merchantId === undefined) return refused.unknownKey;
       cache.set(digest, { merchantId, until: now() + cachedMs });
       return merchantId;
     },

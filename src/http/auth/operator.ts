@@ -1,15 +1,17 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { bearerOf } from './buyers.ts';
+import { type CredentialRefusal, refused } from './refused.ts';
 
-/** Whether a request carries the operator key; always false where no key is set. */
-export function isOperator(
+/** Why a request is not the operator's; undefined when it carries the operator key, if one is set. */
+export function refuseOperator(
   authorization: string | undefined,
   operatorKey: string | undefined,
-): boolean {
+): CredentialRefusal | undefined {
   const given = bearerOf(authorization);
-  if (given === undefined || operatorKey === undefined) return false;
+  if (typeof given !== 'string') return given;
+  if (operatorKey === undefined) return refused.unknownKey;
   // Digests have one length, and the time to compare them does not show where two keys differ.
-  return timingSafeEqual(digestOf(given), digestOf(operatorKey));
+  return timingSafeEqual(digestOf(given), digestOf(operatorKey)) ? undefined : refused.unknownKey;
 }
 
 const digestOf = (key: string) => hash('sha256', key, 'buffer');

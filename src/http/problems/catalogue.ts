@@ -26,7 +26,8 @@ export const problems = {
   unauthorized: {
     status: 401,
     title: 'Valid credentials are missing',
-    detail: 'Send `Authorization: Bearer` with a valid token (buyers) or API key (merchants).',
+    detail:
+      'Send `Authorization: Bearer` with a valid token (buyers) or API key (merchants). `reason` says what is wrong.',
   },
   topups_closed: {
     status: 403,
@@ -111,7 +112,8 @@ export const problems = {
   buyer_limit: {
     status: 409,
     title: 'You have reached the limit per buyer',
-    detail: 'The order in `order` already holds as many units of this item as one buyer may have.',
+    detail:
+      'One buyer may have `limit` units of this item. The order in `order` took the last of them.',
   },
   drop_not_open: {
     status: 409,

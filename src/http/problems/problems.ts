@@ -15,7 +15,11 @@ export type FieldError = { field: string; reason: string };
 /** Members of an answer beyond its catalogue entry. */
 export type ProblemMembers = {
   errors?: FieldError[];
-  order?: string;
+  /** Why credentials were refused. */
+  reason?: string;
+  order?: string | undefined;
+  /** The units of an item that one buyer may have. */
+  limit?: number;
   available?: number;
   allotment?: number;
   state?: string;
@@ -69,16 +73,30 @@ export function problemText(code: ProblemCode, members?: ProblemMembers): string
   return more === '{}' ? `${head}}` : `${head},${more.slice(1)}`;
 }
 
-/** Waits that end at a known instant, which `startsAt` or `until` gives: not spread. */
-const atAnInstant: ProblemCode[] = ['drop_not_open', 'payment_password_locked'];
+/**
+ * How much later than its instant a wait may end, ms, where the instant is known: the opening, the end
+ * of a lock or of a hold.
+ */
+const jitterMs: Partial<Record<ProblemCode, number>> = {
+  drop_not_open: 100,
+  appointments_not_open: 100,
+  payment_password_locked: 100,
+  rate_limited: 100,
+  all_held: 1_000,
+};
 
 /**
- * Retry-After in whole seconds: `waitMs` plus a random part of up to half of it and a second, so that
- * clients refused together do not come back together.
+ * The wait that an answer tells, whole ms: `waitMs` and a random part, so that clients refused together
+ * do not come back together. Where nobody knows when it will go on, that part is up to a second and
+ * half of the wait.
  */
-export function retryAfterSeconds(code: ProblemCode, waitMs = retryMsDefault): number {
-  const spreadMs = atAnInstant.includes(code) ? 0 : Math.random() * (waitMs / 2 + 1_000);
-  return Math.max(1, Math.ceil((waitMs + spreadMs) / 1_000));
+export function retryAfter(code: ProblemCode, waitMs = retryMsDefault): number {
+  return Math.ceil(waitMs + Math.random() * (jitterMs[code] ?? waitMs / 2 + 1_000));
+}
+
+/** The header Retry-After, which has whole seconds: never earlier than `retryAfterMs`. */
+export function retryAfterSeconds(retryAfterMs: number): number {
+  return Math.max(1, Math.ceil(retryAfterMs / 1_000));
 }
 
 /** Answers with a problem document, with Retry-After where the catalogue says `retry`. */
@@ -89,9 +107,8 @@ export function sendProblem(
 ): FastifyReply {
   const entry: ProblemEntry = problems[code];
   reply.code(entry.status).header('content-type', `${problemType}; charset=utf-8`);
-  if (entry.status === 401) reply.header('www-authenticate', 'Bearer realm="flashdrop"');
   if (!entry.retry) return reply.send(problemText(code, members));
-  const retryAfter = retryAfterSeconds(code, members?.retryAfterMs);
-  reply.header('retry-after', retryAfter);
-  return reply.send(problemText(code, { ...members, retryAfterMs: retryAfter * 1_000 }));
+  const retryAfterMs = retryAfter(code, members?.retryAfterMs);
+  reply.header('retry-after', retryAfterSeconds(retryAfterMs));
+  return reply.send(problemText(code, { ...members, retryAfterMs }));
 }

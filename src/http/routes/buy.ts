@@ -146,9 +146,11 @@ function sendRefusal(reply: FastifyReply, bought: Refused): void {
       sendProblem(reply, 'all_held', { available, retryAfterMs });
       return;
     }
-    case 'buyer_limit':
-      sendProblem(reply, 'buyer_limit', bought.holder ? { order: bought.holder } : {});
+    case 'buyer_limit': {
+      const { limit, holder } = bought;
+      sendProblem(reply, 'buyer_limit', { limit, order: holder });
       return;
+    }
     case 'not_open': {
       const { startsAt, retryAfterMs } = bought;
       sendProblem(reply, 'drop_not_open', { startsAt: iso(startsAt), retryAfterMs });

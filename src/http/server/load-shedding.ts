@@ -1,5 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { problems, problemText, problemType, retryAfterSeconds } from '../problems/problems.ts';
+import {
+  problems,
+  problemText,
+  problemType,
+  retryAfter,
+  retryAfterSeconds,
+} from '../problems/problems.ts';
 
 export type Shedding = {
   /** Refuses a Buy while this process is behind; true when it has answered the request. */
@@ -15,7 +21,7 @@ export type Shedding = {
  */
 export function openShedding(options: { turnMsMax: number; onShed(): void }): Shedding {
   const { turnMsMax, onShed } = options;
-  /** The problem document, by the seconds of its Retry-After. */
+  /** The problem document, by its `retryAfterMs`, which has a bound. */
   const texts: (string | undefined)[] = [];
   let turnStartedAt: number | undefined;
   const endTurn = () => {
@@ -33,13 +39,13 @@ export function openShedding(options: { turnMsMax: number; onShed(): void }): Sh
   }
 
   function answer(response: ServerResponse): void {
-    const seconds = retryAfterSeconds('overloaded');
-    texts[seconds] ??= problemText('overloaded', { retryAfterMs: seconds * 1_000 });
-    const text = texts[seconds];
+    const retryAfterMs = retryAfter('overloaded');
+    texts[retryAfterMs] ??= problemText('overloaded', { retryAfterMs });
+    const text = texts[retryAfterMs];
     response.writeHead(problems.overloaded.status, [
       ...['content-type', `${problemType}; charset=utf-8`],
       ...['content-length', String(text.length)], // ASCII: one byte for each character.
-      ...['retry-after', String(seconds)],
+      ...['retry-after', String(retryAfterSeconds(retryAfterMs))],
     ]);
     response.end(text);
   }

@@ -28,6 +28,16 @@ function signed(payload: object, header: object = { alg: 'HS256', typ: 'JWT' }):
   return `${input}.${createHmac('sha256', rules.secret).update(input).digest('base64url')}`;
 }
 
+/** Without credentials there is no error code: the client may not know yet that it needs some. */
+function expectChallenge(header: unknown, reason: string): void {
+  if (reason === 'missing') expect(header).toBe('Bearer realm="flashdrop"');
+  else {
+    expect(header).toMatch(
+      /^Bearer realm="flashdrop", error="invalid_token", error_description="[\w ,]+"$/,
+    );
+  }
+}
+
 const { privateKey, publicKey } = generateKeyPairSync('rsa', {
   modulusLength: 2_048,
   publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -103,7 +113,29 @@ describe("A buyer's token", () => {
     });
     expect(answer.statusCode, answer.body).toBe(401);
     expect(answer.json().code).toBe('unauthorized');
-    expect(answer.headers['www-authenticate']).toBe('Bearer realm="flashdrop"');
+  });
+
+  const told: [reason: string, () => string | undefined][] = [
+    ['missing', () => undefined],
+    ['missing', () => `Basic ${signed(claims())}`],
+    ['malformed', () => 'Bearer'],
+    ['malformed', () => 'Bearer '],
+    ['malformed', () => 'Bearer nonsense'],
+    ['malformed', () => `bearer ${signed(claims())} x`],
+    ['malformed', () => 'Bearer fdk_abcdefghjkmn_secret'],
+    ['expired', () => `Bearer ${signed({ ...claims(), exp: inAnHour() - 7_200 })}`],
+    ['not_yet_valid', () => `Bearer ${signed({ ...claims(), nbf: inAnHour() })}`],
+    ['invalid', () => `Bearer ${signed({ ...claims(), aud: 'shop' })}`],
+    ['invalid', () => changed()],
+  ];
+  test('A 401 says whether credentials are missing, malformed, expired or invalid, in the words of RFC 6750', async () => {
+    for (const [reason, make] of told) {
+      const authorization = make();
+      const headers = authorization === undefined ? {} : { authorization };
+      const answer = await engine.app.inject({ url: '/v1/wallet', headers });
+      expect(answer.json(), authorization).toMatchObject({ status: 401, reason });
+      expectChallenge(answer.headers['www-authenticate'], reason);
+    }
   });
 
   test('is not accepted from the cache after it has expired', () => {
@@ -113,8 +145,8 @@ describe("A buyer's token", () => {
     expect(buyers.identify(authorization)).toBe('ann');
     expect(buyers.identify(authorization)).toBe('ann');
     now += 61_000;
-    expect(buyers.identify(authorization)).toBeUndefined();
-    expect(buyers.identify(authorization)).toBeUndefined();
+    expect(buyers.identify(authorization)).toMatchObject({ reason: 'expired' });
+    expect(buyers.identify(authorization)).toMatchObject({ reason: 'expired' });
   });
 });
 
@@ -176,7 +208,21 @@ describe('With the keys of an identity service,', () => {
   ] as const)('a token signed %s is refused', async ([, make]) => {
     const buyers = openBuyers(keyed());
     expect(await buyers.identify(sign())).toBe('ann');
-    expect(await buyers.identify(make())).toBeUndefined();
+    expect(await buyers.identify(make())).toHaveProperty('reason');
+  });
+
+  test('a token that one of them has signed is told to be expired or not valid yet', async () => {
+    const buyers = openBuyers(keyed());
+    const bearer = (times: object) =>
+      `Bearer ${createSigner({ key: privateKey, algorithm: 'RS256', kid: 'key-1' })({ ...claims(), ...times })}`;
+    const expired = bearer({ exp: inAnHour() - 7_200 });
+    expect(await buyers.identify(expired)).toMatchObject({ reason: 'expired' });
+    expect(await buyers.identify(bearer({ nbf: inAnHour() }))).toMatchObject({
+      reason: 'not_yet_valid',
+    });
+    const forged = `${expired.slice(0, expired.lastIndexOf('.'))}.${'A'.repeat(342)}`;
+    expect(await buyers.identify(forged)).toMatchObject({ reason: 'invalid' });
+    expect(await buyers.identify('Bearer a.b')).toMatchObject({ reason: 'malformed' });
   });
 
   function hmacOverPublicKey(): string {
@@ -221,8 +267,15 @@ describe("A merchant's API key", () => {
       engine.app.inject({ url: '/v1/drops', headers: { authorization: `Bearer ${key}` } });
     expect((await ask(apiKey)).statusCode).toBe(200);
     for (const key of [`${apiKey}x`, apiKey.slice(0, -1), 'fdk_x_y', signed(claims()), '']) {
-      expect((await ask(key)).statusCode).toBe(401);
+      const answer = await ask(key);
+      expect(answer.statusCode).toBe(401);
+      const reason = key.startsWith('fdk_') ? 'invalid' : 'malformed';
+      expect(answer.json()).toMatchObject({ reason });
+      expectChallenge(answer.headers['www-authenticate'], reason);
     }
+    const none = await engine.app.inject({ url: '/v1/drops' });
+    expect(none.json()).toMatchObject({ status: 401, reason: 'missing' });
+    expectChallenge(none.headers['www-authenticate'], 'missing');
   });
 
   test('is looked up in the ledger once in a few seconds, and refused soon after it was revoked', async () => {
@@ -241,7 +294,7 @@ describe("A merchant's API key", () => {
     expect(asked).toBe(1);
     revoked = true;
     now = 10_000;
-    expect(await keys.identify('Bearer fdk_a_b')).toBeUndefined();
+    expect(await keys.identify('Bearer fdk_a_b')).toMatchObject({ reason: 'invalid' });
   });
 });
 

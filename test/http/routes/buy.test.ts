@@ -33,6 +33,23 @@ function press(drop: { id: string }, { buyer = 'ann', key = 'k1', ...rest }: Pre
   });
 }
 
+type Wait = { retryAfterMs: number; seconds: number; askedAt: number; answeredAt: number };
+
+/** The wait that a refusal tells, and between which instants it was told. */
+async function waits(ask: () => ReturnType<typeof press>): Promise<Wait> {
+  const askedAt = Date.now();
+  const answer = await ask();
+  const seconds = Number(answer.headers['retry-after']);
+  return { ...answer.json(), seconds, askedAt, answeredAt: Date.now() };
+}
+
+/** A wait ends at the instant or up to some seconds later, and never before it. */
+function expectEnd({ retryAfterMs, seconds, askedAt, answeredAt }: Wait, at: number): void {
+  expect(answeredAt + retryAfterMs).toBeGreaterThanOrEqual(at);
+  expect(askedAt + retryAfterMs).toBeLessThan(at + 10_000);
+  expect(seconds).toBe(Math.ceil(retryAfterMs / 1_000));
+}
+
 describe('An accepted Buy', () => {
   test('answers 202 with the order and where to find it', async () => {
     const drop = await engine.publish(merchantId);
@@ -78,12 +95,13 @@ describe('A Buy', () => {
     expect((await press(drop)).body).toBe(first.body);
   });
 
-  test('beyond the limit per buyer is refused with the order that holds the unit', async () => {
-    const drop = await engine.publish(merchantId);
-    const first = await press(drop);
+  test('A Buy beyond the limit per buyer is refused with the limit and the order that holds the unit', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ perBuyer: 2 })] });
+    const first = await press(drop, { quantity: 2 });
     const second = await press(drop, { key: 'k2' });
     expect(second.statusCode).toBe(409);
-    expect(second.json()).toMatchObject({ code: 'buyer_limit', order: first.json().id });
+    const order = first.json().id;
+    expect(second.json()).toMatchObject({ code: 'buyer_limit', limit: 2, order });
   });
 
   test('is answered all_held while units may come back, with the time to try again', async () => {
@@ -93,7 +111,16 @@ describe('A Buy', () => {
     expect(answer.statusCode).toBe(409);
     expect(answer.json()).toMatchObject({ code: 'all_held', available: 0 });
     expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1);
-    expect(answer.json().retryAfterMs).toBe(Number(answer.headers['retry-after']) * 1_000);
+  });
+
+  test('While all units are held, retryAfterMs leads to the end of the hold, whether the lane or the memory of the process answers', async () => {
+    const holdMs = 600_000;
+    const drop = await engine.publish(merchantId, { holdMs, items: [anItem({ allotment: 1 })] });
+    const { expiresAt } = (await press(drop)).json();
+    const fromLane = await waits(() => press(drop, { buyer: 'bob' }));
+    await eventually(() => engine.deps.catalog.peek(drop.id)?.items[0]?.available === 0);
+    const fromMemory = await waits(() => press(drop, { buyer: 'bob' }));
+    for (const wait of [fromLane, fromMemory]) expectEnd(wait, Date.parse(expiresAt));
   });
 
   test('is answered sold_out once the last unit is paid', async () => {
@@ -139,6 +166,15 @@ describe('A Buy', () => {
       startsAt: new Date(startsAt).toISOString(),
     });
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(50);
+  });
+
+  test('Before the opening, retryAfterMs is exact to the millisecond, and Retry-After is never shorter', async () => {
+    const startsAt = Date.now() + 60_000;
+    const drop = await engine.publish(merchantId, { startsAt, endsAt: startsAt + 60_000 });
+    const found: Wait[] = [];
+    for (let n = 0; n < 10; n += 1) found.push(await waits(() => press(drop)));
+    for (const wait of found) expectEnd(wait, startsAt);
+    expect(found.some(({ retryAfterMs }) => retryAfterMs % 1_000 !== 0)).toBe(true);
   });
 
   test.for([
