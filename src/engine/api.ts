@@ -4,6 +4,7 @@ import { buildApp } from '../http/app.ts';
 import type { TokenRules } from '../http/auth/buyers.ts';
 import { openCatalog } from '../inventory/catalog.ts';
 import { openIntake } from '../inventory/intake.ts';
+import { openHealth } from './health.ts';
 import type { Releasers } from './releasers.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -38,7 +39,7 @@ export async function openApi(
     ...callers,
     clock: systemClock,
     metrics: metricsPage ? { ...metrics, text: metricsPage } : metrics,
-    health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
+    health: openHealth({ redis, namespace: config.namespace, ledger }),
     settings: { demo: config.demo, buying: config.role !== 'worker' },
   });
 }

@@ -1,11 +1,30 @@
 import { Redis, type RedisOptions } from 'ioredis';
+import { demotedCodes, isRedisError } from './redis-errors.ts';
+
+/** What ioredis does after an error reply that asks for a new connection. */
+const reconnect = { no: false, andReject: 1, andResend: 2 } as const;
+
+/** While its server refuses writes, a hot connection is dropped this often, and serves reads between. */
+const dropEveryMs = 1_000;
+/** How often a new connection asks whether the server has read its append-only file. */
+const loadingPollMs = 500;
 
 /**
  * The connection of the hot path: a command is sent at most once. With its defaults ioredis sends a
- * command again after a lost reply, and a script runs twice. Callers retry with the same key.
+ * command again after a lost reply, and a script runs twice. Callers retry with the same key. An
+ * answer that says that the server is not the master any more drops the connection.
  */
 export function connectHot(url: string, options: { timeoutMs: number }): Redis {
+  let droppedAt = Number.NEGATIVE_INFINITY;
   return connect(url, {
+    reconnectOnError(error) {
+      const now = performance.now();
+      if (!isRedisError(error, ...demotedCodes) || now - droppedAt < dropEveryMs) {
+        return reconnect.no;
+      }
+      droppedAt = now;
+      return reconnect.andReject;
+    },
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -15,9 +34,16 @@ export function connectHot(url: string, options: { timeoutMs: number }): Redis {
   });
 }
 
-/** BullMQ's connections: its workers block on them and wait until a lost connection is back. */
+/**
+ * BullMQ's connections: its workers block on them and wait until a lost connection is back. A command
+ * that a server refuses because it is not the master any more waits for the next connection.
+ */
 export function connectQueue(url: string): Redis {
-  return connect(url, { maxRetriesPerRequest: null });
+  return connect(url, {
+    maxRetriesPerRequest: null,
+    reconnectOnError: (error) =>
+      isRedisError(error, ...demotedCodes) ? reconnect.andResend : reconnect.no,
+  });
 }
 
 /**
@@ -36,12 +62,14 @@ type Tuning = Pick<
   | 'autoResendUnfulfilledCommands'
   | 'commandTimeout'
   | 'socketTimeout'
+  | 'reconnectOnError'
 >;
 
 function connect(url: string, options: Tuning): Redis {
   return new Redis(url, {
     connectTimeout: 2_000,
     keepAlive: 10_000,
+    maxLoadingRetryTime: loadingPollMs,
     retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
     ...options,
   });

@@ -18,6 +18,8 @@ export const redisErrorCodes = {
   tryAgain: 'TRYAGAIN',
   /** Fewer replicas are connected than `min-replicas-to-write`. */
   tooFewReplicas: 'NOREPLICAS',
+  /** A command that was blocking ended because its server became a replica. */
+  unblocked: 'UNBLOCKED',
   /** The server does not have the script of this digest. */
   noScript: 'NOSCRIPT',
   /** A consumer group does not exist. */
@@ -38,6 +40,20 @@ export const unavailableCodes: readonly RedisErrorCode[] = [
   redisErrorCodes.masterDown,
   redisErrorCodes.clusterDown,
   redisErrorCodes.tryAgain,
+  redisErrorCodes.tooFewReplicas,
+  redisErrorCodes.unblocked,
+];
+
+/**
+ * With these the server may not be the master any more, or was cut off from it, while its address may
+ * lead to another one by now: only a new connection finds out.
+ */
+export const demotedCodes: readonly RedisErrorCode[] = [
+  redisErrorCodes.readOnlyReplica,
+  redisErrorCodes.unblocked,
+  redisErrorCodes.loading,
+  redisErrorCodes.masterDown,
+  redisErrorCodes.clusterDown,
   redisErrorCodes.tooFewReplicas,
 ];
 

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/domain/clock.ts';
 import type { Drop } from '../../src/domain/drop.ts';
 import type { MerchantId } from '../../src/domain/ids.ts';
 import { freePort } from '../../src/embedded/free-port.ts';
+import { openHealth } from '../../src/engine/health.ts';
 import { openProviders } from '../../src/engine/providers.ts';
 import type { Timings } from '../../src/engine/service-options.ts';
 import { openServices, type Services } from '../../src/engine/services.ts';
@@ -134,7 +135,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
       takes: services.takes,
     }),
     clock: systemClock,
-    health: { redis: () => redis.ping(), ledger: () => ledger.database.query('select 1') },
+    health: openHealth({ redis, namespace, ledger }),
     settings: { demo: false, turnMsMax: Number.POSITIVE_INFINITY, ...options.settings },
   };
   catalog.start();

@@ -1,7 +1,7 @@
 import { inject } from 'vitest';
 import { type PostgresServer, startPostgres as start, statement } from '../../loadtest/postgres.ts';
 
-export { postgresMissing } from '../../loadtest/postgres.ts';
+export { postgresMissing, statement } from '../../loadtest/postgres.ts';
 export type TestPostgres = PostgresServer;
 
 /** The server that all test files share, each with databases of its own; or why there is none. */

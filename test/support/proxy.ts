@@ -13,6 +13,8 @@ export type TcpProxy = {
   host: string;
   port: number;
   set(mode: ProxyMode, options?: { delayMs?: number }): void;
+  /** Links from now on lead to another server, as behind an address that moves; open ones stay. */
+  leadTo(target: { host: string; port: number }): void;
   /**
    * Lets the server run what it is sent but cuts the link in place of its nth reply from now on
    * (1 is the next), counted in chunks the server sends over all links. Later links pass.
@@ -28,7 +30,8 @@ export type TcpProxy = {
 type Late = { chunk: Buffer; at: number };
 
 /** A TCP proxy on loopback in front of a server, to make a network fail on demand. */
-export async function startProxy(target: { host: string; port: number }): Promise<TcpProxy> {
+export async function startProxy(first: { host: string; port: number }): Promise<TcpProxy> {
+  let target = first;
   const links = new Set<{ client: Socket; upstream: Socket }>();
   const late = new WeakMap<Socket, Late[]>();
   let mode: ProxyMode = 'pass';
@@ -111,6 +114,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
       mode = next;
       delayMs = options?.delayMs ?? 0;
       if (next === 'reset') tearDown();
+    },
+    leadTo(next) {
+      target = next;
     },
     cutBeforeReply(nth) {
       repliesUntilCut = nth;

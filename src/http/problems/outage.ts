@@ -1,5 +1,6 @@
 import { isRedisError, unavailableCodes } from '../../inventory/redis-errors.ts';
 import { LedgerError } from '../../ledger/database/database.ts';
+import { hasSqlState, unavailableStates } from '../../ledger/database/postgres-errors.ts';
 
 /** Thrown where something that this process depends on did not answer: the caller may try again. */
 export class Outage extends Error {
@@ -16,14 +17,6 @@ const outageCodes = new Set([
   'ETIMEDOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
-  // PostgreSQL: connection trouble, too many connections, shutting down, starting up.
-  '08000',
-  '08003',
-  '08006',
-  '53300',
-  '57P01',
-  '57P02',
-  '57P03',
 ]);
 const outageNames = new Set(['MaxRetriesPerRequestError', 'ClusterAllFailedError', 'AbortError']);
 const outageMessages =
@@ -35,5 +28,6 @@ export function isOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ('code' in error && typeof error.code === 'string' && outageCodes.has(error.code)) return true;
   if (isRedisError(error, ...unavailableCodes)) return true;
+  if (hasSqlState(error, ...unavailableStates)) return true;
   return outageNames.has(error.name) || outageMessages.test(error.message);
 }

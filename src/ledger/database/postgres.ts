@@ -1,9 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
+import { required } from '../../domain/required.ts';
 import { connectionSettings, type Database, parseBigint, type Query } from './database.ts';
-
-/** SQLSTATEs after which the same transaction, run again from its start, can succeed. */
-export const retryableCodes = ['40001', '40P01'] as const; // serialization failure, deadlock
+import { demotedStates, hasSqlState, retryableStates } from './postgres-errors.ts';
 
 const int8 = 20;
 const attemptsMax = 5;
@@ -11,15 +10,29 @@ const limits = {
   max: 10,
   connectionTimeoutMillis: 5_000,
   idleTimeoutMillis: 30_000,
-  statement_timeout: 30_000,
-  lock_timeout: 10_000,
-  idle_in_transaction_session_timeout: 30_000,
   query_timeout: 35_000,
 };
 
 /**
- * Opens a pool of connections to a PostgreSQL server. They are made when needed, so a server that is
- * down fails the first query, not this call.
+ * Set by statements, since poolers such as PgBouncer refuse all but a few parameters of the start-up
+ * message.
+ */
+const sessionSettings = Object.entries({
+  ...connectionSettings,
+  statement_timeout: '30s',
+  lock_timeout: '10s',
+  idle_in_transaction_session_timeout: '30s',
+});
+const setForSession = sessionSettings.map(([name, value]) => `set ${name} = '${value}'`).join('; ');
+const beginWithSettings = ['begin', ...sessionSettings.map(([n, v]) => `set local ${n} = '${v}'`)];
+
+/** While the server refuses writes, sessions are replaced this often, and serve reads between. */
+const replaceEveryMs = 1_000;
+
+/**
+ * Opens a pool of connections to a PostgreSQL server or a pooler before one. They are made when needed,
+ * so a server that is down fails the first query, not this call. When the server says that it is
+ * read-only or ends, the sessions that are open are replaced: the address may lead to another by now.
  */
 export function openPostgres(options: {
   url: string;
@@ -27,52 +40,104 @@ export function openPostgres(options: {
   /** Called for connections that broke while idle; the pool replaces them. */
   onIdleError?: (error: Error) => void;
 }): Database {
+  const sessions = new WeakMap<pg.ClientBase, Session>();
+  let replacedAt = Number.NEGATIVE_INFINITY;
   const pool = new pg.Pool({
     ...limits,
     max: options.connectionsMax ?? limits.max,
     connectionString: options.url,
     application_name: 'flashdrop',
-    options: Object.entries(connectionSettings)
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
     types: {
       getTypeParser: (oid: number, format?: 'text' | 'binary') =>
         oid === int8 ? parseBigint : pg.types.getTypeParser(oid, format as 'text'),
     } as pg.CustomTypesConfig,
+    async onConnect(client) {
+      sessions.set(client, await openSession(client));
+    },
   });
   // Without a listener, a server restart would end the process through an idle connection.
   pool.on('error', options.onIdleError ?? (() => {}));
 
-  const poolQuery = queryOf(pool);
-
-  async function attempt<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    const client = await pool.connect();
+  /** Runs work on a connection; one whose `work` throws is closed unless `isReusable`. */
+  async function withClient<T>(
+    work: (client: pg.PoolClient, session: Session) => Promise<T>,
+    isReusable: (error: unknown) => boolean = () => false,
+  ): Promise<T> {
+    const { client, session } = await takeClient();
     // A connection that breaks between two statements also emits `error`; the next statement throws.
     const broken = () => {};
     client.on('error', broken);
-    let failure: Error | undefined;
+    let close = false;
     try {
-      await client.query('begin');
-      const result = await work(queryOf(client));
-      await client.query('commit');
-      return result;
+      return await work(client, session);
     } catch (error) {
-      await client.query('rollback').catch((rollbackError: Error) => {
-        failure = rollbackError;
-      });
+      const isDemoted = hasSqlState(error, ...demotedStates);
+      close = isDemoted || !isReusable(error);
+      if (isDemoted && performance.now() - replacedAt >= replaceEveryMs) {
+        replacedAt = performance.now();
+      }
       throw error;
     } finally {
       client.off('error', broken);
-      client.release(failure);
+      client.release(close);
     }
+  }
+
+  async function takeClient(): Promise<{ client: pg.PoolClient; session: Session }> {
+    for (;;) {
+      const client = await pool.connect();
+      const session = required(sessions.get(client), 'session of a connection');
+      if (session.since > replacedAt) return { client, session };
+      client.release(true);
+    }
+  }
+
+  async function attempt<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    let rolledBack = false;
+    return await withClient(
+      async (client, session) => {
+        try {
+          await client.query(session.begin);
+          const result = await work(queryOf(client));
+          await client.query('commit');
+          return result;
+        } catch (error) {
+          rolledBack = await client.query('rollback').then(
+            () => true,
+            () => false,
+          );
+          throw error;
+        }
+      },
+      () => rolledBack,
+    );
   }
 
   return {
     kind: 'postgres',
-    query: (sql, params) => retried(() => poolQuery(sql, params)),
+    query: (sql, params) => retried(() => withClient((client) => queryOf(client)(sql, params))),
     transaction: (work) => retried(() => attempt(work)),
     close: () => pool.end(),
   };
+}
+
+/** When a connection was opened, on the monotonic clock, and how a transaction begins on it. */
+type Session = { since: number; begin: string };
+
+/**
+ * Applies our settings to a new connection. Behind a pooler the session may be another client's at the
+ * next transaction, so there each transaction sets them for itself. A pooler is known by its number for
+ * the connection, which is not the pid of the server's process.
+ */
+async function openSession(client: pg.ClientBase): Promise<Session> {
+  const since = performance.now();
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const announced = 'processID' in client ? client.processID : undefined;
+  if (rows[0]?.pid !== announced) {
+    return { since, begin: beginWithSettings.join('; ') };
+  }
+  await client.query(setForSession);
+  return { since, begin: 'begin' };
 }
 
 /**
@@ -84,18 +149,13 @@ async function retried<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (tries >= attemptsMax || !isRetryable(error)) throw error;
+      if (tries >= attemptsMax || !hasSqlState(error, ...retryableStates)) throw error;
       await wait(Math.random() * 10 * 2 ** tries);
     }
   }
 }
 
-function queryOf(runner: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>): Query {
+function queryOf(client: pg.PoolClient): Query {
   return async <T>(sql: string, params: unknown[] = []) =>
-    (await (runner as pg.Pool).query(sql, params)).rows as T[];
-}
-
-function isRetryable(error: unknown): boolean {
-  if (!(error instanceof Error && 'code' in error)) return false;
-  return retryableCodes.some((code) => code === error.code);
+    (await client.query(sql, params)).rows as T[];
 }
