@@ -6,9 +6,9 @@ import { type Named, openProcesses } from './processes.ts';
 import { openSettled } from './settled.ts';
 
 export type Sample = {
-  engine: EngineMoment;
-  /** When the lanes were read for `engine.units`, ms since the epoch; a slow answer describes that instant. */
-  unitsAt: number | undefined;
+  engine: Omit<EngineMoment, 'units'>;
+  /** `at`: when the lanes were read, ms since the epoch; a slow answer describes that instant. */
+  units: { at: number; seen: UnitsMoment }[];
 };
 
 export type Probe = {
@@ -26,7 +26,10 @@ export type Probe = {
   close(): Promise<void>;
 };
 
-const answerMsMax = 10_000;
+/** An overloaded engine answers late, and what it answers is still of use, in ms. */
+const answerMsMax = 30_000;
+/** Reads of one kind are up to ten at once. */
+const connections = 20;
 const lookEveryMs = 100;
 
 /** Reads an engine under load as its merchant, so rarely that it hardly adds to the load. */
@@ -42,7 +45,7 @@ export function openProbe(options: {
   waitMsMax?: number;
 }): Probe {
   const { address, merchantKey, drop, enginePid, processes, waitMsMax = 300 } = options;
-  const agent = new Agent({ connections: 2 });
+  const agent = new Agent({ connections });
   const useOf = openProcesses({ engine: enginePid, others: processes });
   const settled = openSettled();
 
@@ -59,24 +62,25 @@ export function openProbe(options: {
 
   const units = pausingRead(async () => {
     const askedAt = Date.now();
+    const read = settled.begin();
     const { at, seen } = readUnits(await get(`/v1/drops/${drop}/report`));
-    settled.see(haveEnded(seen), performance.now());
+    read.see(haveEnded(seen), performance.now());
     // The engine's clock may differ; it read the lanes at some time during the request.
     return { seen, at: Math.max(askedAt, Math.min(at, Date.now())) };
   });
   // The queues are cheap to read, so they give the instant; only the units prove it.
   const queues = pausingRead(async () => {
+    const read = settled.begin();
     const seen = readQueues(await get('/metrics'));
-    settled.see(areIdle(seen), performance.now());
+    read.see(areIdle(seen), performance.now());
     return seen;
   });
 
   return {
     async sample() {
       await Promise.race([Promise.all([units.look(), queues.look()]), later(waitMsMax)]);
-      const known = units.take();
-      const engine = { units: known?.seen, queues: queues.take(), processes: useOf() };
-      return { engine, unitsAt: known?.at };
+      const engine = { queues: queues.take().at(-1), processes: useOf() };
+      return { engine, units: units.take() };
     },
     async untilSettled(withinMs) {
       const until = performance.now() + withinMs;

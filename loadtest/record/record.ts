@@ -72,7 +72,7 @@ export type Outcome = {
    */
   firstAcceptedAtMs: number | undefined;
   allAcceptedAtMs: number | undefined;
-  /** The most Buys accepted within any one second. */
+  /** The most Buys accepted in any one second: as many whole steps as make one. */
   acceptedPerSecondPeak: number;
   /** Since when every read found that each order had ended in the ledger. */
   settledAtMs: number | undefined;

@@ -1,4 +1,5 @@
 import type { SpikeRecord } from '../record/record.ts';
+import { bestSecond } from '../record/seconds.ts';
 import { headlineOf } from './headline.ts';
 import { readRecord } from './record-file.ts';
 import { actionWords, table } from './summary.ts';
@@ -99,7 +100,11 @@ function figureRows(a: SpikeRecord, b: SpikeRecord): string[][] {
   const rows: Row[] = [
     { name: 'all units taken after', get: (r) => r.outcome.allAcceptedAtMs, tell: duration },
     { name: 'accepted', get: (r) => r.outcome.accepted, tell: count },
-    { name: 'peak accepted a second', get: (r) => r.outcome.acceptedPerSecondPeak, tell: count },
+    {
+      name: 'peak accepted a second',
+      get: ({ timeline }) => bestSecond(timeline, ({ accepted }) => accepted),
+      tell: count,
+    },
     { name: 'scheduled acts sent', get: (r) => r.pacing.sent, tell: count },
     { name: 'follow-ups', get: (r) => r.outcome.followUps, tell: count },
     ...latency('buy_accepted'),

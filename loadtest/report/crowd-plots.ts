@@ -1,96 +1,83 @@
 import type { Action, Moment } from '../record/record.ts';
-import { colours, type Drawing, peak, type Series } from './series.ts';
+import { colours, type Plot, peak, type Series } from './series.ts';
+import type { View } from './view.ts';
 import { count, duration, spoken } from './words.ts';
 
 // What the crowd did and how it was answered.
 
 const reasonsMax = 6;
+const measure = 'in the last second';
 
-function values(
-  moments: readonly Moment[],
-  get: (moment: Moment) => number | undefined,
-): (number | undefined)[] {
-  return moments.map(get);
-}
+type Count = (moment: Moment) => number;
 
-const perSecond = (get: (moment: Moment) => number) => (moment: Moment) =>
-  (get(moment) * 1_000) / moment.stepMs;
+const refusals: Count = ({ refused }) => Object.values(refused).reduce((sum, n) => sum + n, 0);
 
-function total(moments: readonly Moment[], get: (moment: Moment) => number): string {
-  return `${count(moments.reduce((sum, moment) => sum + get(moment), 0))} in all`;
-}
-
-export function opening(moments: readonly Moment[]): Drawing {
-  const line = (name: string, colour: number, get: (moment: Moment) => number): Series => {
-    const seen = values(moments, perSecond(get));
-    return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
+function line(view: View, name: string, look: { colour: number; count: Count }): Series {
+  const { colour, count: counted } = look;
+  return {
+    name,
+    colour,
+    dashed: colour > 0,
+    values: view.seconds(counted),
+    told: `peak ${count(view.best(counted))} a second`,
   };
+}
+
+export function opening(view: View): Plot {
   return {
     id: 'opening',
     title: 'The opening',
-    measure: 'a second',
+    measure,
     unit: 'count',
     kind: 'lines',
     whole: true,
+    at: view.ends,
     series: [
-      line('accepted', 0, ({ accepted }) => accepted),
-      line('refused', 1, ({ refused }) => Object.values(refused).reduce((sum, n) => sum + n, 0)),
-      line('all requests', 6, ({ sent, followUps }) => sent + followUps),
+      line(view, 'accepted', { colour: 0, count: ({ accepted }) => accepted }),
+      line(view, 'refused', { colour: 1, count: refusals }),
+      line(view, 'all requests', { colour: 6, count: ({ sent, followUps }) => sent + followUps }),
     ],
   };
 }
 
-export function arrivals(moments: readonly Moment[]): Drawing {
-  const line = (name: string, colour: number, get: (moment: Moment) => number): Series => {
-    const seen = values(moments, perSecond(get));
-    return { name, colour, dashed: colour > 0, values: seen, told: peak(seen) };
-  };
+export function arrivals(view: View): Plot {
   return {
     id: 'arrivals',
     title: 'Arrivals',
-    measure: 'requests a second',
+    measure: `requests ${measure}`,
     unit: 'count',
     kind: 'lines',
+    at: view.ends,
     series: [
-      line('scheduled acts, as sent', 0, ({ sent }) => sent),
-      line('scheduled acts, as planned', 1, ({ scheduled }) => scheduled),
-      line('follow-ups: tries again, polls', 2, ({ followUps }) => followUps),
+      line(view, 'scheduled acts, as sent', { colour: 0, count: ({ sent }) => sent }),
+      line(view, 'scheduled acts, as planned', { colour: 1, count: ({ scheduled }) => scheduled }),
+      line(view, 'follow-ups: tries again, polls', {
+        colour: 2,
+        count: ({ followUps }) => followUps,
+      }),
     ],
   };
 }
 
-export function accepted(moments: readonly Moment[]): Drawing {
-  const fresh = values(
-    moments,
-    perSecond(({ accepted }) => accepted),
-  );
-  const replayed = values(
-    moments,
-    perSecond(({ replayed }) => replayed),
-  );
+export function accepted(view: View): Plot {
   return {
     id: 'accepted',
     title: 'Accepted',
-    measure: 'orders a second',
+    measure: `orders ${measure}`,
     unit: 'count',
     kind: 'lines',
+    at: view.ends,
     series: [
-      { name: 'accepted', colour: 0, values: fresh, told: total(moments, (m) => m.accepted) },
-      {
-        name: 'replayed to the same key',
-        colour: 1,
-        dashed: true,
-        values: replayed,
-        told: total(moments, (m) => m.replayed),
-      },
+      line(view, 'accepted', { colour: 0, count: ({ accepted }) => accepted }),
+      line(view, 'replayed to the same key', { colour: 1, count: ({ replayed }) => replayed }),
     ],
   };
 }
 
 /** The most frequent reasons in a layer each, the rest together. */
-export function refused(moments: readonly Moment[]): Drawing {
+export function refused(view: View): Plot {
   const sums = new Map<string, number>();
-  for (const { refused } of moments) {
+  for (const { refused } of view.moments) {
     for (const [code, n] of Object.entries(refused)) sums.set(code, (sums.get(code) ?? 0) + n);
   }
   const codes = [...sums].sort(([, a], [, b]) => b - a).map(([code]) => code);
@@ -99,37 +86,39 @@ export function refused(moments: readonly Moment[]): Drawing {
   return {
     id: 'refused',
     title: 'Refused, by reason',
-    measure: 'answers a second',
+    measure: `answers ${measure}`,
     unit: 'count',
     kind: 'stack',
+    at: view.ends,
     series: layers.map(([name, of], index) => {
-      const sum = ({ refused }: Moment) => of.reduce((n, code) => n + (refused[code] ?? 0), 0);
+      const sum: Count = ({ refused }) => of.reduce((n, code) => n + (refused[code] ?? 0), 0);
       return {
         name: spoken(name),
         colour: (index + 1) % colours,
-        values: values(moments, perSecond(sum)),
-        told: total(moments, sum),
+        values: view.seconds(sum),
+        told: `${count(view.total(sum))} in all`,
       };
     }),
   };
 }
 
-export function latency(moments: readonly Moment[]): Drawing {
+export function latency(view: View): Plot {
   const line = (
     name: string,
     options: { action: Action; at: 'p50' | 'p99'; colour: number; dashed?: boolean },
   ): Series => {
     const { action, at, ...look } = options;
-    const seen = values(moments, ({ latency }) => latency[action]?.[at]);
+    const seen = view.highest(({ latency }) => latency[action]?.[at]);
     return { name, ...look, values: seen, told: peak(seen, duration) };
   };
   return {
     id: 'latency',
     title: 'Latency',
-    measure: 'from the scheduled start, log scale',
+    measure: 'of each step, from the scheduled start, log scale',
     unit: 'ms',
     kind: 'lines',
     log: true,
+    at: view.middles,
     series: [
       line('accepted p99', { action: 'buy_accepted', at: 'p99', colour: 0 }),
       line('accepted p50', { action: 'buy_accepted', at: 'p50', colour: 0, dashed: true }),

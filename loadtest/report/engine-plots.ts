@@ -1,5 +1,6 @@
-import type { EngineMoment, Moment, QueuesMoment } from '../record/record.ts';
-import { colours, type Drawing, peak, type Series } from './series.ts';
+import type { EngineMoment, QueuesMoment } from '../record/record.ts';
+import { colours, type Plot, peak, type Series } from './series.ts';
+import type { View } from './view.ts';
 import { bytes, count } from './words.ts';
 
 // What the engine reported, and what its processes used.
@@ -7,13 +8,13 @@ import { bytes, count } from './words.ts';
 /** The engine is not read in every step; a longer silence shows as a gap, in ms. */
 const joinMs = 5_000;
 
-function told<T>(moments: readonly Moment[], get: (engine: EngineMoment) => T): (T | undefined)[] {
-  return moments.map(({ engine }) => engine && get(engine));
+function told(view: View, get: (engine: EngineMoment) => number | undefined) {
+  return view.latest(({ engine }) => engine && get(engine));
 }
 
-export function stock(moments: readonly Moment[], units: number): Drawing {
+export function stock(view: View, units: number): Plot {
   const layer = (name: 'sold' | 'held' | 'available', colour: number): Series => {
-    const seen = told(moments, ({ units }) => units?.[name]);
+    const seen = told(view, ({ units }) => units?.[name]);
     const last = seen.findLast((value) => value !== undefined);
     return {
       name,
@@ -28,21 +29,23 @@ export function stock(moments: readonly Moment[], units: number): Drawing {
     measure: 'units',
     unit: 'count',
     kind: 'stack',
+    at: view.middles,
     atLeast: units,
     joinMs,
     series: [layer('sold', 0), layer('held', 1), layer('available', 6)],
   };
 }
 
-export function settlement(moments: readonly Moment[]): Drawing {
-  const lag = told(moments, ({ units }) => units?.settlementLag);
-  const reserved = told(moments, ({ units }) => units?.ledger.reserved);
+export function settlement(view: View): Plot {
+  const lag = told(view, ({ units }) => units?.settlementLag);
+  const reserved = told(view, ({ units }) => units?.ledger.reserved);
   return {
     id: 'settlement',
     title: 'Settlement lag',
     measure: 'orders',
     unit: 'count',
     kind: 'lines',
+    at: view.middles,
     joinMs,
     series: [
       { name: 'sold, not yet paid in the ledger', colour: 0, values: lag, told: peak(lag) },
@@ -57,9 +60,9 @@ export function settlement(moments: readonly Moment[]): Drawing {
   };
 }
 
-export function queues(moments: readonly Moment[]): Drawing {
+export function queues(view: View): Plot {
   const line = (name: string, colour: number, get: (queues: QueuesMoment) => number): Series => {
-    const seen = told(moments, ({ queues }) => queues && get(queues));
+    const seen = told(view, ({ queues }) => queues && get(queues));
     return { name, colour, dashed: colour > 1, values: seen, told: peak(seen) };
   };
   return {
@@ -68,6 +71,7 @@ export function queues(moments: readonly Moment[]): Drawing {
     measure: 'waiting',
     unit: 'count',
     kind: 'lines',
+    at: view.middles,
     joinMs,
     series: [
       line('outbox entries', 0, ({ outboxBacklog }) => outboxBacklog),
@@ -77,43 +81,45 @@ export function queues(moments: readonly Moment[]): Drawing {
   };
 }
 
-export function cpu(moments: readonly Moment[], cores: number): Drawing {
+export function cpu(view: View, cores: number): Plot {
   return {
     id: 'cpu',
     title: 'CPU by process',
     measure: 'cores busy',
     unit: 'cores',
     kind: 'stack',
+    at: view.middles,
     atLeast: cores,
     series: perProcess(
-      moments,
+      view,
       ({ cpu }) => cpu,
       (value) => value.toFixed(2),
     ),
   };
 }
 
-export function memory(moments: readonly Moment[]): Drawing {
+export function memory(view: View): Plot {
   return {
     id: 'memory',
     title: 'Memory by process',
     measure: 'resident',
     unit: 'bytes',
     kind: 'lines',
-    series: perProcess(moments, ({ memoryBytes }) => memoryBytes, bytes),
+    at: view.middles,
+    series: perProcess(view, ({ memoryBytes }) => memoryBytes, bytes),
   };
 }
 
 function perProcess(
-  moments: readonly Moment[],
+  view: View,
   get: (process: EngineMoment['processes'][number]) => number,
   format: (value: number) => string,
 ): Series[] {
   const names = new Set(
-    moments.flatMap(({ engine }) => engine?.processes.map(({ name }) => name) ?? []),
+    view.moments.flatMap(({ engine }) => engine?.processes.map(({ name }) => name) ?? []),
   );
   return [...names].map((name, index) => {
-    const seen = told(moments, ({ processes }) => {
+    const seen = told(view, ({ processes }) => {
       const own = processes.filter((process) => process.name === name);
       return own.length > 0 ? own.reduce((sum, process) => sum + get(process), 0) : undefined;
     });

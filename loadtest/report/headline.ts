@@ -1,9 +1,17 @@
-import type { SpikeRecord } from '../record/record.ts';
-import { count, duration, plural } from './words.ts';
+import { type Felt, feltIn } from '../record/felt.ts';
+import type { Latency, SpikeRecord } from '../record/record.ts';
+import { count, duration, plural, share } from './words.ts';
 
-/** The result of a run, in a word and a sentence. An invalid run has none. */
-export type Headline = { tone: 'clean' | 'broken' | 'invalid'; word: string; sentence: string };
+/** What the buyers of a run felt, or why there is no such figure, in a word and sentences. */
+export type Headline = {
+  tone: Felt['grade'] | 'broken' | 'invalid';
+  word: string;
+  sentence: string;
+};
 
+const grades = { swift: 'Swift', slow: 'Slow', overloaded: 'Overloaded' } as const;
+
+/** A run that is invalid has no result, and a broken promise outweighs how fast it was broken. */
 export function headlineOf(record: SpikeRecord): Headline {
   const { pacing, verdict } = record;
   if (!pacing.valid) {
@@ -15,14 +23,40 @@ export function headlineOf(record: SpikeRecord): Headline {
       sentence: `This run is not a result: ${sentence(pacing.reason ?? behind)}${verdict.clean ? '' : ` ${found(record)}`}`,
     };
   }
+  const felt = feltIn(record);
+  const told = [served(felt), howSoon(felt)].filter((text) => text !== '').join(' ');
   if (!verdict.clean) {
-    return {
-      tone: 'broken',
-      word: 'Broken promise',
-      sentence: `${found(record)} ${sold(record)}`,
-    };
+    return { tone: 'broken', word: 'Broken promise', sentence: `${found(record)} ${told}` };
   }
-  return { tone: 'clean', word: 'Clean', sentence: `${sold(record)} Every promise held.` };
+  return { tone: felt.grade, word: grades[felt.grade], sentence: told };
+}
+
+/** What became of the Buys, as shares of all. Served is who was accepted or refused with a reason. */
+function served({ buys, turnedAway, unanswered }: Felt): string {
+  if (buys === 0) return 'Nobody pressed Buy.';
+  const undecided = turnedAway + unanswered;
+  if (undecided === 0) return 'Every Buy was served.';
+  const parts = [
+    ...(turnedAway > 0 ? [`${share(turnedAway, buys)} were turned away as overloaded`] : []),
+    ...(unanswered > 0 ? [`${share(unanswered, buys)} got no answer`] : []),
+  ];
+  return `${share(buys - undecided, buys)} of the Buys were served; ${parts.join(', ')}.`;
+}
+
+function howSoon({ acceptedLatency, refusedLatency }: Felt): string {
+  const within = (latency: Latency, who: string) =>
+    `Half of the ${who} waited up to ${duration(latency.p50)}, 1 in 100 more than ${duration(latency.p99)}.`;
+  return [
+    ...(acceptedLatency ? [within(acceptedLatency, 'accepted')] : []),
+    ...(refusedLatency ? [within(refusedLatency, 'refused')] : []),
+  ].join(' ');
+}
+
+/** What the auditor found, in a sentence. */
+export function verdictOf(record: SpikeRecord): string {
+  const { points, clean } = record.verdict;
+  if (!clean) return found(record);
+  return `${sold(record)} Every promise held, at ${plural(points.length, 'check')}.`;
 }
 
 function found({ verdict }: SpikeRecord): string {

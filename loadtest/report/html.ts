@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { actions, type SpikeRecord } from '../record/record.ts';
-import { besideRows, checkWord, headlineOf, planLine } from './headline.ts';
+import { feltSection, saleFigures } from './felt-section.ts';
+import { besideRows, checkWord, headlineOf, planLine, verdictOf } from './headline.ts';
 import { hoverScript } from './hover.ts';
 import { type Html, html } from './markup.ts';
 import { drawPlot, type Mark } from './plot.ts';
@@ -40,12 +41,12 @@ export function pageOf(record: SpikeRecord, assumptions: Assumptions = {}): stri
 <header>
 <p class="eyebrow">flashdrop · ${scenario.name} · ${startedAt.slice(0, 16).replace('T', ' ')} UTC</p>
 <h1>${scenario.title}</h1>
-<div class="verdict ${headline.tone}"><strong>${mark(headline.tone)} ${headline.word}</strong><p class="lead">${headline.sentence}</p></div>
-${valid && keyFigures(record)}
+<div class="verdict ${headline.tone}"><strong>${headline.word}</strong><p class="lead">${headline.sentence}</p></div>
 </header>
 <main>
-${valid && beside(record)}
+${valid && feltSection(record)}
 ${promises(record)}
+${valid && beside(record)}
 <section>
 <h2>Over time</h2>
 <p class="soft">${valid ? 'Seconds since the opening, on every axis.' : 'For finding out what went wrong. None of it is a result.'}</p>
@@ -68,10 +69,6 @@ ${hoverScript(plots)}
   return page.text;
 }
 
-function mark(tone: 'clean' | 'broken' | 'invalid'): string {
-  return tone === 'clean' ? '✓' : '✗';
-}
-
 function marksOf({ outcome }: SpikeRecord): Mark[] {
   const { allAcceptedAtMs, settledAtMs } = outcome;
   const marks = [
@@ -80,22 +77,6 @@ function marksOf({ outcome }: SpikeRecord): Mark[] {
     { at: settledAtMs, name: 'settled' },
   ];
   return marks.filter((mark): mark is Mark => mark.at !== undefined && mark.at >= 0);
-}
-
-function keyFigures({ outcome, latency, sale }: SpikeRecord): Html {
-  const { allAcceptedAtMs, accepted, acceptedPerSecondPeak, settledAtMs } = outcome;
-  const p99 = latency.buy_accepted?.p99;
-  const figures: [string, string][] = [
-    allAcceptedAtMs === undefined
-      ? ['Accepted', `${count(accepted)} of ${count(sale.units)}`]
-      : ['All units taken after', duration(allAcceptedAtMs)],
-    ['Accepted in the best second', count(acceptedPerSecondPeak)],
-    ['Accepted, 99 % within', p99 === undefined ? '–' : duration(p99)],
-    ['All settled after', settledAtMs === undefined ? 'not in time' : duration(settledAtMs)],
-  ];
-  return html`<dl class="figures">${figures.map(
-    ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`,
-  )}</dl>`;
 }
 
 function beside(record: SpikeRecord): Html | undefined {
@@ -117,7 +98,8 @@ ${table(
 </section>`;
 }
 
-function promises({ verdict }: SpikeRecord): Html {
+function promises(record: SpikeRecord): Html {
+  const { verdict, pacing } = record;
   const rows = verdict.points.map(({ point, promise, title, ok, figures }) => [
     ok ? html`<span class="ok">✓ held</span>` : html`<span class="fail">✗ broken</span>`,
     html`${title} <span class="soft small">${checkWord(point)}, promise ${promise}</span>`,
@@ -127,8 +109,10 @@ function promises({ verdict }: SpikeRecord): Html {
   ]);
   return html`<section>
 <h2>Promises</h2>
-<p class="soft">Judged by the auditor, from what the buyers saw and what the engine tells afterwards.</p>
-${wide('Promises', html`<table><thead><tr><th>Verdict</th><th>Promise</th><th>Figures</th></tr></thead><tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table>`)}
+<p class="judged ${verdict.clean ? 'ok' : 'fail'}">${verdict.clean ? '✓' : '✗'} ${verdictOf(record)}</p>
+<p class="soft">Judged by the auditor, from what the buyers saw and what the engine tells afterwards. A promise is about right and wrong; how long it took is above.</p>
+${pacing.valid && saleFigures(record)}
+${wide('Promises', html`<table role="table" class="stacks"><thead role="rowgroup"><tr role="row"><th role="columnheader">Verdict</th><th role="columnheader">Promise</th><th role="columnheader">Figures</th></tr></thead><tbody role="rowgroup">${rows.map((row) => html`<tr role="row">${row.map((cell) => html`<td role="cell">${cell}</td>`)}</tr>`)}</tbody></table>`)}
 ${
   verdict.breaches.length > 0 &&
   html`<ul class="breaches">${verdict.breaches.map(
@@ -156,7 +140,7 @@ function latencyTable({ latency }: SpikeRecord): Html {
   return html`<section>
 <h2>Latency</h2>
 <p class="soft">From the scheduled start of each request to its answer.</p>
-${table(['', 'Requests', '50 %', '90 %', '99 %', '99.9 %', 'Slowest'], rows)}
+${table(['', 'Requests', '50 %', '90 %', '99 %', '99.9 %', 'Slowest'], rows, 'folds')}
 </section>`;
 }
 
@@ -238,17 +222,24 @@ ${wide('The run', html`<table><tbody>${rows.map(([name, value]) => html`<tr><th 
 </section>`;
 }
 
-/** A table of figures: the first column names, the others stand to the right. */
-function table(head: readonly string[], rows: readonly (string | Html)[][]): Html {
+/**
+ * A table of figures: the first column names, the others stand to the right. On a phone one that
+ * `folds` shows each row as a block, with the heading beside each figure.
+ */
+function table(
+  head: readonly string[],
+  rows: readonly (string | Html)[][],
+  look: 'folds' | 'scrolls' = 'scrolls',
+): Html {
   const thead = head.some((cell) => cell !== '');
   return wide(
     head[0] || 'Figures',
-    html`<table>${
+    html`<table role="table"${look === 'folds' && html` class="folds"`}>${
       thead &&
-      html`<thead><tr>${head.map((cell, n) => html`<th scope="col"${n > 0 && html` class="n"`}>${cell}</th>`)}</tr></thead>`
-    }<tbody>${rows.map(
+      html`<thead role="rowgroup"><tr role="row">${head.map((cell, n) => html`<th role="columnheader" scope="col"${n > 0 && html` class="n"`}>${cell}</th>`)}</tr></thead>`
+    }<tbody role="rowgroup">${rows.map(
       ([name, ...cells]) =>
-        html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td class="n">${cell}</td>`)}</tr>`,
+        html`<tr role="row"><th role="rowheader" scope="row">${name}</th>${cells.map((cell, n) => html`<td role="cell" class="n" data-of="${head[n + 1] ?? ''}">${cell}</td>`)}</tr>`,
     )}</tbody></table>`,
   );
 }

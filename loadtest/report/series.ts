@@ -26,11 +26,9 @@ export type Plot = {
   /** As wide as the page. */
   whole?: boolean;
   series: Series[];
-  /** The middle of each step, in ms since the opening. */
+  /** The instant of each value, in ms since the opening. */
   at: number[];
 };
-
-export type Drawing = Omit<Plot, 'at'>;
 
 export const colours = 8;
 

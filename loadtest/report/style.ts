@@ -5,7 +5,7 @@ import { Html } from './markup.ts';
 
 const dark = `
   --paper: #141416; --card: #1c1d20; --ink: #ecebe8; --soft: #a8a6a0; --rule: #313236; --accent: #5cb3ec;
-  --good: #4cc38a; --bad: #ff7b72; --bad-paper: #3a1d1b;
+  --good: #4cc38a; --warn: #e6b450; --bad: #ff7b72; --bad-paper: #3a1d1b;
   --c0: #4da6e8; --c1: #f09a54; --c2: #3ecf9f; --c3: #e08ac0; --c4: #e3c04c; --c5: #9fb4ff; --c6: #85878f; --c7: #d98b80;
   --texture: #14141659;`;
 
@@ -13,7 +13,7 @@ export const style = new Html(`
 :root {
   color-scheme: light dark;
   --paper: #f8f7f4; --card: #ffffff; --ink: #1d1d1f; --soft: #66645f; --rule: #e3e0da; --accent: #0067a6;
-  --good: #14784a; --bad: #b3261e; --bad-paper: #fdecea;
+  --good: #14784a; --warn: #8a5a00; --bad: #b3261e; --bad-paper: #fdecea;
   --c0: #0072b2; --c1: #d0610a; --c2: #00896a; --c3: #b04a8b; --c4: #96790a; --c5: #5663c9; --c6: #8b8d94; --c7: #a0503f;
   --texture: #ffffff73;
   --serif: "Iowan Old Style", Charter, "Palatino Linotype", Palatino, Georgia, "Noto Serif", serif;
@@ -36,16 +36,38 @@ section { margin-top: 64px; }
 .soft { color: var(--soft); }
 .small { font-size: 14px; }
 .eyebrow { color: var(--soft); font-size: 14px; }
-.verdict { display: flex; gap: 16px; align-items: baseline; border-top: 3px solid var(--good); padding: 18px 0 0; }
-.verdict strong { flex: none; color: var(--good); font-size: 15px; font-weight: 650; white-space: nowrap; }
+.verdict { border-top: 3px solid var(--warn); padding: 18px 0 0; }
+.verdict strong { display: block; color: var(--warn); font: 500 28px/1.2 var(--serif); letter-spacing: -0.01em; }
+.verdict.swift { border-top-color: var(--good); }
+.verdict.swift strong { color: var(--good); }
 .verdict.broken, .verdict.invalid { background: var(--bad-paper); border-top-color: var(--bad); padding: 18px 20px; }
 .verdict.broken strong, .verdict.invalid strong { color: var(--bad); }
-.lead { font-size: 21px; line-height: 1.4; }
+.lead { font-size: 21px; line-height: 1.4; margin-top: 6px; max-width: 46em; text-wrap: pretty; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 24px 32px; margin: 40px 0 0; }
 .figures div { border-top: 1px solid var(--rule); padding-top: 12px; }
 .figures dt { color: var(--soft); font-size: 14px; }
 .figures dd { margin: 2px 0 0; font-size: 27px; line-height: 1.2; letter-spacing: -0.02em; }
-.figures div:first-child dd { color: var(--accent); }
+.shares { display: flex; height: 20px; gap: 2px; margin-top: 24px; }
+.shares i { min-width: 0; flex-basis: 0; background: var(--of); }
+.s0 { --of: var(--good); } .s1 { --of: var(--c0); } .s2 { --of: var(--c1); } .s3 { --of: var(--bad); }
+.parts { display: grid; grid-template-columns: repeat(4, 1fr); gap: 20px 32px; margin: 16px 0 0; }
+.parts div { border-left: 4px solid var(--of); padding-left: 12px; }
+.parts dt { font-size: 14px; }
+.parts dd { margin: 0; line-height: 1.35; }
+.parts dd:nth-of-type(1) { font-size: 27px; line-height: 1.25; letter-spacing: -0.02em; }
+.waits { margin-top: 36px; }
+.waits > div { display: grid; grid-template-columns: 180px 130px 190px 1fr; gap: 0 20px; align-items: center; border-bottom: 1px solid var(--rule); padding: 9px 0; }
+.waits .head { color: var(--soft); font-size: 14px; padding-top: 0; }
+.waits .head span:nth-child(n + 2), .waits b { text-align: right; }
+.waits b { font-weight: 600; }
+.waits .late { color: var(--warn); }
+.waits p { margin-top: 10px; }
+.span { position: relative; height: 16px; background: linear-gradient(var(--rule), var(--rule)) center / 100% 1px no-repeat; }
+.span i { position: absolute; top: 0; bottom: 0; }
+.span .second { border-left: 1px dashed var(--ink); }
+.span .from { top: 4px; bottom: 4px; min-width: 3px; background: var(--c0); }
+.figures + .wide { margin-top: 36px; }
+.judged { font-family: var(--serif); font-size: 21px; line-height: 1.4; margin: 4px 0 6px; }
 .wide { overflow-x: auto; margin-top: 20px; }
 .wide:focus-visible { outline: 2px solid var(--accent); outline-offset: 4px; }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
@@ -56,8 +78,10 @@ thead th { color: var(--soft); font-size: 14px; padding-top: 0; vertical-align: 
 td.n { white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 .ours { font-weight: 600; }
-.ok { color: var(--good); white-space: nowrap; }
-.fail { color: var(--bad); font-weight: 650; white-space: nowrap; }
+.ok { color: var(--good); }
+.fail { color: var(--bad); }
+td .ok, td .fail { white-space: nowrap; }
+td .fail { font-weight: 650; }
 .breaches { margin: 20px 0 0; padding: 0; list-style: none; }
 .breaches li { border-left: 3px solid var(--bad); background: var(--bad-paper); padding: 10px 16px; margin-top: 8px; font-size: 15px; }
 code, pre { font-family: var(--mono); font-size: 13.5px; }
@@ -106,8 +130,24 @@ footer { margin-top: 72px; padding-bottom: 56px; color: var(--soft); font-size: 
   main, header, footer { padding-left: 20px; padding-right: 20px; }
   header { padding-top: 36px; }
   section { margin-top: 52px; }
-  .verdict { display: block; }
-  .lead { font-size: 19px; margin-top: 4px; }
+  .lead { font-size: 19px; }
+  .figures + .wide { margin-top: 36px; }
+.judged { font-size: 19px; }
+  .parts { grid-template-columns: 1fr 1fr; gap: 20px 16px; }
+  .waits > div { grid-template-columns: 1fr auto 7em; gap: 0 16px; }
+  .span { grid-column: 1 / -1; margin-top: 4px; }
+  .stacks thead { display: none; }
+  .stacks, .stacks tbody { display: block; }
+  .stacks tr { display: grid; grid-template-columns: 4.6em 1fr; border-bottom: 1px solid var(--rule); padding: 10px 0; }
+  .stacks td { border: 0; padding: 0; }
+  .stacks td:last-child { grid-column: 2; }
+  .folds thead { display: none; }
+  .folds, .folds tbody, .folds tr, .folds th { display: block; }
+  .folds tr { display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 4px 16px; border-bottom: 1px solid var(--rule); padding: 12px 0; }
+  .folds th, .folds td { border: 0; padding: 0; }
+  .folds th { grid-column: 1 / -1; font-weight: 600; }
+  .folds td.n { text-align: left; }
+  .folds td::before { content: attr(data-of); display: block; color: var(--soft); font-size: 13px; }
   .figures { grid-template-columns: 1fr 1fr; gap: 20px; }
   .figures dd { font-size: 23px; }
   .x span:nth-child(even) { visibility: hidden; }

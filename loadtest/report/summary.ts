@@ -1,5 +1,7 @@
+import { feltIn } from '../record/felt.ts';
 import { type Action, actions, type Latency, type SpikeRecord } from '../record/record.ts';
-import { besideRows, checkWord, headlineOf, planLine } from './headline.ts';
+import { bestSecond } from '../record/seconds.ts';
+import { besideRows, checkWord, headlineOf, planLine, verdictOf } from './headline.ts';
 import { count, duration, plural, share, spoken } from './words.ts';
 
 const breachesShown = 20;
@@ -14,27 +16,31 @@ export const actionWords: Record<Action, string> = {
 
 /** The end of a run in the terminal. An invalid run is named so, without figures. */
 export function summaryOf(record: SpikeRecord, files: { report?: string; json?: string }): string {
-  const { scenario, outcome, pacing } = record;
+  const { scenario, outcome, pacing, verdict } = record;
   const { tone, word, sentence } = headlineOf(record);
   const lines = [
     '',
     `${scenario.title}  (${planLine(record)})`,
+    '',
     `${word.toUpperCase()}  ${sentence}`,
   ];
   if (tone !== 'invalid') {
-    lines.push('', ...besideTable(record), ...latencyTable(record.latency), ...refusals(record));
-    const { requests, followUps, accepted, replayed, acceptedPerSecondPeak, settledAtMs } = outcome;
+    const { requests, followUps, settledAtMs } = outcome;
+    const best = bestSecond(record.timeline, ({ accepted }) => accepted);
     lines.push(
-      `requests ${count(requests)}, of these ${count(followUps)} follow-ups · accepted ${count(accepted)} · replayed ${count(replayed)} · peak ${count(acceptedPerSecondPeak)} accepted/s` +
+      ...['', ...feltTable(record)],
+      ...['', `${verdict.clean ? 'PROMISES HELD' : 'PROMISES BROKEN'}  ${verdictOf(record)}`],
+      ...verdictLines(record),
+      ...['', ...besideTable(record), ...latencyTable(record.latency), ...refusals(record)],
+      `requests ${count(requests)}, of these ${count(followUps)} follow-ups · peak ${count(best)} accepted a second` +
         (settledAtMs === undefined ? '' : ` · settled after ${duration(settledAtMs)}`),
     );
   }
   const { p50, p99, max } = pacing.behindMs;
   lines.push(
     `pacing: ${count(pacing.sent)} of ${count(pacing.scheduled)} scheduled acts sent (${share(pacing.sent, pacing.scheduled)}), behind by ${duration(p50)} (p50), ${duration(p99)} (p99), ${duration(max)} (most)`,
-    '',
-    ...verdictLines(record),
   );
+  if (tone === 'invalid') lines.push('', ...verdictLines(record));
   if (files.report) lines.push('', `report  ${files.report}`);
   if (files.json) lines.push(`json    ${files.json}`);
   return `${lines.join('\n')}\n`;
@@ -55,6 +61,25 @@ function verdictLines({ verdict }: SpikeRecord): string[] {
     ...breaches,
     ...(more > 0 ? [`and ${plural(more, 'breach', 'breaches')} more`] : []),
   ];
+}
+
+/** What became of the Buys; the answer of a turned-away Buy is in the latency of the refused. */
+function feltTable(record: SpikeRecord): string[] {
+  const { buys, accepted, refused, turnedAway, unanswered, ...latency } = feltIn(record);
+  const waited = (seen: Latency | undefined) =>
+    seen ? [duration(seen.p50), duration(seen.p99)] : ['–', '–'];
+  return table([
+    ['what the buyers felt', 'Buys', 'share', 'p50', 'p99'],
+    ['accepted', count(accepted), share(accepted, buys), ...waited(latency.acceptedLatency)],
+    [
+      'refused, with a reason',
+      count(refused),
+      share(refused, buys),
+      ...waited(latency.refusedLatency),
+    ],
+    ['turned away: overloaded', count(turnedAway), share(turnedAway, buys), '', ''],
+    ['no answer', count(unanswered), share(unanswered, buys), '', ''],
+  ]);
 }
 
 function besideTable(record: SpikeRecord): string[] {

@@ -36,6 +36,7 @@ export function bytes(value: number): string {
 export function share(part: number, of: number): string {
   if (of === 0) return '–';
   const percent = (part / of) * 100;
+  if (part > 0 && percent < 0.05) return '< 0.1 %';
   // 99.97 % must not be printed as 100 %.
   return part < of && percent > 99.9
     ? `${(Math.floor(percent * 100) / 100).toFixed(2)} %`

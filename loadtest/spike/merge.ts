@@ -1,4 +1,13 @@
-import type { Action, EngineMoment, Latency, Moment, Outcome, Pacing } from '../record/record.ts';
+import type {
+  Action,
+  EngineMoment,
+  Latency,
+  Moment,
+  Outcome,
+  Pacing,
+  UnitsMoment,
+} from '../record/record.ts';
+import { bestSecond } from '../record/seconds.ts';
 import type { Step } from '../workload/counters.ts';
 
 /** A load that is later than this at the 99th percentile did not follow its schedule, in ms. */
@@ -74,13 +83,13 @@ export function openMerge(options: { stepMs: number; units: number }) {
       return merged && momentOf(merged);
     },
     /** Units belong to the step in which the lanes were read, not to that of a slow answer. */
-    sample(engine: EngineMoment, { atMs, unitsAtMs }: { atMs: number; unitsAtMs: number }): void {
+    sample(engine: Omit<EngineMoment, 'units'>, atMs: number): void {
       const merged = at(Math.floor(atMs / stepMs));
-      const units = merged.engine?.units;
-      merged.engine = { ...engine, units };
-      if (!engine.units) return;
-      const then = at(Math.floor(unitsAtMs / stepMs));
-      then.engine = { queues: undefined, processes: [], ...then.engine, units: engine.units };
+      merged.engine = { ...engine, units: merged.engine?.units };
+    },
+    units(seen: UnitsMoment, atMs: number): void {
+      const merged = at(Math.floor(atMs / stepMs));
+      merged.engine = { queues: undefined, processes: [], ...merged.engine, units: seen };
     },
     latency(): Partial<Record<Action, Latency>> {
       const all = new Map<Action, Float32Array[]>();
@@ -115,7 +124,7 @@ export function openMerge(options: { stepMs: number; units: number }) {
         accepted: instants.length,
         firstAcceptedAtMs: told(0),
         allAcceptedAtMs: units > 0 ? told(units - 1) : undefined,
-        acceptedPerSecondPeak: mostWithin(second, instants),
+        acceptedPerSecondPeak: bestSecond(moments(), ({ accepted }) => accepted),
         settledAtMs: settledAtMs === undefined ? undefined : Math.max(settledAtMs, last),
       };
     },
@@ -131,17 +140,6 @@ export function openMerge(options: { stepMs: number; units: number }) {
       return { valid: reason === undefined, reason, ...base };
     },
   };
-}
-
-/** The most values that lie within a span of this width; `sorted` ascends. */
-export function mostWithin(width: number, sorted: Float64Array): number {
-  let most = 0;
-  let from = 0;
-  for (let to = 0; to < sorted.length; to += 1) {
-    while ((sorted[to] as number) - (sorted[from] as number) >= width) from += 1;
-    most = Math.max(most, to - from + 1);
-  }
-  return most;
 }
 
 /** Exact percentiles (nearest rank) of values that came in parts. */

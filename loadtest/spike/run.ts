@@ -119,8 +119,9 @@ async function replay(run: {
       stepMs: step,
       now,
       async act(atMs) {
-        const { engine, unitsAt } = await probe.sample();
-        merge.sample(engine, { atMs, unitsAtMs: (unitsAt ?? Number.NaN) - opensAt });
+        const { engine, units } = await probe.sample();
+        merge.sample(engine, atMs);
+        for (const { at, seen } of units) merge.units(seen, at - opensAt);
         const last = merge.last();
         if (last) progress.moment(last);
       },

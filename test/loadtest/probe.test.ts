@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pausingRead } from '../../loadtest/probe/pausing-read.ts';
 import { openProbe, type Probe } from '../../loadtest/probe/probe.ts';
 import { openSettled } from '../../loadtest/probe/settled.ts';
+import type { EngineMoment } from '../../loadtest/record/record.ts';
 import { factsOf } from '../../loadtest/spike/engine-facts.ts';
 import { type EngineProcess, startEngineProcess } from '../support/engine-process.ts';
 import { eventually } from '../support/eventually.ts';
@@ -50,10 +51,14 @@ test('a look tells units, ledger and queues, and finds each process by its role'
     queues: { outboxBacklog: 0, waiting: 0, active: 0, delayed: 0 },
   };
   // Each part rests by itself, so a sample may have the one and not the other.
-  let { engine: settled } = await probe.sample();
+  let settled: EngineMoment = { units: undefined, queues: undefined, processes: [] };
   await eventually(async () => {
-    const { units, queues, processes } = (await probe.sample()).engine;
-    settled = { units: units ?? settled.units, queues: queues ?? settled.queues, processes };
+    const { engine, units } = await probe.sample();
+    settled = {
+      units: units.at(-1)?.seen ?? settled.units,
+      queues: engine.queues ?? settled.queues,
+      processes: engine.processes,
+    };
     expect(settled).toMatchObject(sold);
     return true;
   });
@@ -79,8 +84,8 @@ test('a look tells units, ledger and queues, and finds each process by its role'
 
   await engine.kill('SIGTERM');
   const silent = await eventually(async () => {
-    const seen = (await probe.sample()).engine;
-    return seen.units === undefined && seen.queues === undefined && seen;
+    const { engine: seen, units } = await probe.sample();
+    return units.length === 0 && seen.queues === undefined && seen;
   });
   // What its own machine can tell of processes needs no answer of the engine.
   if (process.platform === 'linux') {
@@ -91,14 +96,41 @@ test('a look tells units, ledger and queues, and finds each process by its role'
 
 test('a look that finds an order under way takes back what looks before it found', () => {
   const settled = openSettled();
-  settled.see(true, 10);
-  settled.see(true, 20);
+  const seen = (ended: boolean, at: number) => settled.begin().see(ended, at);
+  seen(true, 10);
+  seen(true, 20);
   expect(settled.since()).toBe(10);
-  settled.see(false, 30);
+  seen(false, 30);
   expect(settled.since()).toBeUndefined();
-  settled.see(true, 40);
-  settled.see(true, 50);
+  seen(true, 40);
+  seen(true, 50);
   expect(settled.since()).toBe(40);
+  // An answer that was overtaken is about an instant before the newest.
+  const slow = settled.begin();
+  seen(true, 60);
+  slow.see(false, 70);
+  expect(settled.since()).toBe(40);
+});
+
+test('an engine that answers late is read on time all the same, so its plots have no hole', async () => {
+  const answers: (() => void)[] = [];
+  const reads = pausingRead(async () => {
+    const read = answers.length;
+    await new Promise<void>((answer) => answers.push(answer));
+    return read;
+  });
+  // Nothing is answered; a read that waited for the one before would stand alone.
+  void reads.look();
+  await eventually(() => {
+    void reads.look();
+    return answers.length === 3;
+  });
+  expect(reads.take()).toEqual([]);
+  // Each is of use for its own instant, in whatever order the answers come.
+  for (const answer of answers.reverse()) answer();
+  const taken: number[] = [];
+  await eventually(() => taken.push(...reads.take()) === 3);
+  expect(taken).toEqual([2, 1, 0]);
 });
 
 test('rests leave no hole: looks that each take long are asked for again before a plot breaks off', async () => {
@@ -109,8 +141,8 @@ test('rests leave no hole: looks that each take long are asked for again before 
     return looks;
   });
   await look.look();
-  expect([look.take(), look.take()]).toEqual([1, undefined]);
+  expect([look.take(), look.take()]).toEqual([[1], []]);
   expect(await look.look()).toBeUndefined();
   await eventually(async () => (await look.look()) === 2, { withinMs: 4_500 });
-  expect(look.take()).toBe(2);
+  expect(look.take()).toEqual([2]);
 });

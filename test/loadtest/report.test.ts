@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
 import type { z } from 'zod';
+import { feltIn } from '../../loadtest/record/felt.ts';
 import type { SpikeRecord } from '../../loadtest/record/record.ts';
+import { bestSecond } from '../../loadtest/record/seconds.ts';
 import { compare } from '../../loadtest/report/compare.ts';
 import { pageOf } from '../../loadtest/report/html.ts';
 import { plotsOf } from '../../loadtest/report/plots.ts';
@@ -14,7 +16,7 @@ import {
   writeRecord,
 } from '../../loadtest/report/record-file.ts';
 import { summaryOf } from '../../loadtest/report/summary.ts';
-import { thinned } from '../../loadtest/report/thinned.ts';
+import { openView } from '../../loadtest/report/view.ts';
 import { aRecord } from './a-record.ts';
 
 let folder: string;
@@ -197,19 +199,85 @@ describe('a plot', () => {
 });
 
 describe('a long timeline', () => {
-  test('is drawn in fewer steps: counts add up, and the worst latency stays', () => {
+  test('is drawn in fewer steps: the best second and the worst latency stay', () => {
     const { timeline } = aRecord();
-    const few = thinned(timeline, 50);
-    expect(few.length).toBeLessThanOrEqual(50);
-    const sum = (moments: typeof timeline) => moments.reduce((n, { sent }) => n + sent, 0);
-    const span = (moments: typeof timeline) => moments.reduce((n, { stepMs }) => n + stepMs, 0);
-    const worst = (moments: typeof timeline) =>
-      Math.max(...moments.map(({ latency }) => latency.buy_accepted?.p99 ?? 0));
-    expect([sum(few), span(few), worst(few)]).toEqual([
-      sum(timeline),
-      span(timeline),
-      worst(timeline),
-    ]);
+    const whole = openView(timeline, { stepsMax: timeline.length });
+    const few = openView(timeline, { stepsMax: 50 });
+    expect(whole.ends).toHaveLength(timeline.length);
+    expect(few.ends.length).toBeLessThanOrEqual(50);
+    expect(few.ends.at(-1)).toBe(whole.ends.at(-1));
+    for (const view of [whole, few]) {
+      const worst = view.highest(({ latency }) => latency.buy_accepted?.p99);
+      expect(Math.max(...view.seconds(({ sent }) => sent))).toBe(whole.best(({ sent }) => sent));
+      expect(Math.max(...worst.map((value) => value ?? 0))).toBe(
+        Math.max(...timeline.map(({ latency }) => latency.buy_accepted?.p99 ?? 0)),
+      );
+      expect(view.latest(({ engine }) => engine?.units?.sold).at(-1)).toBe(
+        timeline.at(-1)?.engine?.units?.sold,
+      );
+    }
+  });
+});
+
+test('one figure has one peak: page, plots, terminal and comparison tell the same best second', () => {
+  const record = aRecord();
+  const most = bestSecond(record.timeline, ({ accepted }) => accepted);
+  const told = most.toLocaleString('en-US');
+  for (const { id, series } of plotsOf(record).filter(({ id }) => /opening|accepted/.test(id))) {
+    const accepted = series.find(({ name }) => name === 'accepted');
+    expect(accepted?.told, id).toBe(`peak ${told} a second`);
+    expect(Math.max(...(accepted?.values ?? []).map((value) => value ?? 0)), id).toBe(most);
+  }
+  expect(pageOf(record)).toContain(`<dt>Accepted in the best second</dt><dd>${told}</dd>`);
+  expect(summaryOf(record, {})).toContain(`peak ${told} accepted a second`);
+  // By hand: the two neighbouring steps of half a second with the most.
+  const { timeline } = record;
+  const pairs = timeline.map((moment, n) => moment.accepted + (timeline[n - 1]?.accepted ?? 0));
+  expect(most).toBe(Math.max(...pairs));
+});
+
+describe('what the buyers felt', () => {
+  const { outcome, latency } = aRecord();
+  const slow = { count: 9, p50: 4_000, p90: 9_000, p99: 9_600, p999: 9_700, max: 9_800 };
+  const crowded = aRecord({
+    outcome: {
+      ...outcome,
+      accepted: 3_900,
+      replayed: 100,
+      refused: { sold_out: 35_000, overloaded: 59_000, http_502: 1_000, no_answer: 1_000 },
+    },
+    latency: { ...latency, buy_refused: slow },
+  });
+
+  test('is the first thing that a report says: a run that sent most of its buyers away is never called clean', () => {
+    for (const text of [pageOf(crowded), summaryOf(crowded, {})]) {
+      expect(text).not.toMatch(/clean/i);
+      for (const told of ['39.0 % of the Buys were served', '60.0 % were turned away']) {
+        expect(text).toContain(told);
+        expect(text.indexOf(told)).toBeLessThan(text.indexOf('Every promise held'));
+      }
+      expect(text).toContain('1.0 % got no answer');
+      expect(text).toMatch(/refused waited up to 4\.00 s, 1 in 100 more than 9\.60 s/);
+    }
+    expect(pageOf(crowded)).toContain('<title>Overloaded');
+    expect(summaryOf(crowded, {})).toMatch(/turned away: overloaded +60,000 +60\.0 %/);
+  });
+
+  test('is graded by what the engine promises: who learns within a second is served swiftly', () => {
+    const gradeOf = (record: SpikeRecord) => feltIn(record).grade;
+    const refused = (refused: Record<string, number>) =>
+      aRecord({ outcome: { ...outcome, refused } });
+    expect(gradeOf(crowded)).toBe('overloaded');
+    expect(gradeOf(refused({ sold_out: 9_000, overloaded: 10 }))).toBe('swift');
+    expect(gradeOf(refused({ sold_out: 9_000, no_answer: 1_000 }))).toBe('overloaded');
+    const late = aRecord({ outcome: { ...outcome, refused: {} } });
+    expect(gradeOf({ ...late, latency: { ...latency, buy_refused: slow } })).toBe('slow');
+  });
+
+  test('counts every Buy once, tries again included', () => {
+    const { buys, accepted, refused, turnedAway, unanswered } = feltIn(crowded);
+    expect([accepted, refused, turnedAway, unanswered]).toEqual([4_000, 35_000, 60_000, 1_000]);
+    expect(buys).toBe(100_000);
   });
 });
 
@@ -257,10 +325,13 @@ describe('two runs beside each other', () => {
   const { outcome } = aRecord();
 
   test('are told with the ratio of each main figure', () => {
-    const twice = aRecord({ outcome: { ...outcome, acceptedPerSecondPeak: 2 * 1_388 } });
+    const { timeline } = aRecord();
+    const twice = aRecord({
+      timeline: timeline.map((moment) => ({ ...moment, accepted: 2 * moment.accepted })),
+    });
     const text = compared(aRecord(), twice);
     expect(text).toContain('Same scenario, parameters, configuration and machine.');
-    expect(text).toMatch(/peak accepted a second +1,388 +2,776 +2\.00/);
+    expect(text).toMatch(/peak accepted a second +1,784 +3,568 +2\.00/);
     expect(text).toMatch(/all units taken after +6\.82 s +6\.82 s +1\.00/);
     expect(text).not.toContain('WARNING');
   });
@@ -292,7 +363,10 @@ describe('two runs beside each other', () => {
 describe('the summary in the terminal', () => {
   test('tells what the run came to, the figures, the verdict and where the report is', () => {
     const text = summaryOf(aRecord(), { report: 'r.html', json: 'r.json' });
-    expect(text).toContain('CLEAN  All 5,000 units were taken 6.82 s after the opening.');
+    expect(text).toMatch(/^OVERLOADED {2}84\.7 % of the Buys were served/m);
+    expect(text).toMatch(
+      /^PROMISES HELD {2}All 5,000 units were taken 6\.82 s after the opening\./m,
+    );
     expect(text).toMatch(/Buy, accepted +5,000 +6\.1 ms +24 ms +71 ms/);
     expect(text).toMatch(/Units +50,000 +5,000/);
     expect(text).toMatch(/ok {3}A +promise 1 /);
