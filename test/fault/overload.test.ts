@@ -52,10 +52,28 @@ function get(path: string, token?: string): string {
   return `GET ${path} HTTP/1.1\r\nhost: x\r\n${authorization}\r\n`;
 }
 
-function buy({ drop }: Sale, { buyer, token }: Buyer): string {
+/** Ways to spell the address of a Buy: all are the same route. */
+const spellings: ((drop: string) => string)[] = [
+  (drop) => `/v1/drops/${drop}/orders`,
+  (drop) => `/v1/drops/${drop}/orders?utm_source=weibo`,
+  (drop) => `/v1/drops/${drop}/orders?`,
+  (drop) => `/v1/drops/${drop}/orders?next=/v1/drops/x`,
+  (drop) => `/v1/drops/${drop}/orders#buy`,
+  (drop) => `/v1/%64rops/${drop}/orders`,
+  (drop) => `/v1/drops/${drop}/%6Frder%73`,
+  (drop) => `/v1/drops/${drop.replace('drop', '%64rop')}/orders`,
+  (drop) => `http://shop.example/v1/drops/${drop}/orders`,
+  (drop) => `HTTPS://shop.example/v1/drops/${drop}/orders?utm_source=weibo`,
+];
+
+function buy(
+  { drop }: Pick<Sale, 'drop'>,
+  { buyer, token }: Buyer,
+  address = `/v1/drops/${drop}/orders`,
+): string {
   const body = '{"sku":"phone","quantity":1,"payment":{"method":"wallet"}}';
   return (
-    `POST /v1/drops/${drop}/orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n` +
+    `POST ${address} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n` +
     `idempotency-key: key-of-${buyer}\r\ncontent-type: application/json\r\n` +
     `content-length: ${body.length}\r\n\r\n${body}`
   );
@@ -80,6 +98,27 @@ describe('Overload', () => {
     expect(metrics).toMatch(/^flashdrop_buys_total\{outcome="overloaded"\} 59$/m);
     for (const one of buyers) expect(await sale.press(one)).toMatchObject({ status: 202 });
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 60, paid: 60 });
+  });
+
+  test('An overloaded engine refuses a Buy in the same way however its address is spelled', async () => {
+    const sale = await openSale({ address, merchantKey }, { units: 60 });
+    const buyers = await sale.gather(60);
+    // The first request of a turn is never refused.
+    const [, ...told] = await sendAtOnce([
+      get('/livez?{}'),
+      ...buyers.map((one, n) => buy(sale, one, spellings[n % spellings.length]?.(sale.drop))),
+    ]);
+    for (const [n, { status }] of told.entries()) {
+      expect(status, spellings[n % spellings.length]?.(sale.drop)).toBe(503);
+    }
+    expect(await sale.figures()).toMatchObject({ available: 60 });
+    // At rest each of them is a Buy.
+    for (const [n, spelling] of spellings.entries()) {
+      const [answer] = await sendAtOnce([buy(sale, buyers[n] as Buyer, spelling(sale.drop))]);
+      expect(answer, spelling(sale.drop)).toMatchObject({ status: 202 });
+    }
+    for (const [n, one] of buyers.entries()) if (n >= spellings.length) await sale.press(one);
+    await sale.settled();
   });
 
   test('An overloaded engine still answers all requests but Buys', async () => {

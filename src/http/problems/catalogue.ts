@@ -23,6 +23,12 @@ export const problems = {
     detail:
       'Send a key that is unique for each purchase, such as a UUID, and send the same key on every retry.',
   },
+  request_refused: {
+    status: 400,
+    title: 'The server refused the request',
+    detail:
+      'The status says why, and may be another 4xx than 400. Check the request against /openapi.json.',
+  },
   unauthorized: {
     status: 401,
     title: 'Valid credentials are missing',

@@ -14,6 +14,8 @@ export type FieldError = { field: string; reason: string };
 
 /** Members of an answer beyond its catalogue entry. */
 export type ProblemMembers = {
+  /** Of `request_refused` alone, which stands for several. */
+  status?: number;
   errors?: FieldError[];
   /** Why credentials were refused. */
   reason?: string;
@@ -60,14 +62,18 @@ export const retryMsDefault = 1_000;
 /** The constant part of each problem document, without its closing brace. */
 const heads = new Map(
   problemCodes.map((code) => {
-    const { status, title, detail } = problems[code];
-    const type = `/docs/errors#${code}`;
-    return [code, JSON.stringify({ type, title, status, code, detail }).slice(0, -1)];
+    return [code, JSON.stringify(entryOf(code)).slice(0, -1)];
   }),
 );
 
+function entryOf(code: ProblemCode) {
+  const { status, title, detail } = problems[code];
+  return { type: `/docs/errors#${code}`, title, status, code, detail };
+}
+
 /** The text of a problem document (RFC 9457). */
 export function problemText(code: ProblemCode, members?: ProblemMembers): string {
+  if (members?.status !== undefined) return JSON.stringify({ ...entryOf(code), ...members });
   const head = heads.get(code);
   const more = members ? JSON.stringify(members) : '{}';
   return more === '{}' ? `${head}}` : `${head},${more.slice(1)}`;
@@ -106,7 +112,9 @@ export function sendProblem(
   members?: ProblemMembers,
 ): FastifyReply {
   const entry: ProblemEntry = problems[code];
-  reply.code(entry.status).header('content-type', `${problemType}; charset=utf-8`);
+  reply
+    .code(members?.status ?? entry.status)
+    .header('content-type', `${problemType}; charset=utf-8`);
   if (!entry.retry) return reply.send(problemText(code, members));
   const retryAfterMs = retryAfter(code, members?.retryAfterMs);
   reply.header('retry-after', retryAfterSeconds(retryAfterMs));

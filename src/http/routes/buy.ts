@@ -88,6 +88,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
     '/v1/drops/:drop/orders',
     {
       schema: schemaOf(buyContract),
+      config: { isShed: true },
       validatorCompiler: bodies.validatorCompiler,
       onRequest: [requireBuyer, refuseSoldOut],
     },

@@ -1,17 +1,12 @@
-import type {
-  FastifyError,
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  RouteOptions,
-} from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { QueueFull } from '../../batching/batcher.ts';
 import type { Logger } from '../../log.ts';
 import { isOutage } from '../problems/outage.ts';
 import { invalid, Problem, type ProblemCode, sendProblem } from '../problems/problems.ts';
+import type { RouteTable } from './route-table.ts';
 
 /** Answers every error, unknown address and wrong method from the catalogue. */
-export function openErrors(log: Logger) {
+export function openErrors(log: Logger, routes: Pick<RouteTable, 'methodsAt'>) {
   function answer(error: Error, request: FastifyRequest, reply: FastifyReply): void {
     const problem = problemOf(error);
     if (problem) {
@@ -40,17 +35,13 @@ export function openErrors(log: Logger) {
 
     /** Installs the handlers of errors, unknown addresses and wrong methods. */
     handle(app: FastifyInstance): void {
-      const known: { pattern: RegExp; method: string }[] = [];
-      app.addHook('onRoute', ({ url, method }: RouteOptions) => {
-        const pattern = new RegExp(`^${url.replace(/:[a-z]+/g, '[^/]+').replace('*', '.*')}$`);
-        for (const name of [method].flat()) known.push({ pattern, method: name });
-      });
-
       app.setNotFoundHandler((request, reply) => {
-        const [path = ''] = request.url.split('?', 1);
-        const found = known.filter(({ pattern }) => pattern.test(path));
-        if (found.length === 0) return sendProblem(reply, 'not_found');
-        reply.header('allow', [...new Set(found.map(({ method }) => method))].sort().join(', '));
+        const methods = routes.methodsAt(request.url);
+        // A plugin may look for something at an address that it has, such as a file, and find nothing.
+        if (methods.length === 0 || methods.includes(request.method)) {
+          return sendProblem(reply, 'not_found');
+        }
+        reply.header('allow', methods.join(', '));
         return sendProblem(reply, 'method_not_allowed');
       });
 
@@ -68,9 +59,33 @@ function problemOf(error: Error & { code?: unknown; statusCode?: unknown }): Pro
   if (field) return invalid(field.name, field.reason);
   const known = fastifyProblems[code];
   if (known) return new Problem(known);
-  // Whatever else Fastify or Node blames on the request, without repeating their message.
-  return error.statusCode === 400 ? invalid('request', 'is not valid') : undefined;
+  return isFrameworkError(error) ? refusalOf(error.statusCode) : undefined;
 }
+
+/**
+ * Whether Fastify or a plugin made the error: their codes begin with FST_, and http-errors, which plugins
+ * use, gives `expose`. Other errors may have a `statusCode` too, such as that of a payment provider.
+ */
+function isFrameworkError(error: Error & { code?: unknown }): boolean {
+  return (typeof error.code === 'string' && error.code.startsWith('FST_')) || 'expose' in error;
+}
+
+/** What Fastify or a plugin blames on the request, under its status and without its message. */
+function refusalOf(status: unknown): Problem | undefined {
+  if (typeof status !== 'number' || status < 400 || status > 499) return undefined;
+  if (status === 400) return invalid('request', 'is not valid');
+  const known = statusProblems[status];
+  return known ? new Problem(known) : new Problem('request_refused', { status });
+}
+
+const statusProblems: Record<number, ProblemCode> = {
+  404: 'not_found',
+  405: 'method_not_allowed',
+  408: 'request_timeout',
+  413: 'body_too_large',
+  415: 'unsupported_media_type',
+  431: 'headers_too_large',
+};
 
 const fastifyProblems: Record<string, ProblemCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',

@@ -8,7 +8,8 @@ import { textParser } from '../request/text-parser.ts';
 import { validatorCompiler } from '../request/validation.ts';
 import { onClientError } from './client-errors.ts';
 import { openErrors } from './errors.ts';
-import { openShedding } from './load-shedding.ts';
+import { openShedding, type Shedding } from './load-shedding.ts';
+import { openRouteTable, routerOptions } from './route-table.ts';
 
 export type ServerSettings = {
   /** Proxies whose X-Forwarded-* headers are trusted; none unless named. */
@@ -43,9 +44,16 @@ export function openFastify(options: {
   onShed(): void;
 }): FastifyInstance {
   const { settings, log, onShed } = options;
-  const errors = openErrors(log);
+  const routes = openRouteTable();
+  const errors = openErrors(log, routes);
+  const shedding = openShedding({
+    turnMsMax: settings.turnMsMax ?? turnMsMaxDefault,
+    routes,
+    onShed,
+  });
   const app: FastifyInstance = fastify({
-    serverFactory: serverFactory(settings, onShed),
+    serverFactory: serverFactory(settings, shedding),
+    routerOptions,
     // We log failures ourselves; Fastify's logger costs every request a child logger and listeners.
     logger: false,
     genReqId: requestIds(),
@@ -67,12 +75,12 @@ export function openFastify(options: {
   app.decorateRequest('buyer', '');
   // Empty until requireMerchant has set it.
   app.decorateRequest<string>('merchantId', '');
+  routes.follow(app);
   errors.handle(app);
   return app;
 }
 
-function serverFactory(settings: ServerSettings, onShed: () => void): FastifyServerFactory {
-  const shedding = openShedding({ turnMsMax: settings.turnMsMax ?? turnMsMaxDefault, onShed });
+function serverFactory(settings: ServerSettings, shedding: Shedding): FastifyServerFactory {
   return (handler) => {
     const server = createServer(
       {

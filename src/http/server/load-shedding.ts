@@ -6,9 +6,10 @@ import {
   retryAfter,
   retryAfterSeconds,
 } from '../problems/problems.ts';
+import type { RouteTable } from './route-table.ts';
 
 export type Shedding = {
-  /** Refuses a Buy while this process is behind; true when it has answered the request. */
+  /** Refuses a request while this process is behind; true when it has answered the request. */
   refuse(request: IncomingMessage, response: ServerResponse): boolean;
 };
 
@@ -19,8 +20,12 @@ export type Shedding = {
  * ends soon, and the next one starts with Buys that have hardly waited. Other requests are few and
  * are served.
  */
-export function openShedding(options: { turnMsMax: number; onShed(): void }): Shedding {
-  const { turnMsMax, onShed } = options;
+export function openShedding(options: {
+  turnMsMax: number;
+  routes: Pick<RouteTable, 'isShed'>;
+  onShed(): void;
+}): Shedding {
+  const { turnMsMax, routes, onShed } = options;
   /** The problem document, by its `retryAfterMs`, which has a bound. */
   const texts: (string | undefined)[] = [];
   let turnStartedAt: number | undefined;
@@ -52,14 +57,11 @@ export function openShedding(options: { turnMsMax: number; onShed(): void }): Sh
 
   return {
     refuse(request, response) {
-      if (!isBehind() || request.method !== 'POST' || !isBuy(request.url ?? '')) return false;
+      const { method = '', url = '' } = request;
+      if (!isBehind() || !routes.isShed(method, url)) return false;
       onShed();
       answer(response);
       return true;
     },
   };
-}
-
-function isBuy(url: string): boolean {
-  return url.endsWith('/orders') && url.startsWith('/v1/drops/');
 }

@@ -64,8 +64,8 @@ describe('The catalogue of problems', () => {
     for (const operation of Object.values(paths).flatMap((path) => Object.values(path))) {
       for (const { code, status } of codesOf(operation)) documented.set(code, status);
     }
-    // No operation can have these: they are for addresses and methods that are none.
-    const elsewhere: ProblemCode[] = ['not_found', 'method_not_allowed'];
+    // No operation can have these: they are for addresses and methods that are none, and for files.
+    const elsewhere: ProblemCode[] = ['not_found', 'method_not_allowed', 'request_refused'];
     const catalogue = problemCodes.filter((code) => !elsewhere.includes(code));
     expect([...documented.keys()].sort()).toEqual([...catalogue].sort());
     for (const [code, status] of documented) expect(problems[code].status).toBe(status);
