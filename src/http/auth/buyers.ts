@@ -1,9 +1,10 @@
-import { createSigner, createVerifier, TokenError } from 'fast-jwt';
+import { createSigner, createVerifier } from 'fast-jwt';
 import type { BuyerId } from '../../domain/ids.ts';
 import { openGenerationalCache } from '../request/generational-cache.ts';
 import { isRecord } from '../request/record.ts';
+import { type Bearer, judgeClaims } from './claims.ts';
 import { type HmacAlgorithm, isTokenShaped, openHmacCheck } from './hmac.ts';
-import { type KeyAlgorithm, openKeySet } from './jwks.ts';
+import { type KeyAlgorithm, type KeySetOptions, openKeySet } from './jwks.ts';
 import { type CredentialRefusal, refused } from './refused.ts';
 
 /** How buyers' tokens are verified. Only `algorithm` is accepted, whatever a token's header says. */
@@ -12,10 +13,7 @@ export type TokenRules = { issuer?: string; audience?: string } & (
   | { kind: 'jwks'; algorithm: KeyAlgorithm; url: string }
 );
 
-/** The buyer of a token, and when the token expires (ms since the epoch). */
-type Bearer = { buyer: BuyerId; expiresAt: number };
 type Verified = Bearer | CredentialRefusal;
-type Verify = (token: string) => Verified;
 type Identified = BuyerId | CredentialRefusal;
 
 export type Buyers = {
@@ -24,20 +22,20 @@ export type Buyers = {
    * only while keys are fetched; it rejects with an Outage when they cannot be.
    */
   identify(authorization: string | undefined): Identified | Promise<Identified>;
+  /** Seconds since the keys of the identity service were fetched; 0 under a shared secret. */
+  keysAge(): number;
 };
 
-const buyerPattern = /^[\x21-\x7e]{1,128}$/;
-const tokenLengthMax = 4_096;
-const cachedYoungMax = 10_000;
-
-export function isBuyerName(text: string): boolean {
-  return buyerPattern.test(text);
-}
+/** Characters of an Authorization header; a token with many claims has several thousand. */
+const authorizationMax = 8_192;
+const rememberedYoungMax = 10_000;
+/** A token is verified anew after this time, whatever it says of itself. */
+const rememberedMs = 300_000;
 
 /** The token in `Bearer <token>`, or why there is none. */
 export function bearerOf(authorization: string | undefined): string | CredentialRefusal {
   if (authorization === undefined) return refused.missing;
-  if (authorization.length > tokenLengthMax) return refused.malformed;
+  if (authorization.length > authorizationMax) return refused.tooLong;
   if (authorization.startsWith('Bearer ')) return authorization.slice(7);
   // Credentials of another scheme are none of ours.
   if (!/^bearer(?: |$)/i.test(authorization)) return refused.missing;
@@ -46,35 +44,45 @@ export function bearerOf(authorization: string | undefined): string | Credential
 
 /**
  * Identifies buyers by their tokens. Under a shared secret each token is verified anew, which costs
- * about as much as caching it. Under public keys, valid tokens are cached until they expire; the cache
- * is bounded.
+ * about as much as remembering it. Under public keys, valid tokens are remembered for minutes at most,
+ * and until the set loses a key; the memory is bounded.
  */
-export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buyers {
-  function unexpired(verified: Verified): Identified {
-    if ('reason' in verified) return verified;
-    return verified.expiresAt > now() ? verified.buyer : refused.expired;
-  }
-
+export function openBuyers(
+  rules: TokenRules,
+  now: () => number = Date.now,
+  { onKeySet, elapsed }: KeySetOptions = {},
+): Buyers {
   if (rules.kind === 'secret') {
     const verify = secretVerifier(rules, now);
     return {
       identify(authorization) {
         const token = bearerOf(authorization);
-        return typeof token === 'string' ? unexpired(verify(token)) : token;
+        return typeof token === 'string' ? identified(verify(token)) : token;
       },
+      keysAge: () => 0,
     };
   }
 
-  const cache = openGenerationalCache<Bearer & { token: string }>({ youngMax: cachedYoungMax });
-  const keySet = openKeySet({ ...rules, verifierOf: (key) => keyVerifier(rules, key) });
+  const openMemory = () =>
+    openGenerationalCache<Bearer & { token: string }>({ youngMax: rememberedYoungMax });
+  let remembered = openMemory();
+  const keySet = openKeySet({
+    ...rules,
+    verifierOf: (key) => keyVerifier(rules, key, now),
+    elapsed,
+    onKeySet(event) {
+      if (event.kind !== 'failed' && event.lost > 0) remembered = openMemory();
+      onKeySet?.(event);
+    },
+  });
 
   /** `verified` is undefined when no key of the set has signed the token. */
-  function keep(token: string, verified: Verified = refused.invalid): Identified {
-    const identified = unexpired(verified);
-    if ('buyer' in verified && typeof identified === 'string') {
-      cache.set(cacheKey(token), { ...verified, token });
+  function remember(token: string, verified: Verified = refused.invalid): Identified {
+    if ('buyer' in verified) {
+      const acceptedUntil = Math.min(verified.acceptedUntil, now() + rememberedMs);
+      remembered.set(cacheKey(token), { ...verified, acceptedUntil, token });
     }
-    return identified;
+    return identified(verified);
   }
 
   return {
@@ -82,13 +90,19 @@ export function openBuyers(rules: TokenRules, now: () => number = Date.now): Buy
       const token = bearerOf(authorization);
       if (typeof token !== 'string') return token;
       if (!isTokenShaped(token)) return refused.malformed;
-      const known = cache.get(cacheKey(token));
-      if (known?.token === token) return unexpired(known);
+      keySet.keepFresh();
+      const known = remembered.get(cacheKey(token));
+      if (known?.token === token && known.acceptedUntil > now()) return known.buyer;
       const found = keySet.verify(token);
-      if (found instanceof Promise) return found.then((verified) => keep(token, verified));
-      return keep(token, found);
+      if (found instanceof Promise) return found.then((verified) => remember(token, verified));
+      return remember(token, found);
     },
+    keysAge: keySet.age,
   };
+}
+
+function identified(verified: Verified): Identified {
+  return 'buyer' in verified ? verified.buyer : verified;
 }
 
 /** The end of a token's signature: faster to look up than the whole, which is compared afterwards. */
@@ -96,64 +110,35 @@ function cacheKey(token: string): string {
   return token.slice(-32);
 }
 
-/** Verifies the signature and all claims that we use. */
-function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => number): Verify {
+function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => number) {
   const check = openHmacCheck(rules);
-  const { issuer, audience } = rules;
-  return (token) => {
+  return (token: string): Verified => {
     const claims = check(token);
-    if (!claims) return isTokenShaped(token) ? refused.invalid : refused.malformed;
-    const { iss, aud, nbf } = claims;
-    if (issuer !== undefined && iss !== issuer) return refused.invalid;
-    if (audience !== undefined && !isFor(aud, audience)) return refused.invalid;
-    if (nbf !== undefined && !hasBegun(nbf, now())) return refused.early;
-    return bearerFrom(claims);
+    if (claims) return judgeClaims(claims, rules, now());
+    return isTokenShaped(token) ? refused.invalid : refused.malformed;
   };
 }
 
-/** Whether `aud` (RFC 7519: a text or a list of texts) names the audience. */
-function isFor(aud: unknown, audience: string): boolean {
-  return aud === audience || (Array.isArray(aud) && aud.includes(audience));
-}
-
-/** Whether the time of `nbf`, in seconds, has come. */
-function hasBegun(nbf: unknown, now: number): boolean {
-  return typeof nbf === 'number' && nbf * 1_000 <= now;
-}
-
-function keyVerifier(rules: TokenRules, key: string): Verify {
-  const { issuer, audience, algorithm } = rules;
+/**
+ * Verifies tokens under one key; undefined for a token that another key has signed.
+ * @throws Error for a key that the algorithm cannot use
+ */
+function keyVerifier(rules: TokenRules, key: string, now: () => number) {
   const verify = createVerifier({
     key,
-    algorithms: [algorithm],
-    requiredClaims: [
-      ...(issuer === undefined ? [] : ['iss']),
-      ...(audience === undefined ? [] : ['aud']),
-    ],
-    ...(issuer === undefined ? {} : { allowedIss: issuer }),
-    ...(audience === undefined ? {} : { allowedAud: audience }),
+    algorithms: [rules.algorithm],
+    // The claims are judged as under a secret, with the same leeway.
+    ignoreExpiration: true,
+    ignoreNotBefore: true,
   });
-  return (token) => {
+  return (token: string): Verified | undefined => {
     try {
       const claims: unknown = verify(token);
-      return isRecord(claims) ? bearerFrom(claims) : refused.invalid;
-    } catch (error) {
-      return refusalOf(error);
+      return isRecord(claims) ? judgeClaims(claims, rules, now()) : refused.invalid;
+    } catch {
+      return undefined;
     }
   };
-}
-
-/** fast-jwt verifies the signature before the times. */
-function refusalOf(error: unknown): CredentialRefusal {
-  const code = error instanceof TokenError ? error.code : undefined;
-  if (code === TokenError.codes.expired) return refused.expired;
-  return code === TokenError.codes.inactive ? refused.early : refused.invalid;
-}
-
-function bearerFrom({ sub, exp }: Record<string, unknown>): Verified {
-  if (typeof sub !== 'string' || !isBuyerName(sub)) return refused.invalid;
-  if (typeof exp !== 'number' || !Number.isFinite(exp)) return refused.invalid;
-  return { buyer: sub, expiresAt: exp * 1_000 };
 }
 
 const lifetimeMsDefault = 24 * 3_600_000;

@@ -7,85 +7,179 @@ export type KeyAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'ES256' | 'ES
 
 /** Between two fetches: a flood of made-up key ids must not become a flood at the key server. */
 const fetchEveryMs = 10_000;
-const freshMs = 600_000;
+const freshMs = 300_000;
+/** After this time without an answer of the key server no token is accepted: its keys may be withdrawn. */
+const keptMs = 3_600_000;
 const fetchTimeoutMs = 3_000;
 const keysMax = 100;
 const bytesMax = 262_144;
 
 type Verify<T> = (token: string) => T | undefined;
 
+/** A key of the set that can be used; `id` is '' for a key without one. */
+type Key<T> = { id: string; pem: string; verify: Verify<T> };
+
+export type KeySetEvent =
+  /** `lost`: keys that the set had before and has no longer. `unusable`: keys that verify nothing here. */
+  | { kind: 'fetched'; usable: number; unusable: number; lost: number }
+  /** The keys of the last fetch stay in use. */
+  | { kind: 'failed'; error: Error; ageMs: number }
+  /** They are too old now, and no token is accepted until the set is fetched again. */
+  | { kind: 'given_up'; lost: number; ageMs: number };
+
+export type KeySetOptions = {
+  onKeySet?: ((event: KeySetEvent) => void) | undefined;
+  /** Milliseconds since any fixed moment, on a clock that never goes back. */
+  elapsed?: (() => number) | undefined;
+};
+
+export type KeySet<T> = {
+  /** Fetches the keys in the background when it is time to. */
+  keepFresh(): void;
+  /** A promise only while keys are fetched; it rejects with an Outage when there are none. */
+  verify(token: string): T | undefined | Promise<T | undefined>;
+  /** Seconds since the keys were fetched; -1 before the first time. */
+  age(): number;
+};
+
 /**
- * The public keys of an identity service, by key id. They are fetched when needed and refreshed after
- * `freshMs`. A token names its key by id only: never by URL, and only from this one set.
+ * The public keys of an identity service, by key id. They are fetched when needed and again after
+ * `freshMs`; while they cannot be, the last ones are used for `keptMs`. A token names its key by id only:
+ * never by URL, and only from this one set.
  */
-export function openKeySet<T>(options: {
-  url: string;
-  algorithm: KeyAlgorithm;
-  /** Makes the check of one key, given as PEM. */
-  verifierOf(pem: string): Verify<T>;
-}): { verify(token: string): T | undefined | Promise<T | undefined> } {
+export function openKeySet<T>(
+  options: KeySetOptions & {
+    url: string;
+    algorithm: KeyAlgorithm;
+    /** Makes the check of one key, given as PEM. @throws Error for a key that it cannot use */
+    verifierOf(pem: string): Verify<T>;
+  },
+): KeySet<T> {
+  const { algorithm, onKeySet = () => {}, elapsed = () => performance.now() } = options;
   const decode = createDecoder({ complete: true });
-  let verifiers = new Map<string, Verify<T>>();
+  let keys: Key<T>[] = [];
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;
   let fetching: Promise<void> | undefined;
+  /** After a long silence the keys may be withdrawn: no token is accepted before that is known. */
+  let mustWait = false;
 
-  function keyIdOf(token: string): string | undefined {
-    try {
-      const { alg, kid } = headerOf(decode(token));
-      if (alg !== options.algorithm) return undefined;
-      if (kid === undefined) return verifiers.size === 1 ? [...verifiers.keys()][0] : '';
-      return typeof kid === 'string' ? kid : undefined;
-    } catch {
-      return undefined;
+  const mayFetch = () => elapsed() - triedAt > fetchEveryMs;
+
+  const isNamed = (kid: unknown) =>
+    kid === undefined ? keys.length === 1 : keys.some(({ id }) => id === kid);
+
+  /** Tries the keys with the token's key id; those without an id where none has it. */
+  function check(token: string, kid: unknown): T | undefined {
+    const wanted = isNamed(kid) ? kid : '';
+    for (const key of keys) {
+      const found = wanted === undefined || key.id === wanted ? key.verify(token) : undefined;
+      if (found !== undefined) return found;
     }
+    return undefined;
   }
 
   function refresh(): Promise<void> {
-    triedAt = performance.now();
+    triedAt = elapsed();
     fetching ??= load().finally(() => {
       fetching = undefined;
+      mustWait = false;
     });
     return fetching;
   }
 
   async function load(): Promise<void> {
-    const found = new Map<string, Verify<T>>();
-    for (const key of (await fetchKeys(options.url)).slice(0, keysMax)) {
-      const pem = pemOf(key, options.algorithm);
-      if (pem) found.set(typeof key['kid'] === 'string' ? key['kid'] : '', options.verifierOf(pem));
+    try {
+      const set = await fetchKeys(options.url);
+      const before = new Map(keys.map((key) => [key.pem, key]));
+      const usable = set.flatMap((jwk) => keyOf(jwk, before) ?? []).slice(0, keysMax);
+      const now = new Set(usable.map(({ pem }) => pem));
+      const lost = [...before.keys()].filter((pem) => !now.has(pem)).length;
+      keys = usable;
+      fetchedAt = elapsed();
+      onKeySet({
+        kind: 'fetched',
+        usable: usable.length,
+        unusable: set.length - usable.length,
+        lost,
+      });
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      onKeySet({ kind: 'failed', error: failure, ageMs: elapsed() - fetchedAt });
+      throw error;
     }
-    verifiers = found;
-    fetchedAt = performance.now();
+  }
+
+  /** A key of the set; undefined for one that verifies nothing here, whatever is wrong with it. */
+  function keyOf(jwk: unknown, before: ReadonlyMap<string, Key<T>>): Key<T> | undefined {
+    if (!isRecord(jwk)) return undefined;
+    const pem = pemOf(jwk, algorithm);
+    if (pem === undefined) return undefined;
+    const id = typeof jwk['kid'] === 'string' ? jwk['kid'] : '';
+    try {
+      return { id, pem, verify: before.get(pem)?.verify ?? options.verifierOf(pem) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  function keepFresh(): void {
+    const ageMs = elapsed() - fetchedAt;
+    if (ageMs > keptMs && keys.length > 0) {
+      const lost = keys.length;
+      keys = [];
+      onKeySet({ kind: 'given_up', lost, ageMs });
+    }
+    if (ageMs <= freshMs || !mayFetch()) return;
+    mustWait = elapsed() - triedAt > 2 * freshMs;
+    // A failure is reported, and a later token tries again.
+    refresh().catch(() => {});
   }
 
   function verify(token: string): T | undefined | Promise<T | undefined> {
-    if (performance.now() - fetchedAt > freshMs && performance.now() - triedAt > fetchEveryMs) {
-      // Known keys stay in use while newer ones are fetched, and when they cannot be fetched.
-      const refreshed = refresh();
-      if (verifiers.size === 0) return refreshed.then(() => verify(token));
-      refreshed.catch(() => {});
-    }
-    const id = keyIdOf(token);
-    if (id === undefined) return undefined;
-    const verifier = verifiers.get(id);
-    if (verifier) return verifier(token);
-    if (fetching || performance.now() - triedAt > fetchEveryMs) {
-      return refresh().then(() => verifiers.get(keyIdOf(token) ?? '\0')?.(token));
-    }
-    if (verifiers.size === 0) return Promise.reject(new KeySetError('could not be fetched'));
+    keepFresh();
+    const { alg, kid } = headerOf(decode, token);
+    if (alg !== algorithm) return undefined;
+    if (fetching && (mustWait || keys.length === 0)) return checkAfter(fetching, token, kid);
+    const found = check(token, kid);
+    if (found !== undefined || isNamed(kid)) return found;
+    // The key may be newer than the set.
+    if (fetching || mayFetch()) return checkAfter(refresh(), token, kid);
+    if (keys.length === 0) return Promise.reject(new KeySetError('has not been fetched'));
     return undefined;
   }
 
-  return { verify };
+  async function checkAfter(fetched: Promise<void>, token: string, kid: unknown) {
+    try {
+      await fetched;
+    } catch (error) {
+      if (keys.length === 0) throw error;
+    }
+    if (keys.length === 0) throw new KeySetError(`holds no key for ${algorithm}`);
+    return check(token, kid);
+  }
+
+  return {
+    keepFresh,
+    verify,
+    age: () => (keys.length === 0 ? -1 : Math.round((elapsed() - fetchedAt) / 1_000)),
+  };
 }
 
-function headerOf(decoded: unknown): Record<string, unknown> {
-  const { header } = isRecord(decoded) ? decoded : {};
-  return isRecord(header) ? header : {};
+function headerOf(
+  decode: (token: string) => unknown,
+  token: string,
+): Record<string, unknown> {
+  try {
+    const decoded = decode(token);
+    const { header } = isRecord(decoded) ? decoded : {};
+    return isRecord(header) ? header : {};
+  } catch {
+    return {};
+  }
 }
 
-async function fetchKeys(url: string): Promise<JsonWebKey[]> {
+async function fetchKeys(url: string): Promise<unknown[]> {
   try {
     const response = await fetch(url, {
       signal: AbortSignal.timeout(fetchTimeoutMs),
@@ -98,7 +192,7 @@ async function fetchKeys(url: string): Promise<JsonWebKey[]> {
     const set: unknown = JSON.parse(text);
     const { keys } = isRecord(set) ? set : {};
     if (!Array.isArray(keys)) throw new KeySetError('holds no keys');
-    return keys.filter(isRecord);
+    return keys;
   } catch (cause) {
     if (cause instanceof KeySetError) throw cause;
     throw new KeySetError('could not be fetched', { cause });
@@ -127,6 +221,8 @@ const keyTypes: Record<KeyAlgorithm, string> = {
 function pemOf(key: JsonWebKey, algorithm: KeyAlgorithm): string | undefined {
   if (key.kty !== keyTypes[algorithm]) return undefined;
   if ((key['use'] ?? 'sig') !== 'sig' || (key['alg'] ?? algorithm) !== algorithm) return undefined;
+  const operations = key['key_ops'];
+  if (Array.isArray(operations) && !operations.includes('verify')) return undefined;
   try {
     const pem = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
     return pem.toString();

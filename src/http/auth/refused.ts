@@ -8,10 +8,13 @@ export type CredentialRefusal = {
 export const refused = {
   missing: refusal('missing', 'no Bearer credentials were sent'),
   malformed: refusal('malformed', 'the credentials have the wrong form'),
+  tooLong: refusal('malformed', 'the Authorization header has more than 8192 characters'),
   expired: refusal('expired', 'the token has expired'),
   early: refusal('not_yet_valid', 'the token is not valid yet'),
-  /** Signature, issuer, audience or subject: which of them is told to nobody who may be guessing. */
+  /** Signature, issuer or audience: which of them is told to nobody who may be guessing. */
   invalid: refusal('invalid', 'the token was not issued for this engine, or lacks a claim'),
+  subject: refusal('invalid', 'sub must be 1 to 255 printable ASCII characters without spaces'),
+  times: refusal('invalid', 'exp, and nbf and iat if given, must be seconds since the epoch'),
   unknownKey: refusal('invalid', 'the key is unknown or revoked'),
 };
 

@@ -1,4 +1,4 @@
-import { isBuyerName } from '../auth/buyers.ts';
+import { isBuyerName } from '../auth/claims.ts';
 import { Problem } from '../problems/problems.ts';
 import { parseJson } from '../request/json.ts';
 import { isRecord } from '../request/record.ts';
@@ -9,12 +9,12 @@ export type LineResult = string | { reason: string } | undefined;
 /** Reads a line of a list; `line` is its number, from 1. */
 export type LineReader = (text: string, line: number) => LineResult;
 
-const badName = { reason: 'a buyer must be 1 to 128 printable ASCII characters without spaces' };
+const badName = { reason: 'a buyer must be 1 to 255 printable ASCII characters without spaces' };
 const badShape = { reason: 'must be a text or {"buyer": text}' };
 
 /** Nearly all names have no quote and no backslash: those are read without parsing JSON. */
-const plainText = /^"([!#-[\]-~]{1,128})"$/;
-const plainObject = /^\{"buyer":"([!#-[\]-~]{1,128})"\}$/;
+const plainText = /^"([!#-[\]-~]{1,255})"$/;
+const plainObject = /^\{"buyer":"([!#-[\]-~]{1,255})"\}$/;
 
 /** Each line is `"ann"` or `{"buyer": "ann"}`. */
 export const readNdjson: LineReader = (text) => {
@@ -33,7 +33,7 @@ export const readNdjson: LineReader = (text) => {
   return isBuyerName(buyer) ? buyer : badName;
 };
 
-const plainCell = /^[!#-+\--~]{1,128}$/;
+const plainCell = /^[!#-+\--~]{1,255}$/;
 const quotedCell = /^"((?:[^"]|"")*)"$/;
 
 /**

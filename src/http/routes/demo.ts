@@ -4,7 +4,7 @@ import type { Gift, Gifts } from '../../checkout/gifts.ts';
 import type { Clock } from '../../domain/clock.ts';
 import { type BuyerId, newId } from '../../domain/ids.ts';
 import type { Accounts } from '../../ledger/wallet/accounts.ts';
-import { isBuyerName } from '../auth/buyers.ts';
+import { isBuyerName } from '../auth/claims.ts';
 import { contract } from '../schemas/contract.ts';
 import { currency, instant, iso, minorUnits } from '../schemas/fields.ts';
 import { addRoute } from '../server/add-route.ts';
@@ -15,7 +15,7 @@ const statementsBytesMax = 262_144;
 const giftCurrency = 'CNY';
 
 const giftedCurrency = currency.default(giftCurrency);
-const buyerName = z.string().refine(isBuyerName, 'must be 1 to 128 printable ASCII characters');
+const buyerName = z.string().refine(isBuyerName, 'must be 1 to 255 printable ASCII characters');
 
 const tokenBody = z
   .strictObject({ sub: buyerName.optional(), currency: giftedCurrency })

@@ -25,7 +25,7 @@ export type ServerSettings = {
   connectionsMax?: number;
 };
 
-const headerBytesMax = 8_192;
+const headerBytesMax = 16_384;
 /** A Buy has then waited for two such turns at most, which leaves time for its call and answer. */
 const turnMsMaxDefault = 75;
 const connectionsMaxDefault = 20_000;
