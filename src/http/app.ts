@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { openAuthReports } from './auth/auth-reports.ts';
 import { openBuyers } from './auth/buyers.ts';
 import { openGuards } from './auth/guards.ts';
 import { openMerchantKeys } from './auth/merchants.ts';
@@ -26,8 +27,16 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     log: deps.log,
     onShed: () => outcomes.add('overloaded'),
   });
+  const reports = openAuthReports(deps);
+  const buyers = openBuyers(deps.tokens, deps.clock.now, { onKeySet: reports.onKeySet });
+  metrics.gauge({
+    name: 'key_set_age_seconds',
+    help: "Seconds since the identity service's keys were fetched; -1 without keys, 0 under a secret",
+    read: buyers.keysAge,
+  });
   const guards = openGuards({
-    buyers: openBuyers(deps.tokens, deps.clock.now),
+    buyers,
+    onRefused: reports.onRefused,
     merchants: openMerchantKeys({ verify: deps.ledger.merchants.verify }),
     operatorKey: deps.operatorKey,
   });

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BuyerId, MerchantId } from '../../domain/ids.ts';
 import { invalid, Problem, sendProblem } from '../problems/problems.ts';
 import { type KeyReading, readIdempotencyKey } from '../request/idempotency.ts';
+import type { AuthReports, Caller } from './auth-reports.ts';
 import type { Buyers } from './buyers.ts';
 import type { MerchantKeys } from './merchants.ts';
 import { refuseOperator } from './operator.ts';
@@ -23,11 +24,18 @@ export function openGuards({
   buyers,
   merchants,
   operatorKey,
+  onRefused,
 }: {
   buyers: Buyers;
   merchants: MerchantKeys;
   operatorKey?: string | undefined;
+  onRefused: AuthReports['onRefused'];
 }) {
+  function refuse(caller: Caller, reply: FastifyReply, refusal: CredentialRefusal): FastifyReply {
+    onRefused(caller, refusal, reply.request.ip);
+    return sendUnauthorized(reply, refusal);
+  }
+
   // Not async: on the hot path the buyer is known at once, and a promise would delay the request.
   function requireBuyer(
     request: FastifyRequest,
@@ -40,25 +48,25 @@ export function openGuards({
       done();
     } else if (found instanceof Promise) {
       found.then((later) => {
-        if (typeof later !== 'string') return void sendUnauthorized(reply, later);
+        if (typeof later !== 'string') return void refuse('buyer', reply, later);
         request.buyer = later;
         done();
       }, done);
     } else {
-      sendUnauthorized(reply, found);
+      refuse('buyer', reply, found);
     }
   }
 
   async function requireMerchant(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const found = await merchants.identify(request.headers.authorization);
-    if (typeof found !== 'string') return sendUnauthorized(reply, found);
+    if (typeof found !== 'string') return refuse('merchant', reply, found);
     request.merchantId = found;
     return undefined;
   }
 
   async function requireOperator(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const refusal = refuseOperator(request.headers.authorization, operatorKey);
-    return refusal && sendUnauthorized(reply, refusal);
+    return refusal && refuse('operator', reply, refusal);
   }
 
   return { requireBuyer, requireMerchant, requireOperator };

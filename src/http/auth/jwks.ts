@@ -166,10 +166,7 @@ export function openKeySet<T>(
   };
 }
 
-function headerOf(
-  decode: (token: string) => unknown,
-  token: string,
-): Record<string, unknown> {
+function headerOf(decode: (token: string) => unknown, token: string): Record<string, unknown> {
   try {
     const decoded = decode(token);
     const { header } = isRecord(decoded) ? decoded : {};
