@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 /** The engine as `npm start` runs it, on a data folder of its own. */
 export type EngineProcess = {
   address: string;
+  /** Of the operators' routes. */
+  opsAddress: string;
   pid: number;
   merchantKey: string;
   /** SIGKILL: no drain, no close. */
@@ -45,7 +47,7 @@ export async function startEngine(options: {
   const giveUp = () => void child.kill('SIGTERM');
   stop?.addEventListener('abort', giveUp);
   if (stop?.aborted) giveUp();
-  const address = await untilServing(child);
+  const { address, opsAddress } = await untilServing(child);
   stop?.removeEventListener('abort', giveUp);
   const secrets = JSON.parse(readFileSync(join(data, 'secrets.json'), 'utf8'));
   const end = async (signal: NodeJS.Signals) => {
@@ -56,6 +58,7 @@ export async function startEngine(options: {
   };
   return {
     address,
+    opsAddress,
     pid: child.pid as number,
     merchantKey: secrets.merchantKey,
     kill: () => end('SIGKILL'),
@@ -63,16 +66,20 @@ export async function startEngine(options: {
   };
 }
 
-async function untilServing(child: ChildProcess): Promise<string> {
+type Addresses = Pick<EngineProcess, 'address' | 'opsAddress'>;
+
+async function untilServing(child: ChildProcess): Promise<Addresses> {
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-  const serving = new Promise<string>((resolve) => {
+  const serving = new Promise<Addresses>((resolve) => {
+    let address = '';
     lines.on('line', (text) => {
-      const address = /^flashdrop serves at (\S+)/.exec(text)?.[1];
-      if (address) resolve(address);
+      address = /^flashdrop serves at (\S+)/.exec(text)?.[1] ?? address;
+      const opsAddress = /^ {2}metrics +(\S+)\/metrics$/.exec(text)?.[1];
+      if (opsAddress) resolve({ address, opsAddress });
     });
   });
   const ended = once(child, 'exit').then(() => undefined);
-  const address = await Promise.race([serving, ended]);
-  if (!address) throw new Error('the engine ended before it served: see its message above');
-  return address;
+  const addresses = await Promise.race([serving, ended]);
+  if (!addresses) throw new Error('the engine ended before it served: see its message above');
+  return addresses;
 }

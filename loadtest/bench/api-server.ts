@@ -14,6 +14,7 @@ const engine = await startEngine({
     role: 'api',
     host: '127.0.0.1',
     port: 0,
+    ops: { host: '127.0.0.1', port: 0 },
     apiProcesses: 1,
     namespace,
     demo: false,

@@ -35,6 +35,8 @@ const lookEveryMs = 100;
 /** Reads an engine under load as its merchant, so rarely that it hardly adds to the load. */
 export function openProbe(options: {
   address: string;
+  /** Of the operators' routes; without it the queues are not read. */
+  opsAddress: string | undefined;
   merchantKey: string;
   drop: string;
   /** Process id of the engine, whose children are found; undefined for an engine on another machine. */
@@ -44,26 +46,26 @@ export function openProbe(options: {
   /** A sample waits this long for reads that are under way, in ms. */
   waitMsMax?: number;
 }): Probe {
-  const { address, merchantKey, drop, enginePid, processes, waitMsMax = 300 } = options;
+  const { address, opsAddress, merchantKey, drop, enginePid, processes, waitMsMax = 300 } = options;
   const agent = new Agent({ connections });
   const useOf = openProcesses({ engine: enginePid, others: processes });
   const settled = openSettled();
 
-  async function get(path: string): Promise<string> {
-    const { statusCode, body } = await request(`${address}${path}`, {
+  async function get(url: string): Promise<string> {
+    const { statusCode, body } = await request(url, {
       dispatcher: agent,
       signal: AbortSignal.timeout(answerMsMax),
       headers: { authorization: `Bearer ${merchantKey}` },
     });
     const text = await body.text();
-    if (statusCode !== 200) throw new Error(`${path}: ${statusCode}`);
+    if (statusCode !== 200) throw new Error(`${url}: ${statusCode}`);
     return text;
   }
 
   const units = pausingRead(async () => {
     const askedAt = Date.now();
     const read = settled.begin();
-    const { at, seen } = readUnits(await get(`/v1/drops/${drop}/report`));
+    const { at, seen } = readUnits(await get(`${address}/v1/drops/${drop}/report`));
     read.see(haveEnded(seen), performance.now());
     // The engine's clock may differ; it read the lanes at some time during the request.
     return { seen, at: Math.max(askedAt, Math.min(at, Date.now())) };
@@ -71,7 +73,7 @@ export function openProbe(options: {
   // The queues are cheap to read, so they give the instant; only the units prove it.
   const queues = pausingRead(async () => {
     const read = settled.begin();
-    const seen = readQueues(await get('/metrics'));
+    const seen = readQueues(await get(`${opsAddress}/metrics`));
     read.see(areIdle(seen), performance.now());
     return seen;
   });

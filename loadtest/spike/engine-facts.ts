@@ -12,11 +12,14 @@ const notTold = 'not told';
 
 /**
  * What is known of the engine under load. An engine that the run started uses Redis and ledger of
- * this environment; of any other only /metrics is known.
+ * this environment; of any other only /metrics is known, where its address is given.
  */
-export async function factsOf(options: { address: string; own: boolean }): Promise<Facts> {
-  const { address, own } = options;
-  const apiProcesses = await countApiProcesses(address);
+export async function factsOf(options: {
+  opsAddress: string | undefined;
+  own: boolean;
+}): Promise<Facts> {
+  const { opsAddress, own } = options;
+  const apiProcesses = opsAddress === undefined ? undefined : await countApiProcesses(opsAddress);
   if (!own) {
     return { engine: { redis: notTold, ledger: 'unknown', apiProcesses }, redisVersion: notTold };
   }
@@ -29,8 +32,8 @@ export async function factsOf(options: { address: string; own: boolean }): Promi
 }
 
 /** Processes that share a port have a label; a single process has none. */
-async function countApiProcesses(address: string): Promise<number | undefined> {
-  const { statusCode, body } = await request(`${address}/metrics`, { headersTimeout: 5_000 });
+async function countApiProcesses(opsAddress: string): Promise<number | undefined> {
+  const { statusCode, body } = await request(`${opsAddress}/metrics`, { headersTimeout: 5_000 });
   const text = await body.text();
   if (statusCode !== 200) return undefined;
   const starts = text.match(/^flashdrop_process_start_time_seconds.*$/gm) ?? [];

@@ -20,7 +20,7 @@ export type SpikeOptions = {
   seed: number;
   processes: number;
   /** A running engine in demo mode; otherwise one is started for the run. */
-  target: { url: string; merchantKey: string } | undefined;
+  target: { url: string; merchantKey: string; opsUrl: string | undefined } | undefined;
   json: string | undefined;
   report: string;
   /** The command line that repeats this run. */
@@ -50,6 +50,7 @@ npm run spike -- compare A.json B.json         sets two results side by side
   --processes N     load processes (by cores)
   --set NAME=VALUE  a parameter of the crowd, as many as wanted
   --url URL         an engine in demo mode that runs already; needs --merchant-key KEY
+  --ops-url URL     where that engine prints its metrics: adds its queues to the record
   --json FILE       the result for machines
   --report FILE     the report, an HTML page that stands alone (spike-NAME.html)
   --list            the scenarios
@@ -142,6 +143,7 @@ function parse(args: string[]) {
       set: { type: 'string', multiple: true, default: [] },
       url: { type: 'string' },
       'merchant-key': { type: 'string' },
+      'ops-url': { type: 'string' },
       json: { type: 'string' },
       report: { type: 'string' },
       list: { type: 'boolean' },
@@ -167,14 +169,29 @@ function readSet(pairs: string[], problems: string[]): Partial<Parameters> {
 }
 
 function readTarget(
-  values: { url?: string | undefined; 'merchant-key'?: string | undefined },
+  values: {
+    url?: string | undefined;
+    'merchant-key'?: string | undefined;
+    'ops-url'?: string | undefined;
+  },
   problems: string[],
 ): SpikeOptions['target'] {
-  const { url, 'merchant-key': merchantKey } = values;
-  if (url === undefined) return undefined;
+  const { url, 'merchant-key': merchantKey, 'ops-url': opsUrl } = values;
+  if (url === undefined) {
+    if (opsUrl !== undefined) problems.push('--ops-url needs --url URL');
+    return undefined;
+  }
   if (!URL.canParse(url) || !url.startsWith('http://')) {
     problems.push('--url must be an address such as http://127.0.0.1:8080');
   }
+  if (opsUrl !== undefined && !URL.canParse(opsUrl)) {
+    problems.push('--ops-url must be an address such as http://127.0.0.1:9464');
+  }
   if (merchantKey === undefined) problems.push('--url needs --merchant-key KEY');
-  return merchantKey === undefined ? undefined : { url: new URL(url).origin, merchantKey };
+  if (problems.length > 0 || merchantKey === undefined) return undefined;
+  return {
+    url: new URL(url).origin,
+    merchantKey,
+    opsUrl: opsUrl === undefined ? undefined : new URL(opsUrl).origin,
+  };
 }

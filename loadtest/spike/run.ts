@@ -64,9 +64,10 @@ async function replay(run: {
   const startedAt = new Date().toISOString();
   const address = engine?.address ?? target?.url ?? '';
   const merchantKey = engine?.merchantKey ?? target?.merchantKey ?? '';
+  const opsAddress = engine?.opsAddress ?? target?.opsUrl;
   const going = openWaiting(stop);
   await going(assertUsable({ address, merchantKey }));
-  const facts = await going(factsOf({ address, own: engine !== undefined }));
+  const facts = await going(factsOf({ opsAddress, own: engine !== undefined }));
   const merchant = openMerchant({ address, merchantKey });
   const step = parameters.crowdMs <= shortCrowdMs ? stepMs.short : stepMs.long;
   const merge = openMerge({ stepMs: step, units });
@@ -109,6 +110,7 @@ async function replay(run: {
     const opening = setTimeout(() => progress.phase('sale'), opensAt - Date.now());
     const probe = openProbe({
       address,
+      opsAddress,
       merchantKey,
       drop,
       waitMsMax: step / 2,

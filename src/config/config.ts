@@ -27,6 +27,8 @@ export type Config = {
   role: Role;
   host: string;
   port: number;
+  /** Where the operators' routes listen; port 0 for any free one. */
+  ops: { host: string; port: number };
   /** Processes that serve http on the port; with 1 the main process serves it. */
   apiProcesses: number;
   /** Prefix of every key in Redis, so that engines may share a server. */
@@ -118,6 +120,10 @@ function readConfig(
     role,
     host,
     port: read('FLASHDROP_PORT', wholeNumber(0, 65_535)) ?? 8080,
+    ops: {
+      host: read('FLASHDROP_OPS_HOST', matching('a host name or an address', hostName)) ?? loopback,
+      port: read('FLASHDROP_OPS_PORT', wholeNumber(0, 65_535)) ?? 0,
+    },
     apiProcesses: role === 'worker' ? 1 : apiProcesses,
     namespace:
       read('FLASHDROP_NAMESPACE', matching('1 to 32 of a-z, 0-9, - and _', /^[a-z0-9_-]{1,32}$/)) ??

@@ -12,13 +12,13 @@ import type { Wiring } from './wiring.ts';
 export type Callers = { tokens: TokenRules; operatorKey: string | undefined };
 
 /**
- * Opens http and the intake behind it, without a port. `metricsPage` gives the text of /metrics in
- * place of this process' own metrics.
+ * Opens http and the intake behind it, without a port. `metricsPage` gives the text of /metrics:
+ * that of all processes.
  */
 export async function openApi(
   wiring: Wiring,
   callers: Callers,
-  { releasers, metricsPage }: { releasers: Releasers; metricsPage?: () => Promise<string> },
+  { releasers, metricsPage }: { releasers: Releasers; metricsPage: () => Promise<string> },
 ): Promise<FastifyInstance> {
   const { config, redis, ledger, log, metrics, lanes, services } = wiring;
   const catalog = openCatalog({
@@ -38,7 +38,7 @@ export async function openApi(
     services,
     ...callers,
     clock: systemClock,
-    metrics: metricsPage ? { ...metrics, text: metricsPage } : metrics,
+    metrics: { ...metrics, text: metricsPage },
     health: openHealth({ redis, namespace: config.namespace, ledger }),
     settings: { demo: config.demo, buying: config.role !== 'worker' },
   });

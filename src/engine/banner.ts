@@ -18,6 +18,7 @@ export function stepLine(what: string, ms: number): string {
 /** The text that is printed once the engine serves. */
 export function banner(engine: {
   address: string;
+  opsAddress: string;
   processes: number;
   methods: readonly string[];
   /** Simulated providers and the URLs of their pages. */
@@ -26,10 +27,11 @@ export function banner(engine: {
   /** How long the start took, ms. */
   startMs: number;
 }): string {
-  const { address, processes, demo, methods, simulators, startMs } = engine;
+  const { address, opsAddress, processes, demo, methods, simulators, startMs } = engine;
   const lines = [
     `flashdrop serves at ${address} (started in ${(startMs / 1_000).toFixed(1)} s)`,
     `  docs          ${address}/docs`,
+    `  metrics       ${opsAddress}/metrics`,
   ];
   if (processes > 1) lines.push(`  processes     ${processes} on this port, and one that settles`);
   lines.push(`  pay with      ${methods.join(', ')}`);

@@ -15,6 +15,8 @@ import { type OnStep, timeSteps } from './start-steps.ts';
 export type Engine = {
   /** URL at which http is served. */
   address: string;
+  /** URL of the operators' routes. */
+  opsAddress: string;
   /** How many processes serve there. */
   processes: number;
   demo: Demo | undefined;
@@ -84,7 +86,7 @@ async function compose({ onStep, ...options }: Start, releasers: Releasers): Pro
     tokens: tokenRules(config, folder),
     operatorKey: config.operatorKey ?? folder?.secrets.operatorKey,
   };
-  const address = cluster
+  const addresses = cluster
     ? await step(`${processes} api processes serve`, () =>
         serveInCluster(wiring, callers, { cluster, releasers }),
       )
@@ -94,7 +96,7 @@ async function compose({ onStep, ...options }: Start, releasers: Releasers): Pro
       ? await step('demo drop open', () => openDemo(wiring, callers.tokens, folder.secrets))
       : undefined;
   const methods = [...providers.keys()];
-  return { address, processes, demo, methods, simulators, stop: releasers.run };
+  return { ...addresses, processes, demo, methods, simulators, stop: releasers.run };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Health } from '../http/routes/ops.ts';
+import type { Health } from '../http/ops/readiness.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** How long an answer counts, and after how long without one the store is asked again; ms. */

@@ -20,7 +20,7 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Reconcile } from '../reconciliation/reconciliation.ts';
 import type { TokenRules } from './auth/buyers.ts';
-import type { Health } from './routes/ops.ts';
+import type { Health } from './ops/readiness.ts';
 import type { ServerSettings } from './server/fastify.ts';
 
 export type AppSettings = ServerSettings & {

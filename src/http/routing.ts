@@ -34,7 +34,7 @@ export async function addRoutes(
   const { health, metrics, operatorKey, settings, services } = deps;
   const { requireOperator } = shared.guards;
 
-  opsRoutes(app, { health, metrics });
+  opsRoutes(app, { health, metrics, requireOperator });
   if (operatorKey !== undefined) {
     reconciliationRoute(app, { requireOperator, reconcile: services.reconcile });
   }

@@ -40,7 +40,7 @@ function members(primary = engine.pid): number[] {
 }
 
 async function metrics(): Promise<string> {
-  return await (await fetch(`${engine.address}/metrics`)).text();
+  return await (await fetch(`${engine.opsAddress}/metrics`)).text();
 }
 
 async function openASale(units: number) {

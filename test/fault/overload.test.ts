@@ -94,7 +94,7 @@ describe('Overload', () => {
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(1);
     expect(new Set(waits).size).toBeGreaterThan(1); // or all would come again at once
     expect(await sale.figures()).toMatchObject({ available: 59 });
-    const metrics = await (await fetch(`${address}/metrics`)).text();
+    const metrics = await engine.deps.metrics.text();
     expect(metrics).toMatch(/^flashdrop_buys_total\{outcome="overloaded"\} 59$/m);
     for (const one of buyers) expect(await sale.press(one)).toMatchObject({ status: 202 });
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 60, paid: 60 });
@@ -125,7 +125,7 @@ describe('Overload', () => {
     const sale = await openSale({ address, merchantKey }, { units: 5 });
     const [head, ...crowd] = (await sale.gather(40)) as [Buyer, ...Buyer[]];
     const asked = [
-      ...[get(`/v1/drops/${sale.drop}`), get('/livez'), get('/metrics')],
+      ...[get(`/v1/drops/${sale.drop}`), get('/livez'), get('/openapi.json')],
       ...[get(`/v1/drops/${sale.drop}/report`, merchantKey), get('/v1/wallet', head.token)],
     ];
     const told = await sendAtOnce([...crowd.map((one) => buy(sale, one)), ...asked]);

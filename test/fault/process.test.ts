@@ -58,7 +58,7 @@ describe('An engine that ends in the middle of a sale', () => {
     const answered = [...sale.book.values()].flat().filter(({ status }) => status !== 0);
     expect(answered.filter(({ code }) => !honest.includes(code))).toEqual([]);
     expect(await sale.judged()).toMatchObject({ available: 0, sold: 300, paid: 300 });
-    const metrics = await (await fetch(`${(engine as EngineProcess).address}/metrics`)).text();
+    const metrics = await (await fetch(`${(engine as EngineProcess).opsAddress}/metrics`)).text();
     expect(metrics).not.toMatch(/outcome="stalled"\} [1-9]/);
   });
 });

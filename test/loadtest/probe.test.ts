@@ -30,10 +30,11 @@ afterAll(async () => {
 });
 
 test('a look tells units, ledger and queues, and finds each process by its role', async () => {
-  const { address, merchantKey = '', pid } = engine;
+  const { address, opsAddress, merchantKey = '', pid } = engine;
   const sale = await openSale({ address, merchantKey }, { units: 30 });
   probe = openProbe({
     address,
+    opsAddress,
     merchantKey,
     drop: sale.drop,
     enginePid: pid,
@@ -66,7 +67,7 @@ test('a look tells units, ledger and queues, and finds each process by its role'
   expect(since).toBeGreaterThan(0);
   // Nothing moved meanwhile, so it is the same instant, however late one asks.
   expect(await probe.untilSettled(conditionMs)).toBe(since);
-  expect(await factsOf({ address, own: true })).toMatchObject({
+  expect(await factsOf({ opsAddress, own: true })).toMatchObject({
     engine: { apiProcesses: 2, redis: 'embedded', ledger: 'embedded' },
     redisVersion: expect.stringMatching(/^\d+\.\d+/),
   });

@@ -9,6 +9,8 @@ import { copyLedger } from './test-ledger.ts';
 /** The engine as `npm start` runs it: a process of its own, which may be killed. */
 export type EngineProcess = {
   address: string;
+  /** Of the operators' routes. */
+  opsAddress: string;
   /** The demo store's key; undefined where no data folder holds one. */
   merchantKey: string | undefined;
   pid: number;
@@ -35,9 +37,10 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
     args: entry === 'src/main.ts' ? [...folder, '--port', String(port), ...args] : args,
     env: { FLASHDROP_DEMO: 'on', FLASHDROP_SIMULATORS: 'off', ...env },
   });
-  const address = await untilServing(program);
+  const { address, opsAddress } = await untilServing(program);
   return {
     address,
+    opsAddress,
     merchantKey: data === undefined ? undefined : readKey(data),
     pid: program.pid,
     ended: program.ended,
@@ -58,13 +61,22 @@ async function prepareFolder(path: string): Promise<void> {
   }
 }
 
-async function untilServing(program: Program): Promise<string> {
+async function untilServing(
+  program: Program,
+): Promise<Pick<EngineProcess, 'address' | 'opsAddress'>> {
   const died = program.ended.then(({ err }) => Promise.reject(new Error(`did not start: ${err}`)));
   died.catch(() => {}); // Later the test itself waits for its end.
-  const serving = eventually(() => /serves at (http\S+)/.exec(program.printed().out)?.[1], {
-    withinMs: startMs,
-  });
+  const serving = eventually(() => addressesIn(program.printed().out), { withinMs: startMs });
   return await Promise.race([serving, died]);
+}
+
+/** What the engine's banner says; an entry of a test's own prints the first line alone. */
+function addressesIn(printed: string) {
+  const address = /serves at (http\S+)/.exec(printed)?.[1];
+  const opsAddress = /^ {2}metrics +(\S+)\/metrics$/m.exec(printed)?.[1];
+  if (address === undefined) return undefined;
+  if (opsAddress === undefined && printed.includes('(started in')) return undefined;
+  return { address, opsAddress: opsAddress ?? '' };
 }
 
 function readKey(data: string): string | undefined {

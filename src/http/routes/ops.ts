@@ -1,44 +1,43 @@
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../metrics.ts';
-import { withDeadline } from '../../scheduling/deadline.ts';
+import type { Guards } from '../auth/guards.ts';
+import { type Health, readinessOf } from '../ops/readiness.ts';
 import { errorsPage } from '../problems/errors-page.ts';
+import { openApiDocument } from '../server/docs.ts';
+import { keptAnswer } from '../server/kept-answer.ts';
 import { isDraining } from '../server/server.ts';
 
-const answerMsMax = 1_000;
+export type OpsRouteOptions = {
+  health: Health;
+  metrics: Pick<Metrics, 'registry' | 'text'>;
+  requireOperator: Guards['requireOperator'];
+};
 
-/** Each resolves when the store answers and rejects when it does not. */
-export type Health = { redis(): Promise<unknown>; ledger(): Promise<unknown> };
+/**
+ * What balancers and readers ask of the public port, and /metrics for whoever has the operator key. The
+ * operators' own port has the rest (ops/ops-listener.ts): a page of metrics costs the process that
+ * settles more than settling an order.
+ */
+export function opsRoutes(app: FastifyInstance, options: OpsRouteOptions): void {
+  const { health, metrics, requireOperator } = options;
 
-export type OpsRouteOptions = { health: Health; metrics: Pick<Metrics, 'registry' | 'text'> };
-
-/** For operators. Only /readyz needs Redis and the ledger: it asks whether they answer. */
-export function opsRoutes(app: FastifyInstance, { health, metrics }: OpsRouteOptions): void {
   app.get('/livez', (_request, reply) => void reply.type('text/plain').send('live\n'));
 
   app.get('/readyz', async (_request, reply) => {
-    const [redis, ledger] = await Promise.all([
-      doesAnswer(health.redis()),
-      doesAnswer(health.ledger()),
-    ]);
-    const draining = isDraining(app);
-    const ready = redis && ledger && !draining;
+    const { redis, ledger } = await readinessOf(health);
+    const ready = redis && ledger && !isDraining(app);
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
-    return { ready, redis, ledger, draining };
+    return { ready };
   });
 
-  app.get('/metrics', async (_request, reply) => {
-    reply.type(metrics.registry.contentType);
-    return metrics.text();
+  app.get('/metrics', { onRequest: requireOperator }, async (_request, reply) => {
+    reply.type(metrics.registry.contentType).header('cache-control', 'no-store');
+    return await metrics.text();
   });
 
-  app.get('/docs/errors', (_request, reply) => void reply.type('text/html').send(errorsPage));
-  app.get('/openapi.json', (_request, reply) => void reply.send(app.swagger()));
+  app.get(
+    '/docs/errors',
+    keptAnswer('text/html; charset=utf-8', () => errorsPage),
+  );
+  app.get('/openapi.json', openApiDocument(app));
 }
-
-/** True when a store answers within a second. */
-async function doesAnswer(asked: Promise<unknown>): Promise<boolean> {
-  return (await withDeadline(asked.then(isTrue, isFalse), answerMsMax)) ?? false;
-}
-
-const isTrue = () => true;
-const isFalse = () => false;

@@ -8,6 +8,7 @@ import { sendProblem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { cardBody } from '../schemas/drops.ts';
 import { addRoute } from '../server/add-route.ts';
+import { isCurrent } from '../server/kept-answer.ts';
 import type { Cards } from '../views/card.ts';
 import { publishedDrop } from './lookups.ts';
 
@@ -30,7 +31,7 @@ export function publicRoutes(app: FastifyInstance, options: PublicRouteOptions):
       const card = await cards.of(await publishedDrop(catalog, params));
       const etag = `W/"${card.etag}"`;
       reply.header('etag', etag).header('cache-control', 'public, max-age=1');
-      if (matches(headers['if-none-match'], etag)) return reply.code(304).send();
+      if (isCurrent(headers['if-none-match'], etag)) return reply.code(304).send();
       return reply.header('content-type', 'application/json; charset=utf-8').send(card.text());
     },
   );
@@ -51,13 +52,6 @@ export function publicRoutes(app: FastifyInstance, options: PublicRouteOptions):
       return reply;
     },
   );
-}
-
-function matches(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  if (header.trim() === '*') return true;
-  const plain = etag.replace(/^W\//, '');
-  return header.split(',').some((part) => part.trim().replace(/^W\//, '') === plain);
 }
 
 const contracts = {

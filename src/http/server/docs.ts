@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { documented, problemSchema } from '../schemas/contract.ts';
+import { type KeptAnswer, keptAnswer } from './kept-answer.ts';
 
 /** Adds the OpenAPI document, generated from the schemas that validate, and the page /docs. */
 export async function documentApi(app: FastifyInstance): Promise<void> {
@@ -33,5 +34,20 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
         `${json['$id'] ?? `schema-${index}`}`,
     },
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  const document = openApiDocument(app);
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiHooks: {
+      // The page's own route would write the document anew for each request.
+      onRequest(request, reply, done) {
+        if (request.routeOptions.url === '/docs/json') document(request, reply);
+        else done();
+      },
+    },
+  });
+}
+
+/** The OpenAPI document as it is sent. */
+export function openApiDocument(app: FastifyInstance): KeptAnswer {
+  return keptAnswer('application/json; charset=utf-8', () => JSON.stringify(app.swagger()));
 }

@@ -80,8 +80,8 @@ const place = (id: string, drop: Drop) => [{ drop: drop.id, lane: 0 }, id.slice(
 
 const noStreams = () =>
   eventually(async () => {
-    const { body } = await engine.app.inject('/metrics');
-    return body.includes('flashdrop_streams_open 0\n');
+    const page = await engine.deps.metrics.text();
+    return page.includes('flashdrop_streams_open 0\n');
   });
 
 describe("An order's stream", () => {

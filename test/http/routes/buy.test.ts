@@ -298,7 +298,7 @@ test('Buys are counted by outcome in the metrics', async () => {
   const drop = await engine.publish(merchantId);
   await press(drop);
   await eventually(async () => {
-    const { body } = await engine.app.inject('/metrics');
-    return /flashdrop_buys_total\{outcome="reserved"\} [1-9]/.test(body);
+    const page = await engine.deps.metrics.text();
+    return /flashdrop_buys_total\{outcome="reserved"\} [1-9]/.test(page);
   });
 });
