@@ -1,3 +1,4 @@
+import { openDropMetrics } from '../drops/drop-metrics.ts';
 import { openReconciliationMetrics } from '../reconciliation/metrics.ts';
 import type { openReconciliation } from '../reconciliation/reconciliation.ts';
 import { openSchedule } from '../reconciliation/schedule.ts';
@@ -29,20 +30,33 @@ export function openBackground(
     onStep,
     ...parts,
   });
-  const { onRun } = openReconciliationMetrics(metrics, reconciliations);
+  const reconciled = openReconciliationMetrics(metrics, reconciliations);
+  const dropGauges = openDropMetrics({
+    metrics,
+    lanes,
+    drops: parts.activeDrops.drops,
+    clock: parts.clock,
+  });
   const schedule =
     everyMs === undefined
       ? undefined
-      : openSchedule({ reconcile, reconciliations, everyMs, log, onRun });
+      : openSchedule({ reconcile, reconciliations, everyMs, log, onRun: reconciled.onRun });
   return {
     ...settlement,
     schedule,
     async start(): Promise<void> {
       await settlement.start();
       schedule?.start();
+      reconciled.start();
+      dropGauges.start();
     },
     async stop(): Promise<void> {
-      await Promise.all([schedule?.stop(), settlement.stop()]);
+      await Promise.all([
+        schedule?.stop(),
+        reconciled.stop(),
+        dropGauges.stop(),
+        settlement.stop(),
+      ]);
     },
   };
 }

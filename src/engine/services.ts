@@ -34,7 +34,7 @@ export function openServices(options: ServiceOptions) {
   const { clock = systemClock, metrics, onStep } = options;
   const { drops, orders, payments, accounts, passwords } = ledger;
   const redisNow = () => redisTime(redis);
-  const counts = openPaymentMetrics(metrics);
+  const counts = openPaymentMetrics(metrics, providers);
 
   const termsOf = openDropTerms({ lanes, drops });
   const activeDrops = openActiveDrops({ drops, log });

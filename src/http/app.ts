@@ -5,6 +5,7 @@ import { openGuards } from './auth/guards.ts';
 import { openMerchantKeys } from './auth/merchants.ts';
 import type { AppDeps } from './deps.ts';
 import { openStreams } from './live/streams.ts';
+import { buyOutcomes } from './routes/buy.ts';
 import { addRoutes } from './routing.ts';
 import { documentApi } from './server/docs.ts';
 import { openFastify } from './server/fastify.ts';
@@ -16,11 +17,13 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     name: 'buys_total',
     help: 'Buys by outcome',
     label: 'outcome',
+    values: buyOutcomes,
   });
   const appointmentCounts = metrics.counts({
     name: 'appointments_total',
     help: 'Appointments made, found to be made already, or imported',
     label: 'how',
+    values: ['made', 'already', 'imported'],
   });
   const app = openFastify({
     settings,

@@ -4,7 +4,7 @@ import type { Guards } from './auth/guards.ts';
 import type { AppDeps } from './deps.ts';
 import type { Streams } from './live/streams.ts';
 import { appointmentRoutes } from './routes/appointments.ts';
-import { buyRoute } from './routes/buy.ts';
+import { type BuyOutcome, buyRoute } from './routes/buy.ts';
 import { demoRoutes } from './routes/demo.ts';
 import { dropRoutes } from './routes/drops.ts';
 import { importRoute } from './routes/import.ts';
@@ -20,10 +20,15 @@ import { topUpRoutes } from './routes/topups.ts';
 import { walletRoutes } from './routes/wallet.ts';
 import { openCards } from './views/card.ts';
 
-type Counts = { add(name: string, by?: number): void };
+type Counts<Name extends string> = { add(name: Name, by?: number): void };
 
 /** What the routes share beside the services. */
-type Shared = { guards: Guards; streams: Streams; outcomes: Counts; appointmentCounts: Counts };
+type Shared = {
+  guards: Guards;
+  streams: Streams;
+  outcomes: Counts<BuyOutcome>;
+  appointmentCounts: Counts<'made' | 'already' | 'imported'>;
+};
 
 /** Adds the routes, each with the services that it uses. */
 export async function addRoutes(

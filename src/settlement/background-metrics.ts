@@ -1,12 +1,15 @@
 import type { Metrics } from '../metrics.ts';
 import { withDeadline } from '../scheduling/deadline.ts';
+import { openInterval } from '../scheduling/interval.ts';
 import type { OnCount } from './metrics/counters.ts';
 import type { SettleQueue } from './queue/settle-queue.ts';
-import type { WorkerCount } from './queue/settle-worker.ts';
-import type { RedriveCount } from './recovery/redrive.ts';
-import type { Relay, RelayCount } from './relay/relay.ts';
+import { type WorkerCount, workerCounts } from './queue/settle-worker.ts';
+import { type RedriveCount, redriveCounts } from './recovery/redrive.ts';
+import { type Relay, type RelayCount, relayCounts } from './relay/relay.ts';
 
 const readMsMax = 1_000;
+const readEveryMs = 1_000;
+const jobStates = ['waiting', 'active', 'delayed', 'failed'] as const;
 
 /** Publishes the counters of relay, settlement worker and redrive. Without metrics it does nothing. */
 export function openBackgroundMetrics(metrics: Metrics | undefined) {
@@ -14,46 +17,65 @@ export function openBackgroundMetrics(metrics: Metrics | undefined) {
     name: 'relay_total',
     help: 'What the relay did: entries, orders, batches, retries, claimed, malformed',
     label: 'what',
+    values: relayCounts,
   });
   const settled = metrics?.counts({
     name: 'settle_total',
     help: 'Orders by what settling came to, and jobs by what went wrong with them',
     label: 'outcome',
+    values: workerCounts,
   });
   const redriven = metrics?.counts({
     name: 'redrive_total',
     help: 'What was found left lying and driven on',
     label: 'what',
+    values: redriveCounts,
   });
   const lost = metrics?.counts({
     name: 'lost_lanes_total',
     help: 'Lanes found behind what the ledger had read of them; their drops stop selling',
     label: 'action',
+    values: ['frozen'],
   });
   const onRelay: OnCount<RelayCount> = (what, by) => relayed?.add(what, by);
   const onWorker: OnCount<WorkerCount> = (outcome, by) => settled?.add(outcome, by);
   const onRedrive: OnCount<RedriveCount> = (what, by) => redriven?.add(what, by);
 
-  /** Adds the gauges of relay and queue. They are read at each scrape; -1 while Redis is down. */
-  function read({ relay, queue }: { relay: Relay; queue: SettleQueue }): void {
+  /**
+   * Adds the gauges of relay and queue: -1 while Redis is down. They are read at an interval, so that
+   * asking for metrics, however often, costs no call.
+   */
+  function gauges({ relay, queue }: { relay: Relay; queue: SettleQueue }) {
+    let backlog = -1;
+    let jobs: Partial<Record<(typeof jobStates)[number], number>> = {};
     metrics?.gauge({
       name: 'outbox_backlog',
       help: 'Outbox entries that are not in the ledger yet',
-      read: async () => (await soon(relay.backlog())) ?? -1,
+      read: () => backlog,
     });
-    for (const state of ['waiting', 'active', 'delayed', 'failed'] as const) {
+    for (const state of jobStates) {
       metrics?.gauge({
         name: `settle_queue_${state}`,
         help: `Settlement jobs that are ${state}`,
-        read: async () => (await soon(queue.counts()))?.[state] ?? -1,
+        read: () => jobs[state] ?? -1,
       });
     }
+    return openInterval({
+      everyMs: readEveryMs,
+      keepsProcessAlive: false,
+      async run() {
+        const [entries, counts] = await Promise.all([soon(relay.backlog()), soon(queue.counts())]);
+        backlog = entries ?? -1;
+        jobs = counts ?? {};
+      },
+      onError() {}, // What cannot be read shows as -1.
+    });
   }
 
-  return { onRelay, onWorker, onRedrive, onLost: () => lost?.add('frozen'), read };
+  return { onRelay, onWorker, onRedrive, onLost: () => lost?.add('frozen'), gauges };
 }
 
-/** The queue's connection waits for Redis without a limit; a scrape waits for `readMsMax` at most. */
+/** The queue's connection waits for Redis without a limit; a reading waits for `readMsMax` at most. */
 async function soon<T>(reading: Promise<T>): Promise<T | undefined> {
   return await withDeadline(reading, readMsMax).catch(() => undefined);
 }

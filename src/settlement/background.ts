@@ -132,7 +132,7 @@ export function openSettlementBackground(options: {
     log,
     everyMs: timings.pollEveryMs,
   });
-  counts.read({ relay, queue });
+  const gauges = counts.gauges({ relay, queue });
 
   let isStopped = false;
 
@@ -153,6 +153,7 @@ export function openSettlementBackground(options: {
       sweeper.start();
       redrive.start();
       polling.start();
+      gauges.start();
     },
     /** Finishes running work, for at most `drainMsMax`; the next start continues with the rest. */
     async stop(): Promise<void> {
@@ -162,7 +163,13 @@ export function openSettlementBackground(options: {
       const disconnect = () => endQueue(queueRedis);
       if (queueRedis.status !== 'ready') disconnect();
       const late = setTimeout(disconnect, drainMsMax);
-      await Promise.all([redrive.stop(), polling.stop(), sweeper.stop(), workerStopped]);
+      await Promise.all([
+        redrive.stop(),
+        polling.stop(),
+        sweeper.stop(),
+        gauges.stop(),
+        workerStopped,
+      ]);
       await relay.stop();
       await activeDrops.stop();
       await queue.close();

@@ -16,7 +16,7 @@ function aDesk(read: PaymentProvider['readNotification']) {
   return openProviderNotifications({
     notifications: { take: () => new Promise(() => {}) },
     providers: new Map([['slow', provider]]),
-    counts: openPaymentMetrics(undefined),
+    counts: openPaymentMetrics(undefined, new Map()),
     clock: systemClock,
     log: { warn() {} } as never,
     answerMsMax: 50,

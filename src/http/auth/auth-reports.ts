@@ -3,9 +3,10 @@ import type { Logger } from '../../log.ts';
 import type { Metrics } from '../../metrics.ts';
 import { throttleLog } from '../../payments/log-throttle.ts';
 import type { KeySetEvent } from './jwks.ts';
-import type { CredentialRefusal } from './refused.ts';
+import { type CredentialRefusal, refusalReasons } from './refused.ts';
 
-export type Caller = 'buyer' | 'merchant' | 'operator';
+const callers = ['buyer', 'merchant', 'operator'] as const;
+export type Caller = (typeof callers)[number];
 
 export type AuthReports = ReturnType<typeof openAuthReports>;
 
@@ -26,13 +27,14 @@ export function openAuthReports({
     name: 'unauthorized_total',
     help: 'Requests with refused credentials, by the kind of caller that was needed and the reason',
     labels: ['caller', 'reason'],
+    series: callers.flatMap((caller) => refusalReasons.map((reason) => [caller, reason])),
   });
   const fetches = metrics.counts({
     name: 'key_set_fetches_total',
     help: "Fetches of the identity service's keys by outcome",
     label: 'outcome',
+    values: ['fetched', 'failed', 'given_up'],
   });
-  for (const outcome of ['fetched', 'failed', 'given_up']) fetches.add(outcome, 0);
   const writers = new Map<string, (message: string) => void>();
 
   function warn(kind: string, message: string): void {

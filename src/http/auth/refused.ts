@@ -1,6 +1,14 @@
+export const refusalReasons = [
+  'missing',
+  'malformed',
+  'expired',
+  'not_yet_valid',
+  'invalid',
+] as const;
+
 /** Why credentials were refused; `description` is the `error_description` of RFC 6750. */
 export type CredentialRefusal = {
-  reason: 'missing' | 'malformed' | 'expired' | 'not_yet_valid' | 'invalid';
+  reason: (typeof refusalReasons)[number];
   description: string;
 };
 

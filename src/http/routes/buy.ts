@@ -5,7 +5,13 @@ import type { Order } from '../../domain/order.ts';
 import type { Bought, Intake } from '../../inventory/intake.ts';
 import type { Metrics } from '../../metrics.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
-import { problems, problemText, problemType, sendProblem } from '../problems/problems.ts';
+import {
+  type ProblemCode,
+  problems,
+  problemText,
+  problemType,
+  sendProblem,
+} from '../problems/problems.ts';
 import { openBodyCache } from '../request/body-cache.ts';
 import { readIdempotencyKey } from '../request/idempotency.ts';
 import { openRateLimiter } from '../request/rate-limiter.ts';
@@ -26,7 +32,7 @@ export type BuyRouteOptions = {
   intake: Pick<Intake, 'buy' | 'refuseSoldOut'>;
   metrics: Pick<Metrics, 'durations'>;
   /** Counts Buys by outcome. */
-  outcomes: { add(outcome: string): void };
+  outcomes: { add(outcome: BuyOutcome): void };
   /** Buys that one buyer may send in ten seconds, replays included. */
   buysPerBuyerMax?: number | undefined;
 };
@@ -49,7 +55,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
 
   function finish(reply: FastifyReply, bought: Bought, startedAt: number): void {
     answer(reply, bought);
-    outcomes.add(bought.status);
+    outcomes.add(outcomeOf(bought.status));
     durations.observe((performance.now() - startedAt) / 1_000);
   }
 
@@ -172,11 +178,17 @@ function sendRefusal(reply: FastifyReply, bought: Refused): void {
       return;
     }
     default:
-      sendProblem(reply, refusals[bought.status]);
+      sendProblem(reply, codes[bought.status]);
   }
 }
 
-const refusals = {
+/** The code that each refusal is answered and counted with. */
+const codes = {
+  sold_out: 'sold_out',
+  all_held: 'all_held',
+  buyer_limit: 'buyer_limit',
+  not_open: 'drop_not_open',
+  no_appointment: 'no_appointment',
   paused: 'drop_paused',
   ended: 'drop_ended',
   cancelled: 'drop_ended',
@@ -184,7 +196,25 @@ const refusals = {
   unknown_item: 'unknown_item',
   reused: 'idempotency_key_reused',
   not_offered: 'payment_method_not_offered',
-} as const;
+  frozen: 'drop_frozen',
+  overloaded: 'overloaded',
+  outcome_unknown: 'outcome_unknown',
+} as const satisfies Record<Exclude<Bought['status'], 'reserved' | 'replayed'>, ProblemCode>;
+
+/** What Buys are counted by: the two answers with an order, and the code of each refusal. */
+export type BuyOutcome =
+  | 'reserved'
+  | 'replayed'
+  | 'rate_limited'
+  | (typeof codes)[keyof typeof codes];
+
+export const buyOutcomes: readonly BuyOutcome[] = [
+  ...new Set<BuyOutcome>(['reserved', 'replayed', 'rate_limited', ...Object.values(codes)]),
+];
+
+function outcomeOf(status: Bought['status']): BuyOutcome {
+  return status === 'reserved' || status === 'replayed' ? status : codes[status];
+}
 
 /**
  * Writes boughtBody by hand: none of its parts can hold a quote, since a sku, a currency and an id

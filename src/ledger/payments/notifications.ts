@@ -17,12 +17,14 @@ export type StoredNotification = {
   currency?: string | undefined;
 };
 
-export type NotificationVerdict =
-  | 'new'
-  | 'repeated'
-  | 'unknown_order'
-  | 'other_amount'
-  | 'other_currency';
+export const notificationVerdicts = [
+  'new',
+  'repeated',
+  'unknown_order',
+  'other_amount',
+  'other_currency',
+] as const;
+export type NotificationVerdict = (typeof notificationVerdicts)[number];
 
 export type Notifications = ReturnType<typeof openNotifications>;
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EngineProcess, startEngineProcess } from '../../support/engine-process.ts';
+import { faultsOf } from '../../support/metrics-page.ts';
 
 // What operators read, on an engine as npm start runs it: two api processes and one that settles.
 
@@ -30,7 +31,9 @@ describe("The operators' own port", () => {
     expect(new URL(engine.opsAddress).port).not.toBe(new URL(engine.address).port);
     const page = await get(`${engine.opsAddress}/metrics`);
     expect(page.headers.get('content-type')).toContain('text/plain; version=0.0.4');
-    expect(await page.text()).toMatch(/^flashdrop_outbox_backlog \d/m);
+    const text = await page.text();
+    expect(text).toMatch(/^flashdrop_outbox_backlog -?\d/m);
+    expect(faultsOf(text)).toEqual([]);
     const ready = await get(`${engine.opsAddress}/readyz`);
     expect(await ready.json()).toEqual({ ready: true, redis: true, ledger: true, draining: false });
     expect((await get(`${engine.opsAddress}/livez`)).status).toBe(200);
@@ -65,7 +68,7 @@ describe('The public port', () => {
       authorization: `Bearer ${operatorKey()}`,
     });
     expect(page.status).toBe(200);
-    expect(await page.text()).toMatch(/^flashdrop_outbox_backlog \d/m);
+    expect(await page.text()).toMatch(/^flashdrop_outbox_backlog -?\d/m);
   });
 
   test('On the public port /readyz says whether to send requests, and no more', async () => {

@@ -43,9 +43,12 @@ describe('A reconciliation on demand', () => {
       { kind: 'unknown_capture', order: '', provider: 'wallet', done: 'alarm' },
       { kind: 'paid_without_capture', order: id, done: 'alarm' },
     ]);
-    const page = await engine.deps.metrics.text();
-    expect(page).toContain('flashdrop_reconcile_differences{kind="paid_without_capture"} 1');
-    expect(page).toMatch(/flashdrop_reconcile_last_seconds \d/);
+    await eventually(async () => {
+      const page = await engine.deps.metrics.text();
+      expect(page).toContain('flashdrop_reconcile_differences{kind="paid_without_capture"} 1');
+      expect(page).toMatch(/flashdrop_reconcile_last_seconds \d/);
+      return true;
+    });
   });
 
   test('is refused to anybody but the operator', async () => {
