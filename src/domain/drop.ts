@@ -58,6 +58,9 @@ export type Drop = Description & {
   appointment?: AppointmentWindow | undefined;
 };
 
+/** What a merchant defines of a drop, as opposed to what the engine keeps of it. */
+export type DropDefinition = Omit<Drop, 'id' | 'merchantId' | 'lanes' | 'version' | 'decision'>;
+
 export const decisions = ['draft', 'live', 'paused', 'ended', 'cancelled'] as const;
 export type Decision = (typeof decisions)[number];
 

@@ -2,7 +2,7 @@ import type { Drop } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 
-/** The part of a drop that is fixed at its creation. */
+/** The part of a drop that is fixed once it has opened. */
 export type DropTerms = Pick<
   Drop,
   | 'id'
@@ -22,15 +22,22 @@ export type DropTerms = Pick<
 const dropsMax = 1_000;
 
 /**
- * Reads the terms of a drop from its lane, or from the ledger when the lane has none, and caches them.
- * Terms never change, so an entry stays until the cache is full; then the oldest is removed.
+ * Reads the terms of a drop from its lane, or from the ledger when the lane has none. Once the drop has
+ * opened on Redis' clock they never change, so they are cached then and stay until the cache is full;
+ * then the oldest is removed.
  * The terms are undefined when there is no such drop.
  */
 export function openDropTerms(source: {
-  lanes: Pick<Lanes, 'readDrop'>;
+  lanes: Pick<Lanes, 'readDrop' | 'inspect'>;
   drops: { get(id: DropId): Promise<Drop | undefined> };
 }): (drop: DropId) => Promise<DropTerms | undefined> {
   const cache = new Map<string, DropTerms>();
+
+  /** Whether the lane has this version of the drop at an instant when no edit can follow it. */
+  async function hasOpened({ id, version, startsAt }: Drop): Promise<boolean> {
+    const lane = await source.lanes.inspect({ drop: id, lane: 0 });
+    return lane.status === 'done' && lane.version === version && lane.now >= startsAt;
+  }
 
   return async function termsOf(dropId) {
     const cached = cache.get(dropId);
@@ -52,6 +59,7 @@ export function openDropTerms(source: {
       skus: items.map((item) => item.sku),
       titles: items.map((item) => item.title),
     };
+    if (!(await hasOpened(drop))) return terms;
     const [oldest] = cache.keys();
     if (oldest !== undefined && cache.size >= dropsMax) cache.delete(oldest);
     cache.set(dropId, terms);

@@ -1,16 +1,17 @@
 import type { Clock } from '../domain/clock.ts';
-import { type Drop, type DropAction, decide } from '../domain/drop.ts';
+import { type Drop, type DropAction, type DropDefinition, decide } from '../domain/drop.ts';
 import type { DropId, MerchantId } from '../domain/ids.ts';
-import { type Lanes, lanesOf } from '../inventory/lanes.ts';
+import { type DropEdit, type Lanes, lanesOf } from '../inventory/lanes.ts';
+import type { DropEdits } from '../ledger/drop-edits.ts';
 import type { Drops, StoredDrop } from '../ledger/drops.ts';
 import type { Orders } from '../ledger/orders.ts';
 import type { Log } from '../log.ts';
 import { isBehind } from './lost-lanes.ts';
 
 export type ActionResult =
-  | { kind: 'done'; drop: Drop }
+  | { kind: 'done'; drop: StoredDrop }
   /** The drop's state does not allow the action. */
-  | { kind: 'refused'; drop: Drop }
+  | { kind: 'refused'; drop: StoredDrop }
   | { kind: 'unknown' }
   /** A lane has lost data: nothing sells before it is rebuilt. */
   | { kind: 'frozen' };
@@ -21,6 +22,11 @@ export type Publishing = {
    * @throws when a store does not answer; once the ledger has the decision, `sync` finishes the rest
    */
   act(request: { merchantId: MerchantId; drop: DropId; action: DropAction }): Promise<ActionResult>;
+  /**
+   * Publishes a drop to its lanes, and takes its pending edit back if they refuse it.
+   * @returns the drop as it is then; undefined when a lane has lost its data
+   */
+  bringToLanes(drop: StoredDrop): Promise<StoredDrop | undefined>;
   /** Publishes to the lanes all decisions that a crash or a Redis outage kept from them. */
   sync(): Promise<void>;
   /** Pauses a drop that has lost data in a lane. */
@@ -35,6 +41,7 @@ const syncDropsMax = 100;
  */
 export function openPublishing(options: {
   ledgerDrops: Drops;
+  edits: Pick<DropEdits, 'apply' | 'revert'>;
   orders: Pick<Orders, 'positions'>;
   lanes: Lanes;
   clock: Clock;
@@ -42,26 +49,32 @@ export function openPublishing(options: {
   /** Called when the lanes have a new version, so that background work starts on them at once. */
   onPublished?(drop: Drop): void;
 }): Publishing {
-  const { ledgerDrops, orders, lanes, clock, log } = options;
+  const { ledgerDrops, edits, orders, lanes, clock, log } = options;
 
-  /** Publishes a drop's rules to all its lanes. False when one of them has lost its data. */
-  async function publishToLanes(stored: StoredDrop): Promise<boolean> {
-    const { lanesVersion, createdAt: _, ...drop } = stored;
+  async function bringToLanes(stored: StoredDrop): Promise<StoredDrop | undefined> {
+    const { lanesVersion, createdAt: _, revision: __, pendingEdit: pending, ...drop } = stored;
     if (neverSold(stored)) {
       await ledgerDrops.markLanes(drop.id, drop.version);
-      return true;
+      return stored;
     }
+    const edit = pending ? kindOfEdit(pending.before, drop) : 'no';
     const answers = await Promise.all(
-      lanesOf(drop).map(({ lane }) => lanes.publish(drop, lane, lanesVersion === 0)),
+      lanesOf(drop).map(({ lane }) => lanes.publish(drop, lane, lanesVersion === 0, edit)),
     );
     const lost = answers.flatMap((answer, lane) => (answer === 'lost' ? [lane] : []));
     if (lost.length > 0) {
       log.error({ drop: drop.id, lanes: lost }, 'lanes lost their data: the drop is frozen');
-      return false;
+      return undefined;
     }
+    const refusal = answers.find((answer) => answer === 'open' || answer === 'adjusted');
+    if (pending && refusal) {
+      const reverted = await edits.revert(drop.id, pending.version, refusal);
+      return reverted && (await bringToLanes(reverted));
+    }
+    if (pending) await edits.apply(drop.id, pending.version);
     await ledgerDrops.markLanes(drop.id, drop.version);
     options.onPublished?.(drop);
-    return true;
+    return stored;
   }
 
   /** Whether a lane's outbox ends before what the ledger has read from it. */
@@ -90,19 +103,21 @@ export function openPublishing(options: {
     if (!changed) return { kind: 'unknown' };
     const { drop } = changed;
     if (refused) return { kind: 'refused', drop };
-    const published = drop.version === drop.lanesVersion || (await publishToLanes(drop));
+    const isThere = drop.version === drop.lanesVersion;
+    const published = isThere ? drop : await bringToLanes(drop);
     // A lane without data sells nothing, so an action that stops the sale is done there anyway.
     const starts = action === 'publish' || action === 'resume';
-    return published || !starts ? { kind: 'done', drop } : { kind: 'frozen' };
+    return published || !starts ? { kind: 'done', drop: published ?? drop } : { kind: 'frozen' };
   }
 
   return {
     act,
+    bringToLanes,
 
     async sync() {
       for (const drop of await ledgerDrops.unsynced(syncDropsMax)) {
         try {
-          await publishToLanes(drop);
+          await bringToLanes(drop);
         } catch (error) {
           log.warn({ err: error, drop: drop.id }, 'publishing a drop to its lanes failed');
         }
@@ -113,9 +128,17 @@ export function openPublishing(options: {
       const changed = await ledgerDrops.change(id, (drop) => {
         return drop.decision === 'live' ? { decision: 'paused' } : undefined;
       });
-      if (changed?.changed) await publishToLanes(changed.drop);
+      if (changed?.changed) await bringToLanes(changed.drop);
     },
   };
+}
+
+/** Whether an edit changes what is in stock, or only the rules by which it is sold. */
+function kindOfEdit(before: DropDefinition, { items }: DropDefinition): DropEdit {
+  const isSame =
+    before.items.length === items.length &&
+    before.items.every(({ allotment }, index) => allotment === items[index]?.allotment);
+  return isSame ? 'rules' : 'stock';
 }
 
 /** Whether this is a draft that was cancelled: its lanes never had it and need no change. */

@@ -13,6 +13,7 @@ import { openAdjustments } from '../drops/adjustments.ts';
 import { openAppointmentService } from '../drops/appointments.ts';
 import { openDrafts } from '../drops/drafts.ts';
 import { openDropTerms } from '../drops/drop-terms.ts';
+import { openEdits } from '../drops/edits.ts';
 import { openPublishing } from '../drops/publishing.ts';
 import { openReport } from '../drops/report.ts';
 import { openRecords } from '../inventory/lane-scan.ts';
@@ -40,6 +41,7 @@ export function openServices(options: ServiceOptions) {
   const activeDrops = openActiveDrops({ drops, log });
   const publishing = openPublishing({
     ledgerDrops: drops,
+    edits: ledger.dropEdits,
     orders,
     lanes,
     clock,
@@ -113,6 +115,7 @@ export function openServices(options: ServiceOptions) {
   return {
     createDraft: openDrafts({ drops, clock }),
     publishing,
+    editDrop: openEdits({ drops, edits: ledger.dropEdits, publishing, clock }),
     adjustStock: openAdjustments({ drops, lanes, clock }),
     appointments: openAppointmentService({ lanes, appointments: ledger.appointments }),
     report: openReport({ lanes, drops, orders, ledgerAudit: ledger.audit }),

@@ -10,6 +10,7 @@ import type { DropId } from '../domain/ids.ts';
 import type { AdjustStock } from '../drops/adjustments.ts';
 import type { AppointmentService } from '../drops/appointments.ts';
 import type { CreateDraft } from '../drops/drafts.ts';
+import type { EditDrop } from '../drops/edits.ts';
 import type { Publishing } from '../drops/publishing.ts';
 import type { Report } from '../drops/report.ts';
 import type { Catalog } from '../inventory/catalog.ts';
@@ -47,6 +48,7 @@ export type AppDeps = {
     orders: OrderService;
     appointments: AppointmentService;
     createDraft: CreateDraft;
+    editDrop: EditDrop;
     publishing: Pick<Publishing, 'act'>;
     adjustStock: AdjustStock;
     audit: Audit;

@@ -6,6 +6,7 @@ import type { Streams } from './live/streams.ts';
 import { appointmentRoutes } from './routes/appointments.ts';
 import { type BuyOutcome, buyRoute } from './routes/buy.ts';
 import { demoRoutes } from './routes/demo.ts';
+import { dropEditingRoutes } from './routes/drop-editing.ts';
 import { dropRoutes } from './routes/drops.ts';
 import { importRoute } from './routes/import.ts';
 import { notificationRoute } from './routes/notifications.ts';
@@ -124,6 +125,14 @@ async function addMerchantRoutes(
     publishing: services.publishing,
     report: services.report,
     audit: services.audit,
+    takes: services.takes,
+    clock,
+  });
+  dropEditingRoutes(app, {
+    requireMerchant,
+    drops,
+    createDraft: services.createDraft,
+    editDrop: services.editDrop,
     takes: services.takes,
     clock,
   });

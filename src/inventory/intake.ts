@@ -1,50 +1,14 @@
 import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import { allowsMethod, type Drop } from '../domain/drop.ts';
-import {
-  type BuyerId,
-  type DropId,
-  type LaneRef,
-  type OrderId,
-  orderId,
-  orderRef,
-} from '../domain/ids.ts';
+import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import type { Bought, Buy, Refused, SoldOut } from './buy.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
 import { isRedisError, isRedisReply, unavailableCodes } from './redis-errors.ts';
 import type { Reserved } from './replies.ts';
 
-/** A request to buy. The same drop, buyer and key always give the same order. */
-export type Buy = {
-  drop: DropId;
-  buyer: BuyerId;
-  key: string;
-  sku: string;
-  quantity: number;
-  method: string;
-};
-
-export type Bought =
-  | { status: 'reserved' | 'replayed'; order: Order; drop: Drop }
-  | { status: 'sold_out'; available: number }
-  | { status: 'all_held'; available: number; retryAfterMs: number }
-  /** `limit` units of the item are the most for one buyer; `holder` is the order that reached it. */
-  | { status: 'buyer_limit'; holder: string | undefined; limit: number }
-  | { status: 'not_open'; startsAt: number; retryAfterMs: number }
-  /** The buyer has no appointment; the drop's window for making one ends at `until`. */
-  | { status: 'no_appointment'; until: number }
-  | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
-  /** This payment method is not offered for the drop. */
-  | { status: 'not_offered' }
-  /** The drop's lane has lost its data: nothing sells before it is rebuilt. */
-  | { status: 'frozen'; retryAfterMs: number }
-  /** Nothing was reserved: a queue is full, or Redis refused the call (OOM, READONLY, LOADING …). */
-  | { status: 'overloaded'; retryAfterMs: number }
-  /** Sent, but no answer came. `order` is the id to look up; the same key gives the result later. */
-  | { status: 'outcome_unknown'; order: OrderId; retryAfterMs: number };
-
-type Refused = Exclude<Bought, { status: 'reserved' | 'replayed' }>;
-export type SoldOut = Extract<Bought, { status: 'sold_out' }>;
+export type { Bought, Buy, SoldOut };
 
 export type Intake = {
   /**

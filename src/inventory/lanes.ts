@@ -40,6 +40,10 @@ export type Reservation = {
   method: string;
 };
 
+/** What a version of a drop changes of its definition: nothing, its rules alone, or its stock too. */
+export type DropEdit = 'no' | 'rules' | 'stock';
+export type Published = (typeof scripts.publish.replies)[number];
+
 export type Adjustment = { id: string; item: number; delta: number; reason: string };
 
 /**
@@ -64,8 +68,11 @@ export type Lanes = {
   adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
   /** Makes the appointments of buyers whose home lane this is: at most callBuyersMax, all different. */
   appoint(ref: LaneRef, buyers: string[]): Promise<Appointed[]>;
-  /** Writes the drop's rules to one lane; with `first` also its stock. */
-  publish(drop: Drop, lane: number, first: boolean): Promise<'published' | 'already' | 'lost'>;
+  /**
+   * Writes the drop's rules to one lane; with `first` also its stock. An edit is refused once the drop is
+   * `open`, and where it changes the stock also once that was `adjusted`.
+   */
+  publish(drop: Drop, lane: number, first: boolean, edit?: DropEdit): Promise<Published>;
   inspect(ref: LaneRef): Promise<Inspected>;
   /** The orders behind digests, undefined where the lane knows none. */
   find(ref: LaneRef, digests: string[]): Promise<(Order | undefined)[]>;
@@ -146,10 +153,11 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       });
     },
 
-    async publish(drop, lane, first) {
+    async publish(drop, lane, first, edit = 'no') {
       const args: (string | number)[] = [
         drop.version,
         first ? 1 : 0,
+        edit,
         drop.decision,
         drop.startsAt,
         drop.endsAt,

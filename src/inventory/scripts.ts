@@ -64,7 +64,10 @@ export const scripts = {
     keys: ['rules', 'appointments'],
     replies: ['appointed', 'already', 'missing'],
   },
-  publish: { keys: ['rules', 'stock'], replies: ['published', 'already', 'lost'] },
+  publish: {
+    keys: ['rules', 'stock', 'edits'],
+    replies: ['published', 'already', 'lost', 'open', 'adjusted'],
+  },
   inspect: {
     keys: ['rules', 'stock', 'orders', 'holds', 'outbox', 'appointments'],
     replies: ['done', 'missing'],

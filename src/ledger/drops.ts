@@ -1,77 +1,32 @@
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Description, Drop, Item } from '../domain/drop.ts';
+import type { Drop } from '../domain/drop.ts';
 import type { DropId, MerchantId } from '../domain/ids.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
-import type { Database, Query } from './database/database.ts';
+import type { Database } from './database/database.ts';
+import { insertDrop, readDrops, type StoredDrop } from './drop-rows.ts';
 
 /** The fields of a drop that may change after its creation. */
 export type DropChange = Partial<
   Pick<Drop, 'decision' | 'title' | 'startsAt' | 'endsAt' | 'holdMs' | 'lateCapture'>
 >;
 
+export type { StoredDrop };
 export type Drops = ReturnType<typeof openDrops>;
-
-const columns = `id, merchant_id as "merchantId", title, currency, starts_at as "startsAt",
-  ends_at as "endsAt", hold_ms as "holdMs", late_capture as "lateCapture", lanes, version,
-  decision, password_above as "passwordAbove", details,
-  appointment_from as "appointmentFrom", appointment_until as "appointmentUntil",
-  lanes_version as "lanesVersion", created_at as "createdAt"`;
-
-/** A drop with the fields that only the ledger has. */
-export type StoredDrop = Drop & {
-  /** The version that every lane has acknowledged; 0 until the first is published. */
-  lanesVersion: number;
-  createdAt: number;
-};
-
-/** The part of a drop that one column keeps as JSON. */
-type DropDetails = Description & Pick<Drop, 'paymentMethods'>;
-
-type DropRow = Omit<StoredDrop, 'items' | 'appointment' | 'passwordAbove' | keyof DropDetails> & {
-  details: DropDetails;
-  passwordAbove: number | null;
-  appointmentFrom: number | null;
-  appointmentUntil: number | null;
-};
 
 /**
  * Drops as their merchants defined them. The lanes are updated later: see `change`, `unsynced`,
  * `markLanes`.
  */
 export function openDrops(database: Database, clock: Clock = systemClock) {
-  async function create(drop: Drop): Promise<void> {
-    await database.transaction(async (query) => {
-      await query(
-        `insert into drops (id, merchant_id, title, currency, starts_at, ends_at, hold_ms,
-           late_capture, lanes, version, decision, created_at, appointment_from, appointment_until,
-           password_above, details)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-        [
-          drop.id,
-          drop.merchantId,
-          drop.title,
-          drop.currency,
-          drop.startsAt,
-          drop.endsAt,
-          drop.holdMs,
-          drop.lateCapture,
-          drop.lanes,
-          drop.version,
-          drop.decision,
-          clock.now(),
-          drop.appointment?.from ?? null,
-          drop.appointment?.until ?? null,
-          drop.passwordAbove ?? null,
-          JSON.stringify(detailsOf(drop)),
-        ],
-      );
-      await writeItems(query, drop);
-    });
+  async function create(drop: Drop): Promise<StoredDrop> {
+    const createdAt = clock.now();
+    await database.transaction((query) => insertDrop(query, drop, createdAt));
+    return { ...drop, lanesVersion: 0, revision: 1, createdAt };
   }
 
   /** A drop by id. Its items' `allotment` is as created; adjustments are counted by the lanes. */
   async function get(id: DropId): Promise<StoredDrop | undefined> {
-    const [drop] = await select(database.query, 'where id = $1', [id]);
+    const [drop] = await readDrops(database.query, 'where id = $1', [id]);
     return drop;
   }
 
@@ -87,7 +42,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
 
   /** A drop, if it is this merchant's. */
   async function getOwned(merchantId: MerchantId, id: DropId): Promise<StoredDrop | undefined> {
-    const [drop] = await select(database.query, 'where id = $1 and merchant_id = $2', [
+    const [drop] = await readDrops(database.query, 'where id = $1 and merchant_id = $2', [
       id,
       merchantId,
     ]);
@@ -98,9 +53,9 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   async function listOwned(
     merchantId: MerchantId,
     options: { cursor?: string | undefined; limit: number },
-  ): Promise<Page<Drop>> {
+  ): Promise<Page<StoredDrop>> {
     const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
-    const rows = await select(
+    const rows = await readDrops(
       database.query,
       `where merchant_id = $1 and (created_at, id) < ($2, $3)
        order by created_at desc, id desc limit $4`,
@@ -122,14 +77,15 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   ): Promise<{ drop: StoredDrop; changed: boolean } | undefined> {
     return await database.transaction(async (query) => {
       await query('select id from drops where id = $1 for update', [id]);
-      const [drop] = await select(query, 'where id = $1', [id]);
+      const [drop] = await readDrops(query, 'where id = $1', [id]);
       if (!drop) return undefined;
       const wanted = decide(drop);
       if (!wanted) return { drop, changed: false };
-      const next: StoredDrop = { ...drop, ...wanted, version: drop.version + 1 };
+      const { version, revision } = drop;
+      const next = { ...drop, ...wanted, version: version + 1, revision: revision + 1 };
       await query(
         `update drops set decision = $2, title = $3, starts_at = $4, ends_at = $5, hold_ms = $6,
-           late_capture = $7, version = $8, retired_at = null where id = $1`,
+           late_capture = $7, version = $8, revision = $9, retired_at = null where id = $1`,
         [
           id,
           next.decision,
@@ -139,6 +95,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
           next.holdMs,
           next.lateCapture,
           next.version,
+          next.revision,
         ],
       );
       return { drop: next, changed: true };
@@ -155,14 +112,14 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
 
   /** Drops whose lanes have not acknowledged the latest version. */
   async function unsynced(limit = 100): Promise<StoredDrop[]> {
-    return await select(database.query, 'where lanes_version < version order by id limit $1', [
+    return await readDrops(database.query, 'where lanes_version < version order by id limit $1', [
       limit,
     ]);
   }
 
   /** Drops whose lanes the relay and the sweepers read: published once and not retired. */
   async function active(): Promise<StoredDrop[]> {
-    return await select(database.query, 'where version > 0 and retired_at is null order by id');
+    return await readDrops(database.query, 'where version > 0 and retired_at is null order by id');
   }
 
   /**
@@ -194,8 +151,35 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     );
   }
 
+  /**
+   * Deletes a draft of this merchant. A repeat is answered like the first request.
+   * @returns the drop when it is no draft any more, 'unknown' when the merchant never had it
+   */
+  async function deleteDraft(
+    merchantId: MerchantId,
+    id: DropId,
+  ): Promise<'deleted' | 'unknown' | StoredDrop> {
+    return await database.transaction(async (query) => {
+      const mine = [id, merchantId];
+      await query('select id from drops where id = $1 and merchant_id = $2 for update', mine);
+      const [drop] = await readDrops(query, 'where id = $1 and merchant_id = $2', mine);
+      if (drop && drop.decision !== 'draft') return drop;
+      if (!drop) {
+        const gone = 'select from deleted_drafts where id = $1 and merchant_id = $2';
+        return (await query(gone, mine)).length > 0 ? 'deleted' : 'unknown';
+      }
+      await query('insert into deleted_drafts (id, merchant_id, deleted_at) values ($1, $2, $3)', [
+        ...mine,
+        clock.now(),
+      ]);
+      await query('delete from drops where id = $1', [id]);
+      return 'deleted';
+    });
+  }
+
   return {
     create,
+    deleteDraft,
     get,
     wasPublished,
     getOwned,
@@ -207,56 +191,4 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     retire,
     revive,
   };
-}
-
-type ItemRow = Omit<Item, keyof Description> & { dropId: DropId; details: Description };
-
-async function writeItems(query: Query, { id, items }: Pick<Drop, 'id' | 'items'>): Promise<void> {
-  const rows = items.map((item, position) => {
-    return { ...item, position, details: descriptionOf(item) };
-  });
-  await query(
-    `insert into drop_items (drop_id, position, sku, title, unit_amount, allotment, per_buyer, details)
-     select $1, position, sku, title, "unitAmount", allotment, "perBuyer", details
-     from json_to_recordset($2::json) as item(position integer, sku text, title text,
-       "unitAmount" bigint, allotment integer, "perBuyer" integer, details json)`,
-    [id, JSON.stringify(rows)],
-  );
-}
-
-function descriptionOf({ description, image, link, metadata }: Description): Description {
-  return { description, image, link, metadata };
-}
-
-function detailsOf(drop: Drop): DropDetails {
-  return { ...descriptionOf(drop), paymentMethods: drop.paymentMethods };
-}
-
-async function select(query: Query, clause: string, params: unknown[] = []): Promise<StoredDrop[]> {
-  const rows = await query<DropRow>(`select ${columns} from drops ${clause}`, params);
-  if (rows.length === 0) return [];
-  const items = await query<ItemRow>(
-    `select drop_id as "dropId", sku, title, unit_amount as "unitAmount", allotment,
-       per_buyer as "perBuyer", details
-     from drop_items where drop_id = any($1::text[]) order by drop_id, position`,
-    [rows.map((row) => row.id)],
-  );
-  return rows.map((stored) => {
-    const {
-      appointmentFrom: from,
-      appointmentUntil: until,
-      passwordAbove,
-      details,
-      ...row
-    } = stored;
-    return {
-      ...row,
-      ...details,
-      ...(from === null || until === null ? {} : { appointment: { from, until } }),
-      ...(passwordAbove === null ? {} : { passwordAbove }),
-      items: items
-        .filter((item) => item.dropId === row.id)
-        .map(({ dropId: _, details: told, ...item }) => ({ ...item, ...told })),
-    };
-  });
 }

@@ -9,6 +9,7 @@ import { openReconciliations, type Reconciliations } from './checks/reconciliati
 import type { Database } from './database/database.ts';
 import { migrate } from './database/migrations.ts';
 import { openPglite } from './database/pglite.ts';
+import { type DropEdits, openDropEdits } from './drop-edits.ts';
 import { type Drops, openDrops } from './drops.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
 import { type Orders, openOrders } from './orders.ts';
@@ -22,6 +23,7 @@ export type Ledger = {
   database: Database;
   merchants: Merchants;
   drops: Drops;
+  dropEdits: DropEdits;
   appointments: Appointments;
   orders: Orders;
   payments: Payments;
@@ -73,6 +75,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     database,
     merchants: openMerchants(database, clock),
     drops: openDrops(database, clock),
+    dropEdits: openDropEdits(database, clock),
     appointments: openAppointments(database, clock),
     orders: openOrders(database),
     payments: openPayments(database, clock),

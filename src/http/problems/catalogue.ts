@@ -1,11 +1,5 @@
-export type ProblemEntry = {
-  status: number;
-  title: string;
-  /** What the caller can do about it. */
-  detail: string;
-  /** The request may succeed later: the answer carries Retry-After and `retryAfterMs`. */
-  retry?: true;
-};
+import { merchantProblems } from './merchants.ts';
+import type { ProblemEntry } from './problem-entry.ts';
 
 /**
  * Every refusal and failure of the HTTP API. docs/errors.md and the OpenAPI document list the same
@@ -149,30 +143,10 @@ export const problems = {
     detail:
       'The window ended at `until`, or the drop is over. Only buyers with an appointment can buy.',
   },
-  drop_action_refused: {
-    status: 409,
-    title: "The drop's state does not allow this",
-    detail: 'The action does not apply to a drop whose state is `state`.',
-  },
-  stock_taken: {
-    status: 409,
-    title: 'Fewer units are available than you want to remove',
-    detail: 'Remove at most `available` units. Units that are held or sold cannot be removed.',
-  },
-  allotment_over: {
-    status: 409,
-    title: 'The allotment would exceed 10,000,000 units',
-    detail: 'Add fewer units: the allotment is `allotment` now.',
-  },
   order_paid: {
     status: 409,
     title: 'The order is already paid',
     detail: 'It cannot be paid again or cancelled. The merchant can refund it.',
-  },
-  order_not_paid: {
-    status: 409,
-    title: 'The order is not paid',
-    detail: 'Only a paid order can be refunded. This order is `state`.',
   },
   order_ended: {
     status: 409,
@@ -210,11 +184,6 @@ export const problems = {
     title: 'The wallet balance is lower than the price',
     detail:
       'Nothing was charged. Add money with POST /v1/wallet/topups, or choose another payment method.',
-  },
-  refund_exceeds: {
-    status: 409,
-    title: 'The refund is more than what is left',
-    detail: 'Refund at most `refundable`. The rest has been refunded, or its refund is pending.',
   },
   payment_password_not_set: {
     status: 409,
@@ -281,13 +250,6 @@ export const problems = {
       'The payment may have been started or captured. Send the same request again after the stated time: it continues the payment and never charges twice.',
     retry: true,
   },
-  import_broken_off: {
-    status: 503,
-    title: 'The import was interrupted',
-    detail:
-      'The first `lines` lines were imported, later ones may have been. Send the whole list again: buyers who have an appointment keep it.',
-    retry: true,
-  },
   unavailable: {
     status: 503,
     title: 'A part of the engine is unavailable',
@@ -300,4 +262,5 @@ export const problems = {
     detail: 'Lanes have lost data. No unit is sold before an operator has rebuilt the drop.',
     retry: true,
   },
+  ...merchantProblems,
 } as const satisfies Record<string, ProblemEntry>;

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import { type ProblemEntry, problems } from './catalogue.ts';
+import { problems } from './catalogue.ts';
+import type { ProblemEntry } from './problem-entry.ts';
 
 export { problems };
 
@@ -32,6 +33,7 @@ export type ProblemMembers = {
   retryAfterMs?: number;
   triesLeft?: number;
   refundable?: number;
+  revision?: number;
   lines?: number;
   imported?: number;
   already?: number;

@@ -11,17 +11,20 @@ import type { Drops } from '../../ledger/drops.ts';
 import type { Guards } from '../auth/guards.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
-import { type DefinitionRules, draftOf, newDropBody } from '../schemas/drop-definition.ts';
+import {
+  type DefinitionRules,
+  definitionBytesMax,
+  draftOf,
+  newDropBody,
+} from '../schemas/drop-definition.ts';
 import { dropBody, dropsBody } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { addRoute } from '../server/add-route.ts';
-import { auditJson, dropJson, reportJson } from '../views/views.ts';
+import { auditJson, dropJson, reportJson, revisionTag } from '../views/views.ts';
 import { dropOf, ownDrop } from './lookups.ts';
 
 const limitDefault = 50;
-/** For the metadata of a drop and of all its items at their bounds. */
-const dropBytesMax = 1_048_576;
 const actions: DropAction[] = ['publish', 'pause', 'resume', 'end', 'cancel'];
 const listQuery = z.strictObject({ limit, cursor });
 
@@ -44,10 +47,11 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
   addRoute(
     app,
     'POST /v1/drops',
-    { contract: createContract(rules), bodyLimit: dropBytesMax, onRequest },
+    { contract: createContract(rules), bodyLimit: definitionBytesMax, onRequest },
     async ({ body, merchantId }, reply) => {
       const drop = await createDraft({ ...draftOf(body), merchantId });
       reply.code(201).header('location', `/v1/drops/${drop.id}/report`);
+      reply.header('etag', revisionTag(drop));
       return dropJson(drop, clock.now());
     },
   );
@@ -70,7 +74,7 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
       app,
       `POST /v1/drops/:drop/${action}`,
       { contract: actionContract(action), onRequest },
-      async ({ merchantId, params }) => {
+      async ({ merchantId, params }, reply) => {
         const result = await publishing.act({ merchantId, drop: dropOf(params), action });
         if (result.kind === 'unknown') throw new Problem('unknown_drop');
         if (result.kind === 'frozen') throw new Problem('drop_frozen');
@@ -78,6 +82,7 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
         if (result.kind === 'refused') {
           throw new Problem('drop_action_refused', { state: dropState(result.drop, now) });
         }
+        reply.header('etag', revisionTag(result.drop));
         return dropJson(result.drop, now);
       },
     );

@@ -23,6 +23,8 @@ export type Contract = {
   querystring?: z.ZodType;
   /** The route needs an Idempotency-Key header. */
   idempotent?: true;
+  /** The route takes an If-Match header. */
+  conditional?: true;
   answers: Record<number, Answer>;
   /** Codes beyond those that any route may answer with. */
   problems?: ProblemCode[];
@@ -79,7 +81,8 @@ export function schemaOf(contract: Contract): FastifySchema {
 export function documented(schema: FastifySchema): FastifySchema {
   const { contract } = schema;
   if (!contract) return { hide: true };
-  const { tag, summary, description, who, body, bodyTypes, querystring, idempotent } = contract;
+  const { tag, summary, description, who, body, bodyTypes, querystring } = contract;
+  const { idempotent, conditional } = contract;
   return {
     tags: [tag],
     summary,
@@ -89,6 +92,7 @@ export function documented(schema: FastifySchema): FastifySchema {
     ...(bodyTypes ? { body: { content: textsOf(bodyTypes) } } : {}),
     ...(querystring ? { querystring: jsonSchema(querystring, 'input') } : {}),
     ...(idempotent ? { headers: idempotencyHeader } : {}),
+    ...(conditional ? { headers: ifMatchHeader } : {}),
     response: { ...answersOf(contract), ...refusalsOf(contract) },
   };
 }
@@ -107,6 +111,13 @@ const idempotencyHeader = {
       maxLength: 128,
       description: 'Printable ASCII, bare or in double quotes; both forms mean the same key.',
     },
+  },
+};
+
+const ifMatchHeader = {
+  type: 'object',
+  properties: {
+    'If-Match': { type: 'string', description: 'The revision that was read, in double quotes.' },
   },
 };
 
@@ -208,6 +219,7 @@ export const problemSchema = {
     retryAfterMs: { type: 'integer' },
     triesLeft: { type: 'integer' },
     refundable: { type: 'integer' },
+    revision: { type: 'integer' },
     lines: { type: 'integer' },
     imported: { type: 'integer' },
     already: { type: 'integer' },

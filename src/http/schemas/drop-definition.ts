@@ -1,9 +1,21 @@
 import { z } from 'zod';
+import type { Decision, DropDefinition } from '../../domain/drop.ts';
 import { orderAmountMax } from '../../domain/money.ts';
 import { appointmentWindow } from '../../drops/drafts.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
+import { invalid } from '../problems/problems.ts';
+import { validatorCompiler } from '../request/validation.ts';
 import { newWindowBody } from './appointments.ts';
-import { currency, instant, multilineText, plainText, sku, stringMap, webLink } from './fields.ts';
+import {
+  currency,
+  instant,
+  iso,
+  multilineText,
+  plainText,
+  sku,
+  stringMap,
+  webLink,
+} from './fields.ts';
 import { paymentMethod } from './orders.ts';
 
 const holdMsDefault = 300_000;
@@ -64,11 +76,14 @@ export type DefinitionRules = {
   takes(method: string, currency: string): boolean;
 };
 
-/** The body that creates a drop. */
-export function newDropBody({ now, takes }: DefinitionRules) {
+/** For the metadata of a drop and of all its items at their bounds. */
+export const definitionBytesMax = 1_048_576;
+
+/** The body that creates a drop, or, with `before`, an edited drop: what it keeps may be in the past. */
+export function newDropBody({ now, takes }: DefinitionRules, before?: DropDefinition) {
   return definition.superRefine((drop, context) => {
     const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
-    checkTimes(draftOf(drop), now(), refuse);
+    checkTimes(draftOf(drop), { now: now(), before }, refuse);
     checkItems(drop.items, refuse);
     checkMethods(drop, takes, refuse);
   });
@@ -78,17 +93,20 @@ type Refuse = (path: (string | number)[], message: string) => void;
 
 function checkTimes(
   { startsAt, endsAt, appointment }: ReturnType<typeof draftOf>,
-  now: number,
+  { now, before }: { now: number; before: DropDefinition | undefined },
   refuse: Refuse,
 ): void {
-  if (startsAt < now - pastMs) refuse(['startsAt'], 'is in the past');
+  if (startsAt < now - pastMs && startsAt !== before?.startsAt)
+    refuse(['startsAt'], 'is in the past');
   if (endsAt <= startsAt) refuse(['endsAt'], 'must be later than startsAt');
   const window = appointmentWindow({ startsAt, appointment }, now);
   if (!window) return;
   const path = ['appointment', 'until'];
   if (window.until <= window.from) refuse(path, 'must be later than appointment.from');
-  else if (window.until <= now) refuse(path, 'is in the past');
-  else if (window.until > endsAt) refuse(path, 'must not be later than endsAt');
+  else if (window.until <= now && window.until !== before?.appointment?.until) {
+    refuse(path, 'is in the past');
+  }
+  if (window.until > endsAt) refuse(path, 'must not be later than endsAt');
 }
 
 function checkItems(items: NewDrop['items'], refuse: Refuse): void {
@@ -127,5 +145,54 @@ export function draftOf({ startsAt, endsAt, appointment, ...drop }: NewDrop) {
       ...(appointment.from === undefined ? {} : { from: Date.parse(appointment.from) }),
       ...(appointment.until === undefined ? {} : { until: Date.parse(appointment.until) }),
     },
+  };
+}
+
+/** The body that edits a drop: any field of a new drop, and null to clear an optional one. */
+export const dropPatchBody = z.strictObject(
+  Object.fromEntries(
+    Object.entries(definition.shape).map(([name, field]) => [name, patchField(field)]),
+  ),
+);
+
+/** Without its default, which is for a new drop alone. */
+function patchField(field: z.ZodType): z.ZodType {
+  if (field instanceof z.ZodDefault) return z.optional(field.unwrap());
+  return field instanceof z.ZodOptional ? z.nullish(field.unwrap()) : field.optional();
+}
+
+/** Applies edits to definitions; what comes of one is validated like a new drop. */
+export function openDefinitionEdits(rules: DefinitionRules) {
+  return {
+    /**
+     * The definition of a drop with the fields of a patch.
+     * @throws Problem invalid_request that names the wrong fields
+     */
+    patched(drop: DropDefinition & { decision: Decision }, patch: object): DropDefinition {
+      const given = Object.fromEntries(
+        Object.entries(patch).map(([name, value]) => [name, value ?? undefined]),
+      );
+      const schema = newDropBody(rules, drop);
+      const result = validatorCompiler({ schema })({ ...bodyOf(drop), ...given });
+      if ('error' in result) throw result.error;
+      const definition = draftOf(result.value);
+      const now = rules.now();
+      if (drop.decision !== 'draft' && definition.endsAt <= now) {
+        throw invalid('endsAt', 'is in the past');
+      }
+      return { ...definition, appointment: appointmentWindow(definition, now) };
+    },
+  };
+}
+
+/** The body that would create a drop with this definition. */
+function bodyOf(drop: DropDefinition): object {
+  const { appointment, startsAt, endsAt } = drop;
+  const known = Object.entries(drop).filter(([name]) => Object.hasOwn(definition.shape, name));
+  return {
+    ...Object.fromEntries(known),
+    startsAt: iso(startsAt),
+    endsAt: iso(endsAt),
+    appointment: appointment && { from: iso(appointment.from), until: iso(appointment.until) },
   };
 }

@@ -10,7 +10,7 @@ import type {
 import type { z } from 'zod';
 import { type Contract, schemaOf } from '../schemas/contract.ts';
 
-type Method = 'GET' | 'POST' | 'PUT';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** The parameters that a path names: `/v1/drops/:drop/items/:sku` has `drop` and `sku`. */
 type ParamsOf<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`

@@ -9,6 +9,7 @@ import {
 } from '../../domain/drop.ts';
 import type { ReleaseReason } from '../../domain/order.ts';
 import type { Report } from '../../drops/report.ts';
+import type { StoredDrop } from '../../ledger/drops.ts';
 import type { LedgerOrder } from '../../ledger/orders.ts';
 import type { dropBody } from '../schemas/drops.ts';
 import { iso } from '../schemas/fields.ts';
@@ -92,8 +93,13 @@ export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
   return { order: id, method, state, reason: payment?.reason || undefined };
 }
 
+/** The ETag of a drop as its merchant reads it. */
+export function revisionTag({ revision }: Pick<StoredDrop, 'revision'>): string {
+  return `"${revision}"`;
+}
+
 /** A drop as its merchant reads it. */
-export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
+export function dropJson(drop: StoredDrop, now: number): z.infer<typeof dropBody> {
   const { id, title, currency, holdMs, lateCapture, lanes, version, decision, items } = drop;
   return {
     id,
@@ -107,6 +113,7 @@ export function dropJson(drop: Drop, now: number): z.infer<typeof dropBody> {
     passwordAbove: drop.passwordAbove ?? null,
     lanes,
     version,
+    revision: drop.revision,
     decision,
     state: dropState(drop, now),
     items,

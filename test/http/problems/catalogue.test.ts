@@ -98,6 +98,9 @@ describe('The OpenAPI document', () => {
     );
     expect(routes.sort()).toEqual(
       [
+        'DELETE /v1/drops/{drop}',
+        'PATCH /v1/drops/{drop}',
+        'POST /v1/drops/{drop}/duplicate',
         'GET /v1/drops',
         'POST /v1/drops',
         'GET /v1/drops/{drop}',
