@@ -35,6 +35,7 @@ const engine = await startEngine({
       audience: 'flashdrop',
     },
     payments: { publicUrl: '' },
+    http: { keepAliveMs: undefined, trustedProxies: [], allowedOrigins: [], allowedSchemes: [] },
     simulators: false,
     allowUnsafeRedis: new Set(),
   },

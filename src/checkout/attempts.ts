@@ -17,7 +17,7 @@ import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 export type Choice = { method: string; wish: ClientWish };
 
 /** A choice that is offered: its provider, and the scene that the wish or the provider names. */
-export type Chosen = { provider: PaymentProvider; scene: string };
+export type Chosen = { provider: PaymentProvider; scene: string; wish: ClientWish };
 
 export type Refusal =
   | { kind: 'not_offered' }
@@ -46,7 +46,7 @@ export type Opened =
   | { kind: 'too_many' };
 
 /** Stored with a begun payment, so that a repeat gets the same answer; `at` is in ms. */
-type Kept = { scene: string; action: ClientAction; at: number };
+type Kept = { scene: string; returnUrl?: string | undefined; action: ClientAction; at: number };
 
 const pollFirstMsDefault = pollDelays.openFirstMs;
 /** The most payments that may be begun for one order or top-up. */
@@ -76,7 +76,7 @@ export function openPaymentAttempts(options: {
     }
     const wrong = provider.refuseWish?.({ ...wish, scene });
     if (wrong) return { refusal: { kind: 'wish', ...wrong } };
-    return { provider, scene };
+    return { provider, scene, wish };
   }
 
   /**
@@ -90,10 +90,18 @@ export function openPaymentAttempts(options: {
   }
 
   /** Whether an open payment is the one that the buyer asks for, so that it is continued. */
-  function isSame(payment: Payment, { provider, scene }: Chosen): boolean {
+  function isSame(payment: Payment, { provider, scene, wish: { returnUrl } }: Chosen): boolean {
     if (payment.provider !== provider.name) return false;
     const kept = keptOf(payment);
-    return !kept || kept.scene === scene;
+    if (!kept) return true;
+    // The page of the provider has its return URL for good; other actions have none.
+    const staysBack = returnUrl === undefined || returnUrl === kept.returnUrl;
+    return kept.scene === scene && (staysBack || kept.action.kind !== 'redirect');
+  }
+
+  /** The wish of a payment that may have been begun before: a repeat need not name it again. */
+  function wishOf(payment: Payment, { scene, wish }: Chosen): ClientWish {
+    return { ...wish, scene, returnUrl: wish.returnUrl ?? keptOf(payment)?.returnUrl };
   }
 
   /**
@@ -166,13 +174,14 @@ export function openPaymentAttempts(options: {
     provider: PaymentProvider,
     wanted: { payment: Payment; charge: Charge; scene: string; now: number },
   ): Promise<Started> {
+    const { returnUrl } = wanted.charge.wish;
     try {
       const [outcome] = await provider.start([wanted.charge]);
       if (!outcome || outcome.kind === 'none') return { kind: 'unknown' };
       if (outcome.kind !== 'pending') return await recordAnswer(outcome, wanted);
       const { action, providerReference } = outcome;
       if (!action) return { kind: 'unknown' };
-      return await keepAction(action, { ...wanted, providerReference });
+      return await keepAction(action, { ...wanted, returnUrl, providerReference });
     } catch (error) {
       log.warn({ err: error, provider: provider.name }, 'beginning a payment failed');
       return { kind: 'unknown' };
@@ -182,11 +191,15 @@ export function openPaymentAttempts(options: {
   /** Stores the action by which the buyer pays; the provider waits for it. */
   async function keepAction(
     action: ClientAction,
-    begun: { payment: Payment; providerReference: string | undefined; scene: string; now: number },
+    begun: Pick<Kept, 'scene' | 'returnUrl'> & {
+      payment: Payment;
+      providerReference: string | undefined;
+      now: number;
+    },
   ): Promise<Started> {
-    const { payment, providerReference, scene, now } = begun;
+    const { payment, providerReference, scene, returnUrl, now } = begun;
     const { reference } = payment;
-    const kept: Kept = { scene, action, at: now };
+    const kept: Kept = { scene, returnUrl, action, at: now };
     const known = { reference, providerReference, action: JSON.stringify(kept) };
     const [result] = await payments.record([{ ...known, state: 'started' }]);
     if (result?.state !== 'declined') return { kind: 'waiting', action };
@@ -209,7 +222,7 @@ export function openPaymentAttempts(options: {
     return { kind: fact.state === 'captured' ? 'captured' : 'unknown' };
   }
 
-  return { choose, open, actionOf, end, start };
+  return { choose, open, actionOf, wishOf, end, start };
 }
 
 function keptOf({ action }: Payment): Kept | undefined {

@@ -131,13 +131,14 @@ export function openPay(options: {
   }
 
   async function startAtProvider(wanted: Wanted, payment: Payment): Promise<PayResult> {
-    const { provider, order, terms, choice, scene, now } = wanted;
+    const { provider, order, terms, scene, now } = wanted;
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', payment, action };
     // After the payment is in the ledger and before it is begun at the provider: from here on, either
     // the hold waits until the payment is closed, or its units are gone and it is never begun.
     if (!(await holdDeferral.defer(placeOf(order.id)))) return await settled(order);
-    const charge = chargeOf({ order, terms, payment, wish: { ...choice.wish, scene } });
+    const wish = paymentAttempts.wishOf(payment, wanted);
+    const charge = chargeOf({ order, terms, payment, wish });
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'refused') await holdDeferral.lift([order.id]);
     if (started.kind === 'waiting') return { kind: 'begun', payment, action: started.action };

@@ -6,7 +6,7 @@ import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
 import { isTopUpId, type TopUpOrder, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
-import type { Charge, ClientAction, ClientWish, Providers } from '../payments/provider.ts';
+import type { Charge, ClientAction, Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
 import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
@@ -58,20 +58,15 @@ export function openTopUpService(options: {
     if (opened.kind === 'too_many') return opened;
     // Captured a moment ago, or unknown: a repeat of the request reads the result from the ledger.
     if (opened.kind !== 'open') return { kind: 'unknown' };
-    return await startAtProvider(chosen, {
-      topUp,
-      payment: opened.payment,
-      wish: wanted.wish,
-      until,
-      now,
-    });
+    return await startAtProvider(chosen, { topUp, payment: opened.payment, until, now });
   }
 
   async function startAtProvider(
-    { provider, scene }: Chosen,
-    begun: { topUp: TopUpOrder; payment: Payment; wish: ClientWish; until: number; now: number },
+    chosen: Chosen,
+    begun: { topUp: TopUpOrder; payment: Payment; until: number; now: number },
   ): Promise<TopUpStarted> {
-    const { topUp, payment, wish, until, now } = begun;
+    const { provider, scene } = chosen;
+    const { topUp, payment, until, now } = begun;
     const action = paymentAttempts.actionOf(payment, scene, now);
     if (action) return { kind: 'begun', topUp, action };
     const charge: Charge = {
@@ -83,7 +78,7 @@ export function openTopUpService(options: {
       currency: topUp.currency,
       title,
       expiresAt: until,
-      wish: { ...wish, scene },
+      wish: paymentAttempts.wishOf(payment, chosen),
     };
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'waiting') return { kind: 'begun', topUp, action: started.action };

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { readEnvFile } from './env-file.mjs';
 import { readFlags } from './flags.ts';
 import { helpText } from './help.mjs';
+import { type HttpSettings, readHttp } from './http.ts';
 import { offeredOf, type PaymentSettings, readPayments } from './payments.ts';
 import {
   type Environment,
@@ -51,6 +52,7 @@ export type Config = {
   compileCache: string | undefined;
   tokens: TokenRules;
   payments: PaymentSettings;
+  http: HttpSettings;
   /** Whether payment providers are simulated, for a demo. */
   simulators: boolean;
   allowUnsafeRedis: ReadonlySet<UnsafeRedis>;
@@ -142,6 +144,7 @@ function readConfig(
     compileCache: env['NODE_COMPILE_CACHE'] || undefined,
     tokens: readTokenRules(settings, { demo, hasFolder: needsFolder }),
     payments,
+    http: readHttp(settings),
     simulators: readSimulators(settings, { role, demo, embedded, payments }),
     allowUnsafeRedis:
       read('FLASHDROP_ALLOW_UNSAFE_REDIS', someOf('eviction', 'no-aof', 'everysec')) ?? new Set(),

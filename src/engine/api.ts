@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { Config } from '../config/config.ts';
 import { systemClock } from '../domain/clock.ts';
 import { buildApp } from '../http/app.ts';
 import type { TokenRules } from '../http/auth/buyers.ts';
@@ -40,6 +41,19 @@ export async function openApi(
     clock: systemClock,
     metrics: { ...metrics, text: metricsPage },
     health: openHealth({ redis, namespace: config.namespace, ledger }),
-    settings: { demo: config.demo, buying: config.role !== 'worker' },
+    settings: {
+      demo: config.demo,
+      buying: config.role !== 'worker',
+      keepAliveMs: config.http.keepAliveMs,
+      trustedProxies: config.http.trustedProxies,
+      allowedOrigins: originsOf(config),
+      allowedSchemes: config.http.allowedSchemes,
+    },
   });
+}
+
+/** The engine's own pages and those of the shops that it serves. */
+function originsOf({ http, payments }: Config): string[] {
+  const own = URL.parse(payments.publicUrl)?.origin;
+  return own === undefined ? http.allowedOrigins : [own, ...http.allowedOrigins];
 }

@@ -31,6 +31,9 @@ export type AppSettings = ServerSettings & {
   buying?: boolean;
   /** Buys that one buyer may send in ten seconds, replays included. */
   buysPerBuyerMax?: number;
+  /** Origins and schemes of apps that buyers may be sent back to after paying; none unless named. */
+  allowedOrigins?: string[];
+  allowedSchemes?: string[];
   /** Live streams open at once in this process. */
   streamsMax?: number;
 };

@@ -3,6 +3,7 @@ import { openSigner } from './auth/buyers.ts';
 import type { Guards } from './auth/guards.ts';
 import type { AppDeps } from './deps.ts';
 import type { Streams } from './live/streams.ts';
+import { openReturnUrls } from './request/return-urls.ts';
 import { appointmentRoutes } from './routes/appointments.ts';
 import { type BuyOutcome, buyRoute } from './routes/buy.ts';
 import { demoRoutes } from './routes/demo.ts';
@@ -79,9 +80,11 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
     methods: services.methods,
     store: ledger.merchants.get,
   });
+  const { allowedOrigins: origins = [], allowedSchemes: schemes = [] } = settings;
+  const returnUrls = openReturnUrls({ origins, schemes });
   publicRoutes(app, { catalog, cards, streams, log });
   orderRoutes(app, { requireBuyer, orders, lanes, streams, log });
-  paymentRoute(app, { requireBuyer, orders, pay: services.pay });
+  paymentRoute(app, { requireBuyer, orders, pay: services.pay, returnUrls });
   appointmentRoutes(app, {
     requireBuyer,
     catalog,
@@ -97,6 +100,7 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
   topUpRoutes(app, {
     requireBuyer,
     topUps: services.topUps,
+    returnUrls,
     gifts: settings.demo ? services.gifts : undefined,
   });
 }

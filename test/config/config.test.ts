@@ -243,3 +243,48 @@ test('A word is suggested only when it is near', () => {
   expect(nearest('--colour', ['port', 'host', 'role'])).toBeUndefined();
   expect(nearest('rol', ['port', 'host', 'role'])).toBe('role');
 });
+
+describe('http', () => {
+  test('The http settings are lists and times, and by default nobody is trusted and nobody is sent anywhere', () => {
+    expect(accepted([], {}).http).toEqual({
+      keepAliveMs: undefined,
+      trustedProxies: [],
+      allowedOrigins: [],
+      allowedSchemes: [],
+    });
+    const env = {
+      FLASHDROP_KEEP_ALIVE_MS: '620000',
+      FLASHDROP_TRUSTED_PROXIES: 'loopback, 10.0.0.0/8,192.0.2.7,fd00::/8',
+      FLASHDROP_ALLOWED_ORIGINS: 'https://shop.example,http://127.0.0.1:3000/',
+      FLASHDROP_ALLOWED_SCHEMES: 'shopapp,com.example.shop',
+    };
+    expect(accepted([], env).http).toEqual({
+      keepAliveMs: 620_000,
+      trustedProxies: ['loopback', '10.0.0.0/8', '192.0.2.7', 'fd00::/8'],
+      allowedOrigins: ['https://shop.example', 'http://127.0.0.1:3000'],
+      allowedSchemes: ['shopapp', 'com.example.shop'],
+    });
+  });
+
+  test.for([
+    ['FLASHDROP_KEEP_ALIVE_MS', '75s'],
+    ['FLASHDROP_KEEP_ALIVE_MS', '0'],
+    ['FLASHDROP_TRUSTED_PROXIES', '1'],
+    ['FLASHDROP_TRUSTED_PROXIES', 'true'],
+    ['FLASHDROP_TRUSTED_PROXIES', '*'],
+    ['FLASHDROP_TRUSTED_PROXIES', '0.0.0.0/0'],
+    ['FLASHDROP_TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['FLASHDROP_TRUSTED_PROXIES', '10.0.0.0/8,'],
+    ['FLASHDROP_TRUSTED_PROXIES', 'proxy.example'],
+    ['FLASHDROP_ALLOWED_ORIGINS', 'shop.example'],
+    ['FLASHDROP_ALLOWED_ORIGINS', 'https://shop.example/orders'],
+    ['FLASHDROP_ALLOWED_ORIGINS', 'https://ann@shop.example'],
+    ['FLASHDROP_ALLOWED_ORIGINS', '*'],
+    ['FLASHDROP_ALLOWED_SCHEMES', 'https'],
+    ['FLASHDROP_ALLOWED_SCHEMES', 'javascript'],
+    ['FLASHDROP_ALLOWED_SCHEMES', 'shopapp:'],
+  ])('%s is refused as %j in one line that says what is allowed', ([name, text]) => {
+    const found = problems([], { [name as string]: text as string });
+    expect(found).toEqual([expect.stringMatching(`^${name} is ".*: it must be `)]);
+  });
+});

@@ -71,13 +71,35 @@ describe.each(providerNames)('Payments through %s', (name) => {
   test('No payment is begun with a wish that the provider cannot fulfil', async () => {
     const sale = await shop.sale({ units: 1 });
     const { buyer, id } = await sale.buys(name);
-    for (const wish of [{ scene: 'telepathy' }, { returnUrl: 'javascript:alert(1)' }, { pin: 1 }]) {
+    for (const wish of [{ scene: 'telepathy' }, { returnUrl: 'https://evil.test/' }, { pin: 1 }]) {
       expect(await sale.begins(buyer, id, { method: name, ...wish })).toMatchObject({
         status: 400,
         code: 'invalid_request',
       });
     }
     expect(await attemptsOf(id)).toEqual([]);
+  });
+
+  test('A later return URL of a payment is honoured, one that is not allowed is refused, and none keeps the first', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, id } = await sale.buys(name);
+    const scene = { stripe: undefined, alipay: 'wap', wechat_pay: 'h5' }[name];
+    const begins = (returnUrl?: string) =>
+      sale.begins(buyer, id, { method: name, scene, returnUrl });
+    const urlOf = (answer: { json: Record<string, unknown> }) =>
+      (answer.json['action'] as { url: string }).url;
+    const first = urlOf(await begins('https://shop.example/one'));
+    expect(urlOf(await begins('https://shop.example/one'))).toBe(first);
+    expect(urlOf(await begins())).toBe(first);
+    expect(await begins('https://shop.example.evil.test/')).toMatchObject({ status: 400 });
+    expect(await attemptsOf(id)).toHaveLength(1);
+    const second = urlOf(await begins('https://shop.example/two'));
+    expect(second).not.toBe(first);
+    expect(urlOf(await begins())).toBe(second);
+    // Nothing is payable in two ways: the page with the first return URL is closed.
+    const attempts = await attemptsOf(id);
+    expect(attempts.map(({ state }) => state)).toEqual(['declined', 'started']);
+    if (name !== 'stripe') expect(decodeURIComponent(second)).toContain('https://shop.example/two');
   });
 
   test('No payment is begun after the time to pay, even while the hold lasts', async () => {

@@ -72,7 +72,11 @@ export async function openShop(options: { timings?: Timings } = {}): Promise<Sho
   const all = Object.values(simulators);
   const engine = await startTestEngine({
     redisUrl: sharedRedisUrl(),
-    settings: { demo: true },
+    settings: {
+      demo: true,
+      allowedOrigins: ['https://shop.example'],
+      allowedSchemes: ['shopapp'],
+    },
     timings: { ...timings, ...options.timings },
     payments: Object.assign({}, ...all.map(({ settings }) => settings)),
   });

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { answerHeaders } from '../server/answer-headers.ts';
 
 /** One open text/event-stream. */
 export type Stream = {
@@ -44,8 +45,8 @@ export function openStreams({ streamsMax }: { streamsMax: number }): Streams {
       };
       reply.hijack();
       raw.writeHead(200, {
+        ...answerHeaders,
         'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-store',
         'x-accel-buffering': 'no',
       });
       // Spreads reconnects after a stop, so that clients do not all return at once.

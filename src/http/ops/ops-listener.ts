@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { StartError } from '../../start-error.ts';
 import { type ProblemCode, problems, problemText, problemType } from '../problems/problems.ts';
+import { answerHeaders } from '../server/answer-headers.ts';
 import type { Readiness } from './readiness.ts';
 
 export type OpsListener = {
@@ -29,7 +30,8 @@ type Answer = { status: number; type: string; text: string };
 const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 const connectionsMax = 256;
 const requestMsMax = 5_000;
-const idleMsMax = 15_000;
+/** Longer than the interval of any scraper, which keeps its connection. */
+const keepAliveMs = 75_000;
 
 /**
  * The operators' routes on a port of their own, which the public does not reach: /metrics, /readyz with
@@ -50,7 +52,7 @@ export async function openOpsListener(
     {
       requestTimeout: requestMsMax,
       headersTimeout: requestMsMax,
-      keepAliveTimeout: idleMsMax,
+      keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
@@ -101,7 +103,7 @@ function send(response: ServerResponse, { status, type, text }: Answer): void {
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(text),
-    'cache-control': 'no-store',
+    ...answerHeaders,
     ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
   });
   response.end(text);

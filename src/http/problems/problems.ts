@@ -117,6 +117,8 @@ export function sendProblem(
   reply
     .code(members?.status ?? entry.status)
     .header('content-type', `${problemType}; charset=utf-8`);
+  // In place of what a route has set for its own answer.
+  reply.header('cache-control', 'no-store');
   if (!entry.retry) return reply.send(problemText(code, members));
   const retryAfterMs = retryAfter(code, members?.retryAfterMs);
   reply.header('retry-after', retryAfterSeconds(retryAfterMs));

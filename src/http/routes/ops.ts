@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../metrics.ts';
 import type { Guards } from '../auth/guards.ts';
 import { type Health, readinessOf } from '../ops/readiness.ts';
-import { errorsPage } from '../problems/errors-page.ts';
+import { errorsPage, errorsPagePolicy } from '../problems/errors-page.ts';
 import { openApiDocument } from '../server/docs.ts';
 import { keptAnswer } from '../server/kept-answer.ts';
 import { isDraining } from '../server/server.ts';
@@ -35,9 +35,10 @@ export function opsRoutes(app: FastifyInstance, options: OpsRouteOptions): void 
     return await metrics.text();
   });
 
-  app.get(
-    '/docs/errors',
-    keptAnswer('text/html; charset=utf-8', () => errorsPage),
-  );
+  const errors = keptAnswer('text/html; charset=utf-8', () => errorsPage);
+  app.get('/docs/errors', (request, reply) => {
+    reply.header('content-security-policy', errorsPagePolicy);
+    return errors(request, reply);
+  });
   app.get('/openapi.json', openApiDocument(app));
 }

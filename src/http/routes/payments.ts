@@ -4,6 +4,8 @@ import type { OrderService, OrderView } from '../../checkout/orders.ts';
 import type { Pay, PayResult } from '../../checkout/pay.ts';
 import type { Guards } from '../auth/guards.ts';
 import { invalid, Problem } from '../problems/problems.ts';
+import type { ReturnUrls } from '../request/return-urls.ts';
+import { wishOf } from '../request/wish.ts';
 import { contract } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { paymentBody, paymentStartBody } from '../schemas/orders.ts';
@@ -16,11 +18,12 @@ export type PaymentRouteOptions = {
   requireBuyer: Guards['requireBuyer'];
   orders: Pick<OrderService, 'read'>;
   pay: Pay;
+  returnUrls: ReturnUrls;
 };
 
 /** How a buyer pays for an order. */
 export function paymentRoute(app: FastifyInstance, options: PaymentRouteOptions): void {
-  const { requireBuyer, orders, pay } = options;
+  const { requireBuyer, orders, pay, returnUrls } = options;
 
   addRoute(
     app,
@@ -30,8 +33,9 @@ export function paymentRoute(app: FastifyInstance, options: PaymentRouteOptions)
       const view = await ownOrder(orders.read, request);
       reply.header('cache-control', 'no-store');
       if (!request.body) return paymentJson(view);
-      const { method, password, ...wish } = request.body;
-      const result = await pay(view.id, { method, password, wish: { ...wish, ip: request.ip } });
+      const { method, password } = request.body;
+      const wish = wishOf(request, returnUrls);
+      const result = await pay(view.id, { method, password, wish });
       if (result.kind !== 'begun') throw refusalOf(result, view);
       return begunJson(result, view);
     },

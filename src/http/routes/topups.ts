@@ -6,6 +6,8 @@ import type { TopUpOrder } from '../../ledger/wallet/topups.ts';
 import type { ClientAction } from '../../payments/provider.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { invalid, Problem } from '../problems/problems.ts';
+import type { ReturnUrls } from '../request/return-urls.ts';
+import { wishOf } from '../request/wish.ts';
 import { contract } from '../schemas/contract.ts';
 import { minorUnits } from '../schemas/fields.ts';
 import { topUpBody, topUpStateBody } from '../schemas/orders.ts';
@@ -14,13 +16,14 @@ import { addRoute } from '../server/add-route.ts';
 export type TopUpRouteOptions = {
   requireBuyer: Guards['requireBuyer'];
   topUps: Pick<TopUpService, 'start' | 'find'>;
+  returnUrls: ReturnUrls;
   /** Undefined outside demo mode: then nothing is added that was not paid. */
   gifts: Pick<Gifts, 'give'> | undefined;
 };
 
 /** Money into a buyer's wallet: paid with another provider, or free in demo mode. */
 export function topUpRoutes(app: FastifyInstance, options: TopUpRouteOptions): void {
-  const { topUps, gifts, requireBuyer: onRequest } = options;
+  const { topUps, returnUrls, gifts, requireBuyer: onRequest } = options;
 
   addRoute(
     app,
@@ -28,10 +31,11 @@ export function topUpRoutes(app: FastifyInstance, options: TopUpRouteOptions): v
     { contract: contracts.start, onRequest },
     async (request, reply) => {
       const key = requireKey(request);
-      const { buyer, ip } = request;
-      const { amount, currency, method, ...wish } = request.body;
+      const { buyer } = request;
+      const { amount, currency, method } = request.body;
       if (method === undefined) return await give({ buyer, amount, currency, key }, reply);
-      const paid = { buyer, amount, currency, key, method, wish: { ...wish, ip } };
+      const wish = wishOf(request, returnUrls);
+      const paid = { buyer, amount, currency, key, method, wish };
       const started = await topUps.start(paid);
       if (started.kind !== 'begun') throw refusalOf(started);
       reply.code(202).header('location', `/v1/wallet/topups/${started.topUp.id}`);

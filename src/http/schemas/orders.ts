@@ -79,11 +79,12 @@ const wishFields = {
     .optional()
     .describe('The id of the buyer at WeChat, for the scene jsapi'),
   returnUrl: z
-    .url({ protocol: /^https?$/ })
+    .string()
     .max(256)
+    .meta({ format: 'uri' })
     .optional()
     .describe(
-      "Where the provider's page sends the buyer afterwards; a visit there is no proof of payment",
+      "Where the provider's page sends the buyer afterwards, on a site or in an app that the operator allows; a visit there is no proof of payment",
     ),
 };
 

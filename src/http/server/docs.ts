@@ -37,6 +37,7 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
   const document = openApiDocument(app);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
+    staticCSP: docsPolicy,
     uiHooks: {
       // The page's own route would write the document anew for each request.
       onRequest(request, reply, done) {
@@ -51,3 +52,8 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
 export function openApiDocument(app: FastifyInstance): KeptAnswer {
   return keptAnswer('application/json; charset=utf-8', () => JSON.stringify(app.swagger()));
 }
+
+/** The page loads its own scripts, styles and images, and asks this engine alone. */
+const docsPolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -3,6 +3,7 @@ import { QueueFull } from '../../batching/batcher.ts';
 import type { Logger } from '../../log.ts';
 import { isOutage } from '../problems/outage.ts';
 import { invalid, Problem, type ProblemCode, sendProblem } from '../problems/problems.ts';
+import { answerHeaders } from './answer-headers.ts';
 import type { RouteTable } from './route-table.ts';
 
 /** Answers every error, unknown address and wrong method from the catalogue. */
@@ -30,8 +31,11 @@ export function openErrors(log: Logger, routes: Pick<RouteTable, 'methodsAt'>) {
 
   return {
     /** For errors before a route is found, such as an address that cannot be decoded. */
-    onFrameworkError: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
-      answer(error, request, reply),
+    onFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+      // No hook runs for these.
+      reply.headers(answerHeaders);
+      answer(error, request, reply);
+    },
 
     /** Installs the handlers of errors, unknown addresses and wrong methods. */
     handle(app: FastifyInstance): void {

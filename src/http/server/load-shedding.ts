@@ -1,12 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  problems,
-  problemText,
-  problemType,
-  retryAfter,
-  retryAfterSeconds,
-} from '../problems/problems.ts';
+import { retryAfter, retryAfterSeconds } from '../problems/problems.ts';
 import type { RouteTable } from './route-table.ts';
+import { sendRawProblem } from './send-raw.ts';
 
 export type Shedding = {
   /** Refuses a request while this process is behind; true when it has answered the request. */
@@ -26,8 +21,6 @@ export function openShedding(options: {
   onShed(): void;
 }): Shedding {
   const { turnMsMax, routes, onShed } = options;
-  /** The problem document, by its `retryAfterMs`, which has a bound. */
-  const texts: (string | undefined)[] = [];
   let turnStartedAt: number | undefined;
   const endTurn = () => {
     turnStartedAt = undefined;
@@ -45,14 +38,8 @@ export function openShedding(options: {
 
   function answer(response: ServerResponse): void {
     const retryAfterMs = retryAfter('overloaded');
-    texts[retryAfterMs] ??= problemText('overloaded', { retryAfterMs });
-    const text = texts[retryAfterMs];
-    response.writeHead(problems.overloaded.status, [
-      ...['content-type', `${problemType}; charset=utf-8`],
-      ...['content-length', String(text.length)], // ASCII: one byte for each character.
-      ...['retry-after', String(retryAfterSeconds(retryAfterMs))],
-    ]);
-    response.end(text);
+    const headers = ['retry-after', String(retryAfterSeconds(retryAfterMs))];
+    sendRawProblem(response, { code: 'overloaded', members: { retryAfterMs } }, headers);
   }
 
   return {

@@ -1,4 +1,7 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { type Problem, problems, problemText, problemType } from '../problems/problems.ts';
+import { rawAnswerHeaders } from './answer-headers.ts';
 
 /**
  * Sends an ASCII text without Fastify's hooks and serialisers: they add nothing to an answer that is
@@ -11,7 +14,28 @@ export function sendText(
 ): void {
   const { status, headers, text } = answer;
   reply.hijack();
-  reply.raw.writeHead(status, [...headers, 'content-length', String(text.length)]);
+  write(reply.raw, { status, headers, text });
+}
+
+/** Answers a request that is refused before Fastify has it. */
+export function sendRawProblem(
+  response: ServerResponse,
+  { code, members }: Pick<Problem, 'code' | 'members'>,
+  headers: string[] = [],
+): void {
+  write(response, {
+    status: problems[code].status,
+    headers: ['content-type', `${problemType}; charset=utf-8`, ...headers],
+    text: problemText(code, members),
+  });
+}
+
+function write(
+  response: ServerResponse,
+  { status, headers, text }: Parameters<typeof sendText>[1],
+): void {
+  const length = ['content-length', String(text.length)];
+  response.writeHead(status, [...headers, ...rawAnswerHeaders, ...length]);
   // ASCII: one byte for each character, so the length is right and the text is copied unchanged.
-  reply.raw.end(text, 'latin1');
+  response.end(text, 'latin1');
 }

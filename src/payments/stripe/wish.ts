@@ -1,12 +1,12 @@
 import type { ClientWish, WishRefusal } from '../provider.ts';
-import { isWebAddress } from '../web-address.ts';
+import { isReturnAddress } from '../web-address.ts';
 
 const urlMax = 2_048;
 
 export function refuseWish({ returnUrl }: ClientWish): WishRefusal | undefined {
-  if (returnUrl === undefined || isWebAddress(returnUrl, urlMax)) return undefined;
+  if (returnUrl === undefined || isReturnAddress(returnUrl, urlMax)) return undefined;
   return {
     field: 'returnUrl',
-    reason: `must be an http or https address of at most ${urlMax} characters`,
+    reason: `must be a URL of a site or an app, of at most ${urlMax} characters`,
   };
 }

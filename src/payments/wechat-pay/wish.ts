@@ -1,5 +1,5 @@
 import type { ClientWish, WishRefusal } from '../provider.ts';
-import { isWebAddress } from '../web-address.ts';
+import { isReturnAddress } from '../web-address.ts';
 
 /** A QR code to scan, a page inside WeChat, and a page in another browser of a phone. */
 export const scenes = ['native', 'jsapi', 'h5'] as const;
@@ -19,8 +19,8 @@ export function refuseWish(wish: ClientWish): WishRefusal | undefined {
   if (scene === 'h5' && !/^[\da-fA-F.:]{2,45}$/.test(wish.ip ?? '')) {
     return { field: 'ip', reason: "is needed for h5: the address of the buyer's phone" };
   }
-  if (scene === 'h5' && wish.returnUrl && !isWebAddress(wish.returnUrl)) {
-    return { field: 'returnUrl', reason: 'must be an http or https URL' };
+  if (scene === 'h5' && wish.returnUrl && !isReturnAddress(wish.returnUrl)) {
+    return { field: 'returnUrl', reason: 'must be a URL of a site or an app' };
   }
   return undefined;
 }

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { clientAddress } from '../../../src/http/request/client-address.ts';
+import type { ClientWish } from '../../../src/payments/provider.ts';
+import { startTestEngine, type TestEngine } from '../../support/engine.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+
+/** Wishes as the provider has them: what WeChat Pay is told as the payer's address is in them. */
+const wishes: ClientWish[] = [];
+let engine: TestEngine;
+let order: string;
+
+beforeAll(async () => {
+  engine = await startTestEngine({
+    redisUrl: sharedRedisUrl(),
+    settling: false,
+    settings: { trustedProxies: ['loopback', '10.0.0.0/8', 'fd00::/8'] },
+    provider: (wallet) => ({
+      ...wallet,
+      refuseWish(wish) {
+        wishes.push(wish);
+        return { field: 'scene', reason: 'is of a test' };
+      },
+    }),
+  });
+  const drop = await engine.publish((await engine.merchant()).id);
+  const bought = await engine.app.inject({
+    method: 'POST',
+    url: `/v1/drops/${drop.id}/orders`,
+    headers: { ...engine.buyer('ann'), 'idempotency-key': 'k' },
+    payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+  });
+  order = bought.json().id;
+});
+afterAll(() => engine?.stop());
+
+/** The address that a provider is told when a buyer pays over these hops. */
+async function told(peer: string, forwarded?: string): Promise<string | undefined> {
+  const answer = await engine.app.inject({
+    method: 'POST',
+    url: `/v1/orders/${order}/payment`,
+    remoteAddress: peer,
+    headers: {
+      ...engine.buyer('ann'),
+      ...(forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }),
+    },
+    payload: { method: 'wallet' },
+  });
+  expect(answer.statusCode, answer.body).toBe(400);
+  return wishes.pop()?.ip;
+}
+
+const client = '198.51.100.1';
+test.for([
+  ['of a trusted proxy', '127.0.0.1', client, client],
+  ['of a trusted proxy over IPv6', '::1', '2001:db8::7', '2001:db8::7'],
+  ['of a trusted proxy on a socket for both versions', '::ffff:127.0.0.1', client, client],
+  ['through two trusted proxies', '127.0.0.1', `${client}, 10.1.2.3`, client],
+  ['through trusted proxies of both versions', 'fd00::1', `${client}, ::ffff:10.1.2.3`, client],
+  ['with a made-up beginning', '127.0.0.1', `6.6.6.6, ${client}`, client],
+  ['with a made-up trusted beginning', '127.0.0.1', `127.0.0.1, 10.0.0.1, ${client}`, client],
+  ['with a port', '127.0.0.1', `${client}:5000`, client],
+  ['with a port and brackets', '127.0.0.1', '[2001:db8::7]:443', '2001:db8::7'],
+  ['of IPv4 in IPv6', '127.0.0.1', `::ffff:${client}`, client],
+  ['that is no address', '127.0.0.1', 'unknown', undefined],
+  ['of a stranger who claims another', '203.0.113.9', client, '203.0.113.9'],
+  ['of a stranger who claims a trusted one', '203.0.113.9', '127.0.0.1', '203.0.113.9'],
+  ['of a stranger on a socket for both versions', '::ffff:203.0.113.9', client, '203.0.113.9'],
+  ['of a proxy that says nothing', '127.0.0.1', undefined, '127.0.0.1'],
+] as const)(
+  'The address of a buyer is taken from trusted proxies alone: %s',
+  async ([, peer, forwarded, expected]) => {
+    expect(await told(peer, forwarded)).toBe(expected);
+  },
+);
+
+test('An address loses the zone of its interface, and what is no address is none', () => {
+  expect(clientAddress({ ip: 'fe80::1%eth0' })).toBe('fe80::1');
+  for (const ip of [
+    '',
+    'x',
+    '1.2.3',
+    '1.2.3.4.5',
+    '::ffff:1.2.3.999',
+    '1.2.3.4, 5.6.7.8',
+    undefined,
+  ]) {
+    expect(clientAddress({ ip }), ip).toBeUndefined();
+  }
+});
