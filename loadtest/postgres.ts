@@ -10,6 +10,8 @@ import { freePort } from '../src/embedded/free-port.ts';
 export type PostgresServer = {
   /** `postgres://…` on loopback, as a superuser. */
   url: string;
+  /** Of its socket. */
+  folder: string;
   pid(): number;
   /** Ends sessions, then the server; its data stays. */
   halt(): Promise<void>;
@@ -80,6 +82,7 @@ export async function startPostgres(
   }
   return {
     url,
+    folder,
     pid: () => running.server.pid as number,
     halt,
     async resume() {

@@ -17,6 +17,7 @@ import {
   url,
   wholeNumber,
 } from './settings.ts';
+import { readStoreAddress } from './tls.ts';
 import { readTokenRules, type TokenRules } from './token-rules.ts';
 
 export type Role = 'api' | 'worker' | 'all';
@@ -157,9 +158,14 @@ function readConfig(
 function readStores({
   read,
   isGiven,
+  problems,
 }: SettingsReader): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
   const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
   const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
+  for (const [name, given] of Object.entries({ REDIS_URL: redisUrl, DATABASE_URL: ledgerUrl })) {
+    const problem = given && tlsProblem(given);
+    if (problem) problems.push(`${name} has ${problem}`);
+  }
   // A URL that is wrong is reported as wrong, and must not count as missing.
   const redisGiven = isGiven('REDIS_URL');
   const ledgerGiven = isGiven('DATABASE_URL');
@@ -169,6 +175,15 @@ function readStores({
     embedded: !redisGiven && !ledgerGiven,
     needsFolder: !redisGiven || !ledgerGiven,
   };
+}
+
+function tlsProblem(url: string): string | undefined {
+  try {
+    readStoreAddress(url);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function refuseUnsharedRole(

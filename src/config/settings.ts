@@ -64,7 +64,8 @@ export function url(...schemes: string[]): Kind<string> {
       `a URL such as ${schemes[0]}://host` +
       (isWeb ? '' : ', with # / ? @ and % in a password written %23 %2F %3F %40 and %25'),
     parse(text) {
-      const parsed = URL.parse(text);
+      // The host is a socket's folder in `?host=`: then the URL itself has none, which is no URL to Node.
+      const parsed = URL.parse(isWeb ? text : text.replace('@/', '@localhost/'));
       if (!parsed || !schemes.includes(parsed.protocol.slice(0, -1))) return undefined;
       if (parsed.hostname === '' && !parsed.searchParams.has('host')) return undefined;
       return isWeb || isPasswordWhole(parsed) ? text : undefined;

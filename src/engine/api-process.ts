@@ -8,7 +8,7 @@ import { createLog, type Logger } from '../log.ts';
 import { openChannel } from '../processes/channel.ts';
 import { keepCompiledCode } from '../processes/compiled-code.ts';
 import { type Callers, openApi } from './api.ts';
-import { openRedisConnection } from './connections.ts';
+import { openRedisConnection } from './redis-connection.ts';
 import { openReleasers, type Releasers } from './releasers.ts';
 import { type Wiring, wire } from './wiring.ts';
 
@@ -44,16 +44,18 @@ const channel = openChannel(process, {
   },
 });
 
-// Ctrl-C and a supervisor's SIGTERM reach the whole process group; only the primary acts on them.
+// Ctrl-C, a supervisor's SIGTERM and the end of the terminal reach the whole process group; only the
+// primary acts on them.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+process.on('SIGHUP', () => {});
 await channel.ended;
 process.exit();
 
 async function open({ name, config, redisUrl, callers, ...rest }: ApiOpening): Promise<Api> {
   const log = createLog(config.logLevel).child({ process: name });
   const releasers = openReleasers(log);
-  const redis = await openRedisConnection(redisUrl, log, releasers);
+  const redis = await openRedisConnection(redisUrl, { log, releasers });
   const ledger = ledgerOn(await openDatabase(config, rest.ledgerConnectionsMax, log));
   releasers.add('ledger', ledger.close);
   const wiring = await wire({ config, redisUrl, redis, ledger, log });

@@ -15,6 +15,11 @@ export function stepLine(what: string, ms: number): string {
   return `  ${what.padEnd(34)}${(ms / 1_000).toFixed(1).padStart(5)} s\n`;
 }
 
+/** The line for something that the start waits for. */
+export function waitLine(text: string): string {
+  return `  ${text}\n`;
+}
+
 /** The text that is printed once the engine serves. */
 export function banner(engine: {
   address: string;

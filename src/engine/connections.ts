@@ -1,22 +1,27 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../config/config.ts';
+import { placeOf } from '../config/tls.ts';
 import { required } from '../domain/required.ts';
 import type { DataFolder } from '../embedded/folder.ts';
 import { startEmbeddedRedis } from '../embedded/redis.ts';
 import { findWeaknesses } from '../inventory/durability-check.ts';
-import { connectHot } from '../inventory/redis-connections.ts';
+import { findUnfit } from '../inventory/fitness-check.ts';
 import { LedgerError } from '../ledger/database/database.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import type { Logger } from '../log.ts';
+import { queuePrefix } from '../settlement/queue/queue-name.ts';
 import { StartError } from '../start-error.ts';
+import { openRedisConnection } from './redis-connection.ts';
 import type { Releasers } from './releasers.ts';
 import type { Step } from './start-steps.ts';
 
-type Start = { config: Config; folder: DataFolder | undefined; log: Logger };
-
-/** A command without a reply after this time fails, and its outcome is unknown. */
-const commandTimeoutMs = 2_000;
-const connectMsMax = 10_000;
+type Start = {
+  config: Config;
+  folder: DataFolder | undefined;
+  log: Logger;
+  /** Called with a line when a store makes the start wait. */
+  onWait?: ((text: string) => void) | undefined;
+};
 
 /**
  * Connects to the configured Redis, or starts an embedded one, and checks that it cannot lose what it
@@ -34,7 +39,8 @@ export async function openRedis(
       ? config.redis.url
       : await step('redis-server started', () => startOwnRedis(start, releasers));
   const redis = await step('Redis connected', async () => {
-    const connection = await openRedisConnection(redisUrl, log, releasers);
+    const { onWait } = start;
+    const connection = await openRedisConnection(redisUrl, { log, releasers, onWait });
     await assertSafe(connection, redisUrl, start);
     return connection;
   });
@@ -55,54 +61,31 @@ async function startOwnRedis(start: Start, releasers: Releasers): Promise<string
 }
 
 /**
- * The connection of the hot path, once Redis answers.
- * @throws StartError when it does not answer in time
+ * Refuses a server on which the engine does not work, or that could lose acknowledged orders, unless the
+ * operator allows the weakness.
  */
-export async function openRedisConnection(
-  url: string,
-  log: Logger,
-  releasers: Releasers,
-): Promise<Redis> {
-  const redis = connectHot(url, { timeoutMs: commandTimeoutMs });
-  releasers.add('the connection to Redis', () => redis.disconnect());
-  let last: Error | undefined;
-  redis.on('error', (error) => {
-    last = error;
-    log.warn({ err: error }, 'Redis connection failed');
-  });
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      const reason = last?.message ?? 'no reply';
-      reject(
-        new StartError(
-          `Redis does not answer at ${host(url)} (${reason}): check REDIS_URL and that it runs`,
-        ),
-      );
-    }, connectMsMax);
-    redis.once('ready', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-  return redis;
-}
-
-/** Refuses a server that could lose acknowledged orders, unless the operator allows the weakness. */
 async function assertSafe(redis: Redis, url: string, { config, log }: Start): Promise<void> {
-  const { tooOld, weaknesses } = await findWeaknesses(redis);
-  if (tooOld) throw new StartError(`Redis at ${host(url)} is ${tooOld}: 7.0 or later is needed`);
+  const at = `Redis at ${placeOf(url)}`;
+  const unfit = await findUnfit(redis, sampleKeys(config.namespace));
+  if (unfit) throw new StartError(`${at}: ${unfit}`);
+  const weaknesses = await findWeaknesses(redis);
   const refused = weaknesses.filter(({ name }) => !config.allowUnsafeRedis.has(name));
   for (const { name, text } of weaknesses) log.warn({ weakness: name }, `Redis: ${text}`);
   if (refused.length === 0) return;
   const names = refused.map(({ name }) => name).join(',');
   const texts = refused.map(({ text }) => text).join('; ');
   throw new StartError(
-    `Redis at ${host(url)} could lose orders: ${texts}; or allow it with FLASHDROP_ALLOW_UNSAFE_REDIS=${names}`,
+    `${at} could lose orders: ${texts}; or allow it with FLASHDROP_ALLOW_UNSAFE_REDIS=${names}`,
   );
 }
 
-function host(url: string): string {
-  return new URL(url).host;
+/** A key of each form: a lane's, the queue's, and that of /readyz. */
+function sampleKeys(namespace: string): string[] {
+  return [
+    `${namespace}:{check:0}:rules`,
+    `${queuePrefix(namespace)}:settle:id`,
+    `${namespace}:readiness`,
+  ];
 }
 
 /**
@@ -110,7 +93,7 @@ function host(url: string): string {
  * @throws StartError when it cannot be opened or its schema is newer than this program
  */
 export async function openConfiguredLedger(
-  { config, folder, log }: Start,
+  { config, folder, log, onWait }: Start,
   step: Step,
   releasers: Releasers,
 ): Promise<Ledger> {
@@ -120,6 +103,7 @@ export async function openConfiguredLedger(
       openLedger({
         databaseUrl: config.ledger.kind === 'url' ? config.ledger.url : undefined,
         folder: folder?.ledger,
+        onWait,
         onIdleError: (error) => log.warn({ err: error }, 'ledger connection failed'),
       }),
     );

@@ -34,6 +34,8 @@ type Start = {
   log: Logger;
   /** Called when a step of the start is done. */
   onStep?: OnStep | undefined;
+  /** Called with a line when a store makes the start wait. */
+  onWait?: ((text: string) => void) | undefined;
 };
 
 /**

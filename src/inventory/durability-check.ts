@@ -1,24 +1,16 @@
 import type { Redis } from 'ioredis';
+import { readInfo } from './redis-info.ts';
 import { readReply } from './reply-reader.ts';
 
 /** A setting of a Redis server that breaks a promise. `name` is how an operator allows it. */
 export type Weakness = { name: 'eviction' | 'no-aof' | 'everysec'; text: string };
 
-const oldest = [7, 0] as const;
-
 /**
  * Checks whether a server may hold reservations. A server that may evict keys loses orders; one
  * without an append-only file, or that fsyncs it later, loses acknowledged orders in a power cut.
- * `tooOld` is its version when the scripts cannot run on it.
  */
-export async function findWeaknesses(
-  redis: Redis,
-): Promise<{ tooOld: string | undefined; weaknesses: Weakness[] }> {
-  const info = parseInfo(
-    (await Promise.all(['server', 'memory', 'persistence'].map((name) => redis.info(name)))).join(
-      '',
-    ),
-  );
+export async function findWeaknesses(redis: Redis): Promise<Weakness[]> {
+  const info = await readInfo(redis, 'memory', 'persistence');
   const weaknesses: Weakness[] = [];
   const policy = info.get('maxmemory_policy');
   if (policy !== 'noeviction') {
@@ -36,20 +28,7 @@ export async function findWeaknesses(
       weaknesses.push({ name: 'everysec', text });
     }
   }
-  const version = info.get('redis_version') ?? '0';
-  return { tooOld: isOlder(version) ? version : undefined, weaknesses };
-}
-
-function parseInfo(text: string): Map<string, string> {
-  const rows = text.split('\r\n').map((row) => row.split(':', 2));
-  return new Map(
-    rows.flatMap(([name, value]) => (name && value !== undefined ? [[name, value]] : [])),
-  );
-}
-
-function isOlder(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major < oldest[0] || (major === oldest[0] && minor < oldest[1]);
+  return weaknesses;
 }
 
 /** A setting of the server; undefined where CONFIG is not allowed, as on many hosted servers. */

@@ -1,4 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis';
+import { readStoreAddress } from '../config/tls.ts';
 import { demotedCodes, isRedisError } from './redis-errors.ts';
 
 /** What ioredis does after an error reply that asks for a new connection. */
@@ -66,7 +67,10 @@ type Tuning = Pick<
 >;
 
 function connect(url: string, options: Tuning): Redis {
-  return new Redis(url, {
+  const address = readStoreAddress(url);
+  const tls: Pick<RedisOptions, 'tls'> = address.tls ? { tls: address.tls } : {};
+  return new Redis(address.url, {
+    ...tls,
     connectTimeout: 2_000,
     keepAlive: 10_000,
     maxLoadingRetryTime: loadingPollMs,

@@ -9,6 +9,7 @@ import { openReconciliations, type Reconciliations } from './checks/reconciliati
 import type { Database } from './database/database.ts';
 import { migrate } from './database/migrations.ts';
 import { openPglite } from './database/pglite.ts';
+import { ledgerErrorOf, untilFit } from './database/postgres-check.ts';
 import { type DropEdits, openDropEdits } from './drop-edits.ts';
 import { type Drops, openDrops } from './drops.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
@@ -48,25 +49,40 @@ export async function openLedger(
     folder?: string | undefined;
     clock?: Clock;
     onIdleError?: (error: Error) => void;
+    /** Called with a line when the server makes the start wait. */
+    onWait?: ((text: string) => void) | undefined;
   } = {},
 ): Promise<Ledger> {
-  const { databaseUrl, folder, clock = systemClock, onIdleError } = options;
+  const { databaseUrl, folder, clock = systemClock } = options;
   const database = databaseUrl
-    ? await openServer(databaseUrl, onIdleError)
+    ? await openServer(databaseUrl, options)
     : await openPglite(folder === undefined ? {} : { folder });
   try {
     await migrate(database);
   } catch (error) {
     await database.close();
-    throw error;
+    throw databaseUrl ? ledgerErrorOf(error, databaseUrl) : error;
   }
   return ledgerOn(database, clock);
 }
 
-async function openServer(url: string, onIdleError?: (error: Error) => void): Promise<Database> {
+async function openServer(
+  url: string,
+  {
+    onIdleError = () => {},
+    onWait,
+  }: { onIdleError?: (error: Error) => void; onWait?: ((text: string) => void) | undefined },
+): Promise<Database> {
   // The driver is loaded only where there is a server: it costs 6 MB.
   const { openPostgres } = await import('./database/postgres.ts');
-  return openPostgres(onIdleError ? { url, onIdleError } : { url });
+  const database = openPostgres({ url, onIdleError });
+  try {
+    await untilFit(database, { url, onWait });
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
 }
 
 /** The ledger on a database whose schema is up to date. */

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
+import { readStoreAddress } from '../../config/tls.ts';
 import { required } from '../../domain/required.ts';
 import { connectionSettings, type Database, parseBigint, type Query } from './database.ts';
 import { demotedStates, hasSqlState, retryableStates } from './postgres-errors.ts';
@@ -42,10 +43,12 @@ export function openPostgres(options: {
 }): Database {
   const sessions = new WeakMap<pg.ClientBase, Session>();
   let replacedAt = Number.NEGATIVE_INFINITY;
+  const { url, tls } = readStoreAddress(options.url);
   const pool = new pg.Pool({
     ...limits,
     max: options.connectionsMax ?? limits.max,
-    connectionString: options.url,
+    connectionString: url,
+    ssl: tls ?? false,
     application_name: 'flashdrop',
     types: {
       getTypeParser: (oid: number, format?: 'text' | 'binary') =>

@@ -3,13 +3,7 @@ import { Queue, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { isOrderId, type OrderId } from '../../domain/ids.ts';
 import { openBackOff } from '../../scheduling/backoff.ts';
-
-export const queueName = 'settle';
-
-/** BullMQ's keys share one slot, and the namespace keeps engines on one server apart. */
-export function queuePrefix(namespace: string): string {
-  return `{${namespace}}`;
-}
+import { queueName, queuePrefix } from './queue-name.ts';
 
 export type SettleJob = { orders: readonly OrderId[] };
 

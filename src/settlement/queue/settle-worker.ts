@@ -7,14 +7,8 @@ import { withDeadline } from '../../scheduling/deadline.ts';
 import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { Settled } from '../settle/batch.ts';
 import type { Settle } from '../settle/settle.ts';
-import {
-  jobOrdersMax,
-  queueName,
-  queuePrefix,
-  readJob,
-  retryDelayMs,
-  type SettleQueue,
-} from './settle-queue.ts';
+import { queueName, queuePrefix } from './queue-name.ts';
+import { jobOrdersMax, readJob, retryDelayMs, type SettleQueue } from './settle-queue.ts';
 
 export type SettleWorker = {
   start(): void;
