@@ -5,18 +5,21 @@ export type OpenBook = SimulatedBook & {
   expire(): void;
 };
 
-/** Opens an empty book in memory. `onEvent` is called at once for each event, in order. */
+/** Opens a book over its charges, those of an earlier run included. `onEvent` is called at once for each event, in order. */
 export function openBook(options: {
+  charges: Map<string, BookedCharge>;
   now(): number;
   newId(of: 'charge' | 'refund' | 'event'): string;
   /** Whether a charge that has ended is captured all the same: a fault. */
   capturesAfterEnd(reference: string): boolean;
   onEvent(event: BookEvent): void;
 }): OpenBook {
-  const { now, newId } = options;
-  const charges = new Map<string, BookedCharge>();
+  const { charges, now, newId } = options;
   /** References of open charges that expire. */
   const running = new Set<string>();
+  for (const { reference, state, expiresAt } of charges.values()) {
+    if (state === 'open' && expiresAt !== undefined) running.add(reference);
+  }
 
   function emit(kind: BookEvent['kind'], charge: BookedCharge, refund?: BookEvent['refund']): void {
     options.onEvent({

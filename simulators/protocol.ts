@@ -87,6 +87,8 @@ export type Simulator = {
   now(): number;
   /** A random id from the seed, of letters and digits or of the characters of `alphabet`. */
   id(prefix: string, length: number, alphabet?: string): string;
+  /** What the protocol itself keeps beside the book, by name: plain data that outlives a restart. */
+  remembered<T>(name: string): Map<string, T>;
 };
 
 /** The API call that a request makes; faults are chosen per call. */

@@ -5,6 +5,7 @@ import { openBook } from './book.ts';
 import { addControl } from './control.ts';
 import { addFailingCalls } from './failing-calls.ts';
 import { openFaultPlan } from './faults.ts';
+import { openMemory } from './memory.ts';
 import { openNotifier } from './notifier.ts';
 import type { BookEvent, Protocol, SimulatedBook, Simulator } from './protocol.ts';
 
@@ -24,10 +25,16 @@ const expiryMs = 250;
 /**
  * Serves one simulated provider on loopback.
  * @param options.publicUrl where the engine is reached: its FLASHDROP_PUBLIC_URL
+ * @param options.file keeps the books for the next start; without it they end with the process
  */
 export async function serveSimulator(
   protocol: Protocol,
-  { port = 0, seed, publicUrl }: { port?: number; seed: number; publicUrl: string },
+  {
+    port = 0,
+    seed,
+    publicUrl,
+    file,
+  }: { port?: number; seed: number; publicUrl: string; file?: string | undefined },
 ): Promise<ServedSimulator> {
   const app = fastify({ bodyLimit: bodyBytesMax, forceCloseConnections: true });
   takeRawBodies(app);
@@ -37,12 +44,15 @@ export async function serveSimulator(
   let offsetMs = 0;
   let url = '';
 
+  const memory = openMemory(file);
   const book = openBook({
+    charges: memory.map('charges'),
     now: () => simulator.now(),
     newId: (of) =>
       (of === 'event' ? undefined : protocol.newId?.(of, simulator)) ?? id(prefixes[of], 24),
     capturesAfterEnd: (reference) => faults.happens('captureAfterClose', reference),
     onEvent(event) {
+      memory.touch();
       happened.add(event);
       notifier.notify(event);
     },
@@ -53,9 +63,12 @@ export async function serveSimulator(
     notifyUrl: `${publicUrl.replace(/\/+$/, '')}/v1/payments/${protocol.provider}/notifications`,
     now: () => Date.now() + offsetMs,
     id,
+    remembered: memory.map,
   };
   const notifier = openNotifier({ protocol, simulator, faults });
 
+  // A call may change what no event tells: it opens a charge, or gives a session its page.
+  app.addHook('onResponse', async () => memory.touch());
   await app.register(async (api) => {
     addFailingCalls(api, { protocol, book, faults });
     protocol.routes(api, simulator);
@@ -82,6 +95,7 @@ export async function serveSimulator(
       clearInterval(expiring);
       await notifier.stop();
       await app.close();
+      memory.close();
     },
   };
 }

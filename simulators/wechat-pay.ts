@@ -59,10 +59,10 @@ export function openWechatPayProtocol(): Protocol {
 type Handler = (request: FastifyRequest) => { status?: number; content?: object };
 
 function addRoutes(app: FastifyInstance, simulator: Simulator, agreement: Agreement): void {
-  const { book } = simulator;
+  const { book, remembered } = simulator;
   /** Orders by WeChat Pay's number, and by the numbers of their refunds. */
-  const byTransaction = new Map<string, string>();
-  const byRefund = new Map<string, string>();
+  const byTransaction = remembered<string>('transactions');
+  const byRefund = remembered<string>('refunds');
 
   app.setErrorHandler((error: FastifyError | ApiError, _request, reply) => {
     const told = error instanceof ApiError ? error : unexpected(error);

@@ -24,10 +24,14 @@ const secretPaths = [
   .concat('err.command.args');
 
 /** JSON lines on standard error; standard output is for what a user asked for. */
-export function createLog(
-  level: string,
-  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
-): Logger {
+export function createLog(level: string, destination: DestinationStream = standardError()): Logger {
   const redact = { paths: secretPaths, censor: '[redacted]' };
   return pino({ level, base: null, redact }, destination);
+}
+
+function standardError(): DestinationStream {
+  const output = pino.destination({ fd: 2, sync: true });
+  // A terminal that has closed takes no more lines: the process still has to stop in good order.
+  output.on('error', () => {});
+  return output;
 }

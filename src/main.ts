@@ -1,17 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { type Config, processEnvironment, readCommand } from './config/config.ts';
 import { type DataFolder, openFolder } from './embedded/folder.ts';
-import { banner, stepLine } from './engine/banner.ts';
+import { banner, stepLine, waitLine } from './engine/banner.ts';
 import { createLog } from './log.ts';
 import { keepCompiledCode } from './processes/compiled-code.ts';
 import { assertPortFree, isPortTaken } from './processes/port.ts';
 import { StartError } from './start-error.ts';
+
+// A terminal that has closed takes no more output: that must not keep the engine from stopping in order.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {});
 
 /** Exit codes, for shells and supervisors. */
 const exitCodes = { stopped: 0, failed: 1, misused: 2, impatient: 130 } as const;
 
 /** npm passes Ctrl-C on to a process that has it from the terminal already: one press, two signals. */
 const samePressMs = 500;
+
+/** How often an engine that npm started checks that npm is still there. */
+const parentCheckMs = 1_000;
 
 const exitMsMax = 2_000;
 
@@ -33,12 +39,12 @@ async function main(args: string[]): Promise<number> {
       for (const problem of command.problems) complain(problem);
       return exitCodes.misused;
     case 'run':
-      return run(command.config);
+      return run(command.config, { byNpm: env['npm_lifecycle_event'] !== undefined });
   }
 }
 
 /** Folder, port, engine: opened in this order, closed in the reverse, also when a start fails. */
-async function run(config: Config): Promise<number> {
+async function run(config: Config, { byNpm }: { byNpm: boolean }): Promise<number> {
   const log = createLog(config.logLevel);
   let folder: DataFolder | undefined;
   let stopSignal: string | undefined;
@@ -47,13 +53,14 @@ async function run(config: Config): Promise<number> {
     folder = config.folder && (await openFolder(config.folder));
     // Checked again when http listens; here a port in use is refused before anything starts.
     await assertPortFree(config);
-    const stopped = waitForStopSignal().then((signal) => {
+    const stopped = waitForStopSignal(byNpm).then((signal) => {
       stopSignal = signal;
     });
     // Loaded only now, so that a refusal does not wait for the code of the engine.
     const { startEngine } = await import('./engine/engine.ts');
     const onStep = (what: string, ms: number) => process.stdout.write(stepLine(what, ms));
-    const engine = await startEngine({ config, folder, log, onStep });
+    const onWait = (text: string) => process.stdout.write(waitLine(text));
+    const engine = await startEngine({ config, folder, log, onStep, onWait });
     folder?.announce(engine.address);
     process.stdout.write(banner({ ...engine, startMs: performance.now() }));
     keepCompiledCode();
@@ -77,10 +84,11 @@ async function run(config: Config): Promise<number> {
 }
 
 /**
- * Resolves with the first SIGINT or SIGTERM, which stops the engine in good order. A second signal
- * ends the process at once.
+ * Resolves with the first SIGINT, SIGTERM or SIGHUP (the terminal has closed), which stops the engine in
+ * good order. A second signal ends the process at once. npm ends at a SIGHUP of its own without passing
+ * it on, so with `byNpm` the end of npm counts as one.
  */
-function waitForStopSignal(): Promise<string> {
+function waitForStopSignal(byNpm: boolean): Promise<string> {
   return new Promise((resolve) => {
     let firstAt: number | undefined;
     const onSignal = (signal: string) => {
@@ -93,6 +101,14 @@ function waitForStopSignal(): Promise<string> {
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
+    process.on('SIGHUP', onSignal);
+    if (!byNpm) return;
+    const npm = process.ppid;
+    const watching = setInterval(() => {
+      if (process.ppid === npm) return;
+      clearInterval(watching);
+      onSignal('SIGHUP');
+    }, parentCheckMs).unref();
   });
 }
 

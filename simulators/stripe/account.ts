@@ -22,9 +22,9 @@ export type RefundRecord = BookedRefund & {
 export type StripeAccount = ReturnType<typeof openAccount>;
 
 /** The sessions and refunds of one Stripe account, over the simulator's book. */
-export function openAccount({ book, id, now, url, notifyUrl }: Simulator) {
-  const sessions = new Map<string, SessionRecord>();
-  const metadataOf = new Map<string, Record<string, string>>();
+export function openAccount({ book, id, now, url, notifyUrl, remembered }: Simulator) {
+  const sessions = remembered<SessionRecord>('sessions');
+  const metadataOf = remembered<Record<string, string>>('refund metadata');
   /** The webhook endpoint: no session names it, as at Stripe. */
   let endpoint = notifyUrl;
 

@@ -33,6 +33,8 @@ export type DataFolder = {
   redis: string;
   /** Folder of the embedded ledger; PGlite creates it. */
   ledger: string;
+  /** Folder of the simulated providers' books; they create it. */
+  simulators: string;
   secrets: Secrets;
   /** Writes the engine's address to the lock, for the operator's commands and for a refused second start. */
   announce(address: string): void;
@@ -40,7 +42,7 @@ export type DataFolder = {
 };
 
 const marker = 'flashdrop.json';
-const ownNames = ['redis', 'ledger', 'secrets.json'];
+const ownNames = ['redis', 'ledger', 'simulators', 'secrets.json'];
 
 /**
  * Opens a data folder for this process alone: creates it, takes its lock, ends a Redis that a killed
@@ -60,7 +62,9 @@ export async function openFolder(options: { path: string; fresh: boolean }): Pro
     mkdirSync(redis, { recursive: true, mode: 0o700 });
     const secrets = completed(path, readSecrets(path)) ?? makeSecrets(path);
     const ledger = join(path, 'ledger');
-    return { path, redis, ledger, secrets, announce: lock.announce, close: lock.release };
+    const simulators = join(path, 'simulators');
+    const { announce, release: close } = lock;
+    return { path, redis, ledger, simulators, secrets, announce, close };
   } catch (error) {
     lock.release();
     throw error;

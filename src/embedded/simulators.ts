@@ -30,15 +30,18 @@ const stopMsMax = 3_000;
  */
 export function startSimulators({
   publicUrl,
+  books,
   log,
   compileCache,
 }: {
   /** Where the simulators reach the engine. */
   publicUrl: string;
+  /** Folder in which they keep their books: an engine that starts again asks for payments of before. */
+  books: string;
   log: Log;
   compileCache: string | undefined;
 }): Simulators {
-  const child = fork(program, ['all', '--public-url', publicUrl], {
+  const child = fork(program, ['all', '--public-url', publicUrl, '--books', books], {
     // The simulators must not have the engine's settings.
     env: { ...(compileCache && { NODE_COMPILE_CACHE: compileCache }) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

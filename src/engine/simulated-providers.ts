@@ -1,6 +1,8 @@
 import type { Config } from '../config/config.ts';
 import { type PaymentSettings, readPayments } from '../config/payments.ts';
 import { settingsReader } from '../config/settings.ts';
+import { required } from '../domain/required.ts';
+import type { DataFolder } from '../embedded/folder.ts';
 import { freePort } from '../embedded/free-port.ts';
 import { type SimulatedProvider, startSimulators } from '../embedded/simulators.ts';
 import type { Logger } from '../log.ts';
@@ -16,7 +18,7 @@ export type Simulated = { config: Config; simulators: SimulatedProvider[] };
  * @throws StartError when they do not start
  */
 export async function simulateProviders(
-  { config, log }: { config: Config; log: Logger },
+  { config, folder, log }: { config: Config; folder: DataFolder | undefined; log: Logger },
   step: Step,
   releasers: Releasers,
 ): Promise<Simulated> {
@@ -25,7 +27,12 @@ export async function simulateProviders(
   // port" is chosen now.
   const port = config.port === 0 ? await freePort() : config.port;
   const publicUrl = `http://${reachable(config.host)}:${port}`;
-  const children = startSimulators({ publicUrl, log, compileCache: config.compileCache });
+  const children = startSimulators({
+    publicUrl,
+    books: required(folder, 'data folder for the simulated providers').simulators,
+    log,
+    compileCache: config.compileCache,
+  });
   releasers.add('the simulated payment providers', children.stop);
   const simulators = await step('simulated payment providers serve', children.serving);
   const payments = readSimulated(simulators, publicUrl);

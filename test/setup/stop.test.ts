@@ -53,6 +53,14 @@ describe('the whole engine, embedded', () => {
     },
   );
 
+  test('An engine whose terminal closes stops in good order, and leaves neither its redis-server nor its lock behind', async () => {
+    const { engine } = await start();
+    engine.kill('SIGHUP');
+    expect(await engine.ended).toMatchObject({ code: 0, signal: null, err: '' });
+    expect(readHolder(data)).toBeUndefined();
+    expect(existsSync(join(data, 'redis', 'child.json'))).toBe(false);
+  });
+
   test('The embedded engine stops cleanly on one Ctrl-C, though npm sends it a second time', async () => {
     const { engine, address } = await start();
     expect((await fetch(`${address}/livez`)).status).toBe(200);
