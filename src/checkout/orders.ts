@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { openBatcher } from '../batching/batcher.ts';
 import { type DropId, type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
@@ -5,30 +6,19 @@ import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
-import type { PaymentState } from '../ledger/payments/row.ts';
 import type { Log } from '../log.ts';
 import type { Providers } from '../payments/provider.ts';
 import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
 import { engineStarts } from '../settlement/settle/payment-rules.ts';
 import type { PaymentAttempts } from './attempts.ts';
-
-/** An order with what the ledger adds to its lane's record; times in ms since the epoch. */
-export type OrderView = Order & {
-  sku: string;
-  currency: string;
-  reservedAt?: number | undefined;
-  paidAt?: number | undefined;
-  releasedAt?: number | undefined;
-  refundedAt?: number | undefined;
-  payment?: { provider: string; state: PaymentState; reason?: string | undefined } | undefined;
-  /** The amount refunded so far, in minor units; absent when it is 0. */
-  amountRefunded?: number | undefined;
-  /** What the order needs from its buyer; absent when it needs nothing. */
-  awaits?: 'payment' | 'password' | undefined;
-};
+import { isRecorded, type OrderView, viewOf } from './order-view.ts';
 
 /** How many orders one statement reads, and how many may wait for the statement that is running. */
 const receiptsLimits = { batchMax: 250, inFlightMax: 1, queueMax: 10_000 };
+
+/** How often and in which intervals (ms) the ledger is asked for a change that it may not have yet. */
+const recordedTries = 6;
+const recordedPauseMs = 50;
 
 export type OrderService = {
   /**
@@ -37,18 +27,25 @@ export type OrderService = {
    */
   read(id: OrderId): Promise<OrderView | undefined>;
   /**
-   * The same for clients that poll: a reserved order is read from its lane alone, without times and
-   * payment, so that a waiting crowd does not slow down the settlement.
+   * The same for clients that poll: an order that the engine is about to settle is read from its lane
+   * alone, without times and payment, so that a waiting crowd does not slow down the settlement.
    * @throws QueueFull as `read` does
    */
   peek(id: OrderId): Promise<OrderView | undefined>;
+  /**
+   * The view of an order as its lane has just given it, with what the ledger has of it.
+   * @throws QueueFull as `read` does
+   */
+  view(order: Order): Promise<OrderView | undefined>;
+  /** The same without the ledger, for when that does not answer. */
+  laneView(order: Order): Promise<OrderView | undefined>;
   /**
    * Closes the payment that the buyer began, if there is one, and releases the units of a reserved
    * order; `refused` when it is paid.
    */
   cancel(
     id: OrderId,
-  ): Promise<{ kind: 'released' | 'already' | 'refused'; order: Order } | { kind: 'unknown' }>;
+  ): Promise<{ kind: 'released' | 'already' | 'refused'; order: OrderView } | { kind: 'unknown' }>;
 };
 
 export function openOrderService(options: {
@@ -87,22 +84,27 @@ export function openOrderService(options: {
       termsOf(place.drop),
     ]);
     const order = held ?? recorded;
-    if (!order || !terms) return undefined;
-    const view = viewOf(order, terms);
-    for (const name of timeNames) {
-      const at = recorded?.[name];
-      if (typeof at === 'number') view[name] = at;
-    }
-    if (recorded?.payment) view.payment = paymentView(recorded.payment);
-    if (recorded?.payment?.amountRefunded) view.amountRefunded = recorded.payment.amountRefunded;
-    return view;
+    return order && terms && viewOf({ order, terms, recorded }, providers);
   }
 
-  function viewOf(order: Order, terms: DropTerms): OrderView {
-    const view = { ...bare(order), sku: terms.skus[order.item] ?? '', currency: terms.currency };
-    if (order.state !== 'reserved' || engineStarts({ order, terms }, providers)) return view;
-    const isWallet = providers.get(order.method)?.startedBy === 'engine';
-    return { ...view, awaits: isWallet ? 'password' : 'payment' };
+  async function view(order: Order): Promise<OrderView | undefined> {
+    const [recorded, terms] = await Promise.all([receipts.add(order.id), termsOf(order.drop)]);
+    return terms && viewOf({ order, terms, recorded }, providers);
+  }
+
+  async function laneView(order: Order): Promise<OrderView | undefined> {
+    const terms = await termsOf(order.drop);
+    return terms && viewOf({ order, terms }, providers);
+  }
+
+  /** The view of an order that has just changed, with its time if the ledger has it within moments. */
+  async function changed(order: Order): Promise<OrderView | undefined> {
+    let found = await view(order);
+    for (let n = 1; n < recordedTries && found && !isRecorded(found); n += 1) {
+      await setTimeout(recordedPauseMs);
+      found = await view(order);
+    }
+    return found;
   }
 
   /**
@@ -125,11 +127,15 @@ export function openOrderService(options: {
 
   return {
     read,
+    view,
+    laneView,
 
     async peek(id) {
       const place = placeOf(id);
       const [order, terms] = await Promise.all([find(place), termsOf(place.drop)]);
-      return order?.state === 'reserved' && terms ? viewOf(order, terms) : await read(id);
+      if (!order || !terms) return await read(id);
+      const isSettling = order.state === 'reserved' && engineStarts({ order, terms }, providers);
+      return isSettling ? viewOf({ order, terms }, providers) : await view(order);
     },
 
     async cancel(id) {
@@ -138,21 +144,8 @@ export function openOrderService(options: {
       if ((await find(place))?.state === 'reserved') await closePayment(id);
       const [answer] = await lanes.release(place, [{ digest, reason: 'cancelled' }]);
       if (!answer || answer.status === 'unknown') return { kind: 'unknown' };
-      return { kind: answer.status, order: answer.order };
+      const order = await changed(answer.order);
+      return order ? { kind: answer.status, order } : { kind: 'unknown' };
     },
   };
-}
-
-const timeNames = ['reservedAt', 'paidAt', 'releasedAt', 'refundedAt'] as const;
-
-/** An order's own fields: the ledger's rows have more. */
-function bare(order: Order): Order {
-  const { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason } =
-    order;
-  return { id, drop, buyer, state, item, quantity, amount, expiresAt, version, method, reason };
-}
-
-function paymentView(payment: NonNullable<Receipt['payment']>): NonNullable<OrderView['payment']> {
-  const { provider, state, reason } = payment;
-  return reason === '' ? { provider, state } : { provider, state, reason };
 }

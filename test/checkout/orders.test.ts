@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { OrderView } from '../../src/checkout/orders.ts';
+import type { OrderView } from '../../src/checkout/order-view.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { anItem } from '../support/drops.ts';
 import { anOrderId } from '../support/ids.ts';

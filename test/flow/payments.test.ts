@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { OrderId } from '../../src/domain/ids.ts';
 import { paymentReference } from '../../src/ledger/payments/row.ts';
 import { eventually } from '../support/eventually.ts';
-import { price } from '../support/sale.ts';
+import { type Buyer, price } from '../support/sale.ts';
 import { openShop, providerNames, type Shop, visit } from '../support/shop.ts';
 
 let shop: Shop;
@@ -157,5 +158,78 @@ describe.each(providerNames)('Orders paid through %s', (name) => {
     const outcome = await sale.judged();
     expect(outcome).toMatchObject({ sold: 1, paid: 1, captured: 2 * price, refunded: price });
     expect(charges.flatMap((charge) => charge?.refunds ?? [])).toHaveLength(1);
+  });
+});
+
+describe('The view of an order', () => {
+  /** The order in each event of its stream, which ends with the order's. */
+  async function followed({ token }: Buyer, id: OrderId): Promise<Record<string, unknown>[]> {
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await fetch(`${shop.address}/v1/orders/${id}/stream`, { headers });
+    const text = await answer.text();
+    return [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string));
+  }
+
+  test('An order tells its present state, payment and times wherever it is asked for, and awaits nothing once it has ended', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, id } = await sale.buys('stripe');
+    expect(await sale.order(buyer, id)).toMatchObject({ state: 'reserved', awaits: 'payment' });
+    await visit((await sale.begins(buyer, id, { method: 'alipay' })).json['action']);
+    const started = { provider: 'alipay', state: 'started' };
+    const begun = await eventually(async () => {
+      const order = await sale.order(buyer, id);
+      return order['reservedAt'] !== undefined && order;
+    });
+    expect(begun).toMatchObject({ state: 'reserved', awaits: 'payment', payment: started });
+    const payment = await sale.begins(buyer, id);
+    expect(payment.json).toMatchObject({ method: 'alipay', state: 'started' });
+
+    const following = followed(buyer, id);
+    await shop.simulators.alipay.pay(paymentReference(id, 1, 'alipay'));
+    const events = await following;
+    expect(events[0]).toEqual(begun);
+    const paid = events.at(-1) ?? {};
+    expect(paid).toMatchObject({
+      state: 'paid',
+      payment: { provider: 'alipay', state: 'captured' },
+      reservedAt: begun['reservedAt'],
+      paidAt: expect.any(String),
+    });
+    expect(paid).not.toHaveProperty('awaits');
+    expect(await sale.order(buyer, id)).toEqual(paid);
+
+    const refund = await sale.refund(id);
+    expect(refund.json).toMatchObject({ paidAt: paid['paidAt'], payment: { provider: 'alipay' } });
+    expect(refund.json).not.toHaveProperty('awaits');
+    const refunded = await sale.reaches({ buyer, id }, 'refunded');
+    expect(refunded).not.toHaveProperty('awaits');
+    expect(refunded).toMatchObject({ payment: { state: 'refunded' }, amountRefunded: price });
+  });
+
+  test('A cancelled order tells the same in the answer, in its stream and when it is read again', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, id } = await sale.buys('stripe');
+    await sale.begins(buyer, id, { method: 'stripe' });
+    const following = followed(buyer, id);
+    const cancelled = await sale.cancel(buyer, id);
+    expect(cancelled.json).toMatchObject({
+      state: 'released',
+      reason: 'cancelled',
+      payment: { provider: 'stripe', state: 'declined' },
+      releasedAt: expect.any(String),
+    });
+    expect(cancelled.json).not.toHaveProperty('awaits');
+    expect((await following).at(-1)).toEqual(cancelled.json);
+    expect(await sale.order(buyer, id)).toEqual(cancelled.json);
+    expect((await sale.cancel(buyer, id)).json).toEqual(cancelled.json);
+  });
+
+  test('An order that the wallet pays has its payment and its times in the last event of the stream', async () => {
+    const sale = await shop.sale({ units: 1 });
+    const { buyer, id } = await sale.buys('wallet');
+    const paid = (await followed(buyer, id)).at(-1) ?? {};
+    const captured = { provider: 'wallet', state: 'captured' };
+    expect(paid).toMatchObject({ state: 'paid', payment: captured, paidAt: expect.any(String) });
+    expect(await sale.order(buyer, id)).toEqual(paid);
   });
 });

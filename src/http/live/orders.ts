@@ -1,4 +1,5 @@
-import type { OrderView } from '../../checkout/orders.ts';
+import { isRecorded, type OrderView } from '../../checkout/order-view.ts';
+import type { OrderService } from '../../checkout/orders.ts';
 import { type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
@@ -6,25 +7,46 @@ import { orderJson } from '../views/views.ts';
 import { openPoller, type Polled } from './poller.ts';
 import type { Stream } from './streams.ts';
 
-type PolledOrder = Polled & { view: OrderView };
+/** `tries` counts the polls since the lane has a change that the ledger does not have. */
+type PolledOrder = Polled & { view: OrderView; tries: number };
+
+/** How many polls a change waits for its times and payment; then it is sent without them. */
+const triesMax = 4;
 
 /** Sends orders to their streams when they change: one read per lane for all orders polled in it. */
 export function openOrderPoller(options: {
   lanes: Pick<Lanes, 'find'>;
+  orders: Pick<OrderService, 'view' | 'laneView'>;
   onError(error: unknown): void;
 }) {
-  const { lanes } = options;
+  const { lanes, orders } = options;
   const poller = openPoller<OrderId, PolledOrder>({ poll, onError: options.onError });
 
   async function poll(polled: Map<OrderId, PolledOrder>): Promise<void> {
+    const changes: Promise<void>[] = [];
     for (const { ref, places } of byLane([...polled.keys()].map(placeOf))) {
       for (let at = 0; at < places.length; at += callOrdersMax) {
         const digests = places.slice(at, at + callOrdersMax).map((place) => place.digest);
         for (const order of await lanes.find(ref, digests)) {
-          if (order) sendChange(order, polled.get(order.id));
+          const entry = order && polled.get(order.id);
+          if (entry && order.version > entry.view.version) changes.push(sendChange(order, entry));
         }
       }
     }
+    await Promise.all(changes);
+  }
+
+  /** Sends an order that is newer than what the streams of its entry have. */
+  async function sendChange(order: Order, entry: PolledOrder): Promise<void> {
+    entry.tries += 1;
+    const isLast = entry.tries >= triesMax;
+    const found = await orders.view(order).catch(() => undefined);
+    if (!isLast && !(found && isRecorded(found))) return;
+    const view = found ?? (await orders.laneView(order));
+    if (!view) return;
+    entry.view = view;
+    entry.tries = 0;
+    for (const stream of entry.streams) sendOrder(stream, view);
   }
 
   return {
@@ -32,17 +54,10 @@ export function openOrderPoller(options: {
     follow(view: OrderView, stream: Stream): void {
       sendOrder(stream, view);
       if (isSettled(view)) return;
-      poller.join(view.id, stream, () => ({ streams: new Set(), view }));
+      poller.join(view.id, stream, () => ({ streams: new Set(), view, tries: 0 }));
     },
     leave: poller.leave,
   };
-}
-
-/** Sends an order to the streams of its entry if it is newer than what they have. */
-function sendChange(order: Order, entry: PolledOrder | undefined): void {
-  if (!entry || order.version <= entry.view.version) return;
-  entry.view = { ...entry.view, ...order };
-  for (const stream of entry.streams) sendOrder(stream, entry.view);
 }
 
 /** An order that is not reserved changes no more, except by a refund, which is not streamed. */

@@ -1,4 +1,5 @@
-import type { OrderService, OrderView } from '../../checkout/orders.ts';
+import type { OrderView } from '../../checkout/order-view.ts';
+import type { OrderService } from '../../checkout/orders.ts';
 import {
   type BuyerId,
   type DropId,

@@ -15,7 +15,7 @@ import { ownOrder } from './lookups.ts';
 
 export type OrderRouteOptions = {
   requireBuyer: Guards['requireBuyer'];
-  orders: Pick<OrderService, 'peek' | 'cancel'>;
+  orders: Pick<OrderService, 'peek' | 'view' | 'laneView' | 'cancel'>;
   lanes: Pick<Lanes, 'find'>;
   streams: Streams;
   log: Log;
@@ -26,6 +26,7 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
   const { orders, lanes, streams, log, requireBuyer: onRequest } = options;
   const poller = openOrderPoller({
     lanes,
+    orders,
     onError: (error) => log.warn({ err: error }, 'order poll of the live streams failed'),
   });
 
@@ -64,7 +65,7 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
       const result = await orders.cancel(view.id);
       if (result.kind === 'unknown') throw new Problem('unknown_order');
       if (result.kind === 'refused') throw new Problem('order_paid');
-      return orderJson({ ...view, ...result.order });
+      return orderJson(result.order);
     },
   );
 }

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
-import type { OrderService, OrderView } from '../../checkout/orders.ts';
+import type { OrderView } from '../../checkout/order-view.ts';
+import type { OrderService } from '../../checkout/orders.ts';
 import type { Pay, PayResult } from '../../checkout/pay.ts';
 import type { Guards } from '../auth/guards.ts';
 import { invalid, Problem } from '../problems/problems.ts';

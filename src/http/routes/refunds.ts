@@ -15,7 +15,7 @@ import { orderOf } from './lookups.ts';
 export type RefundRouteOptions = {
   requireMerchant: Guards['requireMerchant'];
   drops: Pick<Drops, 'getOwned'>;
-  orders: Pick<OrderService, 'read'>;
+  orders: Pick<OrderService, 'view'>;
   refunds: RefundService;
 };
 
@@ -43,11 +43,11 @@ export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): 
               key: requireKey(request),
             });
       if (result.kind !== 'asked') throw refusalOf(result);
-      const view = await orders.read(id);
+      const view = await orders.view(result.order);
       if (!view) throw new Problem('unknown_order');
       // 202: the refund is decided and will be carried out; the order shows when it is done.
       reply.code(result.isDone ? 200 : 202);
-      return refundedJson(orderJson({ ...view, ...result.order }), result.refund);
+      return refundedJson(orderJson(view), result.refund);
     },
   );
 }

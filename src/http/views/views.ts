@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { AuditReport } from '../../audit/audit.ts';
-import type { OrderView } from '../../checkout/orders.ts';
+import type { OrderView } from '../../checkout/order-view.ts';
 import {
   type AppointmentWindow,
   type Description,
@@ -89,8 +89,13 @@ export function soldOrderJson(order: LedgerOrder, drop: Drop): z.infer<typeof so
 /** The payment of an order now. */
 export function paymentJson(view: OrderView): z.infer<typeof paymentBody> {
   const { id, method, payment } = view;
-  const state = payment?.state ?? 'waiting';
-  return { order: id, method, state, reason: payment?.reason || undefined };
+  return {
+    order: id,
+    // The buyer may have chosen another method than with the Buy.
+    method: payment?.provider ?? method,
+    state: payment?.state ?? 'waiting',
+    reason: payment?.reason || undefined,
+  };
 }
 
 /** The ETag of a drop as its merchant reads it. */
