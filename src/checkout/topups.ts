@@ -1,6 +1,8 @@
+import { inParts } from '../batching/in-parts.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { BuyerId, TopUpId } from '../domain/ids.ts';
 import { found } from '../domain/required.ts';
+import { isRefusedBySql } from '../ledger/database/refused.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import type { Accounts } from '../ledger/wallet/accounts.ts';
@@ -9,7 +11,7 @@ import type { Log } from '../log.ts';
 import type { Charge, ClientAction, Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
-import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
+import { answersTo, refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 import type { Choice, Chosen, PaymentAttempts, Refusal } from './attempts.ts';
 
 export type TopUpStarted =
@@ -39,7 +41,7 @@ export function openTopUpService(options: {
   async function start(
     wanted: Choice & { buyer: BuyerId; amount: number; currency: string; key: string },
   ): Promise<TopUpStarted> {
-    const chosen = paymentAttempts.choose(wanted, wanted.currency);
+    const chosen = paymentAttempts.choose(wanted, wanted);
     if ('refusal' in chosen) return chosen.refusal;
     if (chosen.provider.startedBy === 'engine') return { kind: 'not_offered' };
     const now = clock.now();
@@ -110,10 +112,16 @@ export function openTopUpService(options: {
     const isOver = (payment: Payment) => isOpen(payment) && now >= (payment.payableUntil ?? now);
     const byReference = new Map(unsettled.map((payment) => [payment.reference, payment]));
     const [over, waiting] = [unsettled.filter(isOver), unsettled.filter((one) => !isOver(one))];
-    const outcomes = [
+    const answers = [
       ...(over.length > 0 ? await provider.close(over.map(refOf)) : []),
       ...(waiting.length > 0 ? await provider.lookUp(waiting.map(refOf)) : []),
     ];
+    const outcomes = answersTo(unsettled, answers, (reference) => {
+      log.error(
+        { provider: name, reference },
+        'a payment provider answered about a payment that it was not asked about',
+      );
+    });
     const facts = outcomes.flatMap((outcome) => {
       const payment = found(byReference, outcome.reference, 'payment asked about');
       return resultsOf(outcome, { payment, now, byBuyer: true });
@@ -135,18 +143,39 @@ export function openTopUpService(options: {
     for (const { reference } of others) {
       log.error({ reference }, 'top-up paid in another currency: an operator has to act');
     }
-    const found = new Map((await topUps.find(ids)).map((topUp) => [topUp.id, topUp]));
-    await accounts.topUpAll(
-      fitting.flatMap(({ orderId, provider, reference, amountCaptured, currency }) => {
-        const topUp = found.get(orderId);
-        if (!topUp) return [];
-        return [
-          { buyer: topUp.buyer, currency, amount: amountCaptured, reference, from: provider },
-        ];
+    const known = new Map((await topUps.find(ids)).map((topUp) => [topUp.id, topUp]));
+    const wanted = fitting.flatMap((payment) => {
+      const topUp = known.get(payment.orderId);
+      return topUp ? [{ payment, topUp }] : [];
+    });
+    const failed = await inParts(wanted, creditAll, { isOfItem: isRefusedBySql });
+    for (const { item, error } of failed) {
+      const { orderId: topUp, reference } = item.payment;
+      log.error({ err: error, topUp, reference }, 'a paid top-up cannot be credited');
+    }
+    await payments.endPolling(captured.map(({ reference }) => reference));
+  }
+
+  /** Credits top-ups and marks them. One whose reference was credited with another amount is not marked. */
+  async function creditAll(
+    wanted: readonly { payment: PaymentOf<TopUpId>; topUp: TopUpOrder }[],
+  ): Promise<void> {
+    const credited = await accounts.topUpAll(
+      wanted.map(({ payment: { provider, reference, amountCaptured, currency }, topUp }) => {
+        const { buyer } = topUp;
+        return { buyer, currency, amount: amountCaptured, reference, from: provider };
       }),
     );
-    await topUps.markCredited(fitting.map(({ orderId }) => orderId));
-    await payments.endPolling(captured.map(({ reference }) => reference));
+    const isReused = (index: number) => credited[index]?.kind === 'reused';
+    for (const { payment } of wanted.filter((_, index) => isReused(index))) {
+      const { orderId: topUp, reference, amountCaptured } = payment;
+      log.error(
+        { topUp, reference, amountCaptured },
+        'top-up was credited with another amount before: an operator has to act',
+      );
+    }
+    const done = wanted.filter((_, index) => !isReused(index));
+    await topUps.markCredited(done.map(({ topUp }) => topUp.id));
   }
 
   return {

@@ -87,6 +87,8 @@ export function openPublishing(options: {
     });
   }
 
+  let syncedTo: DropId | undefined;
+
   async function act(request: Parameters<Publishing['act']>[0]): Promise<ActionResult> {
     const { merchantId, drop: id, action } = request;
     const owned = await ledgerDrops.getOwned(merchantId, id);
@@ -115,7 +117,10 @@ export function openPublishing(options: {
     bringToLanes,
 
     async sync() {
-      for (const drop of await ledgerDrops.unsynced(syncDropsMax)) {
+      const behind = await ledgerDrops.unsynced(syncDropsMax, syncedTo);
+      // Drops whose lanes have lost their data stay behind for ever and must not block the others.
+      syncedTo = behind.length < syncDropsMax ? undefined : behind.at(-1)?.id;
+      for (const drop of behind) {
         try {
           await bringToLanes(drop);
         } catch (error) {

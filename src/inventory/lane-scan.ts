@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { BuyerId, LaneRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import { type LaneKey, laneKey } from './keys.ts';
-import { parseRecord } from './replies.ts';
+import { readRecord } from './replies.ts';
 import { pairsOf } from './reply-reader.ts';
 
 /** Units that a lane has counted for one buyer of one item. */
@@ -38,7 +38,7 @@ export function openRecords(redis: Redis, namespace: string): Records {
 
     async *orders(ref) {
       for await (const page of pages(ref, 'orders')) {
-        yield page.map(([digest, record]) => parseRecord(ref, digest, record));
+        yield page.flatMap(([digest, record]) => readRecord(ref, digest, record) ?? []);
       }
     },
 

@@ -13,11 +13,11 @@ import {
   parseAdjusted,
   parseInspected,
   parseMoved,
-  parseRecord,
   parseReserved,
   type Refunded,
   type Released,
   type Reserved,
+  readRecord,
 } from './replies.ts';
 import { parseWord, readReply } from './reply-reader.ts';
 import { openScripts, type ScriptName, scripts, scriptText } from './scripts.ts';
@@ -55,6 +55,8 @@ export type Lanes = {
   confirm(ref: LaneRef, digests: string[]): Promise<Confirmed[]>;
   release(ref: LaneRef, orders: { digest: string; reason: ReleaseReason }[]): Promise<Released[]>;
   refund(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
+  /** The same for orders whose units do not go back on sale: they leave the allotment. */
+  writeOff(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
   /**
    * Keeps the holds of reserved orders from the sweep until `graceMs` after their end; 0 puts them
    * back to their end. `refused`: the order is not reserved any more.
@@ -74,7 +76,7 @@ export type Lanes = {
    */
   publish(drop: Drop, lane: number, first: boolean, edit?: DropEdit): Promise<Published>;
   inspect(ref: LaneRef): Promise<Inspected>;
-  /** The orders behind digests, undefined where the lane knows none. */
+  /** The orders behind digests, undefined where the lane has none, or a record that cannot be read. */
   find(ref: LaneRef, digests: string[]): Promise<(Order | undefined)[]>;
   /** The drop as it was last published to the lane, undefined when it never was. */
   readDrop(ref: LaneRef): Promise<Drop | undefined>;
@@ -90,7 +92,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
   /** Calls a script that moves known orders and parses its results, one for each order. */
   async function move<Status extends string>(
-    name: 'confirm' | 'release' | 'refund' | 'defer',
+    name: 'confirm' | 'release' | 'refund' | 'writeoff' | 'defer',
     words: readonly (Status | 'unknown')[],
     {
       ref,
@@ -128,6 +130,8 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
     },
 
     refund: (ref, digests) => move('refund', scripts.refund.replies, { ref, digests }),
+
+    writeOff: (ref, digests) => move('writeoff', scripts.writeoff.replies, { ref, digests }),
 
     defer(ref, orders) {
       const digests = orders.map((order) => order.digest);
@@ -182,7 +186,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       const records = await redis.hmget(laneKey(namespace, ref, 'orders'), ...digests);
       return digests.map((digest, index) => {
         const record = records[index];
-        return record ? parseRecord(ref, digest, record) : undefined;
+        return record ? readRecord(ref, digest, record) : undefined;
       });
     },
 

@@ -64,6 +64,12 @@ export function isRedisError(error: unknown, ...codes: readonly RedisErrorCode[]
   return codes.some((one) => one === code);
 }
 
+/** Whether Redis refused a command for want of memory, also from within a script of a library. */
+export function isOutOfMemory(error: unknown): boolean {
+  if (isRedisError(error, redisErrorCodes.outOfMemory)) return true;
+  return error instanceof Error && /\bOOM command not allowed/.test(error.message);
+}
+
 /** Whether an error is Redis' own answer to a command. */
 export function isRedisReply(error: unknown): error is Error & { name: 'ReplyError' } {
   return error instanceof Error && error.name === 'ReplyError';

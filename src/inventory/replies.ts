@@ -87,6 +87,18 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
   };
 }
 
+/**
+ * The same, undefined for a text that is no record. Such an order counts as missing in its lane, which
+ * audit and redrive report, and the others of its batch are read.
+ */
+export function readRecord(ref: LaneRef, digest: string, record: string): Order | undefined {
+  try {
+    return parseRecord(ref, digest, record);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Splits a result at its first bar into the status word and the rest, '' when there is none. */
 function split(result: string): [status: string, rest: string] {
   const bar = result.indexOf('|');

@@ -110,11 +110,13 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     );
   }
 
-  /** Drops whose lanes have not acknowledged the latest version. */
-  async function unsynced(limit = 100): Promise<StoredDrop[]> {
-    return await readDrops(database.query, 'where lanes_version < version order by id limit $1', [
-      limit,
-    ]);
+  /** Drops whose lanes have not acknowledged the latest version, by id, from after `after` on. */
+  async function unsynced(limit = 100, after = ''): Promise<StoredDrop[]> {
+    return await readDrops(
+      database.query,
+      'where lanes_version < version and id > $2 order by id limit $1',
+      [limit, after],
+    );
   }
 
   /** Drops whose lanes the relay and the sweepers read: published once and not retired. */

@@ -14,6 +14,7 @@ import { type DropEdits, openDropEdits } from './drop-edits.ts';
 import { type Drops, openDrops } from './drops.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
 import { type Orders, openOrders } from './orders.ts';
+import { openParkedChanges, type ParkedChanges } from './parked-changes.ts';
 import { type Notifications, openNotifications } from './payments/notifications.ts';
 import { openPayments, type Payments } from './payments/payments.ts';
 import { type Accounts, openAccounts } from './wallet/accounts.ts';
@@ -27,6 +28,7 @@ export type Ledger = {
   dropEdits: DropEdits;
   appointments: Appointments;
   orders: Orders;
+  parkedChanges: ParkedChanges;
   payments: Payments;
   notifications: Notifications;
   topUps: TopUps;
@@ -94,6 +96,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     dropEdits: openDropEdits(database, clock),
     appointments: openAppointments(database, clock),
     orders: openOrders(database),
+    parkedChanges: openParkedChanges(database, clock),
     payments: openPayments(database, clock),
     notifications: openNotifications(database, clock),
     topUps: openTopUps(database, clock),

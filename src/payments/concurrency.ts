@@ -26,6 +26,29 @@ export async function mapConcurrently<T, R>(
   return results;
 }
 
+/**
+ * Answers every item of a batch, at most `concurrency` at a time: one whose answer throws is answered by
+ * `unknown`, and keeps no other from its answer.
+ * @throws the first error when no item had an answer: it is not the items that fail
+ */
+export async function answerEach<T, R>(
+  items: readonly T[],
+  concurrency: number,
+  { answer, unknown }: { answer: (item: T) => Promise<R>; unknown: (item: T) => R },
+): Promise<R[]> {
+  const errors: unknown[] = [];
+  const answers = await mapConcurrently(items, concurrency, async (item) => {
+    try {
+      return await answer(item);
+    } catch (error) {
+      errors.push(error);
+      return unknown(item);
+    }
+  });
+  if (errors.length > 0 && errors.length === items.length) throw errors[0];
+  return answers;
+}
+
 /** Runs at most `concurrency` pieces of work at a time; further ones wait, first come, first served. */
 export function openConcurrencyLimit(concurrency: number) {
   const waiting: (() => void)[] = [];

@@ -1,3 +1,4 @@
+import type { ParkedChanges } from '../ledger/parked-changes.ts';
 import type { Metrics } from '../metrics.ts';
 import { withDeadline } from '../scheduling/deadline.ts';
 import { openInterval } from '../scheduling/interval.ts';
@@ -15,7 +16,7 @@ const jobStates = ['waiting', 'active', 'delayed', 'failed'] as const;
 export function openBackgroundMetrics(metrics: Metrics | undefined) {
   const relayed = metrics?.counts({
     name: 'relay_total',
-    help: 'What the relay did: entries, orders, batches, retries, claimed, malformed',
+    help: 'What the relay did: entries, orders, batches, retries, claimed, malformed, parked, unqueued, broken_lane',
     label: 'what',
     values: relayCounts,
   });
@@ -42,16 +43,27 @@ export function openBackgroundMetrics(metrics: Metrics | undefined) {
   const onRedrive: OnCount<RedriveCount> = (what, by) => redriven?.add(what, by);
 
   /**
-   * Adds the gauges of relay and queue: -1 while Redis is down. They are read at an interval, so that
+   * Adds the gauges of relay, queue and parked changes: -1 without an answer. They are read at an interval, so that
    * asking for metrics, however often, costs no call.
    */
-  function gauges({ relay, queue }: { relay: Relay; queue: SettleQueue }) {
+  function gauges(of: {
+    relay: Relay;
+    queue: SettleQueue;
+    parkedChanges: Pick<ParkedChanges, 'count'>;
+  }) {
+    const { relay, queue, parkedChanges } = of;
     let backlog = -1;
+    let parked = -1;
     let jobs: Partial<Record<(typeof jobStates)[number], number>> = {};
     metrics?.gauge({
       name: 'outbox_backlog',
       help: 'Outbox entries that are not in the ledger yet',
       read: () => backlog,
+    });
+    metrics?.gauge({
+      name: 'parked_changes',
+      help: 'Changes of outbox entries that the ledger refuses or that cannot be read',
+      read: () => parked,
     });
     for (const state of jobStates) {
       metrics?.gauge({
@@ -64,8 +76,13 @@ export function openBackgroundMetrics(metrics: Metrics | undefined) {
       everyMs: readEveryMs,
       keepsProcessAlive: false,
       async run() {
-        const [entries, counts] = await Promise.all([soon(relay.backlog()), soon(queue.counts())]);
+        const [entries, counts, changes] = await Promise.all([
+          soon(relay.backlog()),
+          soon(queue.counts()),
+          soon(parkedChanges.count()),
+        ]);
         backlog = entries ?? -1;
+        parked = changes ?? -1;
         jobs = counts ?? {};
       },
       onError() {}, // What cannot be read shows as -1.

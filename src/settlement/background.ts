@@ -17,6 +17,7 @@ import { openSettleQueue } from './queue/settle-queue.ts';
 import { openSettleWorker } from './queue/settle-worker.ts';
 import { openPaymentPolling } from './recovery/payment-polling.ts';
 import { openRedrive } from './recovery/redrive.ts';
+import { openRecordChanges } from './relay/record-changes.ts';
 import { openRelay } from './relay/relay.ts';
 import type { Settlement } from './settlement.ts';
 import type { OnStep } from './steps.ts';
@@ -60,7 +61,7 @@ export function openSettlementBackground(options: {
 }) {
   const { redisUrl, namespace, lanes, ledger, providers, settlement, settleTopUps } = options;
   const { publishing, activeDrops, termsOf, redisNow, clock, log, timings, onStep } = options;
-  const { drops, orders, payments } = ledger;
+  const { drops, orders, parkedChanges, payments } = ledger;
   const { settle, refunds } = settlement;
   const counts = openBackgroundMetrics(options.metrics);
   const queueRedis: Redis = connectQueue(redisUrl);
@@ -78,11 +79,12 @@ export function openSettlementBackground(options: {
     await publishing.freeze(ref.drop);
   }
 
+  const recordChanges = openRecordChanges({ orders, parkedChanges, log });
   const relay = openRelay({
     redisUrl,
     namespace,
     activeDrops,
-    orders,
+    recordChanges,
     queue,
     log,
     onJoin: checkLane,
@@ -112,6 +114,7 @@ export function openSettlementBackground(options: {
     payments,
     providers,
     queue,
+    recordChanges,
     settle,
     refunds,
     publishing,
@@ -132,7 +135,7 @@ export function openSettlementBackground(options: {
     log,
     everyMs: timings.pollEveryMs,
   });
-  const gauges = counts.gauges({ relay, queue });
+  const gauges = counts.gauges({ relay, queue, parkedChanges });
 
   let isStopped = false;
 

@@ -11,6 +11,10 @@ import {
   paymentReference,
 } from './row.ts';
 
+/** A payment of a released order, and when that was released, ms. */
+export type StrayPayment = PaymentOf<OrderId> & { releasedAt: number };
+export type StrayPlace = Pick<StrayPayment, 'releasedAt' | 'orderId' | 'attempt'>;
+
 /** Attempts to pay, a row each, written before the provider is asked to do anything. */
 export function openAttempts(database: Database, clock: Clock) {
   /**
@@ -84,22 +88,26 @@ export function openAttempts(database: Database, clock: Clock) {
    * Payments of released orders that are still open, or captured with no refund decided: they have to
    * be closed, accepted as late captures, or refunded. Left out are payments with a poll ahead
    * (polling drives those) and those with a decided refund (`takeDueRefunds` drives those).
+   * @param options.after the last one of the batch before
    * @param options.since, options.before ms: orders released from `since` (0 when absent) until
    *   before `before`
    */
   async function unresolvedAfterRelease(options: {
     since?: number;
     before: number;
+    after?: StrayPlace | undefined;
     limit: number;
-  }): Promise<PaymentOf<OrderId>[]> {
-    return await database.query<PaymentOf<OrderId>>(
-      `select ${paymentColumns} from orders o join payments p on p.order_id = o.id
+  }): Promise<StrayPayment[]> {
+    const { since = 0, before, after, limit } = options;
+    return await database.query<StrayPayment>(
+      `select ${paymentColumns}, o.released_at as "releasedAt" from orders o join payments p on p.order_id = o.id
        where o.state = 'released' and o.released_at >= $1 and o.released_at < $2
          and p.look_at is null
          and (p.state in ('started', 'unknown')
            or p.state = 'captured' and p.refund_asked_at is null)
+         and (o.released_at, o.id, p.attempt) > ($4, $5, $6)
        order by o.released_at, o.id, p.attempt limit $3`,
-      [options.since ?? 0, options.before, options.limit],
+      [since, before, limit, after?.releasedAt ?? -1, after?.orderId ?? '', after?.attempt ?? 0],
     );
   }
 
@@ -128,6 +136,7 @@ function newPayment(start: PaymentStart, startedAt: number): Payment {
     declinedAt: null,
     refundedAt: null,
     refundAskedAt: null,
+    restock: true,
     payableUntil: start.payableUntil ?? null,
     nextPollAt: start.nextPollAt ?? null,
   };

@@ -1,11 +1,17 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
-import { mapConcurrently } from '../concurrency.ts';
-import type { PaymentProvider, PaymentRef } from '../provider.ts';
-import { AlipaySettingsError, openClient } from './client.ts';
+import { answerEach } from '../concurrency.ts';
+import {
+  type Outcome,
+  type PaymentProvider,
+  type PaymentRef,
+  unknownOutcome,
+  unknownRefund,
+} from '../provider.ts';
+import { openClient } from './client.ts';
 import { readNotification } from './notification.ts';
 import { alipayOffer } from './offer.ts';
 import { openPayments } from './payments.ts';
-import { openRefunds } from './refunds.ts';
+import { openRefunds, queryRefund } from './refunds.ts';
 
 export type AlipayOptions = {
   appId: string;
@@ -35,20 +41,31 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
   const client = openClient({ ...options, timeoutMs, clock });
   const payments = openPayments({ client, clock });
   const refundInTurn = openRefunds(client);
-  const unknown = ({ reference }: PaymentRef) => ({ reference, kind: 'unknown' }) as const;
+  const each = <T extends PaymentRef>(
+    items: readonly T[],
+    answer: (item: T) => Promise<Outcome>,
+  ) => {
+    return answerEach(items, callsMax, { answer, unknown: unknownOutcome });
+  };
 
   return {
     ...alipayOffer,
-    start: (charges) => answerEach(charges, payments.start, unknown),
-    lookUp: (refs) => answerEach(refs, payments.lookUp, unknown),
-    close: (refs) => answerEach(refs, payments.close, unknown),
+    start: (charges) => each(charges, payments.start),
+    lookUp: (refs) => each(refs, payments.lookUp),
+    close: (refs) => each(refs, payments.close),
     async refund(refunds) {
       const trades = Map.groupBy(refunds, ({ payment }) => payment.reference);
-      const outcomes = await answerEach([...trades.values()], refundInTurn, (group) =>
-        group.map(({ refundReference }) => ({ refundReference, kind: 'unknown' as const })),
-      );
+      const outcomes = await answerEach([...trades.values()], callsMax, {
+        answer: refundInTurn,
+        unknown: (group) => group.map(unknownRefund),
+      });
       return outcomes.flat();
     },
+    lookUpRefunds: (refunds) =>
+      answerEach(refunds, callsMax, {
+        answer: (wanted) => queryRefund(client, wanted),
+        unknown: unknownRefund,
+      }),
     readNotification: async (raw) =>
       readNotification(raw, {
         appId,
@@ -57,28 +74,4 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
         now: () => clock.now(),
       }),
   };
-}
-
-/**
- * Answers every item. An item without an answer because our settings are wrong is `unknown` like any
- * other without an answer.
- * @throws AlipaySettingsError when the settings cost every item its answer
- */
-async function answerEach<T, R>(
-  items: readonly T[],
-  answer: (item: T) => Promise<R>,
-  unknown: (item: T) => R,
-): Promise<R[]> {
-  const refusals: AlipaySettingsError[] = [];
-  const answers = await mapConcurrently(items, callsMax, async (item) => {
-    try {
-      return await answer(item);
-    } catch (error) {
-      if (!(error instanceof AlipaySettingsError)) throw error;
-      refusals.push(error);
-      return unknown(item);
-    }
-  });
-  if (refusals[0] && refusals.length === items.length) throw refusals[0];
-  return answers;
 }

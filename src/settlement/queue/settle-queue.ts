@@ -13,7 +13,10 @@ export type SettleQueue = {
    * is queued changes nothing; an order that is in two jobs is still charged once.
    */
   add(orders: readonly OrderId[]): Promise<void>;
-  /** Adds each order in a job of its own with a delay, so that it does not hold up the others. */
+  /**
+   * Adds each order in a job of its own with a delay, so that it does not hold up the others. A job of
+   * the order that had failed for good is replaced.
+   */
   addApart(orders: readonly OrderId[]): Promise<void>;
   /** When the oldest waiting job was added, ms since the epoch; undefined when none waits. */
   waitingSince(): Promise<number | undefined>;
@@ -71,6 +74,13 @@ export function openSettleQueue(options: { redis: Redis; namespace: string }): S
   // Errors also reject the call that caused them; without a listener they would end the process.
   queue.on('error', () => {});
 
+  /** BullMQ adds no job under the id of one that it keeps: jobs of these orders that failed go first. */
+  async function forgetFailed(orders: readonly OrderId[]): Promise<void> {
+    const failedAt = await options.redis.zmscore(queue.toKey('failed'), ...orders);
+    const failed = orders.filter((_, index) => failedAt[index] != null);
+    await Promise.all(failed.map((order) => queue.remove(order)));
+  }
+
   return {
     async add(orders) {
       const jobs: JobWish[] = [];
@@ -83,6 +93,7 @@ export function openSettleQueue(options: { redis: Redis; namespace: string }): S
     },
     async addApart(orders) {
       if (orders.length === 0) return;
+      await forgetFailed(orders);
       await queue.addBulk(
         orders.map((order) => {
           const job = jobOf([order]);

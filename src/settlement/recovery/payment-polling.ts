@@ -41,8 +41,13 @@ export function openPaymentPolling(options: {
 
   async function poll(ids: PayableId[]): Promise<void> {
     const orders = ids.filter((id) => !isTopUpId(id));
-    if (orders.length > 0) await settle(orders);
-    if (orders.length < ids.length) await settleTopUps(ids.filter(isTopUpId));
+    const topUps = ids.filter(isTopUpId);
+    // Orders that cannot be settled do not keep top-ups from being credited, nor the other way round.
+    const done = await Promise.allSettled([
+      orders.length > 0 && settle(orders),
+      topUps.length > 0 && settleTopUps(topUps),
+    ]);
+    for (const one of done) if (one.status === 'rejected') throw one.reason;
   }
 
   async function take(busy: string[]) {

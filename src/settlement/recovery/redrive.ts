@@ -1,3 +1,4 @@
+import { inParts } from '../../batching/in-parts.ts';
 import type { Clock } from '../../domain/clock.ts';
 import { type DropId, type LaneRef, type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
@@ -5,14 +6,19 @@ import type { ActiveDrops } from '../../drops/active-drops.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Publishing } from '../../drops/publishing.ts';
 import { byLane, type Lanes, lanesOf } from '../../inventory/lanes.ts';
+import { isOutOfMemory } from '../../inventory/redis-errors.ts';
+import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Drops, StoredDrop } from '../../ledger/drops.ts';
 import type { LedgerOrder, Orders } from '../../ledger/orders.ts';
+import type { StrayPlace } from '../../ledger/payments/attempts.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
+import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
 import { openInterval } from '../../scheduling/interval.ts';
 import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { SettleQueue } from '../queue/settle-queue.ts';
+import type { RecordChanges } from '../relay/record-changes.ts';
 import { engineStarts } from '../settle/payment-rules.ts';
 import type { Refunds } from '../settle/refunds.ts';
 import type { Settle } from '../settle/settle.ts';
@@ -38,6 +44,10 @@ export const redriveCounts = [
   /** Orders that had ended in their lane and were still reserved in the ledger. */
   'corrected',
   'retired',
+  /** Parked changes that the ledger has taken at last. */
+  'unparked',
+  /** Orders settled here because the queue had no memory for their jobs. */
+  'unqueued',
 ] as const;
 export type RedriveCount = (typeof redriveCounts)[number];
 
@@ -47,6 +57,7 @@ export type RedriveOptions = {
   orders: Orders;
   payments: Payments;
   queue: SettleQueue;
+  recordChanges: Pick<RecordChanges, 'retryParked'>;
   settle: Settle;
   refunds: Refunds;
   publishing: Publishing;
@@ -84,6 +95,8 @@ export function openRedrive(options: RedriveOptions): Redrive {
   let retireAt = 0;
   let strayAllAt = 0;
   let requeuedTo: LedgerOrder | undefined;
+  let strayTo: StrayPlace | undefined;
+  let returnedTo: Payment | undefined;
 
   /**
    * Orders that stay reserved in the ledger: records those that have ended in their lane, queues the
@@ -93,27 +106,49 @@ export function openRedrive(options: RedriveOptions): Redrive {
     const ended: Order[] = [];
     const waiting: OrderId[] = [];
     for (const { ref, places } of byLane((await takeStuck(now)).map(placed))) {
-      const terms = await options.termsOf(ref.drop);
-      const found = await lanes.find(
-        ref,
-        places.map((place) => place.digest),
-      );
-      for (const order of found) {
-        if (!order) continue;
-        if (order.state !== 'reserved') ended.push(order);
-        // The others wait for their buyers: payment polling looks them up.
-        else if (terms && engineStarts({ order, terms }, providers)) waiting.push(order.id);
-      }
+      const digests = places.map((place) => place.digest);
+      const read = () => Promise.all([options.termsOf(ref.drop), lanes.find(ref, digests)]);
+      const [terms, found] = (await apart(read, ref)) ?? [undefined, []];
+      if (found.length === 0) continue;
+      const known = found.flatMap((order) => order ?? []);
+      ended.push(...known.filter(({ state }) => state !== 'reserved'));
+      // The others wait for their buyers: payment polling looks them up.
+      if (terms) waiting.push(...known.filter(isCharged(terms)).map(({ id }) => id));
       const lost = places.filter((_, index) => !found[index]);
       reportLost(
         ref,
         lost.map((place) => place.row.id),
       );
     }
-    // A job of its own for each: one that waits for its next try already stays as it is.
-    await queue.addApart(waiting);
-    counters.add('requeued', waiting.length);
     await correct(ended, now);
+    // A job of its own for each: one that waits for its next try already stays as it is.
+    await enqueue(waiting);
+  }
+
+  const isCharged = (terms: DropTerms) => (order: Order) => {
+    return order.state === 'reserved' && engineStarts({ order, terms }, providers);
+  };
+
+  /** The result of work on one lane or drop; undefined when it fails, so that the others go on. */
+  async function apart<T>(work: () => Promise<T>, about: object): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      log.warn({ err: error, ...about }, 'redrive of a lane failed: the others go on');
+      return undefined;
+    }
+  }
+
+  /** Orders are settled here while Redis has no memory for their jobs. */
+  async function enqueue(waiting: readonly OrderId[]): Promise<void> {
+    try {
+      await queue.addApart(waiting);
+      counters.add('requeued', waiting.length);
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      await settle(waiting);
+      counters.add('unqueued', waiting.length);
+    }
   }
 
   /** A batch of the orders that stay reserved and have no waiting job. */
@@ -139,8 +174,15 @@ export function openRedrive(options: RedriveOptions): Redrive {
   /** Records ended orders that the relay should have recorded long ago: their outbox entry was lost. */
   async function correct(ended: Order[], now: number): Promise<void> {
     const unrecorded = ended.filter((order) => order.expiresAt < now - staleMs);
-    await orders.upsert(unrecorded.map((order) => ({ order, at: now })));
-    counters.add('corrected', unrecorded.length);
+    const failed = await inParts(
+      unrecorded,
+      (part) => orders.upsert(part.map((order) => ({ order, at: now }))),
+      { isOfItem: isRefusedBySql },
+    );
+    for (const { item, error } of failed) {
+      log.error({ err: error, order: item.id }, 'an order cannot be recorded');
+    }
+    counters.add('corrected', unrecorded.length - failed.length);
   }
 
   /** Payments of orders that ended without them: closes them, or accepts or refunds late captures. */
@@ -149,9 +191,12 @@ export function openRedrive(options: RedriveOptions): Redrive {
     const stray = await payments.unresolvedAfterRelease({
       since: all ? 0 : now - strayRecentMs,
       before: now - staleMs,
+      after: strayTo,
       limit: batchMax,
     });
-    if (all && stray.length < batchMax) strayAllAt = performance.now() + strayAllEveryMs;
+    // As in takeStuck: payments that cannot be resolved must not block those behind them.
+    strayTo = stray.length < batchMax ? undefined : stray.at(-1);
+    if (all && !strayTo) strayAllAt = performance.now() + strayAllEveryMs;
     if (stray.length === 0) return;
     for (const drop of new Set(stray.map((payment) => payment.drop))) await drops.revive(drop);
     await settle([...new Set(stray.map((payment) => payment.orderId))]);
@@ -173,8 +218,18 @@ export function openRedrive(options: RedriveOptions): Redrive {
     const before = options.clock.now() - staleMs;
     const asked = await payments.takeDueRefunds({ before, limit: batchMax });
     await refunds.returnAsked(asked);
-    const returned = await payments.unfinishedRefunds({ before, limit: batchMax });
+    await refunds.check(await payments.takeDueRefundChecks({ limit: batchMax }));
+    const returned = await payments.unfinishedRefunds({
+      before,
+      after: returnedTo,
+      limit: batchMax,
+    });
+    returnedTo = returned.length < batchMax ? undefined : returned.at(-1);
     await payments.finishRefunds([...(await refunds.giveBack(returned))]);
+  }
+
+  async function retryParked(): Promise<void> {
+    counters.add('unparked', await options.recordChanges.retryParked(queue));
   }
 
   /**
@@ -185,7 +240,8 @@ export function openRedrive(options: RedriveOptions): Redrive {
     if (performance.now() < retireAt) return;
     retireAt = performance.now() + retireEveryMs;
     for (const drop of activeDrops.drops()) {
-      if (drop.endsAt + retireMs > now || !(await isQuiet(drop))) continue;
+      if (drop.endsAt + retireMs > now) continue;
+      if (!(await apart(() => isQuiet(drop), { drop: drop.id }))) continue;
       if (await drops.retire(drop.id)) counters.add('retired', 1);
     }
   }
@@ -206,6 +262,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
       settleStray(now),
       refundCancelled(),
       finishRefunds(),
+      retryParked(),
       retire(now),
     ]);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

@@ -1,21 +1,28 @@
 import type { Redis } from 'ioredis';
-import type { LaneRef } from '../../domain/ids.ts';
+import { isOrderId, type LaneRef } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import { found, required } from '../../domain/required.ts';
 import { laneKey } from '../../inventory/keys.ts';
 import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
 import { parseRecord } from '../../inventory/replies.ts';
+import { parseWhole } from '../../inventory/reply-reader.ts';
 import type { Adjustment } from '../../ledger/orders.ts';
+import type { ParkedChange } from '../../ledger/parked-changes.ts';
 
 /** The changes that one script call made, as its lane's outbox records them. */
 export type OutboxEntry = {
   ref: LaneRef;
   id: string;
-  /** Redis' clock during the call, milliseconds since the epoch. */
-  at: number;
-  orders: Order[];
-  adjustments: Adjustment[];
+  changes: Change[];
 };
+
+/** A change of an entry, as it stands there and as it was read. */
+export type Change = { raw: ParkedChange } & (
+  | { kind: 'order'; order: Order }
+  | { kind: 'adjustment'; adjustment: Adjustment }
+  /** No script writes it. */
+  | { kind: 'unreadable'; error: unknown }
+);
 
 type RawEntry = [id: string, fields: string[] | null];
 
@@ -24,26 +31,12 @@ export const relayGroup = 'relay';
 export type Outbox = ReturnType<typeof openOutbox>;
 
 /** Reads the outboxes of lanes as one consumer of the relay's consumer group. */
-export function openOutbox(options: {
-  redis: Redis;
-  namespace: string;
-  consumer: string;
-  /** Called for an entry that cannot be read; the entry stays pending, so that it is not lost. */
-  onMalformed(entry: { ref: LaneRef; id: string; error: unknown }): void;
-}) {
-  const { redis, namespace, consumer, onMalformed } = options;
+export function openOutbox(options: { redis: Redis; namespace: string; consumer: string }) {
+  const { redis, namespace, consumer } = options;
   const keyOf = (ref: LaneRef) => laneKey(namespace, ref, 'outbox');
 
   function parseAll(ref: LaneRef, raw: RawEntry[]): OutboxEntry[] {
-    const entries: OutboxEntry[] = [];
-    for (const [id, fields] of raw) {
-      try {
-        entries.push(parseEntry(ref, id, fields ?? []));
-      } catch (error) {
-        onMalformed({ ref, id, error });
-      }
-    }
-    return entries;
+    return raw.map(([id, fields]) => parseEntry(ref, id, fields ?? []));
   }
 
   /** Creates the consumer group if there is none; it reads from the very first entry. */
@@ -128,29 +121,45 @@ export function openOutbox(options: {
 
 /**
  * Parses an entry: `at`, then digest → record, or `adjust:<id>` → `item|delta|reason`. The format is
- * described in lua/README.md.
- * @throws Error for an entry that no script writes
+ * described in lua/README.md. What cannot be read is `unreadable`, and the rest of its entry is read.
  */
 export function parseEntry(ref: LaneRef, id: string, fields: string[]): OutboxEntry {
-  const entry: OutboxEntry = { ref, id, at: Number(fields[1]), orders: [], adjustments: [] };
-  if (fields.length > 0 && !(fields[0] === 'at' && entry.at > 0)) {
-    throw new Error('bug: an outbox entry must begin with its time');
+  const { drop, lane } = ref;
+  // The time that Redis gave the entry stands in for one that the entry does not have.
+  const hasTime = fields[0] === 'at' && Number(fields[1]) > 0;
+  const at = hasTime ? Number(fields[1]) : Number.parseInt(id, 10);
+  const changes: Change[] = [];
+  for (let i = hasTime ? 2 : 0; i < fields.length; i += 2) {
+    const [field = '', value = ''] = fields.slice(i, i + 2);
+    changes.push(parseChange({ drop, lane, entry: id, place: i, at, field, value }));
   }
-  for (let i = 2; i < fields.length; i += 2) {
-    const [name = '', value = ''] = fields.slice(i, i + 2);
-    if (name.startsWith('adjust:')) {
-      const [item, delta, ...reason] = value.split('|');
-      entry.adjustments.push({
-        ...ref,
-        id: name.slice('adjust:'.length),
-        item: Number(item),
-        delta: Number(delta),
-        reason: reason.join('|'),
-        at: entry.at,
-      });
-    } else {
-      entry.orders.push(parseRecord(ref, name, value));
+  return { ref, id, changes };
+}
+
+/** Reads one change of an entry. */
+export function parseChange(raw: ParkedChange): Change {
+  try {
+    const { drop, lane, field, value } = raw;
+    if (field.startsWith('adjust:')) {
+      return { raw, kind: 'adjustment', adjustment: parseAdjustment(raw) };
     }
+    const order = parseRecord({ drop, lane }, field, value);
+    if (!isOrderId(order.id)) throw new Error(`bug: no digest of an order: ${field}`);
+    return { raw, kind: 'order', order };
+  } catch (error) {
+    return { raw, kind: 'unreadable', error };
   }
-  return entry;
+}
+
+function parseAdjustment({ drop, lane, at, field, value }: ParkedChange): Adjustment {
+  const [item, delta, ...reason] = value.split('|');
+  return {
+    drop,
+    lane,
+    id: field.slice('adjust:'.length),
+    item: parseWhole(item, 'an adjustment'),
+    delta: parseWhole(delta, 'an adjustment'),
+    reason: reason.join('|'),
+    at,
+  };
 }

@@ -3,14 +3,20 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { LaneRef, OrderId } from '../../domain/ids.ts';
 import type { ActiveDrops } from '../../drops/active-drops.ts';
 import { connectHot } from '../../inventory/redis-connections.ts';
-import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
-import type { Orders } from '../../ledger/orders.ts';
+import {
+  isOutOfMemory,
+  isRedisError,
+  isRedisReply,
+  redisErrorCodes,
+  unavailableCodes,
+} from '../../inventory/redis-errors.ts';
 import type { Log } from '../../log.ts';
 import { openBackOff } from '../../scheduling/backoff.ts';
 import { openInterval, type RunResult } from '../../scheduling/interval.ts';
 import { type OnCount, openCounters } from '../metrics/counters.ts';
 import type { SettleQueue } from '../queue/settle-queue.ts';
 import { type Outbox, type OutboxEntry, openOutbox } from './outbox.ts';
+import type { RecordChanges } from './record-changes.ts';
 
 export type Relay = {
   start(): void;
@@ -29,8 +35,14 @@ export const relayCounts = [
   'retries',
   /** Entries taken over from a relay that died. */
   'claimed',
-  /** Reads of an entry that cannot be parsed; one entry may count several times. */
+  /** Changes that cannot be read; they are parked. */
   'malformed',
+  /** Changes that cannot be read or that the ledger refuses, set aside in the ledger. */
+  'parked',
+  /** Entries acknowledged without a job, since Redis had no memory for one: the redrive settles them. */
+  'unqueued',
+  /** Visits of a lane whose outbox cannot be read; the other lanes go on. */
+  'broken_lane',
 ] as const;
 export type RelayCount = (typeof relayCounts)[number];
 
@@ -40,7 +52,7 @@ export type RelayOptions = {
   redisUrl: string;
   namespace: string;
   activeDrops: ActiveDrops;
-  orders: Orders;
+  recordChanges: Pick<RecordChanges, 'record'>;
   queue: SettleQueue;
   log: Log;
   /** Called for each lane before its first read, and again after Redis was down. */
@@ -62,6 +74,8 @@ const batchOrdersMax = 2_000;
 const blockMs = 200;
 const commandTimeoutMs = 5_000;
 const notReadyMs = 50;
+/** The pause before a lane whose outbox cannot be read is tried again. */
+const brokenPauseMs = 5_000;
 const backOffMs = openBackOff({ firstMs: 50, mostMs: 5_000 });
 
 /**
@@ -70,19 +84,17 @@ const backOffMs = openBackOff({ firstMs: 50, mostMs: 5_000 });
  * none, and two relays share the entries.
  */
 export function openRelay(options: RelayOptions): Relay {
-  const { activeDrops, orders, queue, log, claimIdleMs = 5_000, onStep } = options;
+  const { activeDrops, recordChanges, queue, log, claimIdleMs = 5_000, onStep } = options;
   const counters = openCounters(relayCounts, options.onCount);
   const redis = connectHot(options.redisUrl, { timeoutMs: commandTimeoutMs });
   const outbox: Outbox = openOutbox({
     redis,
     namespace: options.namespace,
     consumer: options.consumer ?? hostname(),
-    onMalformed({ ref, id, error }) {
-      counters.add('malformed');
-      log.error({ err: error, ref, id }, 'outbox entry cannot be read: it stays pending');
-    },
   });
   const joined = new Set<string>();
+  /** By lane, on the monotonic clock, ms. */
+  const brokenUntil = new Map<string, number>();
   let claimAt = 0;
 
   // A server that was down may come back without its data: join every lane again.
@@ -94,19 +106,52 @@ export function openRelay(options: RelayOptions): Relay {
     if (redis.status !== 'ready') return { pauseMs: notReadyMs };
     const refs = activeDrops.lanes();
     if (refs.length === 0) return { pauseMs: blockMs };
-    for (const ref of refs) await joinOnce(ref);
+    let sound = await eachSound(refs, joinOnce);
     if (performance.now() >= claimAt) {
-      for (const ref of refs) await claimStale(ref);
+      sound = await eachSound(sound, claimStale);
       claimAt = performance.now() + claimIdleMs;
     }
-    const countMax = Math.max(1, Math.min(laneEntriesMax, Math.ceil(readEntriesMax / refs.length)));
-    const entries = await outbox.read(refs, { countMax, blockMs });
+    if (sound.length === 0) return { pauseMs: blockMs };
+    const share = Math.ceil(readEntriesMax / sound.length);
+    const countMax = Math.max(1, Math.min(laneEntriesMax, share));
+    const entries = await outbox.read(sound, { countMax, blockMs });
     for (const batch of portions(entries)) await deliver(batch);
     return { pauseMs: 0 };
   }
 
+  /**
+   * Calls `visit` for each lane, and leaves out those whose keys are not what a lane's keys are: they
+   * must not stop the others.
+   * @returns the lanes that were visited
+   */
+  async function eachSound(
+    refs: readonly LaneRef[],
+    visit: (ref: LaneRef) => Promise<void>,
+  ): Promise<LaneRef[]> {
+    const sound: LaneRef[] = [];
+    for (const ref of refs) {
+      const name = nameOf(ref);
+      if ((brokenUntil.get(name) ?? 0) > performance.now()) continue;
+      try {
+        await visit(ref);
+        brokenUntil.delete(name);
+        sound.push(ref);
+      } catch (error) {
+        if (!isOfLane(error)) throw error;
+        joined.delete(name);
+        brokenUntil.set(name, performance.now() + brokenPauseMs);
+        counters.add('broken_lane');
+        log.error(
+          { err: error, ...ref },
+          'outbox of a lane cannot be read: the others are relayed',
+        );
+      }
+    }
+    return sound;
+  }
+
   async function joinOnce(ref: LaneRef): Promise<void> {
-    const name = `${ref.drop}:${ref.lane}`;
+    const name = nameOf(ref);
     if (joined.has(name)) return;
     await outbox.join(ref);
     await options.onJoin?.(ref);
@@ -141,20 +186,16 @@ export function openRelay(options: RelayOptions): Relay {
     if (entries.length === 0) return;
     for (let tries = 1; !interval.signal.aborted; tries += 1) {
       try {
-        await orders.upsert(
-          entries.flatMap(({ orders, at }) => orders.map((order) => ({ order, at }))),
-          {
-            adjustments: entries.flatMap((entry) => entry.adjustments),
-            positions: entries.map(({ ref, id }) => ({ ...ref, last: id })),
-          },
-        );
+        const { toSettle, unreadable, parked } = await recordChanges.record(entries);
+        counters.add('malformed', unreadable);
+        counters.add('parked', parked);
         await onStep?.('relay recorded');
-        await queue.add(toSettle(entries));
+        await enqueue(toSettle);
         await onStep?.('relay queued');
         await outbox.ack(entries);
         counters.add('batches');
         counters.add('entries', entries.length);
-        for (const entry of entries) counters.add('orders', entry.orders.length);
+        counters.add('orders', ordersIn(entries));
         return;
       } catch (error) {
         counters.add('retries');
@@ -164,6 +205,23 @@ export function openRelay(options: RelayOptions): Relay {
         );
         await pause(backOffMs(tries));
       }
+    }
+  }
+
+  /**
+   * Queues orders to be settled. While Redis has no memory for jobs the entries are acknowledged all the
+   * same, which frees memory: the ledger has the orders, and the redrive settles them from there.
+   */
+  async function enqueue(ids: readonly OrderId[]): Promise<void> {
+    try {
+      await queue.add(ids);
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      counters.add('unqueued', ids.length);
+      log.warn(
+        { err: error, orders: ids.length },
+        'orders are not queued: the redrive settles them',
+      );
     }
   }
 
@@ -194,6 +252,16 @@ export function openRelay(options: RelayOptions): Relay {
   };
 }
 
+const nameOf = ({ drop, lane }: LaneRef) => `${drop}:${lane}`;
+
+/** Whether an error says that a lane's keys are broken, as against Redis or the ledger being away. */
+function isOfLane(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error.message.startsWith('bug: ')) return true;
+  const isOther = isRedisError(error, ...unavailableCodes, redisErrorCodes.noGroup);
+  return isRedisReply(error) && !isOther;
+}
+
 /**
  * Splits entries into batches small enough that one statement does not delay the ledger's other users.
  */
@@ -202,7 +270,7 @@ function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
   let size = 0;
   for (const entry of entries) {
     batch.push(entry);
-    size += entry.orders.length;
+    size += entry.changes.length;
     if (size < batchOrdersMax) continue;
     yield batch;
     [batch, size] = [[], 0];
@@ -210,13 +278,6 @@ function* portions(entries: readonly OutboxEntry[]): Generator<OutboxEntry[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** The orders that are reserved after these entries; the others need no payment. */
-function toSettle(entries: readonly OutboxEntry[]): OrderId[] {
-  const latest = new Map<OrderId, { version: number; reserved: boolean }>();
-  for (const { id, version, state } of entries.flatMap((entry) => entry.orders)) {
-    if ((latest.get(id)?.version ?? 0) < version) {
-      latest.set(id, { version, reserved: state === 'reserved' });
-    }
-  }
-  return [...latest].flatMap(([id, { reserved }]) => (reserved ? [id] : []));
+function ordersIn(entries: readonly OutboxEntry[]): number {
+  return entries.flatMap(({ changes }) => changes).filter(({ kind }) => kind === 'order').length;
 }

@@ -1,5 +1,5 @@
 import type { Order } from '../../domain/order.ts';
-import { found, required } from '../../domain/required.ts';
+import { required } from '../../domain/required.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import { pollDelays } from '../../ledger/payments/polling.ts';
 import type { PaymentResult } from '../../ledger/payments/results.ts';
@@ -63,9 +63,15 @@ export function openProviderCalls(options: {
       return [];
     }
     try {
-      const outcomes = await operations[operation](provider, calls);
-      const unknown = outcomes.filter(({ kind }) => kind === 'unknown').length;
-      if (unknown > 0) onUnknown?.(name, unknown);
+      const answers = await operations[operation](provider, calls);
+      const outcomes = answersTo(calls.map(refIn), answers, (reference) => {
+        log.error(
+          { provider: name, operation, reference },
+          'a payment provider answered about a payment that it was not asked about',
+        );
+      });
+      const known = outcomes.filter(({ kind }) => kind !== 'unknown').length;
+      if (known < calls.length) onUnknown?.(name, calls.length - known);
       return resultsIn(outcomes, calls, providers);
     } catch (error) {
       // Nothing is known of these payments: they stay open, and the next try begins with a look-up.
@@ -118,9 +124,23 @@ const refIn = ({ payment }: Asked) => refOf(payment);
 const chargeIn = ({ item, payment }: Asked) => chargeOf({ ...item, payment });
 
 /**
- * The results to record for a provider's answers about these payments.
- * @throws Error `bug: no payment asked about …` for an answer about another payment
+ * The answers about the payments that were asked about. Another one counts for nothing: acting on it would
+ * change a payment that nobody asked about, and must not cost the others their answers.
  */
+export function answersTo(
+  asked: readonly Pick<PaymentRef, 'reference'>[],
+  outcomes: readonly Outcome[],
+  onStranger: (reference: string) => void,
+): Outcome[] {
+  const references = new Set<string>(asked.map(({ reference }) => reference));
+  return outcomes.filter(({ reference }) => {
+    if (references.has(reference)) return true;
+    onStranger(reference);
+    return false;
+  });
+}
+
+/** The results to record for a provider's answers about these payments; any other answer counts for nothing. */
 export function resultsIn(
   outcomes: readonly Outcome[],
   asked: readonly Asked[],
@@ -128,7 +148,9 @@ export function resultsIn(
 ): PaymentResult[] {
   const byReference = new Map(asked.map((one) => [one.payment.reference, one]));
   return outcomes.flatMap((outcome) => {
-    const { item, payment } = found(byReference, outcome.reference, 'payment asked about');
+    const about = byReference.get(outcome.reference);
+    if (!about) return [];
+    const { item, payment } = about;
     const byBuyer = providers.get(payment.provider)?.startedBy === 'buyer';
     return resultsOf(outcome, { payment, now: item.now, byBuyer });
   });

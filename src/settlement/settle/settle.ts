@@ -1,5 +1,6 @@
+import { inParts } from '../../batching/in-parts.ts';
 import type { DropId, OrderId } from '../../domain/ids.ts';
-import { found } from '../../domain/required.ts';
+import { found, required } from '../../domain/required.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
@@ -46,6 +47,9 @@ export type SettleOptions = {
   onStep?: ((step: SettleStep) => void | Promise<void>) | undefined;
 };
 
+/** Failed calls of one batch: enough to find two orders among 256, and few while a store is away. */
+const failuresMax = 24;
+
 /**
  * Settles orders in whatever state they are: charges those that the engine charges, asks about payments
  * that buyers began, finishes what another process began, and refunds captures that have no unit. Any
@@ -57,7 +61,34 @@ export function openSettle(options: SettleOptions): Settle {
   const { redisNow, onPayment, onStep } = options;
   const applyOutcome = openApplyOutcome(options);
 
+  /**
+   * Settles a batch; when that fails, its halves, so that an order that cannot be settled keeps no other
+   * of its batch from being settled.
+   * @throws the error of the batch when none of its orders could be settled
+   */
   return async function settle(ids) {
+    const settled = new Map<OrderId, Settled>();
+    const failed = await inParts(
+      ids,
+      async (part) => {
+        const results = await settleAll(part);
+        for (const [index, id] of part.entries()) {
+          settled.set(id, required(results[index], 'result of settling'));
+        }
+      },
+      { failuresMax },
+    );
+    const [first] = failed;
+    if (first && failed.length === ids.length) throw first.error;
+    for (const { item, error } of failed) {
+      log.warn({ err: error, order: item }, 'settling an order failed: it is tried again');
+      const why = error instanceof Error ? error.message : String(error);
+      settled.set(item, { kind: 'later', why });
+    }
+    return ids.map((id) => found(settled, id, 'result of settling'));
+  };
+
+  async function settleAll(ids: readonly OrderId[]): Promise<Settled[]> {
     const items = [...new Set(ids)].map(settlementItem);
     const seen = await see(items);
     const begun = await begin(seen);
@@ -73,7 +104,7 @@ export function openSettle(options: SettleOptions): Settle {
       ...applied.map((one): [OrderId, Settled] => [one.id, one.settled]),
     ]);
     return ids.map((id) => found(settled, id, 'result of settling'));
-  };
+  }
 
   /** Reads each order from its lane: its state there decides what may still be done about it. */
   async function see(items: readonly SettlementItem[]): Promise<Seen[]> {

@@ -122,9 +122,10 @@ test('Orders whose job waits in a long queue are not queued again, and orders wh
     orders: ledger.orders,
     payments: ledger.payments,
     queue,
+    recordChanges: { retryParked: async () => 0 },
     log,
     settle: async () => [],
-    refunds: { giveBack: nothing, returnAsked: async () => {} },
+    refunds: { giveBack: nothing, returnAsked: async () => {}, check: async () => {} },
     providers: new Map([[stage.wallet.name, stage.wallet]]),
     termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     publishing: stage.desk.publishing,
@@ -145,6 +146,78 @@ test('Orders whose job waits in a long queue are not queued again, and orders wh
   expect(redrive.counts().requeued).toBe(6);
   expect(await queue.counts()).toMatchObject({ waiting: 0, delayed: 3 });
   await close();
+});
+
+test('An order whose job failed for good is queued again when the redrive adds it', async () => {
+  const { queue, work, close } = aQueue();
+  const [order] = ids(1);
+  if (!order) throw new Error('no id');
+  let isLost = true;
+  const worker = work(async (batch) => batch.map(() => ({ kind: isLost ? 'lost' : 'paid' })));
+  await queue.add([order]);
+  await eventually(async () => (await queue.counts()).failed === 1);
+  isLost = false;
+  await queue.addApart([order]);
+  await eventually(() => worker.counts().paid === 1);
+  expect(await queue.counts()).toMatchObject({ failed: 0, delayed: 0 });
+  await worker.stop();
+  await close();
+});
+
+test('An order that cannot be settled keeps no other of its batch from being settled', async () => {
+  const drop = await stage.publish();
+  const orders = await stage.reserve(drop, ['sound', 'broken', 'also sound']);
+  const [, broken] = orders;
+  const { payments } = stage.ledger;
+  const desk = stage.settlement({
+    ledger: {
+      ...stage.ledger,
+      payments: {
+        ...payments,
+        async ofOrders(wanted) {
+          if (wanted.some((id) => id === broken)) throw new Error('this one fails');
+          return await payments.ofOrders(wanted);
+        },
+      },
+    },
+    provider: {},
+  });
+  const settled = await desk.settle(orders);
+  expect(settled.map(({ kind }) => kind)).toEqual(['paid', 'later', 'paid']);
+  await expect(desk.settle([broken])).rejects.toThrow('this one fails');
+});
+
+test('A record that cannot be read counts as missing and keeps no other order from being settled', async () => {
+  const drop = await stage.publish();
+  const [sound, broken] = await stage.reserve(drop, ['readable', 'unreadable']);
+  const place = { drop: drop.id, lane: 0 };
+  await stage.redis.hset(stage.key(place, 'orders'), broken.slice(-22), 'no record');
+  const settled = await stage.desk.settle([sound, broken]);
+  expect(settled.map(({ kind }) => kind)).toEqual(['paid', 'lost']);
+});
+
+test('A provider that answers about a payment nobody asked about does not cost the others their answers', async () => {
+  const drop = await stage.publish();
+  const [one, other] = await stage.reserve(drop, ['asked', 'asked too'], { fund: 0 });
+  const desk = stage.settlement({
+    provider: {
+      start: async (charges) => [
+        {
+          reference: charges[0]?.reference.replace(/.$/, 'x') as PaymentReference,
+          kind: 'declined',
+          reason: 'declined',
+        },
+        ...charges.map(({ reference, amount }) => {
+          return { reference, kind: 'captured' as const, amount };
+        }),
+      ],
+    },
+  });
+  const settled = await desk.settle([one, other]);
+  expect(settled.map(({ kind }) => kind)).toEqual(['paid', 'paid']);
+  expect(stage.logged.map(({ msg }) => msg)).toContain(
+    'a payment provider answered about a payment that it was not asked about',
+  );
 });
 
 test('A payload with no orders or too many is refused for good', () => {

@@ -1,0 +1,117 @@
+import { type Failed, inParts } from '../../batching/in-parts.ts';
+import type { OrderId } from '../../domain/ids.ts';
+import { isRefusedBySql } from '../../ledger/database/refused.ts';
+import type { Orders } from '../../ledger/orders.ts';
+import type { ParkedChanges } from '../../ledger/parked-changes.ts';
+import type { Log } from '../../log.ts';
+import type { SettleQueue } from '../queue/settle-queue.ts';
+import { type Change, type OutboxEntry, parseChange } from './outbox.ts';
+
+export type RecordChanges = ReturnType<typeof openRecordChanges>;
+
+/** What became of a batch of changes. */
+export type RecordedChanges = {
+  /** The orders that are reserved after these changes; the others need no payment. */
+  toSettle: OrderId[];
+  unreadable: number;
+  parked: number;
+};
+
+const retryBatch = 100;
+
+/**
+ * Writes the changes of outbox entries to the ledger. A change that cannot be read, or that the ledger
+ * refuses, is parked there: it keeps neither its neighbours nor the entries behind it.
+ */
+export function openRecordChanges(options: {
+  orders: Orders;
+  parkedChanges: ParkedChanges;
+  log: Log;
+}) {
+  const { orders, parkedChanges, log } = options;
+
+  async function write(changes: readonly Change[], entries: readonly OutboxEntry[]): Promise<void> {
+    await orders.upsert(
+      changes.flatMap((change) => {
+        return change.kind === 'order' ? [{ order: change.order, at: change.raw.at }] : [];
+      }),
+      {
+        adjustments: changes.flatMap((change) => {
+          return change.kind === 'adjustment' ? [change.adjustment] : [];
+        }),
+        positions: entries.map(({ ref, id }) => ({ ...ref, last: id })),
+      },
+    );
+  }
+
+  /** @throws what the ledger threw when it was not about the changes: they can be recorded later */
+  async function record(entries: readonly OutboxEntry[]): Promise<RecordedChanges> {
+    const all = entries.flatMap(({ changes }) => changes);
+    const readable = all.filter(({ kind }) => kind !== 'unreadable');
+    const refused = await attempt(readable, entries);
+    const unreadable = all.flatMap((change): Failed<Change>[] => {
+      return change.kind === 'unreadable' ? [{ item: change, error: change.error }] : [];
+    });
+    const failed = [...unreadable, ...refused];
+    await parkedChanges.park(failed.map(({ item, error }) => ({ ...item.raw, error })));
+    // Only now: an entry whose position is recorded is not read again when its lane is recovered.
+    if (refused.length > 0) await write([], entries);
+    for (const { item, error } of failed) {
+      const { drop, lane, entry, field } = item.raw;
+      const order = item.kind === 'order' ? item.order.id : undefined;
+      log.error(
+        { err: error, drop, lane, entry, field, order },
+        'change of an outbox entry is parked: see Parked changes in docs/operations.md',
+      );
+    }
+    const isParked = new Set(failed.map(({ item }) => item));
+    return {
+      toSettle: toSettle(readable.filter((change) => !isParked.has(change))),
+      unreadable: unreadable.length,
+      parked: failed.length,
+    };
+  }
+
+  /** Writes all in one statement; where the ledger refuses that, in parts, without the positions. */
+  async function attempt(
+    readable: readonly Change[],
+    entries: readonly OutboxEntry[],
+  ): Promise<Failed<Change>[]> {
+    if (readable.length === 0) {
+      await write([], entries);
+      return [];
+    }
+    const work = (part: readonly Change[]) =>
+      write(part, part.length === readable.length ? entries : []);
+    return await inParts(readable, work, { isOfItem: isRefusedBySql });
+  }
+
+  /**
+   * Tries parked changes again that are due.
+   * @returns how many were recorded
+   */
+  async function retryParked(queue: Pick<SettleQueue, 'add'>): Promise<number> {
+    const due = (await parkedChanges.takeDue({ limit: retryBatch })).map(parseChange);
+    const readable = due.filter(({ kind }) => kind !== 'unreadable');
+    const failed = await inParts(readable, (part) => write(part, []), { isOfItem: isRefusedBySql });
+    const stillParked = new Set(failed.map(({ item }) => item));
+    const recorded = readable.filter((change) => !stillParked.has(change));
+    await queue.add(toSettle(recorded));
+    await parkedChanges.remove(recorded.map(({ raw }) => raw));
+    return recorded.length;
+  }
+
+  return { record, retryParked };
+}
+
+function toSettle(changes: readonly Change[]): OrderId[] {
+  const latest = new Map<OrderId, { version: number; reserved: boolean }>();
+  for (const change of changes) {
+    if (change.kind !== 'order') continue;
+    const { id, version, state } = change.order;
+    if ((latest.get(id)?.version ?? 0) < version) {
+      latest.set(id, { version, reserved: state === 'reserved' });
+    }
+  }
+  return [...latest].flatMap(([id, { reserved }]) => (reserved ? [id] : []));
+}

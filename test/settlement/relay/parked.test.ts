@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { orderId, orderRef } from '../../../src/domain/ids.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl, startRedis } from '../../support/redis.ts';
+import { gate, openStage, type Stage } from '../stage.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage({ redisUrl: sharedRedisUrl() });
+});
+afterAll(() => stage.close());
+
+test('A change that the ledger refuses is parked and counted, and its neighbours and other lanes go on', async () => {
+  const [drop, other] = [await stage.publish(), await stage.publish()];
+  const outbox = stage.key({ drop: drop.id, lane: 0 }, 'outbox');
+  const at = Date.now();
+  const record = (buyer: string, quantity: number) =>
+    `r|0|${quantity}|100|${at + 60_000}|1|wallet||${buyer}`;
+  const good = orderRef(drop.id, 'good', 'k', 1);
+  const digest = (letter: string) => letter.repeat(22);
+  // In one entry: text that SQL does not take, units below 1, a number too large, no record, and one
+  // order that is sound.
+  await stage.redis.xadd(
+    outbox,
+    '*',
+    ...['at', at, digest('a'), record('nul\0byte', 1), digest('b'), record('none', 0)],
+    ...[digest('c'), record('large', 99_999_999_999), good.digest, record('good', 1)],
+    ...[digest('d'), 'no record', 'adjust:x', '0|NaN|bad', 'short', record('no digest', 1)],
+  );
+  await stage.redis.xadd(outbox, '*', 'no', 'time', digest('e'), record('untimed', 1));
+  const settlement = stage.settlement();
+  await settlement.start();
+  const [next] = await stage.reserve(drop, ['behind it']);
+  const [beside] = await stage.reserve(other, ['in another lane']);
+  await stage.reaches(next, 'paid');
+  await stage.reaches(beside, 'paid');
+  const id = orderId(good);
+  expect(await stage.ledger.orders.get(id)).toMatchObject({ buyer: 'good', state: 'reserved' });
+  const { relay } = settlement.background();
+  await eventually(async () => (await relay.backlog()) === 0);
+  expect(await stage.ledger.parkedChanges.count()).toBe(7);
+  expect(relay.counts()).toMatchObject({ parked: 7, malformed: 4 });
+  const told = stage.logged.filter(({ msg }) =>
+    msg.startsWith('change of an outbox entry is parked'),
+  );
+  expect(told).toHaveLength(7);
+  expect(told[0]).toMatchObject({ drop: drop.id, lane: 0 });
+  await settlement.stop();
+});
+
+test('A parked change is recorded and its order settled once the ledger takes it', async () => {
+  const drop = await stage.publish();
+  const { database, parkedChanges } = stage.ledger;
+  await database.query("alter table orders add constraint picky check (buyer <> 'refused')");
+  const settlement = stage.settlement();
+  await settlement.start();
+  const before = await parkedChanges.count();
+  const [id] = await stage.reserve(drop, ['refused']);
+  await eventually(async () => (await parkedChanges.count()) > before);
+  expect(await stage.ledger.orders.get(id)).toBeUndefined();
+  await database.query('alter table orders drop constraint picky');
+  await database.query('update parked_changes set retry_at = 0');
+  await stage.reaches(id, 'paid');
+  await eventually(async () => (await parkedChanges.count()) === before);
+  await settlement.stop();
+});
+
+test('A lane whose outbox is broken does not stop the relay for the other lanes', async () => {
+  const [broken, sound] = [await stage.publish(), await stage.publish()];
+  await stage.redis.set(stage.key({ drop: broken.id, lane: 0 }, 'outbox'), 'no stream');
+  const settlement = stage.settlement();
+  await settlement.start();
+  const [id] = await stage.reserve(sound, ['elsewhere']);
+  await stage.reaches(id, 'paid');
+  expect(settlement.background().relay.counts().broken_lane).toBeGreaterThan(0);
+  await settlement.stop();
+  await stage.redis.del(stage.key({ drop: broken.id, lane: 0 }, 'outbox'));
+});
+
+test('While Redis has no memory for jobs, entries are relayed and their orders settled from the ledger', async () => {
+  const redis = await startRedis();
+  const own = await openStage({ redisUrl: redis.url });
+  const { reached, open, wait } = gate();
+  const settlement = own.settlement({
+    onStep: async (step) => {
+      if (step === 'relay recorded') await wait();
+    },
+  });
+  const drop = await own.publish();
+  await settlement.start();
+  const ids = await own.reserve(drop, ['ann', 'bob', 'eve']);
+  await reached;
+  await own.redis.config('SET', 'maxmemory', '1');
+  open();
+  const { relay } = settlement.background();
+  await eventually(async () => (await relay.backlog()) === 0);
+  expect(relay.counts().unqueued).toBeGreaterThan(0);
+  for (const id of ids) await own.reaches(id, 'paid');
+  await own.redis.config('SET', 'maxmemory', '0');
+  await settlement.stop();
+  await own.close();
+  await redis.remove();
+});
