@@ -120,6 +120,16 @@ export function openBook(options: {
       emit('refunded', charge, refund);
       return { kind: 'refunded', refund };
     },
+    changeRefund(refundReference, { failed }) {
+      for (const charge of charges.values()) {
+        const refund = charge.refunds.find(({ reference }) => reference === refundReference);
+        if (!refund) continue;
+        refund.failed = failed;
+        emit('refund_changed', charge, refund);
+        return refund;
+      }
+      return undefined;
+    },
   };
 }
 
@@ -130,7 +140,7 @@ function isMoney(amount: number): boolean {
 }
 
 export function refundedOf({ refunds }: BookedCharge): number {
-  return refunds.reduce((sum, { amount }) => sum + amount, 0);
+  return refunds.reduce((sum, { amount, failed }) => sum + (failed ? 0 : amount), 0);
 }
 
 /** A copy that later changes do not affect, except `extra`, which is shared. */

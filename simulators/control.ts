@@ -45,6 +45,15 @@ export function addControl(
     return { outcome: does(reference) };
   });
 
+  app.post('/_control/refunds/:reference/:act', async (request, reply) => {
+    const { reference, act } = request.params as { reference: string; act: string };
+    if (act !== 'fail' && act !== 'succeed') {
+      return refuse(reply, 404, `${act} is nothing that a refund does: fail or succeed`);
+    }
+    const refund = book.changeRefund(reference, { failed: act === 'fail' });
+    return refund ?? refuse(reply, 404, `there is no refund ${reference}`);
+  });
+
   app.put('/_control/faults', async (request, reply) => {
     const given = readJson(request);
     if (typeof given === 'string') return refuse(reply, 400, given);
@@ -89,7 +98,11 @@ export function addControl(
 }
 
 /** An event that never happened, for forged notifications. */
-function invented(simulator: Simulator, reference: string, kind: BookEvent['kind']): BookEvent {
+function invented(
+  simulator: Simulator,
+  reference: string,
+  kind: (typeof eventKinds)[number],
+): BookEvent {
   const found = simulator.book.find(reference);
   if (!found) throw new Error('bug: a charge that was there is gone');
   const at = simulator.now();
@@ -109,7 +122,7 @@ function invented(simulator: Simulator, reference: string, kind: BookEvent['kind
 
 type Asked = {
   reference: string;
-  kind?: BookEvent['kind'];
+  kind?: (typeof eventKinds)[number];
   times?: number;
   parallel?: boolean;
   forge?: Forgery;

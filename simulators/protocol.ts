@@ -36,11 +36,13 @@ export type BookedRefund = {
   providerReference: string;
   amount: number;
   at: number;
+  /** It was done, and has failed since. */
+  failed?: boolean;
 };
 
 /** An event of a charge, of which the merchant is notified. */
 export type BookEvent = {
-  kind: 'captured' | 'declined' | 'closed' | 'refunded';
+  kind: 'captured' | 'declined' | 'closed' | 'refunded' | 'refund_changed';
   /** A copy from the time of the event; only `extra` is shared with the book. */
   charge: BookedCharge;
   refund?: BookedRefund | undefined;
@@ -75,6 +77,8 @@ export type SimulatedBook = {
   ):
     | { kind: 'refunded' | 'already'; refund: BookedRefund }
     | { kind: 'exceeds' | 'none' | 'reused' };
+  /** A refund that was done fails, or one that failed is done after all; undefined when there is none. */
+  changeRefund(refundReference: string, to: { failed: boolean }): BookedRefund | undefined;
 };
 
 export type Simulator = {

@@ -1,3 +1,4 @@
+import { refundedOf } from '../book.ts';
 import type { BookedCharge, BookedRefund, Simulator } from '../protocol.ts';
 import { impossible, missing } from './refusals.ts';
 import type { SessionRequest } from './session-request.ts';
@@ -116,7 +117,7 @@ export function openAccount({ book, id, now, url, notifyUrl, remembered }: Simul
         `This PaymentIntent (${record.intent}) does not have a successful charge to refund.`,
       );
     }
-    const left = charge.amount - charge.refunds.reduce((sum, { amount }) => sum + amount, 0);
+    const left = charge.amount - refundedOf(charge);
     if (left === 0) {
       throw impossible(`Charge ${record.charge} has already been refunded.`, {
         code: 'charge_already_refunded',

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import type { Stripe } from 'stripe';
 import type { BookEvent, Forgery } from '../protocol.ts';
 import { type StripeAccount, seconds } from './account.ts';
-import { chargeObject, sessionObject } from './objects.ts';
+import { chargeObject, refundObject, sessionObject } from './objects.ts';
 
 const apiVersion = '2026-10-28.endive';
 const paddingBytes = 900_000;
@@ -14,6 +14,7 @@ const types = {
   declined: 'checkout.session.async_payment_failed',
   closed: 'checkout.session.expired',
   refunded: 'charge.refunded',
+  refund_changed: 'refund.updated',
 } as const satisfies Record<BookEvent['kind'], Stripe.Event.Type>;
 
 /** The event as Stripe sends it; undefined when it belongs to no session. */
@@ -45,19 +46,25 @@ export function signatureOf(text: string, secret: string): string {
 }
 
 function objectOf(
-  { kind, charge }: BookEvent,
+  { kind, charge, refund }: BookEvent,
   account: StripeAccount,
-): Stripe.Checkout.Session | Stripe.Charge | undefined {
+): EventObject | undefined {
   const record = account.sessionOf(charge.reference);
   if (!record) return undefined;
+  if (kind === 'refund_changed') {
+    const changed = account.refundsOf(record).find((one) => one.reference === refund?.reference);
+    return changed && refundObject(changed);
+  }
   if (kind === 'refunded') return chargeObject(record, charge);
   const status = kind === 'closed' ? 'expired' : 'complete';
   return sessionObject(record, charge, { status, page: '' });
 }
 
+type EventObject = Stripe.Checkout.Session | Stripe.Charge | Stripe.Refund;
+
 type Envelope = Omit<Stripe.EventBase, 'data'> & { data: { object: Record<string, unknown> } };
 
-function envelope(event: BookEvent, object: Stripe.Checkout.Session | Stripe.Charge): Envelope {
+function envelope(event: BookEvent, object: EventObject): Envelope {
   return {
     id: event.id,
     object: 'event',
@@ -67,7 +74,7 @@ function envelope(event: BookEvent, object: Stripe.Checkout.Session | Stripe.Cha
     livemode: false,
     pending_webhooks: 1,
     request: { id: null, idempotency_key: null },
-    type: types[event.kind],
+    type: event.refund?.failed ? 'refund.failed' : types[event.kind],
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Stripe } from 'stripe';
+import { refundedOf } from '../book.ts';
 import type { BookedCharge } from '../protocol.ts';
 import { type RefundRecord, type SessionRecord, seconds } from './account.ts';
 
@@ -141,7 +142,7 @@ const intentDefaults = {
 
 /** The charge of a paid session; Stripe copies the metadata of the intent. */
 export function chargeObject(record: SessionRecord, charge: BookedCharge): Stripe.Charge {
-  const refunded = charge.refunds.reduce((sum, { amount }) => sum + amount, 0);
+  const refunded = refundedOf(charge);
   return {
     ...chargeDefaults,
     id: record.charge,
@@ -209,7 +210,8 @@ export function refundObject(refund: RefundRecord): Stripe.Refund {
     reason: null,
     receipt_number: null,
     source_transfer_reversal: null,
-    status: 'succeeded',
+    status: refund.failed ? 'failed' : 'succeeded',
     transfer_reversal: null,
+    ...(refund.failed ? { failure_reason: 'expired_or_canceled_card' } : {}),
   };
 }

@@ -24,7 +24,9 @@ const known = [
 
 const lifeMin = 30 * 60;
 const lifeMax = 24 * 60 * 60;
+/** Eight digits, and twelve in rupiah. */
 const amountMax = 99_999_999;
+const amountsMax: Record<string, number> = { idr: 999_999_999_999 };
 
 /** https://docs.stripe.com/currencies, "Minimum and maximum charge amounts": those it names. */
 const amountsMin: Record<string, number> = {
@@ -120,8 +122,9 @@ function refuseAmount(amount: number, currency: string): void {
     const message = `The Checkout Session's total amount due must add up to at least ${least} ${currency}`;
     throw invalid(message, { code: 'amount_too_small' });
   }
-  if (amount > amountMax) {
-    const message = `The Checkout Session's total amount must be no more than ${amountMax} ${currency}`;
+  const most = amountsMax[currency] ?? amountMax;
+  if (amount > most) {
+    const message = `The Checkout Session's total amount must be no more than ${most} ${currency}`;
     throw invalid(message, { code: 'amount_too_large' });
   }
 }

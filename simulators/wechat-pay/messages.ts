@@ -11,8 +11,8 @@ export function messageOf(
   agreement: Agreement,
   { forge, stranger }: { forge?: Forgery | undefined; stranger: Identity },
 ): { headers: Record<string, string>; body: Buffer } | undefined {
-  if (event.kind !== 'captured' && event.kind !== 'refunded') return undefined;
-  const isRefund = event.kind === 'refunded';
+  const isRefund = event.kind === 'refunded' || event.kind === 'refund_changed';
+  if (event.kind !== 'captured' && !isRefund) return undefined;
   const content = forged(isRefund ? refundContent(event) : paymentContent(event), forge);
   const about = isRefund ? 'refund' : 'transaction';
   const whose = {
@@ -27,7 +27,7 @@ export function messageOf(
     id: event.id,
     create_time: beijingTime(event.at),
     resource_type: 'encrypt-resource',
-    event_type: isRefund ? 'REFUND.SUCCESS' : 'TRANSACTION.SUCCESS',
+    event_type: isRefund ? `REFUND.${refundState(event)}` : 'TRANSACTION.SUCCESS',
     summary:
       forge === 'oversized' ? 'x'.repeat(oversizedBytes) : isRefund ? '退款成功' : '支付成功',
     resource: { original_type: about, ...sealed },
@@ -61,7 +61,12 @@ function paymentContent({ charge }: BookEvent): Content {
   };
 }
 
-function refundContent({ charge, refund }: BookEvent): Content {
+function refundState({ refund }: BookEvent): string {
+  return refund?.failed ? 'ABNORMAL' : 'SUCCESS';
+}
+
+function refundContent(event: BookEvent): Content {
+  const { charge, refund } = event;
   const amount = refund?.amount ?? 0;
   return {
     out_trade_no: charge.reference,
@@ -69,7 +74,7 @@ function refundContent({ charge, refund }: BookEvent): Content {
       transaction_id: charge.providerReference,
       out_refund_no: refund?.reference,
       refund_id: refund?.providerReference,
-      refund_status: 'SUCCESS',
+      refund_status: refundState(event),
       success_time: beijingTime(refund?.at ?? charge.createdAt),
       user_received_account: '支付用户零钱',
     },

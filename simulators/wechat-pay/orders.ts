@@ -146,7 +146,7 @@ export function refundAnswer(charge: BookedCharge, refund: BookedRefund, fresh: 
     user_received_account: '支付用户零钱',
     create_time: beijingTime(refund.at),
     ...(fresh ? {} : { success_time: beijingTime(refund.at) }),
-    status: fresh ? 'PROCESSING' : 'SUCCESS',
+    status: fresh ? 'PROCESSING' : refund.failed ? 'ABNORMAL' : 'SUCCESS',
     amount: {
       total: charge.amount,
       refund: refund.amount,

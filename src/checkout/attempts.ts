@@ -64,9 +64,12 @@ export function openPaymentAttempts(options: {
 }) {
   const { payments, providers, log, pollFirstMs = pollFirstMsDefault } = options;
 
-  function choose({ method, wish }: Choice, currency: string): Chosen | { refusal: Refusal } {
+  function choose(
+    { method, wish }: Choice,
+    { currency, amount }: { currency: string; amount: number },
+  ): Chosen | { refusal: Refusal } {
     const provider = providers.get(method);
-    if (!provider?.takes(currency)) return { refusal: { kind: 'not_offered' } };
+    if (!provider?.takes(currency, amount)) return { refusal: { kind: 'not_offered' } };
     const { scenes } = provider;
     const scene = wish.scene ?? scenes[0] ?? '';
     if (wish.scene !== undefined && !scenes.includes(scene)) {

@@ -3,6 +3,7 @@ import type { Notifications } from '../ledger/payments/notifications.ts';
 import type { Log } from '../log.ts';
 import type {
   NotificationAnswer,
+  PaymentAlarm,
   PaymentProvider,
   Providers,
   RawNotification,
@@ -20,6 +21,11 @@ export type ProviderNotifications = {
   take(provider: string, raw: RawNotification): Promise<NotificationAnswer | undefined>;
   /** Counts a notification that was too large to be read. */
   tooLarge(provider: string): void;
+};
+
+const alarmTexts: Record<PaymentAlarm, string> = {
+  dispute: 'payment is disputed: an operator has to answer at the provider',
+  fraud_warning: 'payment is suspected of fraud: an operator has to decide whether to refund it',
 };
 
 /** A provider that sends notifications. */
@@ -80,7 +86,7 @@ export function openProviderNotifications(options: {
       log.warn({ provider: name, reason }, 'notification refused');
       return answerNotification('refused');
     }
-    const { reference, sentAt } = notification;
+    const { reference, sentAt, about, alarm, detail } = notification;
     try {
       const verdict = await notifications.take({
         provider: name,
@@ -90,6 +96,11 @@ export function openProviderNotifications(options: {
       const ageMs = clock.now() - sentAt;
       const isTaken = verdict === 'new' || verdict === 'repeated';
       counts.notification(name, verdict, isTaken ? ageMs : undefined);
+      if (isTaken && alarm) {
+        if (verdict === 'new') counts.alarm(name, alarm);
+        const order = await notifications.orderOf(reference);
+        log.error({ provider: name, order, payment: reference, about, detail }, alarmTexts[alarm]);
+      }
       if (isTaken) return answerNotification('taken');
       log.warn({ provider: name, reference, reason: verdict }, 'notification refused');
       return answerNotification('refused');

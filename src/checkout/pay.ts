@@ -69,7 +69,10 @@ export function openPay(options: {
     if (!order || !terms) return { kind: 'unknown_order' };
     if (order.state !== 'reserved') return { kind: 'over', state: order.state };
     if (!allowsMethod(terms, choice.method)) return { kind: 'not_offered' };
-    const chosen = paymentAttempts.choose(choice, terms.currency);
+    const chosen = paymentAttempts.choose(choice, {
+      currency: terms.currency,
+      amount: order.amount,
+    });
     if ('refusal' in chosen) return chosen.refusal;
     const wanted: Wanted = { ...chosen, order, terms, choice, now: await redisNow() };
     const isByBuyer = chosen.provider.startedBy === 'buyer';

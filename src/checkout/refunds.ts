@@ -30,14 +30,17 @@ export type RefundPart = {
   /** The merchant's Idempotency-Key: one key of one merchant is one refund. */
   key: string;
   reason: string;
+  /** With the last part: whether the units go back on sale. */
+  restock?: boolean;
 };
 
 export type RefundService = {
   /**
-   * Refunds the rest of a paid order's money, and then puts its units back on sale. A repeat changes
-   * nothing, except that a refund which the provider had refused for good is requested once more.
+   * Refunds the rest of a paid order's money, and then puts its units back on sale, unless `restock` is
+   * false. A repeat changes nothing, except that a refund which the provider had refused for good or
+   * taken back is requested once more.
    */
-  refund(id: OrderId, reason: string): Promise<Refunding>;
+  refund(id: OrderId, reason: string, how?: { restock: boolean }): Promise<Refunding>;
   /** Refunds a part, once per key. With the last part, the units go back on sale. */
   refundPart(id: OrderId, part: RefundPart): Promise<Refunding>;
 };
@@ -68,16 +71,18 @@ export function openRefundService(options: {
     const wasPaid = order.state === 'paid' || order.state === 'refunded';
     if (!wasPaid || captured.length === 0) return { refusal: { kind: 'refused', order } as const };
     await drops.revive(place.drop);
+    // What is left to refund depends on refunds that may have been taken back, or made after all.
+    await refunds.check(captured);
     return { place, order, captured };
   }
 
   return {
-    async refund(id, reason) {
+    async refund(id, reason, { restock } = { restock: true }) {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
       const references = captured.map(({ reference }) => reference);
-      await payments.askRefund(references, { again: true, reason });
+      await payments.askRefund(references, { again: true, reason, restock });
       const done = await refunds.giveBack(captured);
       const made = await payments.refundsOf(references);
       const isDone = references.every((reference) => done.has(reference));
@@ -85,7 +90,7 @@ export function openRefundService(options: {
       return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
     },
 
-    async refundPart(id, { merchantId, amount, reason, ...part }) {
+    async refundPart(id, { merchantId, amount, reason, restock = true, ...part }) {
       const key = refundKey(merchantId, part.key);
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
@@ -101,6 +106,8 @@ export function openRefundService(options: {
         amount,
         key,
         reason,
+        restock,
+        isPaid: order.state === 'paid',
       });
       if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
       const [latest = payment] = await payments.find([payment.reference]);

@@ -155,10 +155,16 @@ export function openServices(options: ServiceOptions) {
     audit: openAudit({ lanes, orders, ledger, records }),
     reconcile,
     /** Whether a method of payment is offered in a currency. */
-    takes: (method: string, currency: string) => providers.get(method)?.takes(currency) ?? false,
-    /** The methods of payment that are offered in a currency, each with its scenes. */
-    methods(currency: string) {
-      const offered = [...providers.values()].filter((provider) => provider.takes(currency));
+    takes: (method: string, currency: string, amount?: number) =>
+      providers.get(method)?.takes(currency, amount) ?? false,
+    /**
+     * The methods of payment that are offered in a currency for one of these amounts, each with its
+     * scenes.
+     */
+    methods(currency: string, amounts: readonly number[]) {
+      const offered = [...providers.values()].filter((provider) => {
+        return amounts.some((amount) => provider.takes(currency, amount));
+      });
       return offered.map(({ name, scenes }) => ({ method: name, scenes: [...scenes] }));
     },
     /** Resolves when the background work runs; waits while Redis or the ledger is down. */

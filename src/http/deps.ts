@@ -64,8 +64,8 @@ export type AppDeps = {
     gifts: Gifts;
     notifications: ProviderNotifications;
     /** Whether a method of payment is offered in a currency. */
-    takes(method: string, currency: string): boolean;
-    methods(currency: string): { method: string; scenes: string[] }[];
+    takes(method: string, currency: string, amount?: number): boolean;
+    methods(currency: string, amounts: readonly number[]): { method: string; scenes: string[] }[];
   };
   tokens: TokenRules;
   /** Whoever sends it operates the engine; without one there are no routes for operators. */

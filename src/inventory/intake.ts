@@ -38,7 +38,7 @@ export type IntakeOptions = {
   lanes: Lanes;
   catalog: Catalog;
   /** Whether a method of payment is offered in a currency; every one when absent. */
-  takes?(method: string, currency: string): boolean;
+  takes?(method: string, currency: string, amount: number): boolean;
   /**
    * Bounds for each lane. Buys beyond queueMax are refused, and all Buys while the oldest has waited
    * for more than waitMsMax milliseconds.
@@ -159,7 +159,9 @@ export function openIntake(options: IntakeOptions): Intake {
     { item, quantity, method }: Reservation,
   ): Refused | undefined {
     const { drop } = view;
-    const isOffered = allowsMethod(drop, method) && (!takes || takes(method, drop.currency));
+    const amount = (drop.items[item]?.unitAmount ?? 0) * quantity;
+    const isTaken = !takes || takes(method, drop.currency, amount);
+    const isOffered = allowsMethod(drop, method) && isTaken;
     if (!isOffered) return { status: 'not_offered' };
     if (!view.fresh()) return undefined;
     return refuseClosed(drop, catalog.redisNow()) ?? refuseShort(view, lane, { item, quantity });

@@ -42,6 +42,10 @@ export const scripts = {
     keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
     replies: ['refunded', 'already', 'refused', 'unknown'],
   },
+  writeoff: {
+    keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
+    replies: ['refunded', 'already', 'refused', 'unknown'],
+  },
   defer: { keys: ['orders', 'holds'], replies: ['deferred', 'refused', 'unknown'] },
   sweep: {
     keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],

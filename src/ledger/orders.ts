@@ -1,4 +1,4 @@
-import { type DropId, type OrderId, placeOf } from '../domain/ids.ts';
+import { type DropId, type OrderId, type PaymentReference, placeOf } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database/database.ts';
@@ -30,9 +30,12 @@ export type LedgerOrder = Order & {
   refundedAt: number | null;
 };
 
-/** An order with its latest payment; null where there was none. */
+/** An order with the payment that sold it, else its latest one; null where there was none. */
 export type Receipt = LedgerOrder & {
-  payment: Pick<Payment, 'provider' | 'state' | 'reason' | 'amountRefunded'> | null;
+  payment: Pick<
+    Payment,
+    'provider' | 'state' | 'reason' | 'amountRefunded' | 'reference' | 'providerReference'
+  > | null;
 };
 
 export type Orders = ReturnType<typeof openOrders>;
@@ -76,20 +79,10 @@ export function openOrders(database: Database) {
    * none.
    */
   async function receipts(ids: readonly OrderId[]): Promise<(Receipt | undefined)[]> {
-    type Joined = LedgerOrder & {
-      provider: string | null;
-      paid: PaymentState;
-      why: string;
-      back: number;
-    };
-    const rows = await database.query<Joined>(receiptsSql, [ids]);
-    const found = new Map(
-      rows.map(({ provider, paid, why, back, ...order }): [string, Receipt] => {
-        const known = { state: paid, reason: why, amountRefunded: back };
-        const payment = provider === null ? null : { provider, ...known };
-        return [order.id, { ...order, payment }];
-      }),
-    );
+    const rows = await database.query<WithPayment>(`${receiptsSql} where o.id = any($1::text[])`, [
+      ids,
+    ]);
+    const found = new Map(rows.map((row) => [row.id, receiptOf(row)]));
     return ids.map((id) => found.get(id));
   }
 
@@ -98,19 +91,21 @@ export function openOrders(database: Database) {
     drop: DropId;
     cursor?: string | undefined;
     limit: number;
-  }): Promise<Page<LedgerOrder>> {
+  }): Promise<Page<Receipt>> {
     const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
-    const rows = await database.query<LedgerOrder>(
-      `select ${columns} from orders o
-       where o.drop_id = $1 and (o.reserved_at, o.id) > ($2, $3)
+    const rows = await database.query<WithPayment>(
+      `${receiptsSql} where o.drop_id = $1 and (o.reserved_at, o.id) > ($2, $3)
        order by o.reserved_at, o.id limit $4`,
       [options.drop, place?.at ?? -1, place?.id ?? '', options.limit + 1],
     );
-    return pageOf(rows, options.limit, (order) => ({ at: order.reservedAt, id: order.id }));
+    return pageOf(rows.map(receiptOf), options.limit, (order) => ({
+      at: order.reservedAt,
+      id: order.id,
+    }));
   }
 
   /** Every order of a drop, oldest first, read page by page: for exports of any length. */
-  async function* stream(drop: DropId, pageSize = 1_000): AsyncGenerator<LedgerOrder> {
+  async function* stream(drop: DropId, pageSize = 1_000): AsyncGenerator<Receipt> {
     let cursor: string | undefined;
     do {
       const { rows, next } = await page({ drop, cursor, limit: pageSize });
@@ -221,12 +216,33 @@ function mergePositions(positions: readonly OutboxPosition[]) {
   return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
+/** An order's row joined with its payment's: see receiptsSql. */
+type WithPayment = LedgerOrder & {
+  provider: string | null;
+  paymentState: PaymentState;
+  paymentReason: string;
+  amountRefunded: number;
+  reference: PaymentReference;
+  providerReference: string | null;
+};
+
+function receiptOf(row: WithPayment): Receipt {
+  const { provider, paymentState: state, paymentReason: reason, ...rest } = row;
+  const { amountRefunded, reference, providerReference, ...order } = rest;
+  const known = { state, reason, amountRefunded, reference, providerReference };
+  return { ...order, payment: provider === null ? null : { provider, ...known } };
+}
+
+// Refunds are taken from the payment that sold the order: the exact one that is kept, else the one captured
+// first. Other captures are surplus, and their refunds are no refunds of the order.
 const receiptsSql = `
-  select ${columns}, p.provider, p.state as paid, p.reason as why, p.amount_refunded as back
+  select ${columns}, p.provider, p.state as "paymentState", p.reason as "paymentReason",
+    p.amount_refunded as "amountRefunded", p.reference, p.provider_reference as "providerReference"
   from orders o
-  left join lateral (select provider, state, reason, amount_refunded from payments
-    where order_id = o.id order by state in ('captured', 'refunded') desc, attempt desc limit 1) p on true
-  where o.id = any($1::text[])`;
+  left join lateral (select provider, state, reason, amount_refunded, reference, provider_reference
+    from payments where order_id = o.id
+    order by amount_captured = amount and captured_at is not null and refund_asked_at is null desc,
+      captured_at nulls last, attempt desc limit 1) p on true`;
 
 const upsertSql = `
   with edited as (

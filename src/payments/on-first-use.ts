@@ -40,6 +40,10 @@ export function openOnFirstUse(options: {
     lookUp: async (payments) => (await provider()).lookUp(payments),
     close: async (payments) => (await provider()).close(payments),
     refund: async (refunds) => (await provider()).refund(refunds),
+    async lookUpRefunds(refunds) {
+      const opened = await provider();
+      return await required(opened.lookUpRefunds, `refunds of ${offer.name}`)(refunds);
+    },
     async readNotification(raw) {
       const opened = await provider();
       return await required(opened.readNotification, `notifications of ${offer.name}`)(raw);

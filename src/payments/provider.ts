@@ -65,6 +65,15 @@ export type ClientAction =
   /** Parameters for the provider's own SDK in the client. */
   | { kind: 'sdk'; parameters: Record<string, string> };
 
+/** The outcomes of calls without a trustworthy answer. */
+export const unknownOutcome = ({ reference }: PaymentRef): Outcome => ({
+  reference,
+  kind: 'unknown',
+});
+export const unknownRefund = ({ refundReference }: Refund): RefundOutcome => {
+  return { refundReference, kind: 'unknown' };
+};
+
 export type DeclineReason = 'insufficient_funds' | 'closed' | 'declined';
 
 /** The state of a charge at its provider. */
@@ -77,6 +86,8 @@ export type Outcome = { reference: PaymentReference; providerReference?: string 
       currency?: string | undefined;
       /** How much of the amount was refunded since, where the provider says so. */
       refunded?: number | undefined;
+      /** The buyer or their bank disputes it, as far as the provider says so. */
+      isDisputed?: boolean | undefined;
     }
   | { kind: 'declined'; reason: DeclineReason }
   /** Waits for the buyer. */
@@ -109,6 +120,9 @@ export type RefundOutcome = { refundReference: string; providerReference?: strin
   | { kind: 'unknown' }
 );
 
+/** The present state of a refund at its provider; `none`: the provider knows none of this reference. */
+export type RefundLookUp = RefundOutcome | { refundReference: string; kind: 'none' };
+
 /** A provider's notification as it arrived: signatures cover exactly these bytes. */
 export type RawNotification = { headers: Record<string, string | undefined>; body: Buffer };
 
@@ -123,6 +137,10 @@ export const notificationRefusals = [
   'other_currency',
 ] as const;
 export type NotificationRefusal = (typeof notificationRefusals)[number];
+
+/** What an operator has to know of a payment at once, besides its state. */
+export const paymentAlarms = ['dispute', 'fraud_warning'] as const;
+export type PaymentAlarm = (typeof paymentAlarms)[number];
 
 /** A notification as read. Nothing is done because of its content: it only makes us ask the provider. */
 export type Notification =
@@ -139,6 +157,10 @@ export type Notification =
       currency?: string | undefined;
       /** The kind of notification in the provider's words, for people. */
       about: string;
+      /** It is not about the payment's state alone: an operator has to know. */
+      alarm?: PaymentAlarm | undefined;
+      /** The particulars of the alarm, for people. */
+      detail?: string | undefined;
     }
   /** Genuine, and about nothing that concerns us. */
   | { kind: 'ignored'; about: string }
@@ -176,8 +198,8 @@ export type PaymentProvider = {
    * the provider.
    */
   startedBy: 'engine' | 'buyer';
-  /** Whether it takes a currency (ISO 4217). */
-  takes(currency: string): boolean;
+  /** Whether it takes a currency (ISO 4217), and in it a payment of this amount, in minor units. */
+  takes(currency: string, amount?: number): boolean;
   /** Ways for a client to pay, the default one first; empty when there is only one. */
   scenes: readonly string[];
   /** Checks a wish before anything is begun; undefined when it is fine. */
@@ -199,6 +221,11 @@ export type PaymentProvider = {
   close(payments: readonly PaymentRef[]): Promise<Outcome[]>;
   /** Makes refunds, each once; repeating one gives its outcome. */
   refund(refunds: readonly Refund[]): Promise<RefundOutcome[]>;
+  /**
+   * The present state of refunds, without making any. Absent where a refund that was made or refused
+   * stays so.
+   */
+  lookUpRefunds?(refunds: readonly Refund[]): Promise<RefundLookUp[]>;
   /** Verifies the bytes of a notification and reads it. Never throws for what was sent. */
   readNotification?(raw: RawNotification): Promise<Notification>;
   /** The answer to a notification. */

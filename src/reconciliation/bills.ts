@@ -118,7 +118,7 @@ function isAsRecorded(line: BillLine, payment: Payment): boolean {
 
 function unknown(kind: Finding['kind'], provider: string, line: BillLine): Finding {
   const { reference, providerReference, amount, currency, at } = line;
-  const when = new Date(at).toISOString();
+  const when = Number.isFinite(at) ? new Date(at).toISOString() : 'an unknown time';
   return {
     kind,
     order: '',

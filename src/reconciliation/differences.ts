@@ -7,6 +7,8 @@ export const differenceKinds = [
   'capture_missed',
   /** We have captured what the provider has not. */
   'capture_denied',
+  /** The payment's bank or buyer disputes it. */
+  'disputed',
   'amount_differs',
   'currency_differs',
   /** The provider has given back more than we ever asked for. */
@@ -16,6 +18,8 @@ export const differenceKinds = [
   /** A refund that was asked for and makes no progress. */
   'refund_stuck',
   'refund_failed',
+  /** The provider has made a refund that we have as failed. */
+  'refund_missed',
   /** The provider has returned the money and the order still counts as paid. */
   'refund_unfinished',
   'topup_not_credited',
@@ -55,13 +59,19 @@ export type Difference = {
 export type Repair =
   | { kind: 'record'; fact: PaymentResult; order: PayableId }
   | { kind: 'settle'; order: PayableId }
-  | { kind: 'refund'; payment: PaymentReference };
+  | { kind: 'refund'; payment: PaymentReference }
+  /** Asks the provider about refunds that were done or failed. */
+  | { kind: 'check'; payment: PaymentReference }
+  /** Records money that went back without our asking, in minor units. */
+  | { kind: 'outside'; payment: PaymentReference; amount: number; reason: string };
 
 /** A difference seen once. It counts only when the next comparison finds it again. */
 export type Finding = Omit<Difference, 'done'> & {
   repair?: Repair;
   /** The provider may still be working on it: it is repaired, and raises no alarm if it remains. */
   inProgress?: true;
+  /** The repair corrects our books only: an operator has to know all the same. */
+  tells?: true;
 };
 
 /** Identifies the same finding in another comparison. */

@@ -1,12 +1,16 @@
 import type { Clock } from '../domain/clock.ts';
 import type { PayableId, PaymentReference, TopUpId } from '../domain/ids.ts';
-import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
+import type {
+  ReconciliationQueries,
+  WatchedRefund,
+} from '../ledger/checks/reconciliation-queries.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
-import type { Outcome, Providers } from '../payments/provider.ts';
+import type { Outcome, Providers, RefundLookUp } from '../payments/provider.ts';
 import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
+import { refundCallOf } from '../settlement/settle/refund-calls.ts';
 import { describeOutcome, describePayment, subject } from './describe.ts';
 import type { Finding } from './differences.ts';
 import { refundFindings } from './refunds.ts';
@@ -37,12 +41,13 @@ export function openPaymentComparison(options: {
     // The provider is read after the ledger: a payment that changes meanwhile is ahead there, and the
     // repair records it.
     const outcomes = await lookUp(found);
+    const answers = await lookUpRefunds(found, refunds);
     const findings = found.flatMap((payment) => {
       const outcome = outcomes.get(payment.reference);
       const own = refunds.get(payment.reference) ?? [];
       return [
         ...(outcome ? captureFindings(payment, outcome) : [silence(payment)]),
-        ...refundFindings(payment, { refunds: own, outcome, now: clock.now() }),
+        ...refundFindings(payment, { refunds: own, outcome, answers, now: clock.now() }),
       ];
     });
     findings.push(...(await uncredited(found)));
@@ -66,17 +71,54 @@ export function openPaymentComparison(options: {
     return new Map(known.map((outcome) => [outcome.reference, outcome]));
   }
 
+  /** The providers' answers about refunds that were done or failed. */
+  async function lookUpRefunds(
+    found: readonly Payment[],
+    refunds: ReadonlyMap<string, readonly WatchedRefund[]>,
+  ): Promise<Map<string, RefundLookUp>> {
+    const groups = Map.groupBy(found, ({ provider }) => provider);
+    const answers = await Promise.all(
+      [...groups].map(async ([name, group]) => {
+        const wanted = group.flatMap((payment) => {
+          const own = refunds.get(payment.reference) ?? [];
+          return own.filter(isFinal).map((refund) => refundCallOf(refund, payment));
+        });
+        if (wanted.length === 0) return [];
+        try {
+          return (await providers.get(name)?.lookUpRefunds?.(wanted)) ?? [];
+        } catch (error) {
+          log.warn({ err: error, provider: name }, 'a provider did not answer about refunds');
+          return [];
+        }
+      }),
+    );
+    return new Map(answers.flat().map((answer) => [answer.refundReference, answer]));
+  }
+
   function captureFindings(payment: Payment, outcome: Outcome): Finding[] {
     const isCaptured = payment.state === 'captured' || payment.state === 'refunded';
-    if (outcome.kind !== 'captured') {
-      return isCaptured ? [finding('capture_denied', payment, outcome)] : [];
-    }
+    if (outcome.kind !== 'captured') return isCaptured ? denied(payment, outcome) : [];
     if ((outcome.currency ?? payment.currency) !== payment.currency) {
       return [finding('currency_differs', payment, outcome)];
     }
     const expected = isCaptured ? payment.amountCaptured : payment.amount;
     if (outcome.amount !== expected) return [finding('amount_differs', payment, outcome)];
-    return isCaptured ? [] : [missed(payment, outcome)];
+    const disputes = outcome.isDisputed ? [finding('disputed', payment, outcome)] : [];
+    return isCaptured ? disputes : [missed(payment, outcome)];
+  }
+
+  /**
+   * The provider says that it has no capture. Only that it was closed or reversed is believed: `none` may
+   * as well mean another account.
+   */
+  function denied(payment: Payment, outcome: Outcome): Finding[] {
+    const amount = payment.amountCaptured - payment.amountRefunded;
+    if (payment.state === 'refunded' || amount === 0) return [];
+    const denial = finding('capture_denied', payment, outcome);
+    if (outcome.kind !== 'declined') return [denial];
+    const reason = 'reversed by the provider';
+    const repair = { kind: 'outside' as const, payment: payment.reference, amount, reason };
+    return [{ ...denial, repair, tells: true }];
   }
 
   function missed(payment: Payment, outcome: Captured): Finding {
@@ -118,6 +160,8 @@ function finding(kind: Finding['kind'], payment: Payment, outcome: Outcome): Fin
     says: { ledger: describePayment(payment), provider: describeOutcome(outcome) },
   };
 }
+
+const isFinal = ({ state }: WatchedRefund) => state === 'done' || state === 'failed';
 
 function isTopUp(payment: Payment): payment is PaymentOf<TopUpId> {
   return isTopUpId(payment.orderId);

@@ -77,7 +77,7 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
         since,
         until: startedAt,
         drops: await drops.active(),
-        payments: [...(await queries.unfinished({ since, limit: sliceMax })), ...slices.payments],
+        payments: [...slices.unfinished, ...slices.payments],
         orders: slices.orders,
         charges: slices.charges,
       },
@@ -115,17 +115,30 @@ export function openReconciliation(options: ReconciliationOptions): Reconcile {
       slice(queries.orders, places.orders),
       slice(queries.walletCharges, places.charges),
     ]);
+    const unfinished = await queries.unfinished({
+      since,
+      after: places.unfinished,
+      limit: sliceMax,
+    });
     const next: Places = {
+      // The next run begins anew, unless there are more than one run takes.
+      unfinished: unfinished.length === sliceMax ? unfinished.at(-1) : undefined,
       payments: ofPayments.next,
       orders: ofOrders.next,
       charges: ofCharges.next,
     };
-    const parts = { payments: ofPayments, orders: ofOrders, 'charges of the wallet': ofCharges };
+    const parts = {
+      'payments that are not over': { next: next.unfinished },
+      payments: ofPayments,
+      orders: ofOrders,
+      'charges of the wallet': ofCharges,
+    };
     const left = Object.entries(parts).flatMap(([what, { next: more }]) => {
       const why = `there are more than ${sliceMax}: the next run goes on with those after them`;
       return more ? [{ what: `some ${what} of the window`, why }] : [];
     });
     return {
+      unfinished,
       payments: ofPayments.ids,
       orders: ofOrders.ids,
       charges: ofCharges.ids,

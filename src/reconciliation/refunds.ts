@@ -1,6 +1,6 @@
 import type { WatchedRefund } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payment } from '../ledger/payments/row.ts';
-import type { Outcome } from '../payments/provider.ts';
+import type { Outcome, RefundLookUp } from '../payments/provider.ts';
 import { describeOutcome, subject } from './describe.ts';
 import type { Finding } from './differences.ts';
 
@@ -12,18 +12,49 @@ const pendingMsMax = 7 * 24 * 3_600_000;
 /** Compares the refunds of one payment with what its provider has refunded. */
 export function refundFindings(
   payment: Payment,
-  known: { refunds: readonly WatchedRefund[]; outcome: Outcome | undefined; now: number },
+  known: {
+    refunds: readonly WatchedRefund[];
+    outcome: Outcome | undefined;
+    /** The provider's answers about refunds that were done or failed, by reference. */
+    answers: ReadonlyMap<string, RefundLookUp>;
+    now: number;
+  },
 ): Finding[] {
-  const { refunds, outcome, now } = known;
-  const failed = refunds.filter((refund) => isOpenFailure(refund, refunds));
+  const { refunds, outcome, answers, now } = known;
+  const changed = refunds.flatMap((refund) => changes(payment, refund, answers));
+  const failed = refunds.filter((refund) => {
+    return isOpenFailure(refund, refunds) && answers.get(refund.reference)?.kind !== 'refunded';
+  });
+  const isSummed = outcome?.kind === 'captured' && changed.length === 0;
   return [
-    ...(outcome?.kind === 'captured' ? sumFindings(payment, refunds, outcome) : []),
+    ...(isSummed ? sumFindings(payment, refunds, outcome) : []),
+    ...changed,
     ...refunds.flatMap((refund) => stuck(payment, refund, now)),
     ...failed.map((refund): Finding => {
       const ledger = `failed, ${refund.amount}: ${refund.note}`;
       return { ...subject('refund_failed', payment), payment: refund.reference, says: { ledger } };
     }),
   ];
+}
+
+/** A refund that was done and has failed since, or the other way round. */
+function changes(
+  payment: Payment,
+  { reference, state, amount }: WatchedRefund,
+  answers: ReadonlyMap<string, RefundLookUp>,
+): Finding[] {
+  const answer = answers.get(reference);
+  const says = { ledger: `${state}, ${amount}`, provider: answer?.kind ?? '' };
+  const finding = (kind: Finding['kind']): Finding => ({
+    ...subject(kind, payment),
+    payment: reference,
+    says,
+    repair: { kind: 'check', payment: payment.reference },
+    tells: true,
+  });
+  if (state === 'done' && answer?.kind === 'failed') return [finding('refund_denied')];
+  const goesOn = answer?.kind === 'refunded' || answer?.kind === 'pending';
+  return state === 'failed' && goesOn ? [finding('refund_missed')] : [];
 }
 
 /** No findings when the provider does not report refunded amounts. */
@@ -38,7 +69,12 @@ function sumFindings(
   const underWay = sumOf(refunds, 'asked') + sumOf(refunds, 'pending');
   const ledger = `refunded ${done}, under way ${underWay}`;
   const says = { ledger, provider: describeOutcome(outcome) };
-  if (refunded > done + underWay) return [{ ...subject('refunded_outside', payment), says }];
+  if (refunded > done + underWay) {
+    const amount = refunded - done - underWay;
+    const reason = 'made at the provider';
+    const repair = { kind: 'outside' as const, payment: payment.reference, amount, reason };
+    return [{ ...subject('refunded_outside', payment), says, repair, tells: true }];
+  }
   if (refunded < done) return [{ ...subject('refund_denied', payment), says }];
   // A refund is under way: its notification has not arrived, or the bank has not paid it out yet.
   if (refunded === done) return [];

@@ -25,11 +25,15 @@ export function openRepairs(options: {
     const wanted = findings.flatMap(({ repair }) => repair ?? []);
     const facts = wanted.flatMap((one) => (one.kind === 'record' ? [one.fact] : []));
     const back = wanted.flatMap((one) => (one.kind === 'refund' ? [one.payment] : []));
-    const ids = new Set(wanted.flatMap((one) => (one.kind === 'refund' ? [] : [one.order])));
+    const checks = wanted.flatMap((one) => (one.kind === 'check' ? [one.payment] : []));
+    const outside = wanted.flatMap((one) => (one.kind === 'outside' ? [one] : []));
+    const ids = new Set(wanted.flatMap((one) => ('order' in one ? [one.order] : [])));
     const orders = [...ids].filter((id) => !isTopUpId(id));
     await attempt('record', () => payments.record(facts));
     await attempt('settle', () => settleAll(orders));
     await attempt('credit', () => settleTopUps([...ids].filter(isTopUpId)));
+    await attempt('check', async () => refunds.check(await payments.find([...new Set(checks)])));
+    for (const one of outside) await attempt('outside', () => payments.recordOutsideRefund(one));
     await attempt('refund', () => returnAll([...new Set(back)]));
   };
 

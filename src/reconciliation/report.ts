@@ -41,13 +41,13 @@ export function reportOf(run: {
   const after = new Map(run.after.map((finding) => [keyOf(finding), finding]));
   const seen = new Set<string>();
   const differences = mergeSilences(before).flatMap((finding): Difference[] => {
-    const { repair: _, inProgress: __, ...difference } = finding;
+    const { repair: _, inProgress: __, tells, ...difference } = finding;
     const key = keyOf(finding);
     const still = after.get(key);
     // The refund was asked for again and is still in progress: no alarm.
     if (seen.has(key) || still?.inProgress) return [];
     seen.add(key);
-    const isThere = still !== undefined || finding.kind === 'provider_silent';
+    const isThere = still !== undefined || tells || finding.kind === 'provider_silent';
     return [{ ...difference, done: isThere ? 'alarm' : 'repaired' }];
   });
   differences.sort((a, b) => (a.done === b.done ? 0 : a.done === 'alarm' ? -1 : 1));

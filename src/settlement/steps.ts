@@ -1,5 +1,5 @@
 import type { RelayStep } from './relay/relay.ts';
-import type { RefundStep } from './settle/refunds.ts';
+import type { RefundStep } from './settle/refund-calls.ts';
 import type { SettleStep } from './settle/settle.ts';
 
 /**

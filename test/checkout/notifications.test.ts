@@ -14,7 +14,7 @@ function aDesk(read: PaymentProvider['readNotification']) {
     answerNotification: (verdict: string) => ({ status: 200, body: verdict }),
   } as unknown as PaymentProvider;
   return openProviderNotifications({
-    notifications: { take: () => new Promise(() => {}) },
+    notifications: { take: () => new Promise(() => {}), orderOf: async () => undefined },
     providers: new Map([['slow', provider]]),
     counts: openPaymentMetrics(undefined, new Map()),
     clock: systemClock,

@@ -125,3 +125,32 @@ describe.each(providerNames)('Refunds through %s', (name) => {
     expect(await sale.judged()).toMatchObject({ available: 1, sold: 0, refunded: price });
   });
 });
+
+test.each(['stripe', 'wechat_pay'] as const)(
+  'A refund that fails at %s after it was done leaves the books, and asking again makes another',
+  async (name) => {
+    const provider = shop.simulators[name];
+    const sale = await shop.sale({ units: 1 });
+    const order = await sale.opens(name);
+    await provider.pay(order.reference);
+    await sale.reaches(order, 'paid');
+    await eventually(async () => (await sale.refund(order.id)).status === 200);
+    await sale.reaches(order, 'refunded');
+    await provider.changeRefund(`${order.reference}r1`, 'fail');
+    const payment = async () => {
+      const { payment: shown, amountRefunded } = await sale.order(order.buyer, order.id);
+      return [(shown as { state: string }).state, amountRefunded];
+    };
+    await eventually(async () => (await payment()).join() === 'captured,');
+    const alarm = 'refund that was done has failed: the buyer does not have the money';
+    const told = shop.engine.logged.filter((line) => line.includes(alarm));
+    expect(told.some((line) => line.includes(order.id))).toBe(true);
+    await eventually(async () => {
+      const { status, json } = await sale.refund(order.id);
+      return status === 200 && (json['refund'] as { id: string }).id === `${order.reference}r2`;
+    });
+    expect(await payment()).toEqual(['refunded', price]);
+    const back = (await provider.charge(order.reference))?.refunds ?? [];
+    expect(back.map(({ failed = false }) => failed)).toEqual([true, false]);
+  },
+);

@@ -89,6 +89,7 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
     .array(fc.tuple(fc.nat(1000), fc.constantFrom(...reasons)), { minLength: 1, maxLength: 4 })
     .map((drawn) => command('release', drawn, releaseOrders));
   const refund = picks.map((drawn) => command('refund', drawn, refundOrders));
+  const writeOff = picks.map((drawn) => command('writeoff', drawn, writeOffOrders));
   const defer = fc
     .array(fc.tuple(fc.nat(1000), fc.constantFrom(0, 1, 3, 1_000)), { minLength: 1, maxLength: 4 })
     .map((drawn) => command('defer', drawn, deferHolds));
@@ -102,7 +103,7 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const due = fc.nat(1).map((earlyMs) => command('due', earlyMs, sweepAtDue));
   const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
-    ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund, defer],
+    ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund, writeOff, defer],
     ...[sweep, sweep, due, due, late, adjust, appoint, appoint, publish, publish, inspect],
   ];
   const start = rules.map((draw) => [
@@ -214,6 +215,16 @@ function refundOrders(sides: Sides, drawn: number[]) {
     sides,
     () => sides.real.lanes.refund(sides.real.ref, digests),
     (now) => lane.refund(sides.model, digests, now),
+  );
+}
+
+function writeOffOrders(sides: Sides, drawn: number[]) {
+  const digests = drawn.map((number) => pick(sides, number));
+  return sideBySide(
+    'writeoff',
+    sides,
+    () => sides.real.lanes.writeOff(sides.real.ref, digests),
+    (now) => lane.writeOff(sides.model, digests, now),
   );
 }
 

@@ -122,6 +122,7 @@ test('Scripts that end orders may run without free memory, and those that add so
     confirm: 'allow-oom',
     release: 'allow-oom',
     refund: 'allow-oom',
+    writeoff: 'allow-oom',
     defer: 'allow-oom',
     sweep: 'allow-oom',
     inspect: 'no-writes',

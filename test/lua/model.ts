@@ -190,6 +190,27 @@ export function refund(model: Model, digests: string[], now: number): Refunded[]
   });
 }
 
+/** Refunds orders whose units leave the allotment. */
+export function writeOff(model: Model, digests: string[], now: number): Refunded[] {
+  const before = new Set(
+    digests.filter((digest) => model.orders.get(digest)?.state === 'paid'),
+  );
+  const answers = refund(model, digests, now);
+  if (before.size === 0) return answers;
+  const entry = new Map([['at', String(now)]]);
+  for (const digest of before) {
+    const order = model.orders.get(digest);
+    if (!order) continue;
+    model.allotments[order.item] = (model.allotments[order.item] ?? 0) - order.quantity;
+    entry.set(
+      `adjust:refund_${digest}`,
+      `${order.item}|-${order.quantity}|refunded, not restocked`,
+    );
+  }
+  model.outbox.push(entry);
+  return answers;
+}
+
 export function defer(
   model: Model,
   orders: { digest: string; graceMs: number }[],

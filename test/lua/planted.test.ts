@@ -137,6 +137,18 @@ const faults: Fault[] = [
     to: '',
   },
   {
+    script: 'writeoff',
+    what: 'puts the units of an order on sale that are to leave the allotment',
+    from: 'figures.available = figures.available - record.quantity',
+    to: '',
+  },
+  {
+    script: 'writeoff',
+    what: 'takes the units of an order out of the allotment twice',
+    from: "record.state == 'p'",
+    to: "record.state == 'p' or record.state == 'f'",
+  },
+  {
     script: 'defer',
     what: 'leaves to the sweep what is to be kept from it',
     from: 'record.expiresAt + ARGV[i * 2]',

@@ -150,7 +150,11 @@ describe('Notifications signed by the account itself', () => {
     ['of a type that is not followed', { type: 'customer.created' }],
     ['about a session of another program', session17('cart_17')],
     ['about a session without a reference', session17(null)],
-    ['about a dispute, which carries no reference of ours', { type: 'charge.dispute.created' }],
+    ['about a dispute of a payment of another program', { type: 'charge.dispute.created' }],
+    [
+      'of API v2, which has no object in it',
+      { object: 'v2.core.event', type: 'v1.x', data: undefined },
+    ],
   ])('A signed Stripe notification %s is ignored', async (_what, change) => {
     const read = await readSigned(event(change));
     expect(read.kind).toBe('ignored');
@@ -172,6 +176,49 @@ describe('Notifications signed by the account itself', () => {
     expect(read).toMatchObject({ kind: 'verified', reference, currency: 'CNY' });
     expect(read).not.toHaveProperty('amount');
   });
+
+  test.each([
+    ['charge.dispute.created', 'dispute', { status: 'needs_response', reason: 'fraudulent' }],
+    ['charge.dispute.closed', 'dispute', { status: 'lost', reason: 'product_not_received' }],
+    [
+      'radar.early_fraud_warning.created',
+      'fraud_warning',
+      { fraud_type: 'misc', actionable: true },
+    ],
+  ])(
+    'A Stripe notification %s names the payment and raises an alarm',
+    async (type, alarm, told) => {
+      const own = await paid(4_200);
+      const session = await stripe.lookUp([own]);
+      expect(session).toMatchObject([{ kind: 'captured' }]);
+      const intent = await intentOf(own.providerReference ?? '');
+      const object = {
+        id: 'dp_1',
+        amount: 4_200,
+        currency: 'cny',
+        payment_intent: intent,
+        ...told,
+      };
+      const read = await readSigned(event({ type, data: { object } }));
+      expect(read).toMatchObject({
+        kind: 'verified',
+        reference: own.reference,
+        about: type,
+        alarm,
+      });
+      expect(read.kind === 'verified' && read.detail).toContain(Object.values(told)[0]);
+    },
+  );
+
+  /** The payment intent of a session, as Stripe's dashboard shows it. */
+  async function intentOf(session: string): Promise<string> {
+    const authorization = `Bearer ${simulator.settings['FLASHDROP_STRIPE_SECRET_KEY']}`;
+    const answer = await fetch(`${simulator.url}/v1/checkout/sessions/${session}`, {
+      headers: { authorization },
+    });
+    const { payment_intent } = (await answer.json()) as { payment_intent: string };
+    return payment_intent;
+  }
 
   test.each(['', 'null', '[]', '{"id":1}', '{"id":"evt_1","type":"x","livemode":false}', '{'])(
     'A signed body that is not a Stripe event (%j) is malformed',

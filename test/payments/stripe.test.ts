@@ -450,3 +450,20 @@ function clientOf({ settings, url }: SimulatedProvider): Stripe {
     maxNetworkRetries: 0,
   });
 }
+
+test.each([
+  ['USD', 99_999_999, true],
+  ['USD', 100_000_000, false],
+  ['USD', 49, false],
+  ['USD', 50, true],
+  ['USD', 0, true],
+  ['JPY', 49, false],
+  ['CNY', 100_000_000, false],
+  ['IDR', 100_000_000, true],
+  ['IDR', 999_999_999_999, true],
+  ['IDR', 1_000_000_000_000, false],
+  ['ISK', 1_000, false],
+])('Whether Stripe is offered for %s %i is known before the Buy: %s', (currency, amount, taken) => {
+  expect(stripe.takes(currency, amount)).toBe(taken);
+  expect(stripe.takes(currency)).toBe(currency !== 'ISK');
+});

@@ -20,6 +20,8 @@ export type SimulatedProvider = {
   pay(reference: string): Promise<'captured' | 'already' | 'refused'>;
   decline(reference: string): Promise<'closed' | 'already' | 'captured'>;
   close(reference: string): Promise<'closed' | 'already' | 'captured'>;
+  /** A refund that was done fails at the provider, or one that failed is done after all. */
+  changeRefund(refundReference: string, act: 'fail' | 'succeed'): Promise<void>;
   /** The provider's own book, and what became of its notifications. */
   book(): Promise<{ charges: BookedCharge[] } & NotificationFigures>;
   /** The charge as the provider has it; undefined when it has none. */
@@ -81,6 +83,9 @@ export async function startSimulator(
     pay: (reference) => act(reference, 'pay'),
     decline: (reference) => act(reference, 'decline'),
     close: (reference) => act(reference, 'close'),
+    async changeRefund(refundReference, act) {
+      await control('POST', `refunds/${refundReference}/${act}`);
+    },
     charge: async (reference) =>
       (await book()).charges.find((charge) => charge.reference === reference),
     faults: (change) => control('PUT', 'faults', change),

@@ -162,7 +162,8 @@ export const problems = {
   payment_method_not_offered: {
     status: 409,
     title: 'This payment method is not available',
-    detail: 'Use a method that GET /v1/drops/:drop lists in `paymentMethods`.',
+    detail:
+      'Use a method that GET /v1/drops/:drop lists in `paymentMethods`. A provider may list one and not take this amount: then another quantity or method is needed.',
   },
   payment_refused: {
     status: 409,

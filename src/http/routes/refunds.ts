@@ -32,13 +32,14 @@ export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): 
       const id = orderOf(params);
       const drop = await drops.getOwned(merchantId, placeOf(id).drop);
       if (!drop) throw new Problem('unknown_order');
-      const { amount, reason = '' } = body ?? {};
+      const { amount, reason = '', restock = true } = body ?? {};
       const result =
         amount === undefined
-          ? await refunds.refund(id, reason)
+          ? await refunds.refund(id, reason, { restock })
           : await refunds.refundPart(id, {
               amount,
               reason,
+              restock,
               merchantId,
               key: requireKey(request),
             });
@@ -79,7 +80,7 @@ const refundContract = contract({
   who: 'merchant',
   summary: 'Refund a paid order, or a part of it',
   description:
-    'Without `amount`, refunds all that is left and puts the units back on sale; repeated requests refund it once. A partial refund needs an Idempotency-Key, is made once for each key, and leaves the order paid.',
+    'Without `amount`, refunds all that is left and puts the units back on sale, or takes them out of the allotment with `restock: false`; repeated requests refund it once, and a refund that the provider refused or took back is asked for again. A partial refund needs an Idempotency-Key, is made once for each key, and leaves the order paid.',
   body: refundBody,
   answers: {
     200: { description: 'The order after the refund', schema: refundedBody },

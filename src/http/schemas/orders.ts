@@ -128,6 +128,12 @@ export const refundBody = z
       .max(80)
       .regex(...noControls)
       .default(''),
+    restock: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether the units go back on sale once all is refunded; false takes them out of the allotment',
+      ),
   })
   .optional();
 
@@ -164,8 +170,20 @@ export const walletBody = z.strictObject({
   next: z.string().optional(),
 });
 
-/** An order as its merchant reads it: with its buyer and lane. */
-export const soldOrderBody = orderBody.extend({ buyer: z.string(), lane: count });
+/** An order as its merchant reads it: with its buyer and lane, and what its payment is known by. */
+export const soldOrderBody = orderBody.extend({
+  payment: z
+    .strictObject({
+      provider: z.string(),
+      state: z.string(),
+      reason: z.string().optional(),
+      reference: z.string().describe('What the provider knows the payment by'),
+      providerReference: z.string().optional().describe("The provider's own id of the payment"),
+    })
+    .optional(),
+  buyer: z.string(),
+  lane: count,
+});
 export const soldOrdersBody = z.strictObject({
   orders: z.array(soldOrderBody),
   next: z.string().optional(),

@@ -28,7 +28,7 @@ const storesMax = 1_000;
  */
 export function openCards(options: {
   catalog: Catalog;
-  methods(currency: string): CardBody['paymentMethods'];
+  methods(currency: string, amounts: readonly number[]): CardBody['paymentMethods'];
   store(merchantId: MerchantId): Promise<{ name: string } | undefined>;
 }): Cards {
   const { catalog, methods, store } = options;
@@ -56,7 +56,8 @@ export function openCards(options: {
       if (written?.revision === view.revision && written.state === state) return written.card;
       const { revision } = view;
       const name = await nameOf(view.drop.merchantId);
-      const offered = methods(view.drop.currency);
+      const prices = view.drop.items.map(({ unitAmount }) => unitAmount);
+      const offered = methods(view.drop.currency, prices);
       const paymentMethods = offered.filter(({ method }) => allowsMethod(view.drop, method));
       const card = write({ ...bodyOf(view, state, name), paymentMethods }, catalog.redisNow);
       if (name !== null) cards.set(view, { revision, state, card });

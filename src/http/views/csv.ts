@@ -1,6 +1,6 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Drop } from '../../domain/drop.ts';
-import type { LedgerOrder } from '../../ledger/orders.ts';
+import type { Receipt } from '../../ledger/orders.ts';
 import type { Entry } from '../../ledger/wallet/entries.ts';
 import { iso } from '../schemas/fields.ts';
 
@@ -18,6 +18,10 @@ const orderColumns = [
   'paidAt',
   'releasedAt',
   'refundedAt',
+  'amountRefunded',
+  'provider',
+  'paymentReference',
+  'providerReference',
 ];
 const entryColumns = ['entry', 'at', 'kind', 'reference', 'amount', 'balance', 'currency'];
 const chunkRows = 500;
@@ -26,7 +30,7 @@ const chunkRows = 500;
 type Cell = string | number;
 
 /** Orders as RFC 4180 text. */
-export function ordersCsv(drop: Drop, orders: AsyncIterable<LedgerOrder>): AsyncGenerator<string> {
+export function ordersCsv(drop: Drop, orders: AsyncIterable<Receipt>): AsyncGenerator<string> {
   return csv(orderColumns, orders, (order) => rowOf(order, drop));
 }
 
@@ -61,8 +65,8 @@ async function* csv<T>(
   if (rows.length > 0) yield write(rows);
 }
 
-function rowOf(order: LedgerOrder, drop: Drop): string[] {
-  const { id, state, reason, buyer, item, quantity, amount, method } = order;
+function rowOf(order: Receipt, drop: Drop): string[] {
+  const { id, state, reason, buyer, item, quantity, amount, method, payment } = order;
   const { reservedAt, paidAt, releasedAt, refundedAt } = order;
   const sku = drop.items[item]?.sku ?? '';
   const times = [reservedAt, paidAt, releasedAt, refundedAt].map((at) => (at ? iso(at) : ''));
@@ -77,6 +81,10 @@ function rowOf(order: LedgerOrder, drop: Drop): string[] {
     drop.currency,
     method,
     ...times,
+    `${payment?.amountRefunded ?? 0}`,
+    payment?.provider ?? '',
+    payment?.reference ?? '',
+    payment?.providerReference ?? '',
   ];
 }
 

@@ -10,7 +10,7 @@ import {
 import type { ReleaseReason } from '../../domain/order.ts';
 import type { Report } from '../../drops/report.ts';
 import type { StoredDrop } from '../../ledger/drops.ts';
-import type { LedgerOrder } from '../../ledger/orders.ts';
+import type { Receipt } from '../../ledger/orders.ts';
 import type { dropBody } from '../schemas/drops.ts';
 import { iso } from '../schemas/fields.ts';
 import type { orderBody, paymentBody, soldOrderBody } from '../schemas/orders.ts';
@@ -72,18 +72,33 @@ function isoIf(at: number | null | undefined): string | undefined {
 }
 
 /** An order as its merchant reads it in a list. */
-export function soldOrderJson(order: LedgerOrder, drop: Drop): z.infer<typeof soldOrderBody> {
-  const { paidAt, releasedAt, refundedAt } = order;
+export function soldOrderJson(order: Receipt, drop: Drop): z.infer<typeof soldOrderBody> {
+  const { paidAt, releasedAt, refundedAt, payment } = order;
   const view = orderJson({
     ...order,
+    payment: payment ?? undefined,
+    amountRefunded: payment?.amountRefunded,
     sku: drop.items[order.item]?.sku ?? '',
     currency: drop.currency,
     paidAt: paidAt ?? undefined,
     releasedAt: releasedAt ?? undefined,
     refundedAt: refundedAt ?? undefined,
   });
-  // The text is for the buyer and depends on the payment, which is not read for a list.
-  return { ...view, reasonText: undefined, buyer: order.buyer, lane: order.lane };
+  // The text is for the buyer.
+  const { buyer, lane } = order;
+  return { ...view, payment: soldPaymentJson(payment), reasonText: undefined, buyer, lane };
+}
+
+function soldPaymentJson(payment: Receipt['payment']): z.infer<typeof soldOrderBody>['payment'] {
+  if (!payment) return undefined;
+  const { provider, state, reason, reference, providerReference } = payment;
+  return {
+    provider,
+    state,
+    reason: reason || undefined,
+    reference,
+    providerReference: providerReference ?? undefined,
+  };
 }
 
 /** The payment of an order now. */

@@ -15,10 +15,10 @@ type Slice<Id extends string = string> = {
 /** A refund's row, and who handled it after it had failed. */
 export type WatchedRefund = Pick<
   Refund,
-  'reference' | 'payment' | 'number' | 'amount' | 'state' | 'note' | 'askedAt'
+  'reference' | 'payment' | 'number' | 'amount' | 'reason' | 'state' | 'note' | 'askedAt'
 > & { dealtWithAt: number | null };
 
-const refundColumns = `reference, payment, number, amount, state, note, asked_at as "askedAt",
+const refundColumns = `reference, payment, number, amount, reason, state, note, asked_at as "askedAt",
   dealt_with_at as "dealtWithAt"`;
 
 /**
@@ -33,10 +33,16 @@ export function openReconciliationQueries(database: Database) {
 
   /**
    * Payments of any age that are not over (open, polled, being refunded, or with a failed refund), and
-   * payments with a refund that changed since an instant.
+   * payments with a refund that changed or a notification that came since an instant, in the order of
+   * their references.
    */
-  async function unfinished({ since, limit }: { since: number; limit: number }): Promise<string[]> {
-    return references(await database.query<{ id: string }>(unfinishedSql, [since, limit]));
+  async function unfinished(slice: {
+    since: number;
+    after?: string | undefined;
+    limit: number;
+  }): Promise<string[]> {
+    const { since, after = '', limit } = slice;
+    return references(await database.query<{ id: string }>(unfinishedSql, [since, limit, after]));
   }
 
   /** Payments begun or changed since an instant, in the order in which they began. */
@@ -121,5 +127,7 @@ const unfinishedSql = `
       where refund_asked_at is not null and refund_finished_at is null
     union select payment from refunds where state in ('asked', 'pending')
     union select payment from refunds where state = 'failed' and dealt_with_at is null
-    union select payment from refunds where greatest(asked_at, done_at) >= $1) u
+    union select payment from refunds where greatest(asked_at, done_at) >= $1
+    union select payment from notifications where received_at >= $1) u
+  where id > $3
   order by id limit $2`;

@@ -9,6 +9,8 @@ export type Places = {
   orders?: Place<OrderId> | undefined;
   /** In the wallet's own book. */
   charges?: Place | undefined;
+  /** Of the payments that are not over, by reference. */
+  unfinished?: string | undefined;
 };
 
 export type Reconciliations = ReturnType<typeof openReconciliations>;

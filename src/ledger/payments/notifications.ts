@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import type { PayableId } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
 
 /** A provider's notification about a payment, verified and read. */
@@ -31,9 +32,9 @@ export type Notifications = ReturnType<typeof openNotifications>;
 /** Notifications of providers, each stored once. */
 export function openNotifications(database: Database, clock: Clock = systemClock) {
   /**
-   * Stores a notification about one of our payments and makes the payment's poll due now. Both happen
-   * in one statement, so a notification that was answered is never without its poll. One that does not
-   * match its payment changes nothing.
+   * Stores a notification about one of our payments and makes the poll of the payment and the check of its
+   * refunds due now. All happens in one statement, so a notification that was answered is never without
+   * its poll. One that does not match its payment changes nothing.
    */
   async function take(notification: StoredNotification): Promise<NotificationVerdict> {
     const { provider, id, payment, about, sentAt } = notification;
@@ -51,7 +52,16 @@ export function openNotifications(database: Database, clock: Clock = systemClock
     return row?.verdict ?? 'unknown_order';
   }
 
-  return { take };
+  /** The order or top-up that a payment is for; undefined for a reference that is not ours. */
+  async function orderOf(reference: string): Promise<PayableId | undefined> {
+    const [row] = await database.query<{ orderId: PayableId }>(
+      'select order_id as "orderId" from payments where reference = $1',
+      [reference],
+    );
+    return row?.orderId;
+  }
+
+  return { take, orderOf };
 }
 
 // look_at is the time of the next poll: 0 is due by any clock.
@@ -68,7 +78,12 @@ const takeSql = `
     returning repeats),
   made_due as (
     update payments set look_at = 0
-    where reference in (select reference from known where refusal is null))
+    where reference in (select reference from known where refusal is null)),
+  refunds_due as (
+    update refunds set
+      try_at = case when state in ('asked', 'pending') then 0 else try_at end,
+      check_at = case when state in ('done', 'failed') then 0 else check_at end
+    where payment in (select reference from known where refusal is null))
   select coalesce(refusal, case when (select repeats from taken) = 0 then 'new' else 'repeated' end)
     as verdict
   from known`;

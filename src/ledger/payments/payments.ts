@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../../domain/clock.ts';
 import type { Database } from '../database/database.ts';
 import { openAttempts } from './attempts.ts';
 import { openPolling } from './polling.ts';
+import { openRefundResults } from './refund-results.ts';
 import { openRefunds } from './refunds.ts';
 import { openPaymentResults } from './results.ts';
 
@@ -17,5 +18,6 @@ export function openPayments(database: Database, clock: Clock = systemClock) {
     ...openPaymentResults(database, clock),
     ...openPolling(database),
     ...openRefunds(database, clock),
+    ...openRefundResults(database, clock),
   };
 }

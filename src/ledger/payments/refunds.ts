@@ -2,7 +2,6 @@ import type { Clock } from '../../domain/clock.ts';
 import type { PaymentReference } from '../../domain/ids.ts';
 import { required } from '../../domain/required.ts';
 import type { Database, Query } from '../database/database.ts';
-import { type Payment, paymentColumns } from './row.ts';
 
 export type RefundState = 'asked' | 'pending' | 'done' | 'failed';
 
@@ -26,14 +25,6 @@ export type Refund = {
   doneAt: number | null;
 };
 
-/** What a provider answered about a refund, to be recorded. */
-export type RefundResult = {
-  reference: string;
-  state: Exclude<RefundState, 'asked'>;
-  note?: string | undefined;
-  providerReference?: string | undefined;
-};
-
 export type PartialRefund =
   /** Decided now, or before under the same key. */
   | { kind: 'asked' | 'already'; refund: Refund }
@@ -53,17 +44,21 @@ export function openRefunds(database: Database, clock: Clock) {
   /**
    * Decides to refund the rest of captured payments. From now on the refund happens, whichever process
    * carries it out, and no order is confirmed with this money. Repeating it changes nothing.
-   * @param options.again also decides a new refund where the provider refused one for good
+   * @param options.again also decides a new refund where the provider refused one for good, or took it
+   *   back
+   * @param options.restock whether the units go back on sale; what was decided first stays
    */
   async function askRefund(
     references: readonly PaymentReference[],
-    { again = false, reason = '' }: { again?: boolean; reason?: string } = {},
+    options: { again?: boolean; reason?: string; restock?: boolean } = {},
   ): Promise<void> {
+    const { again = false, reason = '', restock = true } = options;
     if (references.length === 0) return;
     await database.transaction(async (query) => {
       const asked = await query<{ reference: PaymentReference }>(askAllSql, [
         references,
         clock.now(),
+        restock,
       ]);
       const fresh = again ? references : asked.map((payment) => payment.reference);
       if (fresh.length > 0) await query(askRestSql, [fresh, clock.now(), reason]);
@@ -71,16 +66,21 @@ export function openRefunds(database: Database, clock: Clock) {
   }
 
   /**
-   * Decides to refund a part of a captured payment, once per key.
+   * Decides to refund a part of a captured payment, once per key. A full refund that the provider refused
+   * blocks no part.
    * @param wanted.amount minor units
+   * @param wanted.restock with the last part: whether the units go back on sale
+   * @param wanted.isPaid the order is still paid, so that after a part it keeps the rest of its money
    */
   async function askPartialRefund(wanted: {
     payment: PaymentReference;
     amount: number;
     key: string;
     reason: string;
+    restock?: boolean;
+    isPaid?: boolean;
   }): Promise<PartialRefund> {
-    const { payment, amount, key } = wanted;
+    const { payment, amount, key, restock = true, isPaid = true } = wanted;
     return await database.transaction(async (query): Promise<PartialRefund> => {
       const [locked] = await query<{ captured: number; all: boolean }>(
         `select amount_captured as captured, refund_asked_at is not null as all
@@ -89,14 +89,12 @@ export function openRefunds(database: Database, clock: Clock) {
       );
       const before = await ofPayments([payment], query);
       const earlier = before.find((refund) => refund.key === key);
-      if (earlier) {
-        const isSame = earlier.amount === amount;
-        return isSame ? { kind: 'already', refund: earlier } : { kind: 'reused' };
-      }
-      const refundable = locked && !locked.all ? locked.captured - amountOf(before) : 0;
+      if (earlier) return repeated(earlier, amount);
+      const refundable = locked ? locked.captured - amountOf(before) : 0;
       if (amount > refundable) return { kind: 'exceeds', refundable };
       const refund = await insert(query, { ...wanted, number: (before.at(-1)?.number ?? 0) + 1 });
-      if (amount === refundable) await query(askAllSql, [[payment], clock.now()]);
+      if (amount === refundable) await query(askAllSql, [[payment], clock.now(), restock]);
+      else if (locked?.all && isPaid) await query(askPartSql, [payment]);
       return { kind: 'asked', refund };
     });
   }
@@ -144,70 +142,17 @@ export function openRefunds(database: Database, clock: Clock) {
     );
   }
 
-  /** Records results of refunds, and adds up in their payments what has been refunded by now. */
-  async function recordRefunds(results: readonly RefundResult[]): Promise<void> {
-    if (results.length === 0) return;
-    const params = [JSON.stringify(results), clock.now()];
-    await database.transaction(async (query) => {
-      // Locked before anything is read, so that concurrent results of one payment are added up in turn.
-      await query(lockSql, [results.map((result) => result.reference)]);
-      const changed = await query<{ payment: PaymentReference }>(recordSql, params);
-      const payments = [...new Set(changed.map(({ payment }) => payment))].sort();
-      if (payments.length > 0) await query(sumSql, [payments, clock.now()]);
-    });
-  }
-
-  /** Marks full refunds as finished: the money is back with the buyer, the units are back on sale. */
-  async function finishRefunds(references: readonly PaymentReference[]): Promise<void> {
-    if (references.length === 0) return;
-    await database.query(
-      `update payments set refund_finished_at = $2
-       where reference = any($1::text[]) and refund_finished_at is null`,
-      [references, clock.now()],
-    );
-  }
-
-  /**
-   * Payments that are refunded in full and not marked as finished: their units may not be back on sale.
-   * @param options.before ms: refunds decided before this instant
-   */
-  async function unfinishedRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
-    return await database.query<Payment>(
-      `select ${paymentColumns} from payments p
-       where p.refund_asked_at < $1 and p.refund_asked_at is not null
-         and p.refund_finished_at is null and p.amount_refunded >= p.amount_captured
-       order by p.refund_asked_at, p.reference limit $2`,
-      [options.before, options.limit],
-    );
-  }
-
-  /**
-   * Takes payments with refunds that the provider is due to be asked about (again), and sets the next
-   * time for each, at growing intervals: a provider may take hours. Refunds that a provider refused for
-   * good are not among them.
-   * @param options.before ms: refunds decided before this instant
-   */
-  async function takeDueRefunds(options: { before: number; limit: number }): Promise<Payment[]> {
-    const params = [options.before, options.limit, clock.now()];
-    const taken = await database.query<{ payment: PaymentReference }>(takeSql, params);
-    if (taken.length === 0) return [];
-    return await database.query<Payment>(
-      `select ${paymentColumns} from payments p where p.reference = any($1::text[])
-       order by p.reference`,
-      [[...new Set(taken.map(({ payment }) => payment))]],
-    );
-  }
-
   return {
     askRefund,
     askPartialRefund,
     paymentOfRefundKey,
-    recordRefunds,
-    finishRefunds,
-    unfinishedRefunds,
-    takeDueRefunds,
     refundsOf: (references: readonly PaymentReference[]) => ofPayments(references),
   };
+}
+
+/** A request under a key that has a refund already. */
+function repeated(earlier: Refund, amount: number): PartialRefund {
+  return earlier.amount === amount ? { kind: 'already', refund: earlier } : { kind: 'reused' };
 }
 
 /** The sum of the refunds that were not refused, in minor units. */
@@ -216,11 +161,16 @@ function amountOf(refunds: readonly Refund[]): number {
 }
 
 const askAllSql = `
-  update payments set refund_asked_at = $2
+  update payments set refund_asked_at = $2, restock = $3
   where reference in (select reference from payments where reference = any($1::text[])
       order by reference for update)
     and refund_asked_at is null and state in ('captured', 'refunded')
   returning reference`;
+
+/** The full refund was refused for good, and now a part is asked for: the order keeps the rest. */
+const askPartSql = `
+  update payments set refund_asked_at = null, refund_finished_at = null, restock = true
+  where reference = $1`;
 
 const askRestSql = `
   insert into refunds (reference, payment, number, amount, reason, state, asked_at)
@@ -230,40 +180,3 @@ const askRestSql = `
       p.amount_captured - coalesce(sum(amount) filter (where state <> 'failed'), 0)::bigint as rest
     from refunds where payment = p.reference) r
   where p.reference = any($1::text[]) and rest > 0`;
-
-const tryFirstMs = 2_000;
-/** For refunds that got no answer, and for those that the provider has accepted and not done yet. */
-const tryMostMs = { asked: 60_000, pending: 600_000 };
-
-const takeSql = `
-  update refunds set tries = tries + 1,
-    try_at = $3 + least(case state when 'pending' then ${tryMostMs.pending} else ${tryMostMs.asked} end,
-      ${tryFirstMs} * 2::float8 ^ least(tries, 20))::bigint
-  where reference in (select reference from refunds
-      where state in ('asked', 'pending') and asked_at < $1 and try_at <= $3
-      order by asked_at, reference limit $2 for update skip locked)
-  returning payment`;
-
-const lockSql = `
-  select reference from payments
-  where reference in (select payment from refunds where reference = any($1::text[]))
-  order by reference for update`;
-
-const recordSql = `
-  update refunds r set state = f.state, note = coalesce(f.note, r.note),
-    provider_reference = coalesce(f."providerReference", r.provider_reference),
-    done_at = case when f.state = 'done' then $2::bigint end
-  from json_to_recordset($1::json) as f(reference text, state text, note text,
-    "providerReference" text)
-  where r.reference = f.reference collate "C" and r.state in ('asked', 'pending')
-    and f.state <> r.state
-  returning r.payment`;
-
-const sumSql = `
-  update payments p set amount_refunded = r.sum,
-    state = case when r.sum >= p.amount_captured then 'refunded' else p.state end,
-    refunded_at = case when r.sum >= p.amount_captured then coalesce(p.refunded_at, $2)
-      else p.refunded_at end
-  from (select payment, sum(amount)::bigint as sum from refunds
-    where payment = any($1::text[]) and state = 'done' group by payment) r
-  where p.reference = r.payment`;

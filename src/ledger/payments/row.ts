@@ -1,7 +1,10 @@
 import { hash } from 'node:crypto';
 import type { DropId, OrderId, PayableId, PaymentReference } from '../../domain/ids.ts';
 
-/** In the order in which a payment moves through them: it never moves back, however late a result. */
+/**
+ * In the order in which a payment moves through them: no result moves it back, however late. Only a refund
+ * that the provider takes back does, from refunded to captured.
+ */
 export const paymentStates = ['started', 'unknown', 'declined', 'captured', 'refunded'] as const;
 export type PaymentState = (typeof paymentStates)[number];
 
@@ -28,6 +31,8 @@ export type Payment = {
   refundedAt: number | null;
   /** When the full refund was decided, which is written before the provider is asked for it. */
   refundAskedAt: number | null;
+  /** Whether the units go back on sale with the full refund. */
+  restock: boolean;
   /** What the buyer's client does to pay, as JSON; null where there is nothing to do. */
   action: string | null;
   /** The end of the time to pay; null where the hold alone ends it. */
@@ -77,4 +82,4 @@ export const paymentColumns = `p.order_id as "orderId", p.drop_id as "drop", p.a
   p.amount_refunded as "amountRefunded", p.started_at as "startedAt",
   p.captured_at as "capturedAt", p.declined_at as "declinedAt", p.refunded_at as "refundedAt",
   p.refund_asked_at as "refundAskedAt", p.provider_reference as "providerReference", p.action,
-  p.payable_until as "payableUntil", p.look_at as "nextPollAt"`;
+  p.payable_until as "payableUntil", p.look_at as "nextPollAt", p.restock`;

@@ -30,6 +30,10 @@ export function readNotification({ body }: RawNotification, merchant: Merchant):
   const form = parametersOf(body);
   if (form?.get('charset')?.toLowerCase() !== 'utf-8') return refused('malformed');
   if (!merchant.isSigned(form)) return refused('signature');
+  // Messages that are not about a trade have neither its fields nor a seller.
+  if (form.get('app_id') === merchant.appId && !form.has('trade_status')) {
+    return { kind: 'ignored', about: aboutOf(form) };
+  }
   if (form.get('app_id') !== merchant.appId || form.get('seller_id') !== merchant.sellerId) {
     return refused('other_merchant');
   }
@@ -45,7 +49,7 @@ function contentOf(form: Map<string, string>, sent: { id: string; sentAt: number
   const status = form.get('trade_status') ?? '';
   const reference = form.get('out_trade_no');
   if (!reference || !statuses.has(status)) {
-    return { kind: 'ignored', about: form.get('notify_type') ?? '' };
+    return { kind: 'ignored', about: aboutOf(form) };
   }
   const amount = fenOf(form.get('total_amount'));
   if (amount === undefined || reference.length > 64) return refused('malformed');
@@ -53,6 +57,10 @@ function contentOf(form: Map<string, string>, sent: { id: string; sentAt: number
   const refunded = form.get('gmt_refund') ? `, ${form.get('refund_fee')} yuan given back` : '';
   const about = `${status}${refunded}`.slice(0, 100);
   return { kind: 'verified', ...sent, reference, amount, currency: 'CNY', about };
+}
+
+function aboutOf(form: ReadonlyMap<string, string>): string {
+  return (form.get('notify_type') ?? form.get('msg_method') ?? '').slice(0, 100);
 }
 
 /** The parameters of the form; undefined for too large a body, a name twice, or bytes that are no UTF-8. */

@@ -1,4 +1,5 @@
 import type { ProviderOffer } from '../on-first-use.ts';
+import { amountMax } from './money.ts';
 import { answerNotification } from './notification.ts';
 import { refuseWish, scenes } from './wish.ts';
 
@@ -6,7 +7,7 @@ import { refuseWish, scenes } from './wish.ts';
 export const alipayOffer: ProviderOffer = {
   name: 'alipay',
   startedBy: 'buyer',
-  takes: (currency) => currency === 'CNY',
+  takes: (currency, amount = 1) => currency === 'CNY' && amount >= 1 && amount <= amountMax,
   scenes,
   refuseWish,
   answerNotification,

@@ -1,4 +1,4 @@
-import type { Refund, RefundOutcome } from '../provider.ts';
+import type { Refund, RefundLookUp, RefundOutcome } from '../provider.ts';
 import type { Client } from './client.ts';
 import { fenOf, yuanOf } from './money.ts';
 import { isAbout } from './payments.ts';
@@ -68,14 +68,28 @@ async function refundOnce(client: Client, refund: Refund): Promise<RefundOutcome
  * seconds after it was asked for, so a miss proves nothing.
  */
 async function lookUpRefund(client: Client, refund: Refund): Promise<RefundOutcome | undefined> {
+  const answer = await queryRefund(client, refund);
+  return answer.kind === 'refunded' || answer.kind === 'failed' ? answer : undefined;
+}
+
+/** The present state of a refund, without making it. */
+export async function queryRefund(client: Client, refund: Refund): Promise<RefundLookUp> {
   const { refundReference, payment, amount } = refund;
   const answer = await client.call('alipay.trade.fastpay.refund.query', {
     out_trade_no: payment.reference,
     out_request_no: refundReference,
   });
-  if (answer.kind !== 'done' || !isAbout(answer, payment.reference)) return undefined;
+  if (answer.kind !== 'done' || !isAbout(answer, payment.reference)) {
+    return { refundReference, kind: 'unknown' };
+  }
   const { out_request_no, refund_status, refund_amount } = answer.fields;
-  if (out_request_no !== refundReference || refund_status !== 'REFUND_SUCCESS') return undefined;
+  // Alipay answers with nothing but success about a refund that it does not have.
+  if (out_request_no === undefined && refund_status === undefined) {
+    return { refundReference, kind: 'none' };
+  }
+  if (out_request_no !== refundReference || refund_status !== 'REFUND_SUCCESS') {
+    return { refundReference, kind: 'unknown' };
+  }
   if (fenOf(refund_amount) === amount) return { refundReference, kind: 'refunded', amount };
   const reason = `${refund_amount} yuan were refunded under this reference, not ${yuanOf(amount)}`;
   return { refundReference, kind: 'failed', reason };

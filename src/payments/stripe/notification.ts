@@ -1,7 +1,7 @@
 import { Stripe } from 'stripe';
 import type { Clock } from '../../domain/clock.ts';
 import { type Fields, fieldsOf, isFields, textOf } from '../json.ts';
-import type { Notification, RawNotification } from '../provider.ts';
+import type { Notification, PaymentAlarm, RawNotification } from '../provider.ts';
 import { fromStripe } from './money.ts';
 import { isPaymentReference, metadataKey, paymentOf } from './references.ts';
 
@@ -26,9 +26,11 @@ type About = { reference: string | undefined; amount?: unknown; currency: unknow
 export function openNotifications(options: {
   secretKey: string;
   webhookSecret: string;
+  /** The reference in the metadata of a payment intent; undefined when it has none of ours. */
+  referenceOf(intent: string): Promise<string | undefined>;
   clock: Clock;
 }) {
-  const { secretKey, webhookSecret, clock } = options;
+  const { secretKey, webhookSecret, referenceOf, clock } = options;
   const isLive = modeOf(secretKey);
 
   return async ({ headers, body }: RawNotification): Promise<Notification> => {
@@ -41,15 +43,55 @@ export function openNotifications(options: {
       event = Stripe.webhooks.constructEvent(body, signature, webhookSecret, 0);
     } catch (error) {
       const isForged = error instanceof Stripe.errors.StripeSignatureVerificationError;
-      return { kind: 'refused', reason: isForged ? 'signature' : 'malformed' };
+      if (isForged) return { kind: 'refused', reason: 'signature' };
+      // The signature is right. The library also throws for an event of API v2.
+      event = parseJson(body);
     }
     if (Math.abs(clock.now() - signedAt) > toleranceMs) return { kind: 'refused', reason: 'stale' };
+    // An event of API v2 has no object in it. No payment of ours is told about in this form.
+    if (isThin(event)) return { kind: 'ignored', about: event.type };
     if (!isEnvelope(event)) return { kind: 'refused', reason: 'malformed' };
     // Events of connected accounts name the account, events of the merchant's own name none.
     const isOthers = event.account !== undefined || event.livemode !== (isLive ?? event.livemode);
     if (isOthers) return { kind: 'refused', reason: 'other_merchant' };
-    return contentOf(event, signedAt);
+    const alarm = alarms[event.type.replace(/\.\w+$/, '')];
+    return alarm ? await alarmOf(event, alarm, signedAt) : contentOf(event, signedAt);
   };
+
+  /** A dispute or a warning names the payment intent, whose metadata has our reference. */
+  async function alarmOf(
+    { id, type, data: { object } }: Envelope,
+    alarm: PaymentAlarm,
+    sentAt: number,
+  ): Promise<Notification> {
+    const intent = object['payment_intent'];
+    const reference = typeof intent === 'string' ? await referenceOf(intent) : undefined;
+    if (!isPaymentReference(reference)) return { kind: 'ignored', about: type };
+    return {
+      kind: 'verified',
+      id,
+      reference,
+      sentAt,
+      about: type,
+      alarm,
+      detail: detailOf(object),
+    };
+  }
+}
+
+/** Events that an operator has to act on, by their type without its last part. */
+const alarms: Record<string, PaymentAlarm | undefined> = {
+  'charge.dispute': 'dispute',
+  'radar.early_fraud_warning': 'fraud_warning',
+};
+
+/** What an operator reads of a dispute or a warning first. */
+function detailOf(object: Fields): string {
+  const parts = ['id', 'status', 'reason', 'fraud_type', 'amount', 'currency'].flatMap((name) => {
+    const value = object[name];
+    return typeof value === 'string' || typeof value === 'number' ? [`${name} ${value}`] : [];
+  });
+  return parts.join(', ').slice(0, 200);
 }
 
 function contentOf({ id, type, data }: Envelope, sentAt: number): Notification {
@@ -86,7 +128,7 @@ const refund: Reader = (object) => {
   return { reference: paymentOf(ownReferenceOf(object)), currency: object['currency'] };
 };
 
-/** The types of events that are read. A dispute has no reference of ours. */
+/** The types of events that are read. Disputes and warnings have no reference of ours: see alarmOf. */
 const readers: Record<string, Reader | undefined> = {
   'checkout.session.completed': session,
   'checkout.session.async_payment_succeeded': session,
@@ -97,8 +139,6 @@ const readers: Record<string, Reader | undefined> = {
   'refund.updated': refund,
   'refund.failed': refund,
 };
-
-export const followedEvents: readonly string[] = Object.keys(readers);
 
 function ownReferenceOf(object: Fields): string | undefined {
   return textOf(fieldsOf(object, 'metadata'), metadataKey);
@@ -115,6 +155,20 @@ function signedAtOf(signature: string): number | undefined {
 function modeOf(secretKey: string): boolean | undefined {
   const mode = /^[a-z]+_(?:org_)?(live|test)_/.exec(secretKey)?.[1];
   return mode === undefined ? undefined : mode === 'live';
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function isThin(event: unknown): event is { type: string } {
+  return (
+    isFields(event) && event['object'] === 'v2.core.event' && typeof event['type'] === 'string'
+  );
 }
 
 function isEnvelope(event: unknown): event is Envelope {

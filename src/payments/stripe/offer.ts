@@ -1,13 +1,13 @@
 import type { ProviderOffer } from '../on-first-use.ts';
 import type { NotificationAnswer, NotificationVerdict } from '../provider.ts';
-import { takesCurrency } from './money.ts';
+import { takes } from './money.ts';
 import { refuseWish } from './wish.ts';
 
 /** What is known of Stripe without its library. */
 export const stripeOffer: ProviderOffer = {
   name: 'stripe',
   startedBy: 'buyer',
-  takes: takesCurrency,
+  takes,
   scenes: [],
   refuseWish,
   answerNotification,

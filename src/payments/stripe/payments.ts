@@ -1,11 +1,18 @@
 import type { Stripe } from 'stripe';
 import type { Clock } from '../../domain/clock.ts';
 import type { PaymentReference } from '../../domain/ids.ts';
-import { mapConcurrently } from '../concurrency.ts';
-import type { Charge, Outcome, PaymentProvider, PaymentRef } from '../provider.ts';
+import { answerEach } from '../concurrency.ts';
+import {
+  type Charge,
+  type Outcome,
+  type PaymentProvider,
+  type PaymentRef,
+  unknownOutcome,
+} from '../provider.ts';
 import { callsMax } from './client.ts';
 import { type FailureOf, isReplay } from './failures.ts';
-import { fromStripe, takesCurrency } from './money.ts';
+import { fromStripe, takes } from './money.ts';
+import { metadataKey } from './references.ts';
 import { blockingRequest, createWithinMs, sessionRequest } from './session-requests.ts';
 import { findSessions } from './session-search.ts';
 
@@ -17,6 +24,11 @@ const withMoney = { expand: ['payment_intent.latest_charge'] };
 export type StripePayments = Pick<PaymentProvider, 'start' | 'lookUp' | 'close'> & {
   /** The payment intent that captured the money of a payment. */
   intentOf(payment: PaymentRef): Promise<{ intent: string } | 'none' | 'unknown'>;
+  /**
+   * Our reference in the metadata of a payment intent, undefined when it has none.
+   * @throws what Stripe's library throws, except that there is no such intent
+   */
+  referenceOf(intent: string): Promise<string | undefined>;
 };
 
 /** Payments as Checkout Sessions, one for each reference, which is its idempotency key. */
@@ -30,12 +42,12 @@ export function openPayments(options: {
   const { sessions } = client.checkout;
 
   async function start(charges: readonly Charge[]): Promise<Outcome[]> {
-    return await mapConcurrently(charges, callsMax, startOne);
+    return await each(charges, startOne);
   }
 
   async function startOne(charge: Charge): Promise<Outcome> {
     const { reference, currency, startedAt, expiresAt } = charge;
-    if (!takesCurrency(currency)) return { reference, kind: 'declined', reason: 'declined' };
+    if (!takes(currency)) return { reference, kind: 'declined', reason: 'declined' };
     const now = clock.now();
     if (now >= expiresAt) return await closeOne(charge);
     // Too late to create a session: Stripe could refuse it by now, or have forgotten its key.
@@ -82,7 +94,7 @@ export function openPayments(options: {
       options,
       payments.filter(({ providerReference }) => providerReference === undefined),
     );
-    return await mapConcurrently(payments, callsMax, async (payment) => {
+    return await each(payments, async (payment) => {
       const { reference, providerReference } = payment;
       const at = providerReference ? { id: providerReference } : found.get(reference);
       if (at === undefined || at === 'unknown') return { reference, kind: 'unknown' };
@@ -106,7 +118,7 @@ export function openPayments(options: {
   }
 
   async function close(payments: readonly PaymentRef[]): Promise<Outcome[]> {
-    return await mapConcurrently(payments, callsMax, closeOne);
+    return await each(payments, closeOne);
   }
 
   /** Expires an open session; where there is none, blocks the reference so that none is created later. */
@@ -167,7 +179,20 @@ export function openPayments(options: {
     }
   }
 
-  return { start, lookUp, close, intentOf };
+  async function referenceOf(intent: string): Promise<string | undefined> {
+    try {
+      return (await client.paymentIntents.retrieve(intent)).metadata[metadataKey];
+    } catch (error) {
+      if (failureOf(error) === 'absent') return undefined;
+      throw error;
+    }
+  }
+
+  return { start, lookUp, close, intentOf, referenceOf };
+}
+
+function each<T extends PaymentRef>(items: readonly T[], answer: (item: T) => Promise<Outcome>) {
+  return answerEach(items, callsMax, { answer, unknown: unknownOutcome });
 }
 
 function outcomeOf(reference: PaymentReference, session: Session): Outcome {
@@ -192,12 +217,14 @@ function outcomeOf(reference: PaymentReference, session: Session): Outcome {
 
 function captureOf({ amount_total, currency, payment_intent }: Session) {
   const charge = typeof payment_intent === 'object' ? payment_intent?.latest_charge : undefined;
-  const refunded = typeof charge === 'object' ? charge?.amount_refunded : undefined;
+  const { amount_refunded: refunded, disputed } =
+    typeof charge === 'object' && charge ? charge : {};
   return {
     kind: 'captured' as const,
     amount: amount_total ?? 0,
     currency: currency === null ? undefined : fromStripe(currency),
     refunded,
+    isDisputed: disputed,
   };
 }
 

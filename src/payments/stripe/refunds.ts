@@ -1,6 +1,12 @@
 import type { Stripe } from 'stripe';
-import { mapConcurrently } from '../concurrency.ts';
-import type { PaymentProvider, Refund, RefundOutcome } from '../provider.ts';
+import { answerEach } from '../concurrency.ts';
+import {
+  type PaymentProvider,
+  type Refund,
+  type RefundLookUp,
+  type RefundOutcome,
+  unknownRefund,
+} from '../provider.ts';
 import { callsMax } from './client.ts';
 import { explanationOf, type FailureOf, isReplay } from './failures.ts';
 import type { StripePayments } from './payments.ts';
@@ -22,7 +28,7 @@ export function openRefunds({
   client: Stripe;
   failureOf: FailureOf;
   intentOf: StripePayments['intentOf'];
-}): PaymentProvider['refund'] {
+}): Required<Pick<PaymentProvider, 'refund' | 'lookUpRefunds'>> {
   async function refundOne(wanted: Refund): Promise<RefundOutcome> {
     const { refundReference, payment } = wanted;
     const paid = await intentOf(payment);
@@ -32,6 +38,12 @@ export function openRefunds({
     }
     const earlier = await find(paid.intent, refundReference);
     return earlier ?? (await create(paid.intent, wanted));
+  }
+
+  async function lookUpOne({ refundReference, payment }: Refund): Promise<RefundLookUp> {
+    const paid = await intentOf(payment);
+    if (typeof paid !== 'object') return { refundReference, kind: paid };
+    return (await find(paid.intent, refundReference)) ?? { refundReference, kind: 'none' };
   }
 
   async function create(intent: string, wanted: Refund): Promise<RefundOutcome> {
@@ -76,7 +88,13 @@ export function openRefunds({
     return { refundReference, kind: 'unknown' };
   }
 
-  return async (refunds) => await mapConcurrently(refunds, callsMax, refundOne);
+  return {
+    refund: (refunds) =>
+      answerEach(refunds, callsMax, { answer: refundOne, unknown: unknownRefund }),
+    lookUpRefunds: (refunds) => {
+      return answerEach(refunds, callsMax, { answer: lookUpOne, unknown: unknownRefund });
+    },
+  };
 }
 
 function outcomeOf(refundReference: string, refund: Stripe.Refund): RefundOutcome {

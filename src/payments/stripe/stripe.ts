@@ -34,12 +34,17 @@ export function openStripe(options: StripeOptions): PaymentProvider {
   const { secretKey, webhookSecret, returnUrl, clock = systemClock } = options;
   const client = openClient({ timeoutMs, ...options });
   const failureOf = openFailures(throttleLog(options.warn ?? (() => {}), clock));
-  const { intentOf, ...payments } = openPayments({ client, failureOf, returnUrl, clock });
+  const { intentOf, referenceOf, ...payments } = openPayments({
+    client,
+    failureOf,
+    returnUrl,
+    clock,
+  });
   return {
     ...stripeOffer,
     ...payments,
-    refund: openRefunds({ client, failureOf, intentOf }),
-    readNotification: openNotifications({ secretKey, webhookSecret, clock }),
+    ...openRefunds({ client, failureOf, intentOf }),
+    readNotification: openNotifications({ secretKey, webhookSecret, referenceOf, clock }),
     bill: openBill(client),
   };
 }

@@ -1,5 +1,5 @@
 import { amountOf, type Fields, fieldsOf, textOf } from '../json.ts';
-import type { Refund, RefundOutcome } from '../provider.ts';
+import type { Refund, RefundLookUp, RefundOutcome } from '../provider.ts';
 import type { Merchant } from './merchant.ts';
 import { currency } from './money.ts';
 import { lookUp, refusalOf } from './payments.ts';
@@ -44,6 +44,14 @@ export async function refund(merchant: Merchant, wanted: Refund): Promise<Refund
   // WeChat Pay sometimes answers this about an order that was paid a moment ago.
   const { kind } = await lookUp(merchant, payment);
   return kind === 'none' || kind === 'declined' ? failed : { refundReference, kind: 'unknown' };
+}
+
+/** The present state of a refund, without making it. */
+export async function lookUpRefund(
+  merchant: Merchant,
+  { refundReference }: Refund,
+): Promise<RefundLookUp> {
+  return (await findEarlier(merchant, refundReference)) ?? { refundReference, kind: 'none' };
 }
 
 /** The refund of a reference; undefined when WeChat Pay does not know it. */

@@ -1,7 +1,14 @@
 import { createPrivateKey } from 'node:crypto';
 import { type Clock, systemClock } from '../../domain/clock.ts';
+import { answerEach } from '../concurrency.ts';
 import { throttleLog } from '../log-throttle.ts';
-import type { PaymentProvider } from '../provider.ts';
+import {
+  type Outcome,
+  type PaymentProvider,
+  type PaymentRef,
+  unknownOutcome,
+  unknownRefund,
+} from '../provider.ts';
 import { bill, billedUntil } from './bill.ts';
 import { openCertificates } from './certificates.ts';
 import { openClient } from './client.ts';
@@ -10,7 +17,7 @@ import type { Merchant } from './merchant.ts';
 import { currency } from './money.ts';
 import { answerNotification, readNotification } from './notification.ts';
 import { close, lookUp, start } from './payments.ts';
-import { refund } from './refunds.ts';
+import { lookUpRefund, refund } from './refunds.ts';
 import { refuseWish, scenes } from './wish.ts';
 
 export type WechatPayOptions = {
@@ -58,13 +65,22 @@ export function openWechatPay(options: WechatPayOptions): PaymentProvider {
   return {
     name: 'wechat_pay',
     startedBy: 'buyer',
-    takes: (wanted) => wanted === currency,
+    takes: (wanted, amount = 1) => wanted === currency && amount >= 1,
     scenes,
     refuseWish,
     start: (charges) => each(charges, (charge) => start(merchant, charge)),
     lookUp: (payments) => each(payments, (payment) => lookUp(merchant, payment)),
     close: (payments) => each(payments, (payment) => close(merchant, payment)),
-    refund: (refunds) => each(refunds, (wanted) => refund(merchant, wanted)),
+    refund: (refunds) =>
+      answerEach(refunds, refunds.length, {
+        answer: (wanted) => refund(merchant, wanted),
+        unknown: unknownRefund,
+      }),
+    lookUpRefunds: (refunds) =>
+      answerEach(refunds, refunds.length, {
+        answer: (wanted) => lookUpRefund(merchant, wanted),
+        unknown: unknownRefund,
+      }),
     readNotification: (raw) => readNotification(raw, { merchant, certificates, apiKey }),
     answerNotification,
     bill: (window) => bill({ merchant, http }, window),
@@ -73,6 +89,6 @@ export function openWechatPay(options: WechatPayOptions): PaymentProvider {
 }
 
 /** WeChat Pay has no batches; `http` limits how many requests are under way. */
-async function each<In, Out>(items: readonly In[], call: (item: In) => Promise<Out>) {
-  return await Promise.all(items.map(call));
+function each<T extends PaymentRef>(items: readonly T[], answer: (item: T) => Promise<Outcome>) {
+  return answerEach(items, items.length, { answer, unknown: unknownOutcome });
 }

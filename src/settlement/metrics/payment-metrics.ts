@@ -6,7 +6,9 @@ import type { Metrics } from '../../metrics.ts';
 import {
   type NotificationRefusal,
   notificationRefusals,
+  type PaymentAlarm,
   type Providers,
+  paymentAlarms,
 } from '../../payments/provider.ts';
 
 export type PaymentMetrics = ReturnType<typeof openPaymentMetrics>;
@@ -14,7 +16,8 @@ export type PaymentMetrics = ReturnType<typeof openPaymentMetrics>;
 const paymentCounts = ['captured', 'declined', 'unknown', 'late_retaken', 'late_refunded'] as const;
 export type PaymentCount = (typeof paymentCounts)[number];
 
-const refundCounts = ['done', 'failed'] as const;
+/** `taken_back`: was done and has failed. `came_true`: had failed and is done. */
+const refundCounts = ['done', 'failed', 'taken_back', 'came_true'] as const;
 export type RefundCount = (typeof refundCounts)[number];
 
 export type NotificationCount = NotificationVerdict | NotificationRefusal | 'ignored' | 'oversized';
@@ -35,7 +38,7 @@ export function openPaymentMetrics(metrics: Metrics | undefined, providers: Prov
   });
   const refunds = metrics?.countsBy({
     name: 'refunds_total',
-    help: 'Refunds by provider: done, failed',
+    help: 'Refunds by provider: done, failed, taken_back (was done), came_true (had failed)',
     labels: ['provider', 'outcome'],
     series: pairs(names, refundCounts),
   });
@@ -44,6 +47,12 @@ export function openPaymentMetrics(metrics: Metrics | undefined, providers: Prov
     help: 'Notifications by provider: new, repeated, ignored, or why they were refused',
     labels: ['provider', 'outcome'],
     series: pairs(notifierNames, notificationCounts),
+  });
+  const alarms = metrics?.countsBy({
+    name: 'payment_alarms_total',
+    help: 'Disputes and fraud warnings that providers told of: dispute, fraud_warning',
+    labels: ['provider', 'alarm'],
+    series: pairs(notifierNames, paymentAlarms),
   });
   const ages = metrics?.durations({
     name: 'notification_age_seconds',
@@ -61,6 +70,7 @@ export function openPaymentMetrics(metrics: Metrics | undefined, providers: Prov
     refund: (provider: string, outcome: RefundCount, by: number) => {
       if (by > 0) refunds?.add([provider, outcome], by);
     },
+    alarm: (provider: string, alarm: PaymentAlarm) => alarms?.add([provider, alarm]),
     notification(provider: string, outcome: NotificationCount, ageMs?: number): void {
       notifications?.add([provider, outcome]);
       if (ageMs !== undefined) ages?.observe(Math.max(0, ageMs) / 1_000, provider);

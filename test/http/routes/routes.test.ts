@@ -280,6 +280,52 @@ describe("A merchant's orders", () => {
   });
 });
 
+describe("A merchant's books", () => {
+  test('Partial refunds and the references of payments are in the list and the export, and the sums are right', async () => {
+    const drop = await engine.publish(store.id);
+    const path = `/v1/drops/${drop.id}/orders`;
+    const ids: string[] = [];
+    for (const buyer of ['parted', 'whole']) {
+      await engine.fund(buyer);
+      ids.push((await buy(drop, buyer)).json().id);
+    }
+    await eventually(async () => {
+      const { orders } = soldOrdersBody.parse((await ask('GET', path, { as: store })).json());
+      return orders.length === 2 && orders.every(({ state }) => state === 'paid');
+    });
+    const refund = (id: string | undefined, payload: object, key: string) =>
+      ask('POST', `/v1/orders/${id}/refund`, { as: store, payload, ...keyed(key) });
+    expect((await refund(ids[0], { amount: 700 }, 'a')).statusCode).toBe(200);
+    expect((await refund(ids[0], { amount: 300 }, 'b')).statusCode).toBe(200);
+    expect((await refund(ids[1], { restock: false }, 'c')).statusCode).toBe(200);
+    const { orders } = soldOrdersBody.parse((await ask('GET', path, { as: store })).json());
+    const listed = new Map(orders.map((order) => [order.id as string, order]));
+    expect(listed.get(ids[0] ?? '')).toMatchObject({
+      amountRefunded: 1_000,
+      payment: { provider: 'wallet', state: 'captured', reference: `pay_${ids[0]}_1` },
+    });
+    const csv = (await ask('GET', `${path}?format=csv`, { as: store })).body.trim().split('\r\n');
+    const columns = csv[0]?.split(',') ?? [];
+    const rows = csv.slice(1).map((line) => {
+      const cells = line.split(',');
+      return Object.fromEntries(columns.map((column, n) => [column, cells[n]]));
+    });
+    const sum = (name: string) => rows.reduce((all, row) => all + Number(row[name]), 0);
+    expect(sum('amount') - sum('amountRefunded')).toBe(199_900 - 1_000);
+    expect(rows.map((row) => row['paymentReference']).sort()).toEqual(
+      ids.map((id) => `pay_${id}_1`).sort(),
+    );
+    const report = (await ask('GET', `/v1/drops/${drop.id}/audit`, { as: store })).json();
+    const broken = report.checks.filter(({ ok }: { ok: boolean }) => !ok);
+    expect(broken).toEqual([]);
+    const figures = (await ask('GET', `/v1/drops/${drop.id}/report`, { as: store })).json();
+    expect(figures.items[0]).toMatchObject({
+      sold: 1,
+      allotment: (drop.items[0]?.allotment ?? 0) - 1,
+    });
+  });
+});
+
 describe('The public card of a drop', () => {
   test('has coarse figures, is cacheable, and is answered with 304 when it has not changed', async () => {
     const drop = await engine.publish(store.id);

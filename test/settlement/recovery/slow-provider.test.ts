@@ -75,6 +75,7 @@ function anItemPaidAt(provider: string): Begun & { attempts: [Payment] } {
     reason: '',
     amountCaptured: 0,
     amountRefunded: 0,
+    restock: true,
     startedAt: now,
     providerReference: null,
     action: null,

@@ -25,6 +25,7 @@ function aPayment(attempt: number, more: Partial<Payment>): Payment {
     reason: '',
     amountCaptured: more.state === 'captured' ? 100 : 0,
     amountRefunded: 0,
+    restock: true,
     startedAt: 0,
     providerReference: null,
     action: null,

@@ -1,0 +1,209 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { newMerchantId, type OrderId } from '../../../src/domain/ids.ts';
+import { required } from '../../../src/domain/required.ts';
+import type {
+  Outcome,
+  PaymentProvider,
+  PaymentRef,
+  Refund,
+  RefundLookUp,
+  RefundOutcome,
+} from '../../../src/payments/provider.ts';
+import { anItem } from '../../support/drops.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+import { openStage, type Stage } from '../stage.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage({ redisUrl: sharedRedisUrl() });
+});
+afterAll(() => stage.close());
+
+const price = anItem().unitAmount;
+
+/** A provider that has captured everything, and whose refunds are in a state that the test sets. */
+function aBank() {
+  const book = new Map<string, 'refunded' | 'failed'>();
+  let refuses = false;
+  const captured = async (payments: readonly PaymentRef[]): Promise<Outcome[]> =>
+    payments.map(({ reference }) => ({ reference, kind: 'captured', amount: price }));
+  const tell = ({ refundReference, amount }: Refund): RefundLookUp => {
+    const state = book.get(refundReference);
+    if (state === 'refunded') return { refundReference, kind: 'refunded', amount };
+    if (state === 'failed') return { refundReference, kind: 'failed', reason: 'account closed' };
+    return { refundReference, kind: 'none' };
+  };
+  const provider: Partial<PaymentProvider> = {
+    startedBy: 'engine',
+    start: captured,
+    lookUp: captured,
+    close: captured,
+    async refund(refunds) {
+      return refunds.map((refund): RefundOutcome => {
+        const { refundReference } = refund;
+        if (!book.has(refundReference)) book.set(refundReference, refuses ? 'failed' : 'refunded');
+        const told = tell(refund);
+        return told.kind === 'none' ? { refundReference, kind: 'unknown' } : told;
+      });
+    },
+    lookUpRefunds: async (refunds) => refunds.map(tell),
+  };
+  return {
+    provider,
+    book,
+    refuse: (now: boolean) => {
+      refuses = now;
+    },
+  };
+}
+
+/** A paid order of one unit, of a drop with ten, at that bank. */
+async function aSale() {
+  const bank = aBank();
+  const desk = stage.settlement({ provider: bank.provider });
+  await desk.start();
+  const drop = await stage.publish({ items: [anItem({ allotment: 10 })] });
+  const [id] = await stage.reserve(drop, [`buyer of ${drop.id}`], { fund: 0 });
+  await stage.reaches(id, 'paid');
+  const payment = async () => required((await stage.ledger.payments.ofOrders([id]))[0], 'payment');
+  const { reference } = await payment();
+  return {
+    ...bank,
+    desk,
+    drop,
+    id,
+    reference,
+    payment,
+    refunds: async () => await stage.ledger.payments.refundsOf([reference]),
+    stock: () => stage.figures({ drop: drop.id, lane: 0 }),
+    /** The provider sends a notification about the payment. */
+    notified: (nth: number) =>
+      stage.ledger.notifications.take({
+        provider: 'wallet',
+        id: `${reference}-${nth}`,
+        payment: reference,
+        about: 'refund.updated',
+        sentAt: Date.now(),
+      }),
+  };
+}
+
+const told = (id: OrderId, message: string) =>
+  stage.logged.some((line) => line.msg === message && 'order' in line && line['order'] === id);
+
+test('A refund that was done and failed later is taken out of the books with an alarm, and asking again refunds it', async () => {
+  const { desk, id, reference, payment, refunds, book, notified, stock } = await aSale();
+  expect(await desk.refunds.refund(id, '')).toMatchObject({ isDone: true });
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  book.set(`${reference}r1`, 'failed');
+  expect(await notified(1)).toBe('new');
+  await eventually(async () => (await payment()).amountRefunded === 0);
+  expect(await payment()).toMatchObject({ state: 'captured', refundedAt: null });
+  expect(await refunds()).toMatchObject([{ state: 'failed', note: 'account closed' }]);
+  expect(told(id, 'refund that was done has failed: the buyer does not have the money')).toBe(true);
+  expect((await stage.ledger.orders.receipts([id]))[0]?.payment?.amountRefunded).toBe(0);
+  expect(await desk.refunds.refund(id, '')).toMatchObject({
+    isDone: true,
+    refund: { state: 'done', amount: price },
+  });
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  expect((await refunds()).map(({ state }) => state)).toEqual(['failed', 'done']);
+  // Its unit went back on sale with the first refund, and once.
+  expect(await stock()).toMatchObject({ available: 10, sold: 0, allotment: 10 });
+  await desk.stop();
+});
+
+test('A refund that was taken back without a notification is seen when the merchant asks again', async () => {
+  const { desk, id, reference, payment, book } = await aSale();
+  await desk.refunds.refund(id, '');
+  book.set(`${reference}r1`, 'failed');
+  expect(await desk.refunds.refund(id, '')).toMatchObject({
+    isDone: true,
+    refund: { reference: `${reference}r2`, state: 'done' },
+  });
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  await desk.stop();
+});
+
+test('A refund that failed and was made by hand later is done in the books, and ends its order', async () => {
+  const { desk, id, reference, payment, refunds, book, refuse, notified, stock } = await aSale();
+  refuse(true);
+  expect(await desk.refunds.refund(id, '')).toMatchObject({ isDone: false });
+  expect(await stage.inLane(id)).toMatchObject({ state: 'paid' });
+  book.set(`${reference}r1`, 'refunded');
+  await notified(1);
+  await stage.reaches(id, 'refunded');
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  expect(await refunds()).toMatchObject([{ state: 'done', note: '' }]);
+  expect(await stock()).toMatchObject({ available: 10, sold: 0 });
+  // Nothing is left: asking again refunds nothing more.
+  await desk.refunds.refund(id, '');
+  expect(await refunds()).toHaveLength(1);
+  await desk.stop();
+});
+
+test('A whole refund that the provider refused blocks no part, and the order keeps the rest', async () => {
+  const { desk, id, payment, refuse, drop } = await aSale();
+  refuse(true);
+  await desk.refunds.refund(id, '');
+  refuse(false);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  expect(await desk.refunds.refundPart(id, part)).toMatchObject({ kind: 'asked', isDone: true });
+  expect(await payment()).toMatchObject({ state: 'captured', amountRefunded: 700 });
+  expect(await stage.inLane(id)).toMatchObject({ state: 'paid' });
+  expect(await stage.ledger.audit.mismatches(drop.id)).toEqual([]);
+  await desk.stop();
+});
+
+test('A refund without restocking takes the units out of the allotment, once, whatever dies', async () => {
+  const { desk, id, drop, stock, reference } = await aSale();
+  const died = Symbol('died');
+  const dying = stage.settlement({
+    onStep: (step) => {
+      if (step === 'refunded') throw died;
+    },
+    provider: aBank().provider,
+  });
+  // The decision is written, and the process that wrote it dies.
+  await dying.refunds.refund(id, '', { restock: false }).catch(() => {});
+  for (let times = 1; times <= 2; times += 1) await desk.refunds.refund(id, '', { restock: true });
+  await stage.reaches(id, 'refunded');
+  expect(await stock()).toMatchObject({ available: 9, held: 0, sold: 0, allotment: 9 });
+  await eventually(async () => (await stage.ledger.orders.adjustments(drop.id)).length === 1);
+  expect(await stage.ledger.audit.items(drop.id)).toMatchObject([{ allotment: 10, adjusted: 9 }]);
+  expect(await stage.ledger.orders.adjustments(drop.id)).toMatchObject([
+    { delta: -1, reason: 'refunded, not restocked' },
+  ]);
+  expect((await stage.ledger.payments.refundsOf([reference])).length).toBe(1);
+  const again = await stage.lanes.writeOff({ drop: drop.id, lane: 0 }, [id.slice(-22)]);
+  expect(again).toMatchObject([{ status: 'already' }]);
+  expect(await stock()).toMatchObject({ available: 9, allotment: 9 });
+  await desk.stop();
+});
+
+test('A provider that answers about a refund nobody asked about changes no other refund', async () => {
+  const first = await aSale();
+  first.refuse(true);
+  await first.desk.refunds.refund(first.id, '');
+  const { provider } = aBank();
+  const stranger = `${first.reference}r1`;
+  const desk = stage.settlement({
+    provider: {
+      ...provider,
+      refund: async (refunds) => [
+        { refundReference: stranger, kind: 'refunded', amount: price },
+        ...refunds.map(({ refundReference, amount }): RefundOutcome => {
+          return { refundReference, kind: 'refunded', amount };
+        }),
+      ],
+    },
+  });
+  const drop = await stage.publish();
+  const [id] = await stage.reserve(drop, ['of a confused bank'], { fund: 0 });
+  await stage.reaches(id, 'paid');
+  await desk.refunds.refund(id, '');
+  expect(await stage.ledger.payments.ofOrders([id])).toMatchObject([{ state: 'refunded' }]);
+  expect(await first.refunds()).toMatchObject([{ state: 'failed' }]);
+  await first.desk.stop();
+});
