@@ -192,9 +192,7 @@ export function refund(model: Model, digests: string[], now: number): Refunded[]
 
 /** Refunds orders whose units leave the allotment. */
 export function writeOff(model: Model, digests: string[], now: number): Refunded[] {
-  const before = new Set(
-    digests.filter((digest) => model.orders.get(digest)?.state === 'paid'),
-  );
+  const before = new Set(digests.filter((digest) => model.orders.get(digest)?.state === 'paid'));
   const answers = refund(model, digests, now);
   if (before.size === 0) return answers;
   const entry = new Map([['at', String(now)]]);
