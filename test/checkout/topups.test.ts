@@ -101,23 +101,3 @@ test('A top-up whose reference was credited with another amount is an alarm and 
     'top-up was credited with another amount before: an operator has to act',
   );
 });
-
-test('A provider that answers about a top-up nobody asked about does not keep the others from being credited', async () => {
-  const { book, topUps, buyer, idOf, attempts, balance } = aBuyer();
-  const id = await idOf('k');
-  const [payment] = await attempts(id);
-  const reference = aReference(payment?.reference);
-  book.set(reference, { reference, kind: 'captured', amount: 500 });
-  const stranger = stage.settlement({
-    provider: {
-      startedBy: 'buyer',
-      lookUp: async () => [
-        { reference: aReference('fd of nobody'), kind: 'captured', amount: 9 },
-        { reference, kind: 'captured', amount: 500 },
-      ],
-    },
-  });
-  await stranger.topUps.settle([id]);
-  expect(await topUps.find(buyer, id)).toMatchObject({ creditedAt: expect.any(Number) });
-  expect(await balance()).toBe(500);
-});

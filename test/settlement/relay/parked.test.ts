@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { orderId, orderRef } from '../../../src/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
-import { sharedRedisUrl, startRedis } from '../../support/redis.ts';
-import { gate, openStage, type Stage } from '../stage.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+import { openStage, type Stage } from '../stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -75,29 +75,4 @@ test('A lane whose outbox is broken does not stop the relay for the other lanes'
   expect(settlement.background().relay.counts().broken_lane).toBeGreaterThan(0);
   await settlement.stop();
   await stage.redis.del(stage.key({ drop: broken.id, lane: 0 }, 'outbox'));
-});
-
-test('While Redis has no memory for jobs, entries are relayed and their orders settled from the ledger', async () => {
-  const redis = await startRedis();
-  const own = await openStage({ redisUrl: redis.url });
-  const { reached, open, wait } = gate();
-  const settlement = own.settlement({
-    onStep: async (step) => {
-      if (step === 'relay recorded') await wait();
-    },
-  });
-  const drop = await own.publish();
-  await settlement.start();
-  const ids = await own.reserve(drop, ['ann', 'bob', 'eve']);
-  await reached;
-  await own.redis.config('SET', 'maxmemory', '1');
-  open();
-  const { relay } = settlement.background();
-  await eventually(async () => (await relay.backlog()) === 0);
-  expect(relay.counts().unqueued).toBeGreaterThan(0);
-  for (const id of ids) await own.reaches(id, 'paid');
-  await own.redis.config('SET', 'maxmemory', '0');
-  await settlement.stop();
-  await own.close();
-  await redis.remove();
 });
