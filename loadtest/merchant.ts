@@ -12,9 +12,25 @@ export type DropWish = {
   byAppointment?: boolean;
 };
 
+export type CopiedDrop = {
+  id: string;
+  title: string;
+  currency: string;
+  appointment: unknown;
+  items: { sku: string; unitAmount: number; allotment: number; perBuyer: number }[];
+};
+
 export type Merchant = Sources & {
   /** Creates and publishes a drop; gives its id. */
   openDrop(wish: DropWish): Promise<string>;
+  /**
+   * Copies a drop under another title, with the same items and rules, and publishes the copy. It is
+   * paid from the wallet without a password.
+   */
+  copyDrop(drop: string, copy: { title: string; startsAt: number }): Promise<CopiedDrop>;
+  /** Moves the opening of a drop that has not opened. */
+  moveOpening(drop: string, startsAt: number): Promise<void>;
+  cancel(drop: string): Promise<void>;
   /** Gives appointments to the buyers of an NDJSON list, which is sent as it is made. */
   importBuyers(
     drop: string,
@@ -34,7 +50,7 @@ const importMsMax = 1_800_000;
 
 /** The requests of a load test as a merchant and, in demo mode, for its crowd. */
 export function openMerchant(engine: { address: string; merchantKey: string }): Merchant {
-  async function open(method: 'GET' | 'POST', path: string, body?: unknown) {
+  async function open(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown) {
     const { statusCode, body: answer } = await request(`${engine.address}${path}`, {
       method,
       headersTimeout: 120_000,
@@ -51,7 +67,11 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
     return answer;
   }
 
-  async function call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
+  async function call(
+    method: 'GET' | 'POST' | 'PATCH',
+    path: string,
+    body?: unknown,
+  ): Promise<string> {
     return (await open(method, path, body)).text();
   }
 
@@ -68,6 +88,27 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
       const { id } = JSON.parse(created) as { id: string };
       await call('POST', `/v1/drops/${id}/publish`);
       return id;
+    },
+
+    async copyDrop(drop, { title, startsAt }) {
+      const copied = await call('POST', `/v1/drops/${drop}/duplicate`, {
+        title,
+        startsAt: new Date(startsAt).toISOString(),
+        endsAt: new Date(startsAt + openMs).toISOString(),
+        paymentMethods: ['wallet'],
+        passwordAbove: null,
+      });
+      const copy = JSON.parse(copied) as CopiedDrop;
+      await call('POST', `/v1/drops/${copy.id}/publish`);
+      return copy;
+    },
+
+    async moveOpening(drop, startsAt) {
+      await call('PATCH', `/v1/drops/${drop}`, { startsAt: new Date(startsAt).toISOString() });
+    },
+
+    async cancel(drop) {
+      await call('POST', `/v1/drops/${drop}/cancel`);
     },
 
     async importBuyers(drop, list, stop) {
@@ -122,6 +163,7 @@ export function openMerchant(engine: { address: string; merchantKey: string }): 
           yield {
             id: cell('order'),
             buyer: cell('buyer'),
+            sku: cell('sku'),
             state: cell('state'),
             quantity: Number(cell('quantity')),
           };

@@ -35,7 +35,8 @@ async function main(): Promise<number> {
     const merchant = openMerchant(engine);
     const drop = await merchant.openDrop({ sku, units });
     const crowd = await merchant.gatherCrowd(buyers);
-    const head = { drop, sku, units, unitAmount, perBuyer: 1, crowds: crowdsOf(crowd) };
+    const items = [{ sku, units, unitAmount, perBuyer: 1 }];
+    const head = { drop, items, crowds: crowdsOf(crowd) };
     say(
       `${units} units, ${buyers} buyers, 1 in ${Math.round(1 / repeatRate)} repeats, seed ${seed}`,
     );

@@ -53,10 +53,11 @@ function judgeStock(
   report: Awaited<ReturnType<Sources['report']>>,
 ): Judged {
   const { breaches, add } = openCheck('A');
-  let sold = 0;
+  const sold = new Map<string, number>();
   for (const item of report.items) {
-    sold += item.sold;
-    if (item.allotment !== head.units) add(`the item has ${item.allotment} units of ${head.units}`);
+    sold.set(item.sku, item.sold);
+    const units = head.items.find(({ sku }) => sku === item.sku)?.units;
+    if (item.allotment !== units) add(`the item has ${item.allotment} units of ${units}`);
     for (const name of ['available', 'held', 'sold', 'allotment'] as const) {
       const sum = item.lanes.reduce((total, lane) => total + lane[name], 0);
       if (sum !== item[name]) add(`the lanes have ${sum} ${name}, the item ${item[name]}`);
@@ -70,16 +71,32 @@ function judgeStock(
       }
     }
   }
-  let units = 0;
-  let over: string | undefined;
-  for (const [id, { state, quantity }] of orders) {
-    if (state !== 'paid') continue;
-    units += quantity;
-    if (units > head.units) over ??= id;
+  const figures = { units: 0, sold: 0, paid: 0 };
+  for (const { sku, units } of head.items) {
+    const gone = sold.get(sku) ?? 0;
+    const { paid, over } = paidOf(orders, { sku, units });
+    if (over) add(`${paid} units are paid of ${units}`, over);
+    if (paid !== gone) add(`${paid} units are paid, the lanes sold ${gone}`);
+    figures.units += units;
+    figures.sold += gone;
+    figures.paid += paid;
   }
-  if (over) add(`${units} units are paid of ${head.units}`, over);
-  if (units !== sold) add(`${units} units are paid, the lanes sold ${sold}`);
-  return { figures: { units: head.units, sold, paid: units }, breaches };
+  return { figures, breaches };
+}
+
+/** The units of an item that are paid, and the first order beyond its units. */
+function paidOf(
+  orders: Listed['orders'],
+  { sku, units }: { sku: string; units: number },
+): { paid: number; over: string | undefined } {
+  let paid = 0;
+  let over: string | undefined;
+  for (const [id, order] of orders) {
+    if (order.state !== 'paid' || order.sku !== sku) continue;
+    paid += order.quantity;
+    if (paid > units) over ??= id;
+  }
+  return { paid, over };
 }
 
 function judgeEnds({ orders, twice }: Listed, clients: Clients): Judged {
@@ -109,15 +126,20 @@ function openCrowds(head: BookHead) {
 function judgeLimits(head: BookHead, { orders }: Listed): Judged {
   const { breaches, add } = openCheck('D');
   const crowdOf = openCrowds(head);
+  const limits = new Map(head.items.map(({ sku, perBuyer }) => [sku, perBuyer]));
   const owned = new Map<string, number>();
-  for (const [id, { buyer, state, quantity }] of orders) {
+  const owners = new Set<string>();
+  for (const [id, { buyer, sku, state, quantity }] of orders) {
     if (crowdOf(buyer)?.uninvited) add(`${buyer} has an order and no appointment`, id);
     if (state !== 'paid' && state !== 'reserved') continue;
-    const count = (owned.get(buyer) ?? 0) + quantity;
-    owned.set(buyer, count);
-    if (count > head.perBuyer) add(`${buyer} has ${count} units, ${head.perBuyer} allowed`, id);
+    owners.add(buyer);
+    const name = `${buyer} ${sku}`;
+    const count = (owned.get(name) ?? 0) + quantity;
+    owned.set(name, count);
+    const limit = limits.get(sku) ?? 0;
+    if (count > limit) add(`${buyer} has ${count} units, ${limit} allowed`, id);
   }
-  return { figures: { owners: owned.size }, breaches };
+  return { figures: { owners: owners.size }, breaches };
 }
 
 function judgeLedger(head: BookHead, { orders }: Listed, clients: Clients): Judged {

@@ -18,10 +18,7 @@ export type BookLine =
 /** The sale that the book is about: its buyers, their limit, its items. */
 export type BookHead = {
   drop: string;
-  sku: string;
-  units: number;
-  unitAmount: number;
-  perBuyer: number;
+  items: { sku: string; units: number; unitAmount: number; perBuyer: number }[];
   /**
    * Every buyer of the crowd is named by one of these and a number from 0. Those who are uninvited have
    * no appointment in a drop that needs one.

@@ -8,7 +8,7 @@ export type Listed = {
   twice: string[];
 };
 
-export type ListedOrder = Pick<SeenOrder, 'buyer' | 'state' | 'quantity'>;
+export type ListedOrder = Pick<SeenOrder, 'buyer' | 'sku' | 'state' | 'quantity'>;
 
 /**
  * Reads the list as a stream. A substring would keep the whole text in memory, so buyers' names are
@@ -20,14 +20,19 @@ export async function readListed(
 ): Promise<Listed> {
   const orders = new Map<string, ListedOrder>();
   const twice: string[] = [];
-  const states = new Map<string, string>();
-  for await (const { id, buyer, state, quantity } of rows) {
+  /** A copy of each state and item, which many orders share. */
+  const words = new Map<string, string>();
+  const shared = (word: string) => {
+    if (!words.has(word)) words.set(copyOf(word), copyOf(word));
+    return words.get(word) as string;
+  };
+  for await (const { id, buyer, sku, state, quantity } of rows) {
     if (orders.has(id)) twice.push(copyOf(id));
     const known = clients.acknowledged.get(id);
-    if (!states.has(state)) states.set(copyOf(state), copyOf(state));
     orders.set(known?.order ?? copyOf(id), {
       quantity,
-      state: states.get(state) as string,
+      sku: shared(sku),
+      state: shared(state),
       buyer: known?.buyer === buyer ? known.buyer : copyOf(buyer),
     });
   }

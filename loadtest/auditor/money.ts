@@ -30,9 +30,10 @@ export async function judgeMoney(options: {
     kept.set(order, (kept.get(order) ?? 0) + captured - refunded);
   }
   const ordersOf = new Map<string, string>();
-  for (const [id, { buyer, state, quantity }] of listed.orders) {
+  const prices = new Map(head.items.map(({ sku, unitAmount }) => [sku, unitAmount]));
+  for (const [id, { buyer, sku, state, quantity }] of listed.orders) {
     ordersOf.set(buyer, id);
-    const price = head.unitAmount * quantity;
+    const price = (prices.get(sku) ?? 0) * quantity;
     const due = state === 'paid' ? price - (clients.gaveBack.get(id) ?? 0) : 0;
     const amount = kept.get(id) ?? 0;
     kept.delete(id);

@@ -3,7 +3,7 @@ export type Sources = {
   /** The merchant's list of a drop's orders, as it comes. */
   orders(drop: string): AsyncIterable<SeenOrder>;
   report(drop: string): Promise<{
-    items: { available: number; held: number; sold: number; allotment: number; lanes: Units[] }[];
+    items: (Units & { sku: string; lanes: Units[] })[];
   }>;
   audit(drop: string): Promise<AuditReport>;
   /** The wallet's own book. */
@@ -47,6 +47,7 @@ export type AuditReport = {
 export type SeenOrder = {
   id: string;
   buyer: string;
+  sku: string;
   state: string;
   quantity: number;
 };

@@ -26,6 +26,7 @@ export type Crowd = {
 
 export function openCrowd(options: {
   address: string;
+  currency: string;
   seed: number;
   parameters: Parameters;
   processes: number;
@@ -33,7 +34,7 @@ export function openCrowd(options: {
   stepMs: number;
   onSteps(steps: Step[]): void;
 }): Crowd {
-  const { address, seed, parameters, folder, stepMs } = options;
+  const { address, currency, seed, parameters, folder, stepMs } = options;
   const groups = groupsOf(parameters);
   const count = Math.max(1, Math.min(options.processes, groups.length));
   const children = Array.from({ length: count }, () => {
@@ -63,6 +64,7 @@ export function openCrowd(options: {
     tell(child, {
       kind: 'gather',
       address,
+      currency,
       seed,
       parameters,
       stepMs,

@@ -1,8 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { suggestion } from '../../src/config/settings.ts';
+import { isDropId } from '../../src/domain/ids.ts';
 import { scenarios } from '../scenarios/all.ts';
 import type { Scenario } from '../scenarios/scenario.ts';
+import { readScenarioFile } from '../scenarios/scenario-file.ts';
 import {
   type ParameterName,
   type Parameters,
@@ -15,6 +17,10 @@ import {
 export type SpikeOptions = {
   scenario: Scenario;
   parameters: Parameters;
+  /** What was set by hand. */
+  set: Partial<Parameters>;
+  /** A drop of the target's merchant, a copy of which is sold instead of the scenario's. */
+  rehearsed: string | undefined;
   scale: number;
   speed: number;
   seed: number;
@@ -48,6 +54,9 @@ npm run spike -- compare A.json B.json         sets two results side by side
   --speed S         compresses the crowd's times (1)
   --seed N          draws another crowd (1)
   --processes N     load processes (by cores)
+  --scenario FILE.json  a scenario of your own (loadtest/examples/scenario.json is one)
+  --drop DROP       rehearses a drop of yours at --url: sells a copy of it, with the same items and
+                    rules, to the scenario's crowd at the size that fits. DROP itself sells nothing.
   --set NAME=VALUE  a parameter of the crowd, as many as wanted
   --url URL         an engine in demo mode that runs already; needs --merchant-key KEY
   --ops-url URL     where that engine prints its metrics: adds its queues to the record
@@ -96,18 +105,19 @@ export function readSpikeCommand(args: string[]): SpikeCommand {
     return value;
   }
 
-  const scenario = scenarios.find(({ name }) => name === values.scenario);
-  if (!scenario) {
-    const all = scenarios.map(({ name }) => name);
-    const near = suggestion(values.scenario, all);
-    problems.push(`"${values.scenario}" is no scenario${near}: --list shows them`);
-  }
+  const scenario = readScenario(values.scenario, problems);
   const set = readSet(values.set, problems);
   const scale = number('scale', 100, false);
   const speed = number('speed', 100, false);
   const seed = number('seed', 4_294_967_295, true);
   const processes = number('processes', processesMax, true);
   const target = readTarget(values, problems);
+  const { drop: rehearsed } = values;
+  if (rehearsed !== undefined && !isDropId(rehearsed)) {
+    problems.push(`--drop: "${rehearsed}" is no id of a drop`);
+  } else if (rehearsed !== undefined && values.url === undefined) {
+    problems.push('--drop needs --url URL: the engine that has the drop');
+  }
   if (problems.length > 0 || !scenario) return { kind: 'refused', problems };
   const parameters = resolveParameters({ scenario: scenario.parameters, scale, speed, set });
   const { json, report = `spike-${scenario.name}.html` } = values;
@@ -116,6 +126,8 @@ export function readSpikeCommand(args: string[]): SpikeCommand {
     options: {
       scenario,
       parameters,
+      set,
+      rehearsed,
       scale,
       speed,
       seed,
@@ -140,6 +152,7 @@ function parse(args: string[]) {
       speed: { type: 'string', default: '1' },
       seed: { type: 'string', default: '1' },
       processes: { type: 'string', default: String(Math.min(4, availableParallelism())) },
+      drop: { type: 'string' },
       set: { type: 'string', multiple: true, default: [] },
       url: { type: 'string' },
       'merchant-key': { type: 'string' },
@@ -150,6 +163,26 @@ function parse(args: string[]) {
       help: { type: 'boolean' },
     },
   });
+}
+
+/** By its name, or from a file of JSON. */
+function readScenario(named: string, problems: string[]): Scenario | undefined {
+  const known = scenarios.find(({ name }) => name === named);
+  if (known) return known;
+  if (/\.json$|[/\\]/.test(named)) {
+    try {
+      return readScenarioFile(named);
+    } catch (error) {
+      problems.push(...(error as Error).message.split('\n'));
+      return undefined;
+    }
+  }
+  const near = suggestion(
+    named,
+    scenarios.map(({ name }) => name),
+  );
+  problems.push(`"${named}" is no scenario${near}: --list shows them, a file ends in .json`);
+  return undefined;
 }
 
 function readSet(pairs: string[], problems: string[]): Partial<Parameters> {

@@ -5,23 +5,23 @@ import { freePort } from '../../src/embedded/free-port.ts';
 import { auditSale } from '../auditor/auditor.ts';
 import { linesIn } from '../auditor/clients.ts';
 import { type EngineProcess, startEngine } from '../engine.ts';
-import { openMerchant, unitAmount } from '../merchant.ts';
+import { openMerchant } from '../merchant.ts';
 import { openProbe } from '../probe/probe.ts';
 import type { SpikeRecord } from '../record/record.ts';
 import type { Terminal } from '../report/terminal.ts';
 import { openCrowd } from './crowd.ts';
 import { factsOf } from './engine-facts.ts';
 import { everyStep } from './every-step.ts';
-import { importMsMax, invite } from './invite.ts';
+import { invite } from './invite.ts';
 import { openMerge } from './merge.ts';
 import type { SpikeOptions } from './options.ts';
 import { assertUsable } from './preflight.ts';
+import { prepareSale } from './sale.ts';
 import { openWaiting } from './stopping.ts';
 
 /** The progress of a run. */
 export type Progress = Pick<Terminal, 'phase' | 'moment'>;
 
-const sku = 'phone';
 /** A sale of a few seconds gets shorter steps. */
 const stepMs = { short: 250, long: 500 };
 const shortCrowdMs = 20_000;
@@ -59,8 +59,7 @@ async function replay(run: {
   stop: AbortSignal;
 }): Promise<SpikeRecord> {
   const { options, progress, folder, engine, stop } = run;
-  const { parameters, seed, processes, scenario, scale, speed, target } = options;
-  const { units, people, bots, leadMs, appointments } = parameters;
+  const { seed, processes, scenario, scale, speed, target } = options;
   const startedAt = new Date().toISOString();
   const address = engine?.address ?? target?.url ?? '';
   const merchantKey = engine?.merchantKey ?? target?.merchantKey ?? '';
@@ -69,11 +68,14 @@ async function replay(run: {
   await going(assertUsable({ address, merchantKey }));
   const facts = await going(factsOf({ opsAddress, own: engine !== undefined }));
   const merchant = openMerchant({ address, merchantKey });
+  const { drop, title, currency, items, parameters } = await prepareSale(merchant, options);
+  const { units, people, bots, leadMs, appointments } = parameters;
   const step = parameters.crowdMs <= shortCrowdMs ? stepMs.short : stepMs.long;
   const merge = openMerge({ stepMs: step, units });
   progress.phase('gather', `${people} people and their money`);
   const crowd = openCrowd({
     address,
+    currency,
     seed,
     parameters,
     processes,
@@ -81,31 +83,17 @@ async function replay(run: {
     stepMs: step,
     onSteps: (steps) => steps.forEach(merge.add),
   });
+  let begun = false;
   try {
     const planned = await going(crowd.gathered);
-    const opensAt = Date.now() + importMsMax(crowd.groups, parameters) + leadMs + marginMs;
-    const now = () => Date.now() - opensAt;
-    const drop = await going(
-      merchant.openDrop({
-        sku,
-        units,
-        title: scenario.title,
-        startsAt: opensAt,
-        byAppointment: appointments > 0,
-      }),
-    );
     if (appointments > 0) progress.phase('import', `${appointments} appointments`);
-    const invited = await going(
-      invite({
-        merchant,
-        drop,
-        groups: crowd.groups,
-        parameters,
-        stop,
-        until: opensAt - leadMs - marginMs / 2,
-      }),
-    );
-    crowd.go({ opensAt, goods: { drop, sku } });
+    const invited = await going(invite({ merchant, drop, groups: crowd.groups, parameters, stop }));
+    // Only now: the opening waits for the import, not the import for the opening.
+    const opensAt = Date.now() + leadMs + marginMs;
+    const now = () => Date.now() - opensAt;
+    await going(merchant.moveOpening(drop, opensAt));
+    begun = true;
+    crowd.go({ opensAt, goods: { drop, items } });
     progress.phase('wait', `${Math.round((opensAt - Date.now()) / 1_000)} s`);
     const opening = setTimeout(() => progress.phase('sale'), opensAt - Date.now());
     const probe = openProbe({
@@ -144,10 +132,7 @@ async function replay(run: {
       auditSale({
         head: {
           drop,
-          sku,
-          units,
-          unitAmount,
-          perBuyer: 1,
+          items,
           crowds: crowd.groups.map(({ prefix, count, kind }) => {
             return { prefix, count, uninvited: kind === 'uninvited' };
           }),
@@ -156,10 +141,11 @@ async function replay(run: {
         sources: merchant,
       }),
     );
-    const { name, title, real } = scenario;
+    const { name, real } = scenario;
+    const past = options.rehearsed === undefined ? real : undefined;
     return {
       format: 'flashdrop-spike/1',
-      scenario: { name, title, real },
+      scenario: { name, title, real: past },
       parameters,
       plan: { scale, speed, seed, processes: crowd.pids.length, command: options.command },
       engine: { url: address, own: engine !== undefined, ...facts.engine },
@@ -180,6 +166,8 @@ async function replay(run: {
     };
   } finally {
     await crowd.stop();
+    // A drop that nobody came to would wait for its opening on the engine of somebody else.
+    if (!begun && target) await merchant.cancel(drop).catch(() => {});
   }
 }
 

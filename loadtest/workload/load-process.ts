@@ -16,6 +16,7 @@ export type Order =
   | {
       kind: 'gather';
       address: string;
+      currency: string;
       seed: number;
       parameters: Parameters;
       groups: Group[];
@@ -49,8 +50,8 @@ process.on('disconnect', () => process.exit());
 process.on('SIGINT', () => {});
 
 async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
-  const { address, parameters, groups, seed, stepMs } = plan;
-  const buyers = await gather(address, groups);
+  const { address, currency, parameters, groups, seed, stepMs } = plan;
+  const buyers = await gather(address, { groups, currency });
   const schedule = drawSchedule(seed, parameters, groups);
   const opening = Promise.withResolvers<Extract<Order, { kind: 'go' }>>();
   go = opening.resolve;
@@ -112,7 +113,10 @@ async function run(plan: Extract<Order, { kind: 'gather' }>): Promise<void> {
 }
 
 /** The tokens of this process' buyers, and money for those who are to have some. */
-async function gather(address: string, groups: Group[]): Promise<Map<number, Buyer>> {
+async function gather(
+  address: string,
+  { groups, currency }: { groups: Group[]; currency: string },
+): Promise<Map<number, Buyer>> {
   const buyers = new Map<number, Buyer>();
   const todo = [...groups];
   async function take(): Promise<void> {
@@ -122,7 +126,12 @@ async function gather(address: string, groups: Group[]): Promise<Map<number, Buy
         method: 'POST',
         headersTimeout: 120_000,
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ prefix, count, ...(kind === 'short' ? { amount: 0 } : {}) }),
+        body: JSON.stringify({
+          prefix,
+          count,
+          currency,
+          ...(kind === 'short' ? { amount: 0 } : {}),
+        }),
       });
       const text = await body.text();
       if (statusCode !== 201) throw new Error(`the engine mints no tokens: ${statusCode} ${text}`);

@@ -11,7 +11,7 @@ export const parameterTable = {
     why: 'made before, by the crowd and by others who never come; 0: none are needed',
   },
   uninvited: { unit: 'share', value: 0, why: 'of the people, those who press without having one' },
-  leadMs: { unit: 'ms', value: 10_000, why: 'how long before the opening the crowd batchers' },
+  leadMs: { unit: 'ms', value: 10_000, why: 'how long before the opening the crowd gathers' },
   crowdMs: { unit: 'ms', value: 45_000, why: 'how long after the opening people still come' },
   punctual: { unit: 'share', value: 0.1, why: 'of the people, those who press at the opening' },
   reactionMs: { unit: 'ms', value: 700, why: 'median time from the opening to a punctual press' },
@@ -76,10 +76,33 @@ export function resolveParameters(options: {
   return Object.fromEntries(entries) as Parameters;
 }
 
+/**
+ * The parameters for a drop whose units and rules are given: the crowd is as large for each unit as it
+ * was, unless it was set by hand.
+ */
+export function fitted(
+  parameters: Parameters,
+  {
+    units,
+    byAppointment,
+    set,
+  }: { units: number; byAppointment: boolean; set: Partial<Parameters> },
+): Parameters {
+  const perUnit = (name: 'people' | 'bots' | 'appointments') => {
+    if (set[name] !== undefined) return set[name];
+    return Math.round((parameters[name] * units) / parameters.units);
+  };
+  const people = Math.max(1, perUnit('people'));
+  const appointments = byAppointment ? Math.max(people, perUnit('appointments')) : 0;
+  return { ...parameters, units, people, bots: perUnit('bots'), appointments };
+}
+
 /** Why a value cannot stand for a parameter, undefined when it can. */
 export function refusedValue(name: ParameterName, value: number): string | undefined {
   const { unit } = parameterTable[name];
   if (!Number.isFinite(value) || value < 0) return `${name} must be a number of 0 or more`;
+  const least: ParameterName[] = ['units', 'people', 'connections'];
+  if (value < 1 && least.includes(name)) return `${name} must be at least 1`;
   if (unit === 'share' && value > 1) return `${name} is a share and must be at most 1`;
   if (unit === 'count' && !Number.isInteger(value)) return `${name} must be a whole number`;
   return undefined;

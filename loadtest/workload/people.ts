@@ -5,7 +5,8 @@ import { openRandom, type Random } from './random.ts';
 import { kinds } from './schedule.ts';
 import type { Wire, WireAnswer } from './wire.ts';
 
-export type Goods = { drop: string; sku: string };
+/** What is on sale; an item is wanted as often as there are units of it. */
+export type Goods = { drop: string; items: { sku: string; units: number }[] };
 export type Buyer = { name: string; token: string; isBot: boolean };
 
 type Pressing = {
@@ -45,7 +46,9 @@ export function openPeople(options: {
 }) {
   const { wire, goods, parameters, counters, buyerOf, write, now, endsAtMs } = options;
   const look = `GET /v1/drops/${goods.drop} HTTP/1.1\r\nhost: ${options.host}\r\n\r\n`;
-  const body = JSON.stringify({ sku: goods.sku, quantity: 1, payment: { method: 'wallet' } });
+  const bodies = goods.items.map(({ sku }) => {
+    return JSON.stringify({ sku, quantity: 1, payment: { method: 'wallet' } });
+  });
   let open = 0;
   let presses = 0;
   let stopped = false;
@@ -80,10 +83,13 @@ export function openPeople(options: {
     presses += 1;
     const key = buyer.isBot ? `bot-${index}-${presses}` : `press-${index}`;
     const random = openRandom(options.seed, index + 0x40000000);
+    // A stream of its own, so that a crowd is the same whatever there is to choose from.
+    const choice = openRandom(options.seed, index + 0x80000000);
+    const body = bodies[bodies.length > 1 ? wanted(goods.items, choice) : 0] ?? '';
     const request =
       `POST /v1/drops/${goods.drop}/orders HTTP/1.1\r\nhost: ${options.host}\r\n` +
       `authorization: Bearer ${buyer.token}\r\nidempotency-key: ${key}\r\n` +
-      `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
     const pressing: Pressing = {
       buyer,
       key,
@@ -212,4 +218,17 @@ export function openPeople(options: {
       stopped = true;
     },
   };
+}
+
+/** The position of the item that a buyer wants. */
+export function wanted(items: Goods['items'], random: Pick<Random, 'next'>): number {
+  const units = items.reduce((sum, item) => sum + item.units, 0);
+  let left = random.next() * units;
+  return Math.max(
+    0,
+    items.findIndex((item) => {
+      left -= item.units;
+      return left < 0;
+    }),
+  );
 }

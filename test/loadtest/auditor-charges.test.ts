@@ -35,20 +35,17 @@ async function judge(charges: ProviderCharge[], more: BookLine[] = []) {
   const buyers = Object.keys(states);
   const head: BookHead = {
     drop,
-    sku: 'phone',
-    units: 3,
-    unitAmount,
-    perBuyer: 1,
+    items: [{ sku: 'phone', units: 3, unitAmount, perBuyer: 1 }],
     crowds: [{ prefix: 'b-', count: buyers.length }],
   };
   const units = { available: 2, held: 0, sold: 1, allotment: 3 };
   const sources: Sources = {
     async *orders() {
       for (const [n, id] of buyers.entries()) {
-        yield { id, buyer: `b-${n}`, state: states[id] ?? '', quantity: 1 };
+        yield { id, buyer: `b-${n}`, sku: 'phone', state: states[id] ?? '', quantity: 1 };
       }
     },
-    report: async () => ({ items: [{ ...units, lanes: [units] }] }),
+    report: async () => ({ items: [{ sku: 'phone', ...units, lanes: [units] }] }),
     audit: async () => ({ clean: true, settled: true, checks: [] }),
     movements: async () => [],
     async *charges() {

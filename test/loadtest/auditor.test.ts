@@ -94,7 +94,11 @@ function judge(sale: Sale, units: number, uninvited?: string): Promise<Verdict> 
     ...(uninvited === undefined ? [] : [{ prefix: uninvited, count: 100, uninvited: true }]),
   ];
   return auditSale({
-    head: { drop: sale.drop, sku: 'phone', units, unitAmount, perBuyer: 1, crowds: crowd },
+    head: {
+      drop: sale.drop,
+      items: [{ sku: 'phone', units, unitAmount, perBuyer: 1 }],
+      crowds: crowd,
+    },
     lines: linesIn([file]),
     sources: sale.merchant,
   });

@@ -4,8 +4,11 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openMerchant } from '../../loadtest/merchant.ts';
 import { readRecord } from '../../loadtest/report/record-file.ts';
+import { startEngineProcess } from '../support/engine-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { startMs } from '../support/patience.ts';
 import { nodeFlags } from '../support/program.ts';
@@ -121,4 +124,71 @@ test('what cannot work is refused in a line, before anything is started', async 
     }),
   );
   expect(readdirSync(temporary)).toEqual([]);
+});
+
+test('a rehearsal sells a copy of a drop, all its items at once, and nothing of the drop itself', async () => {
+  const data = join(folder, 'data');
+  const engine = await startEngineProcess({ data });
+  try {
+    const { address, merchantKey = '' } = engine;
+    const merchant = openMerchant({ address, merchantKey });
+    const now = Date.now();
+    const iso = (ms: number) => new Date(ms).toISOString();
+    const item = { unitAmount: 9_900, allotment: 10, perBuyer: 1 };
+    const created = await request(`${address}/v1/drops`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${merchantKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        title: 'Sneakers',
+        currency: 'EUR',
+        startsAt: iso(now + 7_200_000),
+        endsAt: iso(now + 10_800_000),
+        appointment: {},
+        items: [
+          { ...item, sku: 'size-42', title: 'Sneaker, size 42' },
+          { ...item, sku: 'size-43', title: 'Sneaker, size 43' },
+        ],
+      }),
+    });
+    const text = await created.body.text();
+    expect(created.statusCode, text).toBe(201);
+    const { id: drop } = JSON.parse(text) as { id: string };
+    const json = join(folder, 'rehearsal.json');
+    const { ended, text: said } = run(
+      ...['--url', address, '--merchant-key', merchantKey, '--drop', drop],
+      ...['--set', 'people=60', '--set', 'looks=1', '--set', 'leadMs=500', '--set', 'feedMs=1500'],
+      ...['--set', 'crowdMs=3000', '--set', 'bots=0', '--set', 'uninvited=0', '--json', json],
+    );
+    expect(await ended, said()).toBe(0);
+    const { sale, verdict, scenario } = readRecord(json);
+    expect(sale).toMatchObject({ units: 20, appointments: 520 });
+    expect(scenario).toMatchObject({ title: `Rehearsal of ${drop}`, real: undefined });
+    expect(verdict.points.find(({ point }) => point === 'A')?.figures).toMatchObject({
+      units: 20,
+      sold: 20,
+      paid: 20,
+    });
+    const items = new Set<string>();
+    for await (const { sku } of merchant.orders(sale.drop)) items.add(sku);
+    expect([...items].sort()).toEqual(['size-42', 'size-43']);
+    expect(sale.drop).not.toBe(drop);
+    for await (const order of merchant.orders(drop)) expect(order).toBeUndefined();
+  } finally {
+    await engine.kill('SIGTERM');
+  }
+});
+
+test('the opening is set when the appointments are imported: an import moves it, however long it takes', async () => {
+  const json = join(folder, 'slow.json');
+  // No lead time at all: an import that had to end before a fixed opening would come too late.
+  const { ended, text } = run(
+    ...[...small, '--set', 'leadMs=0', '--set', 'looks=0', '--set', 'appointments=40000', '--set', 'bots=0'],
+    ...['--set', 'crowdMs=2000', '--json', json],
+  );
+  expect(await ended, text()).toBe(0);
+  const { sale, outcome } = readRecord(json);
+  expect(sale.appointments).toBe(40_000);
+  // Nobody came before the drop was open, or after a time that an import had used up.
+  expect(outcome.refused['drop_not_open'] ?? 0).toBe(0);
+  expect(outcome.accepted).toBeGreaterThanOrEqual(20);
 });

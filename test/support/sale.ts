@@ -190,7 +190,8 @@ export async function openSale(
     /** Settled, and then held against what the clients were told. */
     async judged(): Promise<Outcome> {
       const outcome = await settled();
-      const head = { drop, sku, units: outcome.allotment, unitAmount: price, perBuyer, crowds };
+      const items = [{ sku, units: outcome.allotment, unitAmount: price, perBuyer }];
+      const head = { drop, items, crowds };
       const lines = [...linesOf(book), ...parts];
       const sources = charges ? { ...merchant, charges } : merchant;
       const verdict = await auditSale({ head, lines, sources });
