@@ -182,7 +182,17 @@ test('the opening is set when the appointments are imported: an import moves it,
   const json = join(folder, 'slow.json');
   // No lead time at all: an import that had to end before a fixed opening would come too late.
   const { ended, text } = run(
-    ...[...small, '--set', 'leadMs=0', '--set', 'looks=0', '--set', 'appointments=40000', '--set', 'bots=0'],
+    ...[
+      ...small,
+      '--set',
+      'leadMs=0',
+      '--set',
+      'looks=0',
+      '--set',
+      'appointments=40000',
+      '--set',
+      'bots=0',
+    ],
     ...['--set', 'crowdMs=2000', '--json', json],
   );
   expect(await ended, text()).toBe(0);

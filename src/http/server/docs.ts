@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { documented, problemSchema } from '../schemas/contract.ts';
 import { type KeptAnswer, keptAnswer } from './kept-answer.ts';
+import { completed, type OpenApiDocument } from './openapi.ts';
 
 /** Adds the OpenAPI document, generated from the schemas that validate, and the page /docs. */
 export async function documentApi(app: FastifyInstance): Promise<void> {
@@ -13,9 +14,11 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
       info: {
         title: 'flashdrop',
         version: '1',
+        license: { name: 'MIT', identifier: 'MIT' },
         description:
           'A flash-sale checkout engine. Refusals and failures are problem documents (RFC 9457) with a stable `code`; [all of them](/docs/errors).',
       },
+      servers: [{ url: '/', description: 'The engine that this document is from' }],
       components: {
         securitySchemes: {
           buyer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
@@ -50,7 +53,11 @@ export async function documentApi(app: FastifyInstance): Promise<void> {
 
 /** The OpenAPI document as it is sent. */
 export function openApiDocument(app: FastifyInstance): KeptAnswer {
-  return keptAnswer('application/json; charset=utf-8', () => JSON.stringify(app.swagger()));
+  return keptAnswer('application/json; charset=utf-8', () => {
+    // A copy: the plugin keeps its own.
+    const made: OpenApiDocument = JSON.parse(JSON.stringify(app.swagger()));
+    return JSON.stringify(completed(made));
+  });
 }
 
 /** The page loads its own scripts, styles and images, and asks this engine alone. */
