@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { readEnvFile } from './env-file.mjs';
+import { isLoopback, refuseExposure } from './exposure.ts';
 import { readFlags } from './flags.ts';
 import { helpText } from './help.mjs';
 import { type HttpSettings, readHttp } from './http.ts';
@@ -150,6 +151,7 @@ function readConfig(
     allowUnsafeRedis:
       read('FLASHDROP_ALLOW_UNSAFE_REDIS', someOf('eviction', 'no-aof', 'everysec')) ?? new Set(),
   };
+  refuseExposure(settings, config);
   read('FLASHDROP_REDIS_SERVER', matching('the path of a redis-server', /^[^\0]+$/));
   return config;
 }
@@ -255,7 +257,3 @@ function apiProcessesDefault(): number {
 
 const loopback = '127.0.0.1';
 const hostName = /^[A-Za-z0-9._:-]{1,253}$/;
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
-}

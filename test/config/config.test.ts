@@ -67,6 +67,50 @@ describe('demo mode', () => {
   });
 });
 
+describe('what others may take', () => {
+  const jwks = {
+    ...servers,
+    FLASHDROP_JWKS_URL: 'https://id.example/keys',
+    FLASHDROP_JWT_ISSUER: 'https://id.example',
+  };
+  const stripe = {
+    FLASHDROP_PUBLIC_URL: 'https://shop.example',
+    FLASHDROP_STRIPE_SECRET_KEY: 'sk_live_1',
+    FLASHDROP_STRIPE_WEBHOOK_SECRET: 'whsec_1',
+  };
+
+  test('Plain http to another machine is refused for keys and providers, unless it is allowed by name', () => {
+    const plain = ['http://id.example/keys', 'HTTP://10.0.0.7/', 'http://127.0.0.1.evil.example/'];
+    for (const name of ['FLASHDROP_JWKS_URL', 'FLASHDROP_STRIPE_URL']) {
+      for (const url of plain) {
+        const env = { ...jwks, ...stripe, [name]: url };
+        const found = problems([], env);
+        expect(found).toEqual([expect.stringMatching(`^${name} is plain http .*plain-http`)]);
+        const allowed = { ...env, FLASHDROP_ALLOW_INSECURE: 'plain-http' };
+        expect(problems([], allowed)).toEqual([]);
+      }
+      for (const url of ['http://localhost:1/', 'http://127.9.9.9/', 'http://[::1]:1/']) {
+        expect(problems([], { ...jwks, ...stripe, [name]: url })).toEqual([]);
+      }
+    }
+  });
+
+  test('A demo that other machines reach is refused with a key that takes real money, unless it is allowed by name', () => {
+    const demo = { ...stripe, FLASHDROP_DEMO: 'on' };
+    for (const host of ['0.0.0.0', '::', '192.168.1.2', 'shop.example']) {
+      const env = { ...demo, FLASHDROP_HOST: host };
+      expect(problems([], env)).toEqual([
+        expect.stringMatching(/stripe takes real money.*live-demo/),
+      ]);
+      expect(problems([], { ...env, FLASHDROP_ALLOW_INSECURE: 'live-demo' })).toEqual([]);
+      expect(problems([], { ...env, FLASHDROP_STRIPE_SECRET_KEY: 'sk_test_1' })).toEqual([]);
+      expect(problems([], { ...env, FLASHDROP_STRIPE_SECRET_KEY: 'rk_live_1' })).toHaveLength(1);
+      expect(problems([], { ...env, FLASHDROP_STRIPE_URL: 'http://127.0.0.1:1' })).toEqual([]);
+    }
+    expect(problems([], demo)).toEqual([]);
+  });
+});
+
 describe('simulated payment providers', () => {
   const stripe = {
     FLASHDROP_PUBLIC_URL: 'https://shop.example',
