@@ -86,7 +86,7 @@ async function auditServers(
           audit: openLedgerAudit(database),
         },
       });
-      const report = await audit(drop);
+      const report = await audit(drop, 'operator');
       if (!report) throw new CommandError(`the ledger has no drop ${drop}`);
       return report;
     } finally {

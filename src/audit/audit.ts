@@ -2,7 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { DropId } from '../domain/ids.ts';
 import { compareIds } from '../drops/lost-lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Check } from './check.ts';
+import type { AccountRef } from '../ledger/wallet/account.ts';
+import type { AuditScope, Check } from './check.ts';
 import { checkEnds, checkMoney, checkOrders } from './orders.ts';
 import { type Reading, type ReadingSource, readDrop } from './reading.ts';
 import { checkLimits, checkStock, sumUp } from './stock.ts';
@@ -26,7 +27,9 @@ export type AuditReport = {
   }[];
 };
 
-export type Audit = (dropId: DropId) => Promise<AuditReport | undefined>;
+export type { AuditScope };
+
+export type Audit = (dropId: DropId, scope?: AuditScope) => Promise<AuditReport | undefined>;
 
 const readingsMax = 6;
 const pauseMs = 400;
@@ -40,11 +43,13 @@ const findingsShownMax = 50;
 export function openAudit(
   options: Omit<ReadingSource, 'ledgerAudit'> & {
     ledger: Pick<Ledger, 'drops' | 'orders' | 'payments' | 'accounts' | 'audit'>;
+    /** Called with accounts that an audit found and may not tell of. */
+    onForeignDrift?: (accounts: readonly AccountRef[]) => void;
   },
 ): Audit {
-  const { ledger } = options;
+  const { ledger, onForeignDrift } = options;
 
-  async function judge(reading: Reading): Promise<Check[]> {
+  async function judge(reading: Reading, scope: AuditScope): Promise<Check[]> {
     const shape = { lanes: reading.drop.lanes, items: reading.drop.items.length };
     const sums = {
       lanes: sumUp(reading.records.values(), shape),
@@ -53,19 +58,19 @@ export function openAudit(
     return [
       checkStock(reading, sums),
       checkOrders(reading),
-      await checkMoney(reading, ledger),
+      await checkMoney(reading, ledger, { scope, onForeignDrift }),
       await checkEnds(reading, ledger.audit),
       checkLimits(reading, sums),
     ];
   }
 
-  return async function audit(dropId) {
+  return async function audit(dropId, scope = 'merchant') {
     let before: { reading: Reading; checks: Check[] } | undefined;
     for (let count = 1; ; count += 1) {
       const drop = await ledger.drops.get(dropId);
       if (!drop) return undefined;
       const reading = await readDrop({ ...options, ledgerAudit: ledger.audit }, drop);
-      const checks = await judge(reading);
+      const checks = await judge(reading, scope);
       const proven = before !== undefined && hasCaughtUp(reading, before.reading);
       if (proven) for (const [i, check] of checks.entries()) keepRepeated(check, before?.checks[i]);
       const open = checks.some((check) => check.findings.length > 0);

@@ -8,3 +8,9 @@ export type Check = {
   /** Breaches that lag cannot explain: they count at once. */
   lasting: string[];
 };
+
+/**
+ * Whose accounts an audit tells of, when balances differ from their transfers: those of the drop's
+ * merchant alone, or, for the operator, those of all merchants and buyers.
+ */
+export type AuditScope = 'merchant' | 'operator';

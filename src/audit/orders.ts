@@ -1,6 +1,7 @@
 import type { Audit as LedgerAudit, MoneyMismatch } from '../ledger/checks/audit-queries.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Check } from './check.ts';
+import type { AccountRef } from '../ledger/wallet/account.ts';
+import type { AuditScope, Check } from './check.ts';
 import type { Reading } from './reading.ts';
 
 /** A hold may last this much longer than its end: the sweepers check each lane every second. */
@@ -61,6 +62,10 @@ export async function checkEnds(reading: Reading, ledgerAudit: LedgerAudit): Pro
 export async function checkMoney(
   reading: Reading,
   ledger: Pick<Ledger, 'audit' | 'accounts' | 'payments' | 'orders'>,
+  drift: {
+    scope: AuditScope;
+    onForeignDrift?: ((accounts: readonly AccountRef[]) => void) | undefined;
+  },
 ): Promise<Check> {
   const { drop, records, now } = reading;
   const findings: string[] = [];
@@ -74,10 +79,15 @@ export async function checkMoney(
   }
   const money = await ledger.audit.money(drop.id, { begunSince: now - refundGraceMs });
   const trial = await ledger.accounts.trialBalance();
-  if (trial.sum !== 0) lasting.push(`all balances together are ${trial.sum}, not zero`);
-  for (const { kind, owner, balance } of trial.drifted) {
+  if (trial.sum !== 0 && drift.scope === 'operator')
+    lasting.push(`all balances together are ${trial.sum}, not zero`);
+  const isTold = ({ kind, owner }: AccountRef) =>
+    drift.scope === 'operator' || (kind === 'merchant' && owner === drop.merchantId);
+  for (const { kind, owner, balance } of trial.drifted.filter(isTold)) {
     lasting.push(`the account of ${kind} ${owner} has ${balance}, its transfers say otherwise`);
   }
+  const foreign = trial.drifted.filter((account) => !isTold(account));
+  if (foreign.length > 0) drift.onForeignDrift?.(foreign);
   let underWay = 0;
   let amountUnderWay = 0;
   for (const wrong of await ledger.audit.mismatches(drop.id)) {

@@ -142,12 +142,23 @@ test('The audit finds an order that the ledger has lost', async () => {
   expect(broken(await audited(drop))).toEqual(expect.arrayContaining([1, 3]));
 });
 
-test("The audit finds a balance that differs from the account's transfers", async () => {
-  const { drop, all } = await aSoldDrop();
-  const change = `update accounts set balance = balance + $2 where owner = $1 and kind = 'buyer'`;
-  await stage.ledger.database.query(change, [all[0], 5]);
-  expect(broken(await audited(drop))).toEqual([4]);
-  await stage.ledger.database.query(change, [all[0], -5]);
+test("The audit finds a balance that differs from the account's transfers, and tells merchants of their own alone", async () => {
+  const [{ drop }, other] = [await aSoldDrop(), await aSoldDrop()];
+  const change =
+    'update accounts set balance = balance + $2 where owner = $1 and (kind, slot) in (select kind, max(slot) from accounts where owner = $1 group by kind)';
+  for (const owner of [drop.merchantId, other.drop.merchantId, required(other.all[0], 'buyer')]) {
+    await stage.ledger.database.query(change, [owner, 5]);
+    const own = await audited(drop);
+    const findings = JSON.stringify(own.checks);
+    const isOwn = owner === drop.merchantId;
+    expect([owner, broken(own)]).toEqual([owner, isOwn ? [4] : []]);
+    expect(findings.includes(owner)).toBe(isOwn);
+    const whole = required(await stage.desk.audit(drop.id, 'operator'), 'audit of the operator');
+    expect(broken(whole)).toEqual([4]);
+    expect(JSON.stringify(whole.checks)).toContain(owner);
+    if (!isOwn) expect(JSON.stringify(stage.logged)).toContain(owner);
+    await stage.ledger.database.query(change, [owner, -5]);
+  }
 });
 
 test("The audit finds a wrong count of a buyer's units", async () => {
