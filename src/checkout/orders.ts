@@ -6,6 +6,7 @@ import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
+import type { WalletAllowances } from '../ledger/wallet/allowances.ts';
 import type { Log } from '../log.ts';
 import type { Providers } from '../payments/provider.ts';
 import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
@@ -52,6 +53,7 @@ export function openOrderService(options: {
   lanes: Lanes;
   orders: Orders;
   payments: Payments;
+  allowances: Pick<WalletAllowances, 'areRefused'>;
   paymentAttempts: PaymentAttempts;
   providers: Providers;
   settleOne(id: OrderId): Promise<Settled>;
@@ -59,7 +61,7 @@ export function openOrderService(options: {
   redisNow(): Promise<number>;
   log: Log;
 }): OrderService {
-  const { lanes, orders, payments, paymentAttempts, providers, log } = options;
+  const { lanes, orders, payments, allowances, paymentAttempts, providers, log } = options;
   const { settleOne, termsOf, redisNow } = options;
 
   /**
@@ -70,6 +72,18 @@ export function openOrderService(options: {
     run: orders.receipts,
     ...receiptsLimits,
   });
+
+  const isRefused = openBatcher<OrderId, boolean>({ run: allowances.areRefused, ...receiptsLimits });
+
+  /** The view of an order, which may await the password because of what its wallet has paid before. */
+  async function shown(seen: Parameters<typeof viewOf>[0]): Promise<OrderView> {
+    const view = viewOf(seen, providers);
+    const { order, terms } = seen;
+    const isSettling = order.state === 'reserved' && view.payment?.state !== 'captured';
+    if (!isSettling || terms.passwordAbove === undefined) return view;
+    if (!engineStarts({ order, terms }, providers)) return view;
+    return (await isRefused.add(order.id)) ? { ...view, awaits: 'password' } : view;
+  }
 
   async function find(place: OrderRef): Promise<Order | undefined> {
     const [order] = await lanes.find(place, [place.digest]);
@@ -84,17 +98,17 @@ export function openOrderService(options: {
       termsOf(place.drop),
     ]);
     const order = held ?? recorded;
-    return order && terms && viewOf({ order, terms, recorded }, providers);
+    return order && terms && (await shown({ order, terms, recorded }));
   }
 
   async function view(order: Order): Promise<OrderView | undefined> {
     const [recorded, terms] = await Promise.all([receipts.add(order.id), termsOf(order.drop)]);
-    return terms && viewOf({ order, terms, recorded }, providers);
+    return terms && (await shown({ order, terms, recorded }));
   }
 
   async function laneView(order: Order): Promise<OrderView | undefined> {
     const terms = await termsOf(order.drop);
-    return terms && viewOf({ order, terms }, providers);
+    return terms && (await shown({ order, terms }));
   }
 
   /** The view of an order that has just changed, with its time if the ledger has it within moments. */
@@ -135,7 +149,7 @@ export function openOrderService(options: {
       const [order, terms] = await Promise.all([find(place), termsOf(place.drop)]);
       if (!order || !terms) return await read(id);
       const isSettling = order.state === 'reserved' && engineStarts({ order, terms }, providers);
-      return isSettling ? viewOf({ order, terms }, providers) : await view(order);
+      return isSettling ? await shown({ order, terms }) : await view(order);
     },
 
     async cancel(id) {

@@ -12,10 +12,7 @@ const exposures = someOf('plain-http', 'live-demo');
  * Refuses settings by which others take what is not theirs: whoever is on the way to a key server or
  * payment provider over plain http can answer in its place, and whoever reaches a demo is any buyer.
  */
-export function refuseExposure(
-  { read, problems }: SettingsReader,
-  config: Exposed,
-): void {
+export function refuseExposure({ read, problems }: SettingsReader, config: Exposed): void {
   const allowed = read('FLASHDROP_ALLOW_INSECURE', exposures) ?? new Set();
   const plain = outgoing(config).filter(({ url }) => isPlain(url));
   for (const { name, url } of allowed.has('plain-http') ? [] : plain) {

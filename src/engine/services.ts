@@ -3,6 +3,7 @@ import { openPaymentAttempts } from '../checkout/attempts.ts';
 import { openGifts } from '../checkout/gifts.ts';
 import { openProviderNotifications } from '../checkout/notifications.ts';
 import { openOrderService } from '../checkout/orders.ts';
+import { reportPasswords } from '../checkout/password-reports.ts';
 import { openPay } from '../checkout/pay.ts';
 import { openRefundService } from '../checkout/refunds.ts';
 import { openTopUpService } from '../checkout/topups.ts';
@@ -33,9 +34,10 @@ export type Services = ReturnType<typeof openServices>;
 export function openServices(options: ServiceOptions) {
   const { redis, namespace, lanes, ledger, providers, log, timings = {} } = options;
   const { clock = systemClock, metrics, onStep } = options;
-  const { drops, orders, payments, accounts, passwords } = ledger;
+  const { drops, orders, payments, accounts } = ledger;
   const redisNow = () => redisTime(redis);
   const counts = openPaymentMetrics(metrics, providers);
+  const passwords = reportPasswords(ledger.passwords, { metrics, log });
 
   const termsOf = openDropTerms({ lanes, drops });
   const activeDrops = openActiveDrops({ drops, log });
@@ -53,6 +55,7 @@ export function openServices(options: ServiceOptions) {
     lanes,
     database: ledger.database,
     payments,
+    allowances: ledger.allowances,
     providers,
     counts,
     termsOf,
@@ -124,6 +127,7 @@ export function openServices(options: ServiceOptions) {
       lanes,
       orders,
       payments,
+      allowances: ledger.allowances,
       paymentAttempts,
       providers,
       settleOne,
@@ -136,12 +140,14 @@ export function openServices(options: ServiceOptions) {
       payments,
       accounts,
       passwords,
+      allowances: ledger.allowances,
       paymentAttempts,
       holdDeferral,
       settleOne,
       termsOf,
       redisNow,
     }),
+    passwords,
     topUps,
     gifts: openGifts({ accounts }),
     refunds: openRefundService({ lanes, drops, payments, refunds }),
@@ -152,7 +158,14 @@ export function openServices(options: ServiceOptions) {
       clock,
       log,
     }),
-    audit: openAudit({ lanes, orders, ledger, records }),
+    audit: openAudit({
+      lanes,
+      orders,
+      ledger,
+      records,
+      onForeignDrift: (accounts) =>
+        log.error({ accounts }, 'balances of accounts differ from their transfers'),
+    }),
     reconcile,
     /** Whether a method of payment is offered in a currency. */
     takes: (method: string, currency: string, amount?: number) =>

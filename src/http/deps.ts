@@ -17,6 +17,7 @@ import type { Catalog } from '../inventory/catalog.ts';
 import type { Intake } from '../inventory/intake.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { WalletPasswords } from '../ledger/wallet/passwords.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Reconcile } from '../reconciliation/reconciliation.ts';
@@ -46,7 +47,7 @@ export type AppDeps = {
   intake: Intake;
   catalog: Catalog;
   lanes: Lanes;
-  ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts' | 'passwords'>;
+  ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts'>;
   services: {
     orders: OrderService;
     appointments: AppointmentService;
@@ -60,6 +61,7 @@ export type AppDeps = {
     report(drop: DropId): Promise<Report | undefined>;
     refunds: RefundService;
     pay: Pay;
+    passwords: Pick<WalletPasswords, 'state' | 'set'>;
     topUps: Pick<TopUpService, 'start' | 'find'>;
     gifts: Gifts;
     notifications: ProviderNotifications;

@@ -94,7 +94,7 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
   walletRoutes(app, {
     requireBuyer,
     accounts: ledger.accounts,
-    passwords: ledger.passwords,
+    passwords: services.passwords,
     log,
   });
   topUpRoutes(app, {

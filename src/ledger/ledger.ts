@@ -18,6 +18,7 @@ import { openParkedChanges, type ParkedChanges } from './parked-changes.ts';
 import { type Notifications, openNotifications } from './payments/notifications.ts';
 import { openPayments, type Payments } from './payments/payments.ts';
 import { type Accounts, openAccounts } from './wallet/accounts.ts';
+import { openWalletAllowances, type WalletAllowances } from './wallet/allowances.ts';
 import { openWalletPasswords, type WalletPasswords } from './wallet/passwords.ts';
 import { openTopUps, type TopUps } from './wallet/topups.ts';
 
@@ -34,6 +35,7 @@ export type Ledger = {
   topUps: TopUps;
   accounts: Accounts;
   passwords: WalletPasswords;
+  allowances: WalletAllowances;
   audit: Audit;
   reconciliations: Reconciliations;
   reconciliationQueries: ReconciliationQueries;
@@ -102,6 +104,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     topUps: openTopUps(database, clock),
     accounts: openAccounts(database, clock),
     passwords: openWalletPasswords(database, { clock }),
+    allowances: openWalletAllowances(database, clock),
     audit: openAudit(database),
     reconciliations: openReconciliations(database, clock),
     reconciliationQueries: openReconciliationQueries(database),

@@ -112,6 +112,7 @@ export function openSettlementBackground(options: {
     drops,
     orders,
     payments,
+    allowances: ledger.allowances,
     providers,
     queue,
     recordChanges,

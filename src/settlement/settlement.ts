@@ -4,6 +4,7 @@ import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Database } from '../ledger/database/database.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
+import type { WalletAllowances } from '../ledger/wallet/allowances.ts';
 import type { Log } from '../log.ts';
 import type { Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from './metrics/payment-metrics.ts';
@@ -24,6 +25,7 @@ export function openSettlement(options: {
   lanes: Lanes;
   database: Database;
   payments: Payments;
+  allowances: Pick<WalletAllowances, 'allow'>;
   providers: Providers;
   counts: PaymentMetrics;
   termsOf(drop: DropId): Promise<DropTerms | undefined>;
@@ -34,7 +36,18 @@ export function openSettlement(options: {
   closingGraceMs?: number | undefined;
   onStep?: OnStep | undefined;
 }) {
-  const { lanes, database, payments, providers, counts, termsOf, redisNow, log, onStep } = options;
+  const {
+    lanes,
+    database,
+    payments,
+    allowances,
+    providers,
+    counts,
+    termsOf,
+    redisNow,
+    log,
+    onStep,
+  } = options;
   const refunds = openRefunds({
     lanes,
     payments,
@@ -53,6 +66,7 @@ export function openSettlement(options: {
   const settle = openSettle({
     lanes,
     payments,
+    allowances,
     providers,
     refunds,
     holdDeferral,

@@ -212,6 +212,13 @@ export const problems = {
     title: 'This Idempotency-Key was used for another request',
     detail: 'Send the first request unchanged, or use a new key for a new request.',
   },
+  payment_password_busy: {
+    status: 429,
+    title: 'The payment password cannot be checked right now',
+    detail:
+      "One check of a buyer's password runs at a time, and ten minutes have room for twenty. Nothing was compared, and no try is lost. Wait as long as Retry-After says.",
+    retry: true,
+  },
   rate_limited: {
     status: 429,
     title: 'Too many requests from this buyer',

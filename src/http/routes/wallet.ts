@@ -143,6 +143,11 @@ const contracts = {
     description: 'The first password is set as sent; after that, a change needs `current`.',
     body: passwordBody,
     answers: { 204: { description: 'The password is set' } },
-    problems: ['payment_password_wrong', 'payment_password_locked', 'overloaded'],
+    problems: [
+      'payment_password_wrong',
+      'payment_password_locked',
+      'payment_password_busy',
+      'overloaded',
+    ],
   }),
 };

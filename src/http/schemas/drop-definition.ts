@@ -56,7 +56,9 @@ const definition = z.strictObject({
     .min(0)
     .max(orderAmountMax)
     .optional()
-    .describe('Above this amount, an order is paid from the wallet with the payment password only'),
+    .describe(
+      'Above this amount, an order is paid from the wallet with the payment password only; so is one that, with what the wallet paid without it in 24 hours, comes to more',
+    ),
   paymentMethods: z
     .array(paymentMethod)
     .min(1)

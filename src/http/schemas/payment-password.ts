@@ -15,6 +15,7 @@ export const passwordProblems: ProblemCode[] = [
   'payment_password_needed',
   'payment_password_wrong',
   'payment_password_locked',
+  'payment_password_busy',
   'payment_password_not_set',
   'overloaded',
 ];
@@ -28,6 +29,8 @@ export function passwordProblem(checked: PasswordRefusal): Problem {
       const retryAfterMs = Math.max(0, checked.untilMs - Date.now());
       return new Problem('payment_password_locked', { until: iso(checked.untilMs), retryAfterMs });
     }
+    case 'busy':
+      return new Problem('payment_password_busy', { retryAfterMs: checked.retryAfterMs });
     case 'not_set':
       return new Problem('payment_password_not_set');
   }

@@ -13,6 +13,7 @@ import type { LedgerOrder, Orders } from '../../ledger/orders.ts';
 import type { StrayPlace } from '../../ledger/payments/attempts.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
+import type { WalletAllowances } from '../../ledger/wallet/allowances.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
 import { openInterval } from '../../scheduling/interval.ts';
@@ -56,6 +57,7 @@ export type RedriveOptions = {
   drops: Drops;
   orders: Orders;
   payments: Payments;
+  allowances: Pick<WalletAllowances, 'areRefused'>;
   queue: SettleQueue;
   recordChanges: Pick<RecordChanges, 'retryParked'>;
   settle: Settle;
@@ -89,7 +91,7 @@ const retireEveryMs = 60_000;
  */
 export function openRedrive(options: RedriveOptions): Redrive {
   const { lanes, drops, orders, payments, providers, queue, settle, refunds } = options;
-  const { publishing, activeDrops, log } = options;
+  const { publishing, activeDrops, allowances, log } = options;
   const { everyMs = 2_000, staleMs = 10_000, retireMs = 3_600_000 } = options;
   const counters = openCounters(redriveCounts, options.onCount);
   let retireAt = 0;
@@ -122,7 +124,9 @@ export function openRedrive(options: RedriveOptions): Redrive {
     }
     await correct(ended, now);
     // A job of its own for each: one that waits for its next try already stays as it is.
-    await enqueue(waiting);
+    // Those whose wallet has paid its day's amount without the password wait for their buyers, too.
+    const refused = await allowances.areRefused(waiting);
+    await enqueue(waiting.filter((_, index) => !refused[index]));
   }
 
   const isCharged = (terms: DropTerms) => (order: Order) => {

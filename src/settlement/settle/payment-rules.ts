@@ -1,5 +1,6 @@
 import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
+import type { Allowable } from '../../ledger/wallet/allowances.ts';
 import type { Providers } from '../../payments/provider.ts';
 
 const closingMsMost = 10_000;
@@ -23,6 +24,16 @@ export function engineStarts(
   // The method is no longer offered: the order waits for the buyer to choose another.
   if (!provider || provider.startedBy === 'buyer') return false;
   return !needsPassword(order, terms);
+}
+
+/**
+ * An order as it counts towards what its wallet may pay without the password in a day; undefined where
+ * the drop has no such bound. It is the same amount as for one order, so that splitting gains nothing.
+ */
+export function allowableOf(order: Order, terms: DropTerms): Allowable | undefined {
+  const { id: orderId, buyer, amount } = order;
+  const { currency, passwordAbove: limit } = terms;
+  return limit === undefined ? undefined : { orderId, buyer, currency, amount, limit };
 }
 
 /** Whether this order can be paid from a wallet only with the payment password. */

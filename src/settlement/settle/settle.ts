@@ -6,6 +6,7 @@ import type { Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { PaymentResult, RecordedPayment } from '../../ledger/payments/results.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
+import type { WalletAllowances } from '../../ledger/wallet/allowances.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
 import type { PaymentCount } from '../metrics/payment-metrics.ts';
@@ -22,7 +23,7 @@ import {
 } from './batch.ts';
 import type { ChargeInLedger } from './charge-in-ledger.ts';
 import type { HoldDeferral } from './hold-deferral.ts';
-import { engineStarts } from './payment-rules.ts';
+import { allowableOf, engineStarts } from './payment-rules.ts';
 import type { ProviderCalls } from './provider-calls.ts';
 import type { Refunds } from './refunds.ts';
 
@@ -34,6 +35,7 @@ export type SettleStep = 'begun' | 'charged' | 'recorded' | 'applied';
 export type SettleOptions = {
   lanes: Lanes;
   payments: Payments;
+  allowances: Pick<WalletAllowances, 'allow'>;
   providers: Providers;
   chargeInLedger: ChargeInLedger;
   callProviders: ProviderCalls;
@@ -57,7 +59,8 @@ const failuresMax = 24;
  * and the state in the lane each let their step happen once.
  */
 export function openSettle(options: SettleOptions): Settle {
-  const { lanes, payments, providers, chargeInLedger, callProviders, termsOf, log } = options;
+  const { lanes, payments, allowances, providers, chargeInLedger, callProviders, termsOf, log } =
+    options;
   const { redisNow, onPayment, onStep } = options;
   const applyOutcome = openApplyOutcome(options);
 
@@ -139,12 +142,12 @@ export function openSettle(options: SettleOptions): Settle {
 
   /** Begins a payment for each order that the engine charges, and reads the attempts of the others. */
   async function begin(items: readonly Seen[]): Promise<Begun[]> {
-    const mayStart = (item: Seen) => item.isHeld && engineStarts(item, providers);
-    const charged = await chargeInLedger(items.filter(mayStart));
+    const startable = new Set(await startableOf(items));
+    const charged = await chargeInLedger(items.filter((item) => startable.has(item)));
     for (const payment of charged.values()) count(payment);
     const others = items.filter(({ id }) => !charged.has(id));
     const known = await attemptsOf(others.map(({ id }) => id));
-    const unbegun = others.filter((item) => mayStart(item) && !known.has(item.id));
+    const unbegun = others.filter((item) => startable.has(item) && !known.has(item.id));
     const begun = new Map(
       (await payments.begin(unbegun.map(paymentStart))).map((one) => [one.orderId, one]),
     );
@@ -153,6 +156,14 @@ export function openSettle(options: SettleOptions): Settle {
       const attempts = first ? [first] : (known.get(item.id) ?? []);
       return { ...item, attempts, isFresh: begun.get(item.id)?.fresh ?? false };
     });
+  }
+
+  /** The orders that the engine charges by itself, within what their wallets may pay so in a day. */
+  async function startableOf(items: readonly Seen[]): Promise<Seen[]> {
+    const own = items.filter((item) => item.isHeld && engineStarts(item, providers));
+    const bounded = own.flatMap(({ order, terms }) => allowableOf(order, terms) ?? []);
+    const allowed = await allowances.allow(bounded);
+    return own.filter(({ id, terms }) => terms.passwordAbove === undefined || allowed.has(id));
   }
 
   async function attemptsOf(ids: readonly OrderId[]): Promise<Map<string, Payment[]>> {

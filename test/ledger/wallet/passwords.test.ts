@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { QueueFull } from '../../../src/batching/batcher.ts';
 import { openPasswordHashing } from '../../../src/ledger/wallet/password-hash.ts';
 import {
+  comparisonsMax,
+  comparisonsWindowMs,
   openWalletPasswords,
+  type PasswordCheck,
   passwordLockMs,
   passwordTriesMax,
 } from '../../../src/ledger/wallet/passwords.ts';
@@ -49,11 +52,16 @@ onEachLedger((ledger) => {
     it('Of a thousand guesses at once five are compared, also by several processes', async () => {
       const { buyer } = await withPassword();
       const processes = Array.from({ length: 40 }, () => open());
-      const answers = await Promise.all(
-        Array.from({ length: 1_000 }, (_, n) => processes[n % 40]?.check(buyer, wrong)),
-      );
-      const told = answers.flatMap((answer) => answer ?? []);
-      expect(kindsOf(told)).toEqual({ wrong: passwordTriesMax, locked: 1_000 - passwordTriesMax });
+      const guess = async (count: number) => {
+        const guesses = Array.from({ length: count }, (_, n) => {
+          return processes[n % 40]?.check(buyer, wrong);
+        });
+        return (await Promise.all(guesses)).flatMap((answer) => answer ?? []);
+      };
+      const told: PasswordCheck[] = await guess(1_000);
+      while (!told.some(({ kind }) => kind === 'locked')) told.push(...(await guess(100)));
+      expect(kindsOf(await guess(100))).toEqual({ locked: 100 });
+      expect(kindsOf(told)['wrong']).toBe(passwordTriesMax);
       const left = told.flatMap((answer) => (answer.kind === 'wrong' ? [answer.triesLeft] : []));
       expect(left.sort()).toEqual([0, 1, 2, 3, 4]);
     });
@@ -75,6 +83,60 @@ onEachLedger((ledger) => {
       expect(await check(buyer, wrong)).toEqual({ kind: 'wrong', triesLeft: 4 });
       expect(await check(buyer, right)).toEqual({ kind: 'right' });
       expect(await check(buyer, wrong)).toEqual({ kind: 'wrong', triesLeft: 4 });
+    });
+
+    it('One comparison of a password runs at a time, at all processes together, and what is told to wait takes no try', async () => {
+      const { buyer } = await withPassword();
+      const processes = Array.from({ length: 8 }, () => open());
+      const answers = await Promise.all(processes.map(({ check }) => check(buyer, wrong)));
+      const compared = answers.filter(({ kind }) => kind === 'wrong');
+      const busy = answers.filter(({ kind }) => kind === 'busy');
+      expect(compared.length + busy.length).toBe(8);
+      expect(busy.length).toBeGreaterThan(0);
+      expect(await processes[0]?.check(buyer, wrong)).toEqual({
+        kind: 'wrong',
+        triesLeft: passwordTriesMax - compared.length - 1,
+      });
+    });
+
+    it('A comparison that was lost with its process holds others up for half a minute at most', async () => {
+      const { buyer, check, clock } = await withPassword();
+      await ledger().database.query(
+        'update wallet_passwords set comparing_until = $2 where buyer = $1',
+        [buyer, clock.at + 30_000],
+      );
+      expect(await check(buyer, right)).toMatchObject({ kind: 'busy' });
+      clock.at += 30_000;
+      expect(await check(buyer, right)).toEqual({ kind: 'right' });
+    });
+
+    it('Right passwords use up what a window has room for, too', async () => {
+      const { buyer, check, clock } = await withPassword();
+      for (let n = 0; n < comparisonsMax; n += 1) {
+        expect(await check(buyer, right)).toEqual({ kind: 'right' });
+      }
+      expect(await check(buyer, right)).toEqual({
+        kind: 'busy',
+        retryAfterMs: comparisonsWindowMs,
+      });
+      clock.at += comparisonsWindowMs;
+      expect(await check(buyer, right)).toEqual({ kind: 'right' });
+    });
+
+    it('Each lock in a row is twice as long, up to a day, and a right password ends the row', async () => {
+      const { buyer, check, clock } = await withPassword();
+      const lock = async () => {
+        for (let tries = 0; tries < passwordTriesMax; tries += 1) await check(buyer, wrong);
+        const refused = await check(buyer, right);
+        if (refused.kind !== 'locked') throw new Error(refused.kind);
+        const hours = (refused.untilMs - clock.at) / 3_600_000;
+        clock.at = refused.untilMs;
+        return hours;
+      };
+      const row = [await lock(), await lock(), await lock(), await lock(), await lock()];
+      expect(row).toEqual([3, 6, 12, 24, 24]);
+      expect(await check(buyer, right)).toEqual({ kind: 'right' });
+      expect(await lock()).toBe(3);
     });
 
     it('A right password gives the tries back', async () => {
@@ -117,15 +179,15 @@ onEachLedger((ledger) => {
       }
     });
 
-    it.for(['000000', '999999', '123456', '987654', '890123', '210987'])(
-      'A password that is guessed first is refused: %s',
-      async (password) => {
-        const buyer = randomUUID();
-        const { set, state } = open();
-        expect(await set({ buyer, password })).toEqual({ kind: 'weak' });
-        expect(await state(buyer)).toEqual({ set: false });
-      },
-    );
+    it.for([
+      ...['000000', '999999', '123456', '987654', '890123', '210987', '123123', '696969'],
+      ...['123321', '112233', '520520', '520131', '159753', '147258', '201314', '110120'],
+    ])('A password that is guessed first is refused: %s', async (password) => {
+      const buyer = randomUUID();
+      const { set, state } = open();
+      expect(await set({ buyer, password })).toEqual({ kind: 'weak' });
+      expect(await state(buyer)).toEqual({ set: false });
+    });
 
     it('No password is in the ledger, and two buyers with the same one have different hashes', async () => {
       const [a, b] = [await withPassword(), await withPassword()];
@@ -150,6 +212,26 @@ onEachLedger((ledger) => {
       );
       expect(row?.hash).toMatch(/^scrypt\$11\$8\$1\$/);
       expect(await check(buyer, right)).toEqual({ kind: 'right' });
+    });
+  });
+
+  describe('The processor that hashes', () => {
+    it('A payment goes before all that set a password, and those have few places', async () => {
+      // A payment's hash is cheap here and the others are dear, so that the order shows who waited.
+      const hashed = await openPasswordHashing(cheap).hash(right, 'payment');
+      const hashing = openPasswordHashing({ ...cheap, logN: 14 });
+      const ended: string[] = [];
+      const settings = Array.from({ length: 40 }, async () => {
+        await hashing.within('setting', () => hashing.hash(right, 'setting'));
+        ended.push('setting');
+      });
+      const payment = hashing
+        .within('payment', () => hashing.compare(right, hashed, 'payment'))
+        .then(() => ended.push('payment'));
+      const answers = await Promise.allSettled([...settings, payment]);
+      expect(answers.filter(({ status }) => status === 'rejected')).toHaveLength(40 - 16);
+      // Two run already. In the order of arrival it would be the last of seventeen.
+      expect(ended.indexOf('payment')).toBeLessThan(8);
     });
   });
 

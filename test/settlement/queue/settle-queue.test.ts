@@ -121,6 +121,7 @@ test('Orders whose job waits in a long queue are not queued again, and orders wh
     drops: ledger.drops,
     orders: ledger.orders,
     payments: ledger.payments,
+    allowances: ledger.allowances,
     queue,
     recordChanges: { retryParked: async () => 0 },
     log,

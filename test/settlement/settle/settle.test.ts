@@ -38,6 +38,7 @@ function settlerOf(more: Parameters<Stage['settlement']>[0] = {}) {
     payments,
     providers,
     log,
+    allowances: ledger.allowances,
     chargeInLedger: openChargeInLedger({ database: ledger.database, payments, providers }),
     callProviders: openProviderCalls({ providers, log }),
     refunds: openRefunds({ lanes, payments, providers, log, ...steps }),
