@@ -122,14 +122,16 @@ export async function requestJson<T>(
   path: string,
   { hint, ...init }: RequestInit & { hint(status: number): string },
 ): Promise<T> {
+  // Without a name and a password, which a URL may have.
+  const shown = URL.parse(address)?.origin ?? 'that URL';
   const response = await fetch(new URL(path, address), init).catch((cause: unknown) => {
-    const message = `no engine answers at ${address}; start it or name it with --url`;
+    const message = `no engine answers at ${shown}; start it or name it with --url`;
     throw new CommandError(message, { cause });
   });
   if (response.ok) return JSON.parse(await response.text());
   const title = titleOf(await response.text());
   const { status } = response;
-  throw new CommandError(`${address} answers ${status} ${title}: ${hint(status)}`);
+  throw new CommandError(`${shown} answers ${status} ${title}: ${hint(status)}`);
 }
 
 /** The title of a problem document; '' when the body is none, as from a proxy. */

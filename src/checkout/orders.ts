@@ -73,7 +73,10 @@ export function openOrderService(options: {
     ...receiptsLimits,
   });
 
-  const isRefused = openBatcher<OrderId, boolean>({ run: allowances.areRefused, ...receiptsLimits });
+  const isRefused = openBatcher<OrderId, boolean>({
+    run: allowances.areRefused,
+    ...receiptsLimits,
+  });
 
   /** The view of an order, which may await the password because of what its wallet has paid before. */
   async function shown(seen: Parameters<typeof viewOf>[0]): Promise<OrderView> {

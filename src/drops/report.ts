@@ -5,6 +5,7 @@ import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import { type StockFigures, sumFigures } from '../inventory/stock-figures.ts';
 import type { Audit, Pace } from '../ledger/checks/audit-queries.ts';
 import type { Drops } from '../ledger/drops.ts';
+import type { MerchantAction, MerchantActions } from '../ledger/merchant-actions.ts';
 import type { Orders } from '../ledger/orders.ts';
 
 /** Figures of a sale: units from the lanes, orders and times from the ledger. */
@@ -23,6 +24,8 @@ export type Report = {
   };
   /** Rates between the first order and the last; absent while there are no orders. */
   rates: Pace;
+  /** Refunds and stock adjustments that the merchant made, newest first. */
+  actions: MerchantAction[];
 };
 
 /** Reports on a drop; undefined when there is no such drop. */
@@ -31,17 +34,19 @@ export function openReport(options: {
   drops: Drops;
   orders: Orders;
   ledgerAudit: Audit;
+  merchantActions: Pick<MerchantActions, 'ofDrop'>;
 }): (dropId: DropId) => Promise<Report | undefined> {
-  const { lanes, drops, orders, ledgerAudit } = options;
+  const { lanes, drops, orders, ledgerAudit, merchantActions } = options;
 
   return async function report(dropId) {
     const drop = await drops.get(dropId);
     if (!drop) return undefined;
-    const [inspected, counts, releases, rates] = await Promise.all([
+    const [inspected, counts, releases, rates, actions] = await Promise.all([
       Promise.all(lanesOf(drop).map(lanes.inspect)),
       orders.counts(dropId),
       ledgerAudit.releases(dropId),
       ledgerAudit.pace(dropId),
+      merchantActions.ofDrop(dropId),
     ]);
     const at = Math.max(...inspected.map((lane) => lane.now));
     return {
@@ -59,6 +64,7 @@ export function openReport(options: {
       }, 0),
       funnel: { orders: counts, releases },
       rates,
+      actions,
     };
   };
 }

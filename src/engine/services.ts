@@ -121,7 +121,13 @@ export function openServices(options: ServiceOptions) {
     editDrop: openEdits({ drops, edits: ledger.dropEdits, publishing, clock }),
     adjustStock: openAdjustments({ drops, lanes, clock }),
     appointments: openAppointmentService({ lanes, appointments: ledger.appointments }),
-    report: openReport({ lanes, drops, orders, ledgerAudit: ledger.audit }),
+    report: openReport({
+      lanes,
+      drops,
+      orders,
+      ledgerAudit: ledger.audit,
+      merchantActions: ledger.merchantActions,
+    }),
     settle,
     orders: openOrderService({
       lanes,

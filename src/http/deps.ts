@@ -47,7 +47,7 @@ export type AppDeps = {
   intake: Intake;
   catalog: Catalog;
   lanes: Lanes;
-  ledger: Pick<Ledger, 'merchants' | 'drops' | 'orders' | 'accounts'>;
+  ledger: Pick<Ledger, 'merchants' | 'merchantActions' | 'drops' | 'orders' | 'accounts'>;
   services: {
     orders: OrderService;
     appointments: AppointmentService;

@@ -145,11 +145,13 @@ async function addMerchantRoutes(
     drops,
     orders: ledger.orders,
     adjustStock: services.adjustStock,
+    merchantActions: ledger.merchantActions,
   });
   refundRoute(app, {
     requireMerchant,
     drops,
     orders: services.orders,
     refunds: services.refunds,
+    merchantActions: ledger.merchantActions,
   });
 }

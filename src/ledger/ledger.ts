@@ -12,6 +12,7 @@ import { openPglite } from './database/pglite.ts';
 import { ledgerErrorOf, untilFit } from './database/postgres-check.ts';
 import { type DropEdits, openDropEdits } from './drop-edits.ts';
 import { type Drops, openDrops } from './drops.ts';
+import { type MerchantActions, openMerchantActions } from './merchant-actions.ts';
 import { type Merchants, openMerchants } from './merchants.ts';
 import { type Orders, openOrders } from './orders.ts';
 import { openParkedChanges, type ParkedChanges } from './parked-changes.ts';
@@ -26,6 +27,7 @@ export type Ledger = {
   database: Database;
   merchants: Merchants;
   drops: Drops;
+  merchantActions: MerchantActions;
   dropEdits: DropEdits;
   appointments: Appointments;
   orders: Orders;
@@ -95,6 +97,7 @@ export function ledgerOn(database: Database, clock: Clock = systemClock): Ledger
     database,
     merchants: openMerchants(database, clock),
     drops: openDrops(database, clock),
+    merchantActions: openMerchantActions(database, clock),
     dropEdits: openDropEdits(database, clock),
     appointments: openAppointments(database, clock),
     orders: openOrders(database),

@@ -4,7 +4,7 @@ import { invalid, Problem, sendProblem } from '../problems/problems.ts';
 import { type KeyReading, readIdempotencyKey } from '../request/idempotency.ts';
 import type { AuthReports, Caller } from './auth-reports.ts';
 import type { Buyers } from './buyers.ts';
-import type { MerchantKeys } from './merchants.ts';
+import { keyIdOf, type MerchantKeys } from './merchants.ts';
 import { refuseOperator } from './operator.ts';
 import { type CredentialRefusal, challengeOf } from './refused.ts';
 
@@ -14,6 +14,8 @@ declare module 'fastify' {
     buyer: BuyerId;
     /** Set by requireMerchant. */
     merchantId: MerchantId;
+    /** Set by requireMerchant: the id of the API key, without its secret. */
+    actor: string;
   }
 }
 
@@ -61,6 +63,7 @@ export function openGuards({
     const found = await merchants.identify(request.headers.authorization);
     if (typeof found !== 'string') return refuse('merchant', reply, found);
     request.merchantId = found;
+    request.actor = keyIdOf(request.headers.authorization);
     return undefined;
   }
 

@@ -13,6 +13,11 @@ const cachedMs = 5_000;
 const cachedYoungMax = 500;
 const keyPattern = /^fdk_[A-Za-z0-9_-]{1,100}$/;
 
+/** The public part of an API key, `fdk_<id>`; '' for a header that has none. */
+export function keyIdOf(authorization: string | undefined): string {
+  return /fdk_[^_ ]+/.exec(authorization ?? '')?.[0] ?? '';
+}
+
 /**
  * Identifies merchants by their API keys. A valid key is cached by its hash for `cachedMs`, so that a
  * revoked one is refused everywhere soon after. An invalid key is never cached, so it cannot push out

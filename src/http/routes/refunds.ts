@@ -4,6 +4,7 @@ import type { OrderService } from '../../checkout/orders.ts';
 import type { Refunding, RefundRefusal, RefundService } from '../../checkout/refunds.ts';
 import { placeOf } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
+import type { MerchantActions } from '../../ledger/merchant-actions.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
@@ -17,18 +18,19 @@ export type RefundRouteOptions = {
   drops: Pick<Drops, 'getOwned'>;
   orders: Pick<OrderService, 'view'>;
   refunds: RefundService;
+  merchantActions: Pick<MerchantActions, 'record'>;
 };
 
 /** A merchant refunds an order, whole or in part. */
 export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): void {
-  const { requireMerchant, drops, orders, refunds } = options;
+  const { requireMerchant, drops, orders, refunds, merchantActions } = options;
 
   addRoute(
     app,
     'POST /v1/orders/:order/refund',
     { contract: refundContract, onRequest: requireMerchant },
     async (request, reply): Promise<z.infer<typeof refundedBody>> => {
-      const { merchantId, params, body } = request;
+      const { merchantId, actor, params, body } = request;
       const id = orderOf(params);
       const drop = await drops.getOwned(merchantId, placeOf(id).drop);
       if (!drop) throw new Problem('unknown_order');
@@ -44,6 +46,14 @@ export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): 
               key: requireKey(request),
             });
       if (result.kind !== 'asked') throw refusalOf(result);
+      await merchantActions.record(drop.id, {
+        kind: 'refund',
+        actor,
+        subject: id,
+        amount: amount ?? null,
+        reason,
+        key: amount === undefined ? '' : requireKey(request),
+      });
       const view = await orders.view(result.order);
       if (!view) throw new Problem('unknown_order');
       // 202: the refund is decided and will be carried out; the order shows when it is done.

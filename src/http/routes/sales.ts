@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { AdjustmentRefusal, AdjustStock } from '../../drops/adjustments.ts';
 import type { Drops } from '../../ledger/drops.ts';
+import type { MerchantActions } from '../../ledger/merchant-actions.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { Problem } from '../problems/problems.ts';
@@ -21,25 +22,29 @@ const ordersQuery = z.strictObject({ limit, cursor, format: z.enum(['json', 'csv
 export type SalesRouteOptions = {
   requireMerchant: Guards['requireMerchant'];
   adjustStock: AdjustStock;
+  merchantActions: Pick<MerchantActions, 'record'>;
   drops: Pick<Drops, 'getOwned'>;
   orders: Pick<Orders, 'page' | 'stream'>;
 };
 
 /** A merchant's sales: stock adjustments, orders, export. */
 export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): void {
-  const { adjustStock, drops, orders, requireMerchant: onRequest } = options;
+  const { adjustStock, merchantActions, drops, orders, requireMerchant: onRequest } = options;
 
   addRoute(
     app,
     'POST /v1/drops/:drop/items/:sku/adjustments',
     { contract: contracts.adjust, onRequest },
     async (request) => {
-      const { merchantId, params, body } = request;
+      const { merchantId, actor, params, body } = request;
       const { sku } = params;
       const key = requireKey(request);
       const drop = dropOf(params);
       const result = await adjustStock({ merchantId, drop, sku, key, ...body });
       if (result.kind !== 'adjusted') throw refusalOf(result);
+      const { delta: amount, reason } = body;
+      const action = { kind: 'adjustment', actor, subject: sku, amount, reason, key } as const;
+      await merchantActions.record(drop, action);
       return { sku, ...result.figures };
     },
   );

@@ -26,6 +26,21 @@ export const reportBody = z.strictObject({
     settleMsMedian: z.number().nullable().describe('From reserved to paid'),
     settleMs99: z.number().nullable(),
   }),
+  actions: z
+    .array(
+      z.strictObject({
+        at: instant,
+        kind: z.enum(['refund', 'adjustment']),
+        actor: z.string().describe('The id of the API key, without its secret'),
+        subject: z.string().describe('The order that was refunded, or the sku'),
+        amount: z
+          .int()
+          .nullable()
+          .describe('Minor units of a refund, null for all that was left; units of an adjustment'),
+        reason: z.string(),
+      }),
+    )
+    .describe('Refunds and stock adjustments of the merchant, newest first, 200 at most'),
 });
 
 export const auditBody = z.strictObject({

@@ -89,6 +89,7 @@ export function openFastify(options: {
   app.decorateRequest('buyer', '');
   // Empty until requireMerchant has set it.
   app.decorateRequest<string>('merchantId', '');
+  app.decorateRequest('actor', '');
   routes.follow(app);
   errors.handle(app);
   return app;

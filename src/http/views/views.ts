@@ -165,6 +165,7 @@ export function reportJson(report: Report): z.infer<typeof reportBody> {
       firstPaidAt: isoOrNull(firstPaidAt),
       lastPaidAt: isoOrNull(lastPaidAt),
     },
+    actions: report.actions.map((action) => ({ ...action, at: iso(action.at) })),
   };
 }
 
