@@ -10,6 +10,7 @@ import { demoRoutes } from './routes/demo.ts';
 import { dropEditingRoutes } from './routes/drop-editing.ts';
 import { dropRoutes } from './routes/drops.ts';
 import { importRoute } from './routes/import.ts';
+import { merchantRoutes } from './routes/merchants.ts';
 import { notificationRoute } from './routes/notifications.ts';
 import { opsRoutes } from './routes/ops.ts';
 import { orderRoutes } from './routes/orders.ts';
@@ -44,6 +45,7 @@ export async function addRoutes(
   opsRoutes(app, { health, metrics, requireOperator });
   if (operatorKey !== undefined) {
     reconciliationRoute(app, { requireOperator, reconcile: services.reconcile });
+    merchantRoutes(app, { requireOperator, merchants: deps.ledger.merchants });
   }
   if (settings.buying === false) return;
   await addBuyerRoutes(app, deps, shared);

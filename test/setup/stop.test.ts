@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readHolder } from '../../src/embedded/lock.ts';
 import { eventually } from '../support/eventually.ts';
 import { startMs } from '../support/patience.ts';
-import { type Program, startProgram } from '../support/program.ts';
+import { type Program, runProgram, startProgram } from '../support/program.ts';
 
 let parent: string;
 let data: string;
@@ -53,14 +53,6 @@ describe('the whole engine, embedded', () => {
     },
   );
 
-  test('An engine whose terminal closes stops in good order, and leaves neither its redis-server nor its lock behind', async () => {
-    const { engine } = await start();
-    engine.kill('SIGHUP');
-    expect(await engine.ended).toMatchObject({ code: 0, signal: null, err: '' });
-    expect(readHolder(data)).toBeUndefined();
-    expect(existsSync(join(data, 'redis', 'child.json'))).toBe(false);
-  });
-
   test('The embedded engine stops cleanly on one Ctrl-C, though npm sends it a second time', async () => {
     const { engine, address } = await start();
     expect((await fetch(`${address}/livez`)).status).toBe(200);
@@ -72,5 +64,42 @@ describe('the whole engine, embedded', () => {
     expect(existsSync(join(data, 'redis', 'child.json'))).toBe(false);
     const logged = readFileSync(join(data, 'redis', 'redis.log'), 'utf8');
     expect(logged).toContain('Redis is now ready to exit');
+  });
+});
+
+describe('an embedded engine that serves', () => {
+  let engine: Program;
+  let address: string;
+  beforeAll(async () => {
+    ({ engine, address } = await start());
+  });
+
+  test('npm run merchant creates merchants and issues and revokes keys while the engine has the ledger open', async () => {
+    const merchant = async (...args: string[]) => {
+      const ended = await runProgram('scripts/merchant.ts', {
+        args,
+        env: { FLASHDROP_DATA: data },
+      });
+      expect(ended).toMatchObject({ code: 0, err: '' });
+      return ended.out;
+    };
+    const list = async (key: string | undefined) =>
+      (await fetch(`${address}/v1/drops`, { headers: { authorization: `Bearer ${key}` } })).status;
+    const created = await merchant('create', 'Corner shop');
+    const [id, first] = [/^merchant {2}(\S+)/, /API key {3}(\S+)/].map(
+      (one) => one.exec(created)?.[1],
+    );
+    const second = /API key {3}(\S+)/.exec(await merchant('key', String(id)))?.[1];
+    expect([await list(first), await list(second)]).toEqual([200, 200]);
+    expect(await merchant('revoke', String(second))).toBe('revoked\n');
+    await eventually(async () => (await list(second)) === 401);
+    expect(await list(first)).toBe(200);
+  });
+
+  test('An engine whose terminal closes stops in good order, and leaves neither its redis-server nor its lock behind', async () => {
+    engine.kill('SIGHUP');
+    expect(await engine.ended).toMatchObject({ code: 0, signal: null, err: '' });
+    expect(readHolder(data)).toBeUndefined();
+    expect(existsSync(join(data, 'redis', 'child.json'))).toBe(false);
   });
 });

@@ -62,6 +62,11 @@ export const problems = {
     title: 'There is nothing at this address',
     detail: 'Check the path against /openapi.json.',
   },
+  unknown_merchant: {
+    status: 404,
+    title: 'There is no such merchant',
+    detail: 'Check the merchant id, as it was shown when the merchant was created.',
+  },
   unknown_drop: {
     status: 404,
     title: 'There is no such drop',
