@@ -18,12 +18,13 @@ export type BareRedis = {
 
 /**
  * Starts a redis-server as an operator might have it: with safe settings, changed by `settings`, as
- * they stand in redis.conf. Resolves once it answers, if only with LOADING.
+ * they stand in redis.conf. Resolves once it answers; on a folder of before, which it loads first, at once.
  */
 export async function startBareRedis(
   settings: Record<string, string> = {},
-  folder = mkdtempSync(join(tmpdir(), 'flashdrop-bare-redis-')),
+  loaded?: string,
 ): Promise<BareRedis> {
+  const folder = loaded ?? mkdtempSync(join(tmpdir(), 'flashdrop-bare-redis-'));
   const port = await freePort();
   const all = {
     port: String(port),
@@ -36,7 +37,7 @@ export async function startBareRedis(
   };
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, ...value.split(' ')]);
   const server = spawn(localServer().path, args, { cwd: folder, stdio: 'ignore' });
-  if (settings['port'] !== '0') await untilHeard(port);
+  if (loaded === undefined) await untilHeard(port);
   return {
     host: '127.0.0.1',
     port,
