@@ -98,7 +98,7 @@ describe('an embedded engine that serves', () => {
 
   test('An engine whose terminal closes stops in good order, and leaves neither its redis-server nor its lock behind', async () => {
     engine.kill('SIGHUP');
-    expect(await engine.ended).toMatchObject({ code: 0, signal: null, err: '' });
+    expect(await engine.ended).toMatchObject({ code: 0, signal: null });
     expect(readHolder(data)).toBeUndefined();
     expect(existsSync(join(data, 'redis', 'child.json'))).toBe(false);
   });
