@@ -57,12 +57,13 @@ export function openOrderService(options: {
   paymentAttempts: PaymentAttempts;
   providers: Providers;
   settleOne(id: OrderId): Promise<Settled>;
-  termsOf(drop: DropId): Promise<DropTerms | undefined>;
+  /** For drops that clients name, which may be made up. */
+  lookUpTerms(drop: DropId): Promise<DropTerms | undefined>;
   redisNow(): Promise<number>;
   log: Log;
 }): OrderService {
   const { lanes, orders, payments, allowances, paymentAttempts, providers, log } = options;
-  const { settleOne, termsOf, redisNow } = options;
+  const { settleOne, lookUpTerms, redisNow } = options;
 
   /**
    * The buyers of a drop read their orders all at once, and a statement costs the ledger about the same
@@ -93,24 +94,28 @@ export function openOrderService(options: {
     return order;
   }
 
+  /** The terms of an order's drop; undefined when there is no such drop or it has no such lane. */
+  async function termsAt({ drop, lane }: OrderRef): Promise<DropTerms | undefined> {
+    const terms = await lookUpTerms(drop);
+    return terms && lane < terms.lanes ? terms : undefined;
+  }
+
   async function read(id: OrderId): Promise<OrderView | undefined> {
     const place = placeOf(id);
-    const [held, recorded, terms] = await Promise.all([
-      find(place),
-      receipts.add(id),
-      termsOf(place.drop),
-    ]);
+    const terms = await termsAt(place);
+    if (!terms) return undefined;
+    const [held, recorded] = await Promise.all([find(place), receipts.add(id)]);
     const order = held ?? recorded;
-    return order && terms && (await shown({ order, terms, recorded }));
+    return order && (await shown({ order, terms, recorded }));
   }
 
   async function view(order: Order): Promise<OrderView | undefined> {
-    const [recorded, terms] = await Promise.all([receipts.add(order.id), termsOf(order.drop)]);
+    const [recorded, terms] = await Promise.all([receipts.add(order.id), lookUpTerms(order.drop)]);
     return terms && (await shown({ order, terms, recorded }));
   }
 
   async function laneView(order: Order): Promise<OrderView | undefined> {
-    const terms = await termsOf(order.drop);
+    const terms = await lookUpTerms(order.drop);
     return terms && (await shown({ order, terms }));
   }
 
@@ -149,10 +154,14 @@ export function openOrderService(options: {
 
     async peek(id) {
       const place = placeOf(id);
-      const [order, terms] = await Promise.all([find(place), termsOf(place.drop)]);
-      if (!order || !terms) return await read(id);
-      const isSettling = order.state === 'reserved' && engineStarts({ order, terms }, providers);
-      return isSettling ? await shown({ order, terms }) : await view(order);
+      const terms = await termsAt(place);
+      if (!terms) return undefined;
+      const order = await find(place);
+      const isSettling = order?.state === 'reserved' && engineStarts({ order, terms }, providers);
+      if (isSettling) return await shown({ order, terms });
+      const recorded = await receipts.add(id);
+      const known = order ?? recorded;
+      return known && (await shown({ order: known, terms, recorded }));
     },
 
     async cancel(id) {

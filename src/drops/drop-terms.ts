@@ -30,7 +30,7 @@ const dropsMax = 1_000;
 export function openDropTerms(source: {
   lanes: Pick<Lanes, 'readDrop' | 'inspect'>;
   drops: { get(id: DropId): Promise<Drop | undefined> };
-}): (drop: DropId) => Promise<DropTerms | undefined> {
+}) {
   const cache = new Map<string, DropTerms>();
 
   /** Whether the lane has this version of the drop at an instant when no edit can follow it. */
@@ -39,7 +39,7 @@ export function openDropTerms(source: {
     return lane.status === 'done' && lane.version === version && lane.now >= startsAt;
   }
 
-  return async function termsOf(dropId) {
+  async function termsOf(dropId: DropId): Promise<DropTerms | undefined> {
     const cached = cache.get(dropId);
     if (cached) return cached;
     const drop =
@@ -64,5 +64,9 @@ export function openDropTerms(source: {
     if (oldest !== undefined && cache.size >= dropsMax) cache.delete(oldest);
     cache.set(dropId, terms);
     return terms;
-  };
+  }
+
+  /** The terms if they are in memory. */
+  const cached = (dropId: DropId) => cache.get(dropId);
+  return Object.assign(termsOf, { cached });
 }

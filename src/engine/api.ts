@@ -24,7 +24,7 @@ export async function openApi(
   const { config, redis, ledger, log, metrics, lanes, services } = wiring;
   const catalog = openCatalog({
     lanes,
-    wasPublished: ledger.drops.wasPublished,
+    published: ledger.drops.published,
     onError: (error) => log.warn({ err: error }, 'reading the lanes failed'),
   });
   const intake = openIntake({ lanes, catalog, takes: services.takes });

@@ -17,6 +17,7 @@ import { openDropTerms } from '../drops/drop-terms.ts';
 import { openEdits } from '../drops/edits.ts';
 import { openPublishing } from '../drops/publishing.ts';
 import { openReport } from '../drops/report.ts';
+import { openTermsLookup } from '../drops/terms-lookup.ts';
 import { openRecords } from '../inventory/lane-scan.ts';
 import { redisTime } from '../inventory/redis-connections.ts';
 import { openReconciliation } from '../reconciliation/reconciliation.ts';
@@ -40,6 +41,7 @@ export function openServices(options: ServiceOptions) {
   const passwords = reportPasswords(ledger.passwords, { metrics, log });
 
   const termsOf = openDropTerms({ lanes, drops });
+  const lookUpTerms = openTermsLookup({ termsOf, lanes, drops });
   const activeDrops = openActiveDrops({ drops, log });
   const publishing = openPublishing({
     ledgerDrops: drops,
@@ -137,7 +139,7 @@ export function openServices(options: ServiceOptions) {
       paymentAttempts,
       providers,
       settleOne,
-      termsOf,
+      lookUpTerms,
       redisNow,
       log,
     }),

@@ -40,7 +40,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const guards = openGuards({
     buyers,
     onRefused: reports.onRefused,
-    merchants: openMerchantKeys({ verify: deps.ledger.merchants.verify }),
+    merchants: openMerchantKeys({ verifyAll: deps.ledger.merchants.verifyAll }),
     operatorKey: deps.operatorKey,
   });
   const streams = openStreams({ streamsMax: settings.streamsMax ?? 10_000 });

@@ -1,3 +1,5 @@
+import { openMisses } from '../batching/misses.ts';
+import { lookUpLimits, openPacedBatcher } from '../batching/paced-batcher.ts';
 import { type Drop, type DropState, dropState } from '../domain/drop.ts';
 import type { DropId } from '../domain/ids.ts';
 import { openInterval } from '../scheduling/interval.ts';
@@ -41,8 +43,8 @@ export type Catalog = {
 
 export type CatalogOptions = {
   lanes: Lanes;
-  /** Whether the ledger has the drop as published. Asked when the lanes have no rules for it. */
-  wasPublished?(dropId: DropId): Promise<boolean>;
+  /** Those of the drops that the ledger has as published. Asked about drops whose lanes have no rules. */
+  published?(dropIds: readonly DropId[]): Promise<ReadonlySet<DropId>>;
   /** How often the lanes of drops in use are polled, ms; a lifted refusal is seen within two polls. */
   pollMs?: number;
   /** The most drops in memory; the least recently used is removed first. */
@@ -68,7 +70,8 @@ type Entry = { view: DropView; usedAt: number; readAt: number };
 export function openCatalog(options: CatalogOptions): Catalog {
   const { lanes, pollMs = 40, dropsMax = 2_000 } = options;
   const entries = new Map<DropId, Entry>();
-  const misses = new Map<DropId, { at: number; lost: boolean }>();
+  const misses = openMisses<{ lost: boolean }>({ keptMs: missMs, namesMax: missesMax });
+  const lookUps = openPacedBatcher({ ...lookUpLimits, run: loadAll });
   const loading = new Map<DropId, Promise<DropView | undefined>>();
   let clock = { redis: Date.now(), local: performance.now() };
   let revisions = 0;
@@ -95,17 +98,26 @@ export function openCatalog(options: CatalogOptions): Catalog {
   async function load(dropId: DropId): Promise<DropView | undefined> {
     const drop = await lanes.readDrop({ drop: dropId, lane: 0 });
     const figures = drop && (await readFigures(drop));
-    if (!drop || !figures) {
-      if (misses.size >= missesMax) misses.clear();
-      const lost = (await options.wasPublished?.(dropId).catch(() => false)) ?? false;
-      misses.set(dropId, { at: performance.now(), lost });
-      return undefined;
-    }
+    if (!drop || !figures) return undefined;
     const entry: Entry = { view: newView(drop), usedAt: performance.now(), readAt: 0 };
     write(entry, drop, figures);
     if (entries.size >= dropsMax) dropIdlest();
     entries.set(dropId, entry);
     return entry.view;
+  }
+
+  /** Anybody can ask for made-up drops, so they share a batch, and its one question to the ledger. */
+  async function loadAll(ids: DropId[]): Promise<PromiseSettledResult<DropView | undefined>[]> {
+    const loaded = await Promise.allSettled(ids.map(load));
+    const missing = ids.filter((_, n) => {
+      const result = loaded[n];
+      return result?.status === 'fulfilled' && result.value === undefined;
+    });
+    if (missing.length > 0) {
+      const published = await options.published?.(missing).catch(() => undefined);
+      for (const id of missing) misses.add(id, { lost: published?.has(id) ?? false });
+    }
+    return loaded;
   }
 
   function dropIdlest(): void {
@@ -200,11 +212,10 @@ export function openCatalog(options: CatalogOptions): Catalog {
     async get(dropId) {
       const known = use(dropId);
       if (known) return known;
-      const missed = misses.get(dropId);
-      if (missed && performance.now() - missed.at < missMs) return undefined;
+      if (misses.get(dropId)) return undefined;
       let view = loading.get(dropId);
       if (!view) {
-        view = load(dropId).finally(() => loading.delete(dropId));
+        view = lookUps.add(dropId).finally(() => loading.delete(dropId));
         loading.set(dropId, view);
       }
       return view;

@@ -30,14 +30,23 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     return drop;
   }
 
-  /** Whether lanes ever had the drop; false for a draft that was cancelled. */
-  async function wasPublished(id: DropId): Promise<boolean> {
-    const rows = await database.query(
-      `select from drops where id = $1 and lanes_version > 0
+  /** Those of the drops whose lanes ever had them; a draft that was cancelled is not among them. */
+  async function published(ids: readonly DropId[]): Promise<ReadonlySet<DropId>> {
+    const rows = await database.query<{ id: DropId }>(
+      `select id from drops where id = any($1::text[]) and lanes_version > 0
          and not (decision = 'cancelled' and version = 1)`,
-      [id],
+      [ids],
     );
-    return rows.length > 0;
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Those of the drops that the ledger has, in whatever state. */
+  async function existing(ids: readonly DropId[]): Promise<ReadonlySet<DropId>> {
+    const rows = await database.query<{ id: DropId }>(
+      'select id from drops where id = any($1::text[])',
+      [ids],
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** A drop, if it is this merchant's. */
@@ -183,7 +192,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     create,
     deleteDraft,
     get,
-    wasPublished,
+    published,
+    existing,
     getOwned,
     listOwned,
     change,

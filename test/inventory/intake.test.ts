@@ -220,7 +220,7 @@ describe('on one Redis', () => {
 
 test('A drop whose lane has lost its data is frozen, and a drop that never existed is unknown', async () => {
   const bench = await open();
-  const catalog = openCatalog({ lanes: bench.lanes, wasPublished: async (id) => id === drop.id });
+  const catalog = openCatalog({ lanes: bench.lanes, published: async () => new Set([drop.id]) });
   const intake = openIntake({ lanes: bench.lanes, catalog });
   const drop = aDrop();
   expect((await intake.buy(aBuy(drop))).status).toBe('frozen');

@@ -118,7 +118,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     ...(options.timings ? { timings: options.timings } : {}),
     ...(options.onStep ? { onStep: options.onStep } : {}),
   });
-  const catalog = openCatalog({ lanes, wasPublished: ledger.drops.wasPublished });
+  const catalog = openCatalog({ lanes, published: ledger.drops.published });
   const deps: AppDeps = {
     log,
     metrics,

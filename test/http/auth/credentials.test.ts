@@ -7,6 +7,7 @@ import { newMerchantId } from '../../../src/domain/ids.ts';
 import { openBuyers, openSigner, type TokenRules } from '../../../src/http/auth/buyers.ts';
 import { leewayMs } from '../../../src/http/auth/claims.ts';
 import { openMerchantKeys } from '../../../src/http/auth/merchants.ts';
+import { newApiKey } from '../../../src/ledger/merchants.ts';
 import { startTestEngine, type TestEngine, testTokens } from '../../support/engine.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
@@ -286,16 +287,17 @@ describe("A merchant's API key", () => {
     const merchant = newMerchantId();
     const keys = openMerchantKeys({
       now: () => now,
-      verify: async () => {
+      verifyAll: async (apiKeys) => {
         asked += 1;
-        return revoked ? undefined : merchant;
+        return apiKeys.map(() => (revoked ? undefined : merchant));
       },
     });
-    for (let n = 0; n < 5; n += 1) expect(await keys.identify('Bearer fdk_a_b')).toBe(merchant);
+    const bearer = `Bearer ${newApiKey()}`;
+    for (let n = 0; n < 5; n += 1) expect(await keys.identify(bearer)).toBe(merchant);
     expect(asked).toBe(1);
     revoked = true;
     now = 10_000;
-    expect(await keys.identify('Bearer fdk_a_b')).toMatchObject({ reason: 'invalid' });
+    expect(await keys.identify(bearer)).toMatchObject({ reason: 'invalid' });
   });
 });
 
