@@ -58,20 +58,23 @@ export async function gatherEvidence(
   for (let at = 0; at < names.length; at += buyersAtOnce) {
     wallet.push(...(await merchant.movements(names.slice(at, at + buyersAtOnce))));
   }
+  // One after the other: a merchant has one export or audit at a time.
+  const sold: Evidence['drops'] = [];
+  for (const { id, allotment } of drops) {
+    sold.push({
+      allotment,
+      orders: await all(merchant.orders(id)),
+      units: (await merchant.report(id)).items[0] as Units,
+      audit: withAudit ? await merchant.audit(id) : undefined,
+    });
+  }
   return {
     plan,
     book,
     price,
     wallet,
     providers: providers as Evidence['providers'],
-    drops: await Promise.all(
-      drops.map(async ({ id, allotment }) => ({
-        allotment,
-        orders: await all(merchant.orders(id)),
-        units: (await merchant.report(id)).items[0] as Units,
-        audit: withAudit ? await merchant.audit(id) : undefined,
-      })),
-    ),
+    drops: sold,
     payments: await database.query<LedgerPayment>(
       `select order_id as "order", reference, provider, state, amount_captured as captured,
          amount_refunded as refunded, looks from payments`,

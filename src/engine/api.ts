@@ -3,6 +3,8 @@ import type { Config } from '../config/config.ts';
 import { systemClock } from '../domain/clock.ts';
 import { buildApp } from '../http/app.ts';
 import type { TokenRules } from '../http/auth/buyers.ts';
+import { openExclusive } from '../http/limits/exclusive.ts';
+import { openSharedUsage } from '../http/limits/shared-usage.ts';
 import { openCatalog } from '../inventory/catalog.ts';
 import { openIntake } from '../inventory/intake.ts';
 import { openHealth } from './health.ts';
@@ -40,6 +42,8 @@ export async function openApi(
     ...callers,
     clock: systemClock,
     metrics: { ...metrics, text: metricsPage },
+    usage: openSharedUsage(redis, config.namespace),
+    exclusive: openExclusive(redis, config.namespace),
     health: openHealth({ redis, namespace: config.namespace, ledger }),
     settings: {
       demo: config.demo,

@@ -4,11 +4,16 @@ import { openBuyers } from './auth/buyers.ts';
 import { openGuards } from './auth/guards.ts';
 import { openMerchantKeys } from './auth/merchants.ts';
 import type { AppDeps } from './deps.ts';
+import { openBudgets } from './limits/budgets.ts';
+import { chargeRoutes } from './limits/charging.ts';
 import { openStreams } from './live/streams.ts';
 import { buyOutcomes } from './routes/buy.ts';
 import { addRoutes } from './routing.ts';
 import { documentApi } from './server/docs.ts';
 import { openFastify } from './server/fastify.ts';
+
+/** A stranger pays for refused credentials: verifying a signature costs more than a card. */
+const refusedCost = 20;
 
 /** All of HTTP without a port: tests inject requests into it and server.ts listens with it. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -37,10 +42,17 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     help: "Seconds since the identity service's keys were fetched; -1 without keys, 0 under a secret",
     read: buyers.keysAge,
   });
+  const budgets = openBudgets({ limits: settings.budgets, usage: deps.usage });
+  app.addHook('onClose', budgets.stop);
   const guards = openGuards({
     buyers,
-    onRefused: reports.onRefused,
-    merchants: openMerchantKeys({ verifyAll: deps.ledger.merchants.verifyAll }),
+    onRefused(caller, refusal, address) {
+      reports.onRefused(caller, refusal, address);
+      budgets.chargeStranger(address, refusedCost);
+    },
+    merchants: openMerchantKeys({
+      verifyAll: deps.ledger.merchants.verifyAll,
+    }),
     operatorKey: deps.operatorKey,
   });
   const streams = openStreams({ streamsMax: settings.streamsMax ?? 10_000 });
@@ -59,7 +71,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await documentApi(app);
   // Routes come after the documentation, which listens for them.
   await app.register(async (scope) => {
-    await addRoutes(scope, deps, { guards, streams, outcomes, appointmentCounts });
+    chargeRoutes(scope, budgets);
+    await addRoutes(scope, deps, { guards, budgets, streams, outcomes, appointmentCounts });
   });
   await app.ready();
   return app;

@@ -22,6 +22,9 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Reconcile } from '../reconciliation/reconciliation.ts';
 import type { TokenRules } from './auth/buyers.ts';
+import type { BudgetLimits } from './limits/budgets.ts';
+import type { Exclusive } from './limits/exclusive.ts';
+import type { SharedUsage } from './limits/shared-usage.ts';
 import type { Health } from './ops/readiness.ts';
 import type { ServerSettings } from './server/fastify.ts';
 
@@ -30,11 +33,11 @@ export type AppSettings = ServerSettings & {
   demo: boolean;
   /** False for a process that serves operators only. */
   buying?: boolean;
-  /** Buys that one buyer may send in ten seconds, replays included. */
-  buysPerBuyerMax?: number;
   /** Origins and schemes of apps that buyers may be sent back to after paying; none unless named. */
   allowedOrigins?: string[];
   allowedSchemes?: string[];
+  /** What callers may spend, where it is not the default. */
+  budgets?: Partial<BudgetLimits>;
   /** Live streams open at once in this process. */
   streamsMax?: number;
 };
@@ -73,5 +76,8 @@ export type AppDeps = {
   /** Whoever sends it operates the engine; without one there are no routes for operators. */
   operatorKey?: string | undefined;
   health: Health;
+  /** What the processes of this engine tell each other of their callers; undefined for one alone. */
+  usage?: SharedUsage | undefined;
+  exclusive: Exclusive;
   settings: AppSettings;
 };

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { openSigner } from './auth/buyers.ts';
 import type { Guards } from './auth/guards.ts';
 import type { AppDeps } from './deps.ts';
+import type { Budgets } from './limits/budgets.ts';
 import type { Streams } from './live/streams.ts';
 import { openReturnUrls } from './request/return-urls.ts';
 import { appointmentRoutes } from './routes/appointments.ts';
@@ -28,6 +29,7 @@ type Counts<Name extends string> = { add(name: Name, by?: number): void };
 /** What the routes share beside the services. */
 type Shared = {
   guards: Guards;
+  budgets: Budgets;
   streams: Streams;
   outcomes: Counts<BuyOutcome>;
   appointmentCounts: Counts<'made' | 'already' | 'imported'>;
@@ -63,7 +65,7 @@ export async function addRoutes(
 
 async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Shared): Promise<void> {
   const { catalog, lanes, ledger, log, services, settings } = deps;
-  const { streams, outcomes, appointmentCounts } = shared;
+  const { budgets, streams, outcomes, appointmentCounts } = shared;
   const { requireBuyer } = shared.guards;
   const { orders } = services;
 
@@ -74,7 +76,7 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
       intake: deps.intake,
       metrics: deps.metrics,
       outcomes,
-      buysPerBuyerMax: settings.buysPerBuyerMax,
+      budget: budgets.buyer,
     });
   });
   const cards = openCards({
@@ -86,7 +88,13 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
   const returnUrls = openReturnUrls({ origins, schemes });
   publicRoutes(app, { catalog, cards, streams, log });
   orderRoutes(app, { requireBuyer, orders, lanes, streams, log });
-  paymentRoute(app, { requireBuyer, orders, pay: services.pay, returnUrls });
+  paymentRoute(app, {
+    requireBuyer,
+    orders,
+    pay: services.pay,
+    returnUrls,
+    budget: budgets.payment,
+  });
   appointmentRoutes(app, {
     requireBuyer,
     catalog,
@@ -97,12 +105,14 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
     requireBuyer,
     accounts: ledger.accounts,
     passwords: services.passwords,
+    exclusive: deps.exclusive,
     log,
   });
   topUpRoutes(app, {
     requireBuyer,
     topUps: services.topUps,
     returnUrls,
+    budget: budgets.payment,
     gifts: settings.demo ? services.gifts : undefined,
   });
 }
@@ -131,6 +141,7 @@ async function addMerchantRoutes(
     publishing: services.publishing,
     report: services.report,
     audit: services.audit,
+    exclusive: deps.exclusive,
     takes: services.takes,
     clock,
   });
@@ -148,6 +159,7 @@ async function addMerchantRoutes(
     orders: ledger.orders,
     adjustStock: services.adjustStock,
     merchantActions: ledger.merchantActions,
+    exclusive: deps.exclusive,
   });
   refundRoute(app, {
     requireMerchant,

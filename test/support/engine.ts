@@ -14,6 +14,8 @@ import { openServices, type Services } from '../../src/engine/services.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { openSigner, type TokenRules } from '../../src/http/auth/buyers.ts';
 import type { AppDeps, AppSettings } from '../../src/http/deps.ts';
+import { openExclusive } from '../../src/http/limits/exclusive.ts';
+import { openSharedUsage } from '../../src/http/limits/shared-usage.ts';
 import { listen, type Server } from '../../src/http/server/server.ts';
 import { openCatalog } from '../../src/inventory/catalog.ts';
 import { type IntakeLimits, intakeLimits, openIntake } from '../../src/inventory/intake.ts';
@@ -135,6 +137,8 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
       takes: services.takes,
     }),
     clock: systemClock,
+    usage: openSharedUsage(redis, namespace),
+    exclusive: openExclusive(redis, namespace),
     health: openHealth({ redis, namespace, ledger }),
     settings: { demo: false, turnMsMax: Number.POSITIVE_INFINITY, ...options.settings },
   };

@@ -50,8 +50,7 @@ export function openMerchantKeys(options: {
     },
   });
 
-  async function verify(apiKey: string, wasValid: boolean): Promise<MerchantId | undefined> {
-    if (!wasValid) return await lookUps.add(apiKey);
+  async function verifyAgain(apiKey: string): Promise<MerchantId | undefined> {
     const [merchantId] = await verifyAll([apiKey]);
     return merchantId;
   }
@@ -66,7 +65,7 @@ export function openMerchantKeys(options: {
       const known = cache.get(digest);
       if (known && known.until > now()) return known.merchantId;
       if (misses.get(digest)) return refused.unknownKey;
-      const merchantId = await verify(apiKey, known !== undefined);
+      const merchantId = await (known ? verifyAgain(apiKey) : lookUps.add(apiKey));
       if (merchantId === undefined) {
         misses.add(digest, true);
         return refused.unknownKey;

@@ -226,9 +226,21 @@ export const problems = {
   },
   rate_limited: {
     status: 429,
-    title: 'Too many requests from this buyer',
+    title: 'Too many requests from this caller',
     detail:
       'Nothing was done. Wait for the stated time, then send the request again with the same key.',
+    retry: true,
+  },
+  already_running: {
+    status: 429,
+    title: 'An audit or export of yours is already running',
+    detail: 'There is one at a time for each caller. Wait for its end, then ask again.',
+    retry: true,
+  },
+  streams_open: {
+    status: 429,
+    title: 'Too many live streams are open',
+    detail: 'Close a stream that you no longer read, or poll instead.',
     retry: true,
   },
   headers_too_large: {

@@ -14,16 +14,11 @@ import {
 } from '../problems/problems.ts';
 import { openBodyCache } from '../request/body-cache.ts';
 import { readIdempotencyKey } from '../request/idempotency.ts';
-import { openRateLimiter } from '../request/rate-limiter.ts';
 import { textParser } from '../request/text-parser.ts';
 import { contract, schemaOf } from '../schemas/contract.ts';
 import { iso } from '../schemas/fields.ts';
 import { boughtBody, buyBody } from '../schemas/orders.ts';
 import { sendText } from '../server/send-raw.ts';
-
-const limitWindowMs = 10_000;
-const limitNamesMax = 200_000;
-const buysPerBuyerMaxDefault = 300;
 
 type BuyRequest = { Params: { drop: string }; Body: z.infer<typeof buyBody> };
 
@@ -33,20 +28,13 @@ export type BuyRouteOptions = {
   metrics: Pick<Metrics, 'durations'>;
   /** Counts Buys by outcome. */
   outcomes: { add(outcome: BuyOutcome): void };
-  /** Buys that one buyer may send in ten seconds, replays included. */
-  buysPerBuyerMax?: number | undefined;
+  /** 0 when the buyer may send one more, replays included, else the milliseconds until then. */
+  budget(buyer: string): number;
 };
 
 /** The Buy button: the hot route, without anything that a request does not need. */
 export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
-  const { requireBuyer, intake, metrics, outcomes } = options;
-  const { buysPerBuyerMax = buysPerBuyerMaxDefault } = options;
-  const limiter = openRateLimiter({
-    requestsMax: buysPerBuyerMax,
-    sharedMax: Math.floor(buysPerBuyerMax / 2),
-    windowMs: limitWindowMs,
-    namesMax: limitNamesMax,
-  });
+  const { requireBuyer, intake, metrics, outcomes, budget } = options;
   const durations = metrics.durations({
     name: 'buy_seconds',
     help: 'From a Buy read whole to its answer',
@@ -102,7 +90,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
     (request, reply) => {
       const startedAt = performance.now();
       const key = requireKey(request);
-      const retryAfterMs = limiter.take(request.buyer);
+      const retryAfterMs = budget(request.buyer);
       if (retryAfterMs > 0) {
         outcomes.add('rate_limited');
         sendProblem(reply, 'rate_limited', { retryAfterMs });
@@ -253,6 +241,8 @@ const buyContract = contract({
   description:
     'Reserves units at once; the payment follows after the answer. The same Idempotency-Key of the same buyer always gives the same order.',
   body: buyBody,
+  // Charged by the handler, which counts the refusals by outcome.
+  cost: 0,
   idempotent: true,
   answers: {
     202: {

@@ -95,6 +95,7 @@ const movement = z.strictObject({
 const contracts = {
   token: contract({
     tag: 'Demo',
+    cost: 0,
     summary: 'Mint a buyer token, with money in the wallet',
     body: tokenBody,
     answers: {
@@ -106,6 +107,7 @@ const contracts = {
   }),
   crowd: contract({
     tag: 'Demo',
+    cost: 0,
     summary: 'Mint tokens of many buyers at once, for a load test',
     body: crowdBody,
     answers: {
@@ -117,6 +119,7 @@ const contracts = {
   }),
   statements: contract({
     tag: 'Demo',
+    cost: 0,
     summary: "List the wallet's movements of many buyers, to audit a load test",
     body: statementsBody,
     answers: {

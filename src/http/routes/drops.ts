@@ -9,6 +9,7 @@ import type { Publishing } from '../../drops/publishing.ts';
 import type { Report } from '../../drops/report.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { Guards } from '../auth/guards.ts';
+import { beginAlone, type Exclusive } from '../limits/exclusive.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import {
@@ -35,6 +36,7 @@ export type DropRouteOptions = {
   publishing: Pick<Publishing, 'act'>;
   report(drop: DropId): Promise<Report | undefined>;
   audit: Audit;
+  exclusive: Exclusive;
   takes: DefinitionRules['takes'];
   clock: Clock;
 };
@@ -107,7 +109,8 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
     { contract: contracts.audit, onRequest },
     async (request, reply) => {
       const drop = await ownDrop(drops, request);
-      const report = await options.audit(drop.id);
+      const end = await beginAlone(options.exclusive, request.merchantId);
+      const report = await options.audit(drop.id).finally(end);
       if (!report) throw new Problem('unknown_drop');
       reply.header('cache-control', 'no-store');
       return auditJson(report);
@@ -164,6 +167,7 @@ const contracts = {
         schema: reportBody,
       },
     },
+    cost: 5,
     problems: ['unknown_drop'],
   }),
   audit: contract({
@@ -171,6 +175,7 @@ const contracts = {
     who: 'merchant',
     summary: 'Check the promises of a drop now',
     answers: { 200: { description: 'Each promise with its figures', schema: auditBody } },
-    problems: ['unknown_drop'],
+    cost: 50,
+    problems: ['unknown_drop', 'already_running'],
   }),
 };

@@ -61,6 +61,7 @@ const notificationContract = contract({
   summary: 'Receive a notification of a payment provider',
   description:
     'Signed by the provider and answered in its own form. A notification changes nothing by itself: the engine asks the provider for the state of the payment. `provider` is one of those that are configured.',
+  cost: 0,
   bodyTypes: ['application/json', 'application/x-www-form-urlencoded'],
   answers: {
     200: {

@@ -5,7 +5,7 @@ import type { Log } from '../../log.ts';
 import type { Guards } from '../auth/guards.ts';
 import { isSettled, openOrderPoller } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
-import { Problem, sendProblem } from '../problems/problems.ts';
+import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { nothing } from '../schemas/fields.ts';
 import { orderBody } from '../schemas/orders.ts';
@@ -49,8 +49,8 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
       const isSeen = request.headers['last-event-id'] === String(view.version);
       // 204 keeps an EventSource from reconnecting for an event that it already has.
       if (isSettled(view) && isSeen) return reply.code(204).send();
-      const stream = streams.open(reply, (closed) => poller.leave(view.id, closed));
-      if (!stream) return sendProblem(reply, 'overloaded');
+      const owner = { buyer: request.buyer };
+      const stream = streams.open(reply, owner, (closed) => poller.leave(view.id, closed));
       poller.follow(view, stream);
       return reply;
     },
@@ -88,7 +88,8 @@ const contracts = {
       200: { description: 'Events', mediaTypes: ['text/event-stream'] },
       204: { description: 'The order has ended and its last event was already delivered' },
     },
-    problems: ['unknown_order', 'overloaded'],
+    cost: 2,
+    problems: ['unknown_order', 'overloaded', 'streams_open'],
   }),
   cancel: contract({
     tag: 'Buyers',

@@ -20,11 +20,13 @@ export type PaymentRouteOptions = {
   orders: Pick<OrderService, 'read'>;
   pay: Pay;
   returnUrls: ReturnUrls;
+  /** 0 when the buyer may begin one more for this drop, else the milliseconds until then. */
+  budget(buyer: string, drop: string): number;
 };
 
 /** How a buyer pays for an order. */
 export function paymentRoute(app: FastifyInstance, options: PaymentRouteOptions): void {
-  const { requireBuyer, orders, pay, returnUrls } = options;
+  const { requireBuyer, orders, pay, returnUrls, budget } = options;
 
   addRoute(
     app,
@@ -35,6 +37,9 @@ export function paymentRoute(app: FastifyInstance, options: PaymentRouteOptions)
       reply.header('cache-control', 'no-store');
       if (!request.body) return paymentJson(view);
       const { method, password } = request.body;
+      // The wallet is ours: no provider is called for it.
+      const retryAfterMs = method === 'wallet' ? 0 : budget(request.buyer, view.drop);
+      if (retryAfterMs > 0) throw new Problem('rate_limited', { retryAfterMs });
       const wish = wishOf(request, returnUrls);
       const result = await pay(view.id, { method, password, wish });
       if (result.kind !== 'begun') throw refusalOf(result, view);
@@ -91,6 +96,7 @@ const paymentContract = contract({
   description:
     'Without a body, answers with the state of the payment. A repeated request continues the payment that was started. A request with another method closes that payment first, so that an order can never be paid in two ways.',
   body: paymentStartBody,
+  cost: 5,
   answers: {
     200: { description: "The payment now, and what the buyer's client does", schema: paymentBody },
   },

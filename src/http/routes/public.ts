@@ -2,9 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import { isOver } from '../../drops/appointment-rules.ts';
 import type { Catalog } from '../../inventory/catalog.ts';
 import type { Log } from '../../log.ts';
+import { networkOf } from '../limits/addresses.ts';
 import { openDropPoller } from '../live/drops.ts';
 import type { Streams } from '../live/streams.ts';
-import { sendProblem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { cardBody } from '../schemas/drops.ts';
 import { addRoute } from '../server/add-route.ts';
@@ -40,14 +40,14 @@ export function publicRoutes(app: FastifyInstance, options: PublicRouteOptions):
     app,
     'GET /v1/drops/:drop/stream',
     { contract: contracts.stream, exposeHeadRoute: false },
-    async ({ params, headers }, reply) => {
+    async ({ params, headers, ip }, reply) => {
       const view = await publishedDrop(catalog, params);
       const card = await cards.of(view);
       // 204 keeps an EventSource from reconnecting for an event that it already has.
       if (isOver(view.state()) && headers['last-event-id'] === card.etag)
         return reply.code(204).send();
-      const stream = streams.open(reply, (closed) => poller.leave(view.drop.id, closed));
-      if (!stream) return sendProblem(reply, 'overloaded');
+      const owner = { network: networkOf(ip) };
+      const stream = streams.open(reply, owner, (closed) => poller.leave(view.drop.id, closed));
       await poller.follow(view, stream);
       return reply;
     },
@@ -80,6 +80,7 @@ const contracts = {
       200: { description: 'Events', mediaTypes: ['text/event-stream'] },
       204: { description: 'The drop is over and its last event was already delivered' },
     },
-    problems: ['unknown_drop', 'drop_frozen', 'overloaded'],
+    cost: 20,
+    problems: ['unknown_drop', 'drop_frozen', 'overloaded', 'streams_open'],
   }),
 };

@@ -6,6 +6,7 @@ import type { Drops } from '../../ledger/drops.ts';
 import type { MerchantActions } from '../../ledger/merchant-actions.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
+import { beginAlone, type Exclusive, endWith } from '../limits/exclusive.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
@@ -25,11 +26,13 @@ export type SalesRouteOptions = {
   merchantActions: Pick<MerchantActions, 'record'>;
   drops: Pick<Drops, 'getOwned'>;
   orders: Pick<Orders, 'page' | 'stream'>;
+  exclusive: Exclusive;
 };
 
 /** A merchant's sales: stock adjustments, orders, export. */
 export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): void {
-  const { adjustStock, merchantActions, drops, orders, requireMerchant: onRequest } = options;
+  const { adjustStock, merchantActions, drops, orders, exclusive } = options;
+  const { requireMerchant: onRequest } = options;
 
   addRoute(
     app,
@@ -60,7 +63,9 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
       if (query.format === 'csv') {
         reply.header('content-type', 'text/csv; charset=utf-8; header=present');
         reply.header('content-disposition', `attachment; filename="${drop.id}.csv"`);
-        return reply.send(Readable.from(ordersCsv(drop, orders.stream(drop.id))));
+        const end = await beginAlone(exclusive, request.merchantId);
+        const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id)));
+        return reply.send(endWith(rows, end));
       }
       const page = await orders.page({
         drop: drop.id,
@@ -122,6 +127,7 @@ const contracts = {
     answers: {
       200: { description: 'A page of orders', schema: soldOrdersBody },
     },
-    problems: ['unknown_drop'],
+    cost: 3,
+    problems: ['unknown_drop', 'already_running'],
   }),
 };

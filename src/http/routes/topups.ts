@@ -19,11 +19,13 @@ export type TopUpRouteOptions = {
   returnUrls: ReturnUrls;
   /** Undefined outside demo mode: then nothing is added that was not paid. */
   gifts: Pick<Gifts, 'give'> | undefined;
+  /** 0 when the buyer may begin one more, else the milliseconds until then. */
+  budget(buyer: string, payable: string): number;
 };
 
 /** Money into a buyer's wallet: paid with another provider, or free in demo mode. */
 export function topUpRoutes(app: FastifyInstance, options: TopUpRouteOptions): void {
-  const { topUps, returnUrls, gifts, requireBuyer: onRequest } = options;
+  const { topUps, returnUrls, gifts, budget, requireBuyer: onRequest } = options;
 
   addRoute(
     app,
@@ -34,6 +36,8 @@ export function topUpRoutes(app: FastifyInstance, options: TopUpRouteOptions): v
       const { buyer } = request;
       const { amount, currency, method } = request.body;
       if (method === undefined) return await give({ buyer, amount, currency, key }, reply);
+      const retryAfterMs = budget(buyer, 'topup');
+      if (retryAfterMs > 0) throw new Problem('rate_limited', { retryAfterMs });
       const wish = wishOf(request, returnUrls);
       const paid = { buyer, amount, currency, key, method, wish };
       const started = await topUps.start(paid);
@@ -93,6 +97,7 @@ const contracts = {
     description:
       'Paid with `method`, like an order; the wallet is credited when the provider has captured the money. Without `method` the money is free, which only demo mode allows.',
     body: topUpBody,
+    cost: 5,
     idempotent: true,
     answers: {
       201: {

@@ -5,6 +5,7 @@ import type { EntryPlace } from '../../ledger/wallet/entries.ts';
 import type { WalletPasswords } from '../../ledger/wallet/passwords.ts';
 import type { Log } from '../../log.ts';
 import type { Guards } from '../auth/guards.ts';
+import { beginAlone, type Exclusive, endWith } from '../limits/exclusive.ts';
 import { invalid } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { currency, iso, limit } from '../schemas/fields.ts';
@@ -34,12 +35,13 @@ export type WalletRouteOptions = {
   requireBuyer: Guards['requireBuyer'];
   accounts: Pick<Accounts, 'ofBuyer' | 'entries' | 'statement'>;
   passwords: Pick<WalletPasswords, 'state' | 'set'>;
+  exclusive: Exclusive;
   log: Log;
 };
 
 /** A buyer's wallet. It needs no sign-up: every buyer has one. */
 export function walletRoutes(app: FastifyInstance, options: WalletRouteOptions): void {
-  const { accounts, passwords, log, requireBuyer: onRequest } = options;
+  const { accounts, passwords, exclusive, log, requireBuyer: onRequest } = options;
 
   addRoute(
     app,
@@ -77,9 +79,16 @@ export function walletRoutes(app: FastifyInstance, options: WalletRouteOptions):
     async (request, reply) => {
       const { buyer, query } = request;
       const { currency, format = 'json' } = query;
-      const statement = await accounts.statement({ kind: 'buyer', owner: buyer, currency });
+      const end = await beginAlone(exclusive, `statement:${buyer}`);
+      const statement = await accounts
+        .statement({ kind: 'buyer', owner: buyer, currency })
+        .catch((error: Error) => {
+          end();
+          throw error;
+        });
       const { type, name, body } = statementFile(statement, { currency, format });
       // The status has been sent by then, so the answer can only break off: the log says why.
+      endWith(body, end);
       body.on('error', (err) => log.error({ err }, 'statement download broke off'));
       reply.header('cache-control', 'no-store').header('content-type', type);
       reply.header('content-disposition', `attachment; filename="${name}"`);
@@ -132,6 +141,8 @@ const contracts = {
     description:
       'One file: JSON, or CSV with `format=csv`. Entries made after the request are not in it.',
     querystring: statementQuery,
+    cost: 30,
+    problems: ['already_running'],
     answers: {
       200: { description: 'The statement', schema: statementBody },
     },
@@ -142,6 +153,7 @@ const contracts = {
     summary: 'Set or change the payment password',
     description: 'The first password is set as sent; after that, a change needs `current`.',
     body: passwordBody,
+    cost: 30,
     answers: { 204: { description: 'The password is set' } },
     problems: [
       'payment_password_wrong',

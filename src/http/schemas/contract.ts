@@ -21,6 +21,11 @@ export type Contract = {
   /** Content types of a body that the route reads itself, instead of a validated `body`. */
   bodyTypes?: string[];
   querystring?: z.ZodType;
+  /**
+   * What a request takes of its caller's budget (limits/budgets.ts), in units of a cheap one; 1 unless
+   * given. 0: the route charges by itself, or is for callers who are not limited.
+   */
+  cost?: number;
   /** The route needs an Idempotency-Key header. */
   idempotent?: true;
   /** The route takes an If-Match header. */
@@ -56,6 +61,7 @@ export function problemsOf(contract: Contract): ProblemCode[] {
   return [
     ...anyRoute,
     ...(contract.who ? (['unauthorized'] as const) : []),
+    ...(contract.cost === 0 || contract.who === 'operator' ? [] : (['rate_limited'] as const)),
     ...(contract.body ? (['body_too_large', 'unsupported_media_type'] as const) : []),
     ...(contract.bodyTypes ? (['unsupported_media_type'] as const) : []),
     ...(contract.idempotent ? (['idempotency_key_missing'] as const) : []),

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { createSigner } from 'fast-jwt';
 import { describe, expect, test } from 'vitest';
 import { type HmacAlgorithm, openHmacCheck } from '../../../src/http/auth/hmac.ts';
+import { openRateLimiter } from '../../../src/http/limits/rate-limiter.ts';
 import { openGenerationalCache } from '../../../src/http/request/generational-cache.ts';
-import { openRateLimiter } from '../../../src/http/request/rate-limiter.ts';
 import { testSeed } from '../../support/seed.ts';
 
 const seed = testSeed('hmac');

@@ -270,7 +270,7 @@ test('A buyer who sends too many Buys is limited alone, and told for how long', 
     redisUrl: sharedRedisUrl(),
     ledger: engine.ledger,
     settling: false,
-    settings: { buysPerBuyerMax: 5 },
+    settings: { budgets: { buyer: 5 } },
   });
   try {
     const { id } = await small.merchant();

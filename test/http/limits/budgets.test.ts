@@ -1,0 +1,233 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Drop } from '../../../src/domain/drop.ts';
+import { networkOf } from '../../../src/http/limits/addresses.ts';
+import { startTestEngine, type TestEngine } from '../../support/engine.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+
+// Two processes of one engine, with small budgets.
+
+const budgets = { buyer: 40, merchant: 120, stranger: 60, payment: 3 };
+
+let engine: TestEngine;
+let other: TestEngine;
+let store: Awaited<ReturnType<TestEngine['merchant']>>;
+let drop: Drop;
+
+beforeAll(async () => {
+  const redisUrl = sharedRedisUrl();
+  engine = await startTestEngine({ redisUrl, settling: false, settings: { budgets } });
+  const { ledger, namespace } = engine;
+  other = await startTestEngine({
+    redisUrl,
+    ledger,
+    namespace,
+    settling: false,
+    settings: { budgets },
+  });
+  store = await engine.merchant();
+  drop = await engine.publish(store.id);
+});
+afterAll(async () => {
+  await other?.stop();
+  await engine?.stop();
+});
+
+type Caller = { authorization?: string };
+type Ask = { caller?: Caller; at?: TestEngine; from?: string; payload?: object };
+
+async function ask(address: string, { caller = {}, at = engine, from, payload }: Ask = {}) {
+  const [method = 'GET', url = ''] = address.split(' ');
+  return await at.app.inject({
+    method: method as 'GET' | 'POST',
+    url,
+    headers: { ...caller, 'idempotency-key': 'k' },
+    ...(from ? { remoteAddress: from } : {}),
+    ...(payload ? { payload } : {}),
+  });
+}
+
+/** Asks until the answer is 429, which it must be within so many requests. */
+async function spend(address: string, options: Ask, most: number) {
+  for (let n = 0; n <= most; n += 1) {
+    const answer = await ask(address, options);
+    if (answer.statusCode === 429) return answer;
+  }
+  throw new Error(`not refused within ${most} requests`);
+}
+
+describe('The budget of a caller', () => {
+  test('A buyer who asks without end is refused on every route, with the time to wait, and no other buyer with them', async () => {
+    const ann = engine.buyer('ann');
+    const refused = await spend('GET /v1/wallet', { caller: ann }, budgets.buyer);
+    expect(refused.json()).toMatchObject({ code: 'rate_limited', status: 429 });
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    for (const address of [
+      'GET /v1/wallet/statement?currency=CNY',
+      'GET /v1/orders/ord_aaaaaaaaaaaa_0_AAAAAAAAAAAAAAAAAAAAAA',
+      `GET /v1/drops/${drop.id}/appointment`,
+      `POST /v1/drops/${drop.id}/orders`,
+    ]) {
+      const payload = address.startsWith('POST')
+        ? { sku: 'phone', quantity: 1, payment: { method: 'wallet' } }
+        : undefined;
+      const answer = await ask(address, { caller: ann, ...(payload ? { payload } : {}) });
+      expect(answer.json().code, address).toBe('rate_limited');
+    }
+    // From the same address.
+    const bob = await ask('GET /v1/wallet', { caller: engine.buyer('bob') });
+    expect(bob.statusCode).toBe(200);
+  });
+
+  test('A budget holds over the processes of an engine', async () => {
+    const kim = engine.buyer('kim');
+    const bought = await ask(`POST /v1/drops/${drop.id}/orders`, {
+      caller: kim,
+      payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+    });
+    const begin = (at: TestEngine) =>
+      ask(`POST /v1/orders/${bought.json().id}/payment`, {
+        caller: kim,
+        at,
+        payload: { method: 'alipay' },
+      });
+    for (let n = 0; n < budgets.payment; n += 1) await begin(engine);
+    expect((await begin(engine)).json().code).toBe('rate_limited');
+    // The other process has not heard of it yet, and asks about a buyer only once it counts one.
+    expect((await begin(other)).json().code).toBe('payment_method_not_offered');
+    const windowMs = 600_000;
+    await eventually(async () => {
+      const window = { budget: 'payment', index: Math.floor(Date.now() / windowMs), windowMs };
+      const spent = [{ name: `${drop.id} kim`, by: 0 }];
+      const [total] = (await other.deps.usage?.add(window, spent)) ?? [];
+      return total === budgets.payment + 1;
+    });
+    // Alone it would let two more begin.
+    expect((await begin(other)).json().code).toBe('rate_limited');
+  });
+
+  test('What is dear takes more of the budget than what is cheap', async () => {
+    const fay = engine.buyer('fay');
+    const dear = 'GET /v1/wallet/statement?currency=CNY';
+    expect((await ask(dear, { caller: fay })).statusCode).toBe(200);
+    expect((await ask(dear, { caller: fay })).json().code).toBe('rate_limited');
+    expect((await ask('GET /v1/wallet', { caller: fay })).statusCode).toBe(200);
+  });
+
+  test('A merchant has a budget too, and audits take most of it', async () => {
+    const mine = await engine.merchant();
+    const own = await engine.publish(mine.id);
+    const refused = await spend(`GET /v1/drops/${own.id}/audit`, { caller: mine }, 3);
+    expect(refused.json().code).toBe('rate_limited');
+    expect((await ask('GET /v1/drops', { caller: store })).statusCode).toBe(200);
+  });
+
+  test('Whoever has no credentials is limited by network, and never a buyer behind the same address', async () => {
+    const from = '203.0.113.7';
+    const card = `GET /v1/drops/${drop.id}`;
+    expect((await spend(card, { from }, budgets.stranger)).json().code).toBe('rate_limited');
+    const behind = await ask('GET /v1/wallet', { caller: engine.buyer('gus'), from });
+    expect(behind.statusCode).toBe(200);
+    const merchant = await ask('GET /v1/drops', { caller: store, from });
+    expect(merchant.statusCode).toBe(200);
+    expect((await ask(card, { from: '203.0.113.8' })).statusCode).toBe(200);
+  });
+
+  test("Made-up drops and refused credentials take more of a network's budget than cards", async () => {
+    const from = '2001:db8:1:2::1';
+    const card = `GET /v1/drops/${drop.id}`;
+    await ask('GET /v1/drops/drop_aaaaaaaaaaaa', { from });
+    await ask('GET /v1/wallet', { caller: { authorization: 'Bearer a.b.c' }, from });
+    // Another address of the same network.
+    const refused = await ask(card, { from: '2001:db8:1:2:ffff::9' });
+    expect(refused.json().code).toBe('rate_limited');
+    expect((await ask(card, { from: '2001:db8:1:3::1' })).statusCode).toBe(200);
+  });
+
+  test.for([
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['2001:0DB8:0001:0002:0003:0004:0005:0006', '2001:db8:1:2::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+  ] as const)('%s belongs to the network %s', ([address, network]) => {
+    expect(networkOf(address)).toBe(network);
+  });
+});
+
+describe('What a caller has one of, or few', () => {
+  test('A buyer begins few payments for one drop, whatever the orders, methods and scenes', async () => {
+    await engine.fund('hal');
+    const hal = engine.buyer('hal');
+    const bought = await ask(`POST /v1/drops/${drop.id}/orders`, {
+      caller: hal,
+      payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+    });
+    const pay = (payload?: object) =>
+      ask(`POST /v1/orders/${bought.json().id}/payment`, {
+        caller: hal,
+        ...(payload ? { payload } : {}),
+      });
+    for (let n = 0; n < budgets.payment; n += 1) {
+      expect((await pay({ method: 'alipay' })).json().code).toBe('payment_method_not_offered');
+    }
+    const refused = await pay({ method: 'wechat_pay' });
+    expect(refused.json()).toMatchObject({ code: 'rate_limited' });
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    // How it stands may still be asked: no provider is called for it.
+    expect((await pay()).statusCode).toBe(200);
+  });
+
+  test('A merchant has one audit or export at a time, in whichever process it runs', async () => {
+    const mine = await engine.merchant();
+    const own = await engine.publish(mine.id);
+    const end = await engine.deps.exclusive.begin(mine.id);
+    const dear = [`GET /v1/drops/${own.id}/audit`, `GET /v1/drops/${own.id}/orders?format=csv`];
+    for (const at of [engine, other]) {
+      const answer = await ask(dear[1] ?? '', { caller: mine, at });
+      expect(answer.json()).toMatchObject({ code: 'already_running', status: 429 });
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    }
+    expect((await ask(dear[0] ?? '', { caller: mine })).json().code).toBe('already_running');
+    end?.();
+    await eventually(async () => {
+      const answer = await ask(dear[1] ?? '', { caller: mine, at: other });
+      return answer.statusCode === 200;
+    });
+    // It is over once its answer is: the next one runs.
+    await eventually(async () => {
+      const answer = await ask(dear[1] ?? '', { caller: mine });
+      return answer.statusCode === 200;
+    });
+  });
+
+  test('A buyer has ten live streams at most, and another buyer gets one all the same', async () => {
+    const address = await engine.serve();
+    const stopping = new AbortController();
+    const follow = async (name: string, id: string) => {
+      return await fetch(`${address}/v1/orders/${id}/stream`, {
+        headers: engine.buyer(name),
+        signal: stopping.signal,
+      });
+    };
+    const buy = async (name: string) => {
+      const answer = await ask(`POST /v1/drops/${drop.id}/orders`, {
+        caller: engine.buyer(name),
+        payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
+      });
+      return String(answer.json().id);
+    };
+    const [ida, jon] = [await buy('ida'), await buy('jon')];
+    for (let n = 0; n < 10; n += 1) expect((await follow('ida', ida)).status).toBe(200);
+    const refused = await follow('ida', ida);
+    expect(refused.status).toBe(429);
+    expect(await refused.json()).toMatchObject({ code: 'streams_open' });
+    expect((await follow('jon', jon)).status).toBe(200);
+    stopping.abort();
+    await eventually(async () => {
+      const page = await engine.deps.metrics.text();
+      return page.includes('flashdrop_streams_open 0\n');
+    });
+  });
+});
