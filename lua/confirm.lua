@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Confirms captured orders: held -> sold. A capture whose hold has expired takes the units again when
 -- the drop's rules, its stock and the buyer's limit allow it: available -> sold.
--- KEYS: rules stock orders buyers holds outbox
+-- KEYS: rules stock orders buyers holds outbox lapses
 -- ARGV: digest...
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
 --   paid|record  retaken|record  already|record  gone|record  unknown
@@ -9,15 +9,23 @@
 -- Invariant: available + held + sold = allotment; an order is sold once.
 -- include: record
 -- include: book
-local keys = { stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4], holds = KEYS[5], outbox = KEYS[6] }
-local rules = redis.call('HMGET', KEYS[1], 'phase', 'lateCapture')
+local keys = {
+  stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4],
+  holds = KEYS[5], outbox = KEYS[6], lapses = KEYS[7],
+}
+local rules = redis.call('HMGET', KEYS[1], 'phase', 'lateCapture', 'perBuyer', 'items')
+local perDrop = tonumber(rules[3])
 local book = openBook(keys, ARGV, clock())
 
 local function canRetake(record)
   if record.reason ~= 'expired' or rules[2] ~= 'retake' or rules[1] == 'cancelled' then return false end
   if book.figures(record.item).available < record.quantity then return false end
   local perBuyer = string.match(redis.call('HGET', KEYS[1], 'item:' .. record.item), '|(%d+)$')
-  return book.buyer(record).count + record.quantity <= tonumber(perBuyer)
+  if book.buyer(record).count + record.quantity > tonumber(perBuyer) then return false end
+  if not perDrop then return true end
+  local total = record.quantity
+  for item = 0, rules[4] - 1 do total = total + book.buyer({ item = item, buyer = record.buyer }).count end
+  return total <= perDrop
 end
 
 local reply = { 'done', string.format('%.0f', book.now) }

@@ -1,33 +1,43 @@
 #!lua flags=allow-oom
 -- Sets how long after its end sweep leaves a hold alone: a grace while the order's payment is open at
--- a provider, so that it can be closed there first; 0 once none is open.
--- KEYS: orders holds
+-- a provider, so that it can be closed there first; 0 once none is open. The first grace means that the
+-- buyer begins to pay: it extends the hold by what the order's record says.
+-- KEYS: orders holds outbox
 -- ARGV: for each order: digest graceMs
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
 --   deferred|record  refused|record (it is no longer reserved)  unknown
--- Invariant: no figure and no record changes; only reserved orders have a hold.
+-- Invariant: no figure changes; only reserved orders have a hold, and each is extended once.
 -- include: record
-local ordersKey, holdsKey = KEYS[1], KEYS[2]
-local digests = {}
+local ordersKey, holdsKey, outboxKey = KEYS[1], KEYS[2], KEYS[3]
+local digests, records = {}, {}
 for i = 1, #ARGV, 2 do digests[#digests + 1] = ARGV[i] end
-local texts = redis.call('HMGET', ordersKey, unpack(digests))
+for i, text in ipairs(redis.call('HMGET', ordersKey, unpack(digests))) do
+  if text then records[digests[i]] = unpackRecord(text) end
+end
 
-local reply = { 'done', string.format('%.0f', clock()) }
-local dues = {}
+local now = clock()
+local reply = { 'done', string.format('%.0f', now) }
+local dues, extended = {}, {}
 for i, digest in ipairs(digests) do
-  local text = texts[i]
+  local record, graceMs = records[digest], tonumber(ARGV[i * 2])
   local status = 'unknown'
-  if text then
-    local record = unpackRecord(text)
+  if record then
     status = 'refused'
     if record.state == 'r' then
       status = 'deferred'
-      dues[#dues + 1] = string.format('%.0f', record.expiresAt + ARGV[i * 2])
+      if graceMs > 0 and extendHold(record) then
+        extended[#extended + 1], extended[#extended + 2] = digest, packRecord(record)
+      end
+      dues[#dues + 1] = string.format('%.0f', record.expiresAt + graceMs)
       dues[#dues + 1] = digest
     end
-    status = status .. '|' .. text
+    status = status .. '|' .. packRecord(record)
   end
   reply[i + 2] = status
 end
 if #dues > 0 then redis.call('ZADD', holdsKey, unpack(dues)) end
+if #extended > 0 then
+  redis.call('HSET', ordersKey, unpack(extended))
+  redis.call('XADD', outboxKey, '*', 'at', now, unpack(extended))
+end
 return reply

@@ -1,11 +1,13 @@
 #!lua
 -- Writes a version of the drop's rules to a lane; the first version also writes the stock.
 -- KEYS: rules stock edits
--- ARGV: version first edit phase startsAt endsAt holdMs lateCapture appointment drop, then for each item:
+-- ARGV: version first edit phase startsAt endsAt holdMs lateCapture appointment perBuyer unpaidHoldMs
+--   lapsesMax items drop, then for each item:
 --   unitAmount perBuyer allotment
 --   first is '1' while the drop has never been published, else '0'; edit is 'rules' when the version
 --   carries an edit of the drop, 'stock' when that edit changes items or allotments, else 'no';
---   appointment is '1' when a Buy needs one, else '0'; drop is the drop as JSON
+--   appointment is '1' when a Buy needs one, else '0'; perBuyer, unpaidHoldMs and lapsesMax are '' for
+--   none; items is their number; drop is the drop as JSON
 -- Replies: {'published', version}, {'already', version} (this version or a later one is there),
 --   {'lost'} (the drop was published and this lane has no rules: its data is lost; nothing is written),
 --   {'open'} (an edit came when the drop had opened), {'adjusted'} (an edit of the stock came after an
@@ -25,11 +27,12 @@ if current and edit == 'stock' and redis.call('EXISTS', editsKey) == 1 then retu
 
 local rules = {
   'version', version, 'phase', ARGV[4], 'startsAt', ARGV[5], 'endsAt', ARGV[6],
-  'holdMs', ARGV[7], 'lateCapture', ARGV[8], 'appointment', ARGV[9], 'drop', ARGV[10],
+  'holdMs', ARGV[7], 'lateCapture', ARGV[8], 'appointment', ARGV[9], 'perBuyer', ARGV[10],
+  'unpaidHoldMs', ARGV[11], 'lapsesMax', ARGV[12], 'items', ARGV[13], 'drop', ARGV[14],
 }
 local stock = {}
-for i = 11, #ARGV, 3 do
-  local item = (i - 11) / 3
+for i = 15, #ARGV, 3 do
+  local item = (i - 15) / 3
   rules[#rules + 1] = 'item:' .. item
   rules[#rules + 1] = ARGV[i] .. '|' .. ARGV[i + 1]
   for _, pair in ipairs({ { 'available', ARGV[i + 2] }, { 'held', 0 }, { 'sold', 0 }, { 'allotment', ARGV[i + 2] } }) do

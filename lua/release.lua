@@ -1,13 +1,16 @@
 #!lua flags=allow-oom
 -- Releases reserved orders, each for a reason: held -> available.
--- KEYS: stock orders buyers holds outbox
+-- KEYS: stock orders buyers holds outbox lapses
 -- ARGV: for each order: digest reason
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
 --   released|record  already|record (it was released before)  refused|record (it is paid)  unknown
 -- Invariant: available + held + sold = allotment; a second release moves nothing.
 -- include: record
 -- include: book
-local keys = { stock = KEYS[1], orders = KEYS[2], buyers = KEYS[3], holds = KEYS[4], outbox = KEYS[5] }
+local keys = {
+  stock = KEYS[1], orders = KEYS[2], buyers = KEYS[3],
+  holds = KEYS[4], outbox = KEYS[5], lapses = KEYS[6],
+}
 local digests = {}
 for i = 1, #ARGV, 2 do digests[#digests + 1] = ARGV[i] end
 local book = openBook(keys, digests, clock())

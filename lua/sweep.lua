@@ -1,12 +1,15 @@
 #!lua flags=allow-oom
 -- Releases holds that are due, or all holds of a cancelled drop: held -> available.
--- KEYS: rules stock orders buyers holds outbox
+-- KEYS: rules stock orders buyers holds outbox lapses
 -- ARGV: limit (the most orders to release in this call)
 -- Replies: {'done', now, released, dueAt}: dueAt is the earliest hold left, '' when there is none.
 -- Invariant: available + held + sold = allotment; no hold outlives its place in `holds` by more than a sweep.
 -- include: record
 -- include: book
-local keys = { stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4], holds = KEYS[5], outbox = KEYS[6] }
+local keys = {
+  stock = KEYS[2], orders = KEYS[3], buyers = KEYS[4],
+  holds = KEYS[5], outbox = KEYS[6], lapses = KEYS[7],
+}
 local cancelled = redis.call('HGET', KEYS[1], 'phase') == 'cancelled'
 local now = clock()
 local upTo = cancelled and '+inf' or now

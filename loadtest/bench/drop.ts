@@ -13,6 +13,7 @@ export function benchDrop(merchantId: MerchantId, allotment = 10_000_000): Drop 
     startsAt: now - 60_000,
     endsAt: now + 3_600_000,
     holdMs: 3_600_000,
+    lapsesMax: 3,
     lateCapture: 'retake',
     lanes: 1,
     version: 1,
@@ -30,6 +31,6 @@ export function benchReservations(drop: Drop, from: number, size: number): Reser
   return Array.from({ length: size }, (_, n) => {
     const buyer = benchBuyer(from + n);
     const { digest } = orderRef(drop.id, buyer, 'key', drop.lanes);
-    return { digest, buyer, item: 0, quantity: 1, method: 'wallet' };
+    return { digest, buyer, item: 0, quantity: 1, method: 'wallet', awaitsBuyer: false };
   });
 }

@@ -2,8 +2,17 @@
 -- changes at the end. Nothing is written before the last decision; a figure that would fall below zero
 -- is a bug and fails the call before its first write. `now` is the instant of the whole call, because
 -- the server's clock advances while a script runs.
+
+local lapseReasons = { cancelled = true, declined = true, insufficient_funds = true }
+
+-- Whether a released order counts against its buyer. One that the engine was to charge and that ended
+-- with its time does not.
+local function isLapse(record)
+  return lapseReasons[record.reason] or (record.reason == 'expired' and record.extension ~= '')
+end
+
 local function openBook(keys, digests, now)
-  local book = { now = now, records = {}, moved = {}, stock = {}, units = {} }
+  local book = { now = now, records = {}, moved = {}, stock = {}, units = {}, lapses = {} }
   local texts = #digests > 0 and redis.call('HMGET', keys.orders, unpack(digests)) or {}
   for i, digest in ipairs(digests) do
     if texts[i] then book.records[digest] = unpackRecord(texts[i]) end
@@ -31,6 +40,8 @@ local function openBook(keys, digests, now)
     return units
   end
 
+  local function addLapse(buyer, by) book.lapses[buyer] = (book.lapses[buyer] or 0) + by end
+
   -- Moves a record's units between two figures of its item (available, held, sold).
   function book.move(digest, record, state, from, to)
     local figures = book.figures(record.item)
@@ -39,10 +50,13 @@ local function openBook(keys, digests, now)
     if from == 'available' then
       local units = book.buyer(record)
       units.count, units.last = units.count + record.quantity, digest
+      -- Its payment came late, but it came.
+      if record.extension ~= '' then addLapse(record.buyer, -1) end
     elseif to == 'available' then
       local units = book.buyer(record)
       units.count = units.count - record.quantity
       if units.last == digest then units.last = '' end
+      if from == 'held' and isLapse(record) then addLapse(record.buyer, 1) end
     end
     record.state, record.version = state, record.version + 1
     book.moved[#book.moved + 1] = digest
@@ -75,6 +89,10 @@ local function openBook(keys, digests, now)
     redis.call('HSET', keys.stock, unpack(stock))
     if #set > 0 then redis.call('HSET', keys.buyers, unpack(set)) end
     if #drop > 0 then redis.call('HDEL', keys.buyers, unpack(drop)) end
+    for buyer, by in pairs(book.lapses) do
+      local count = by ~= 0 and redis.call('HINCRBY', keys.lapses, buyer, by) or 1
+      if count <= 0 then redis.call('HDEL', keys.lapses, buyer) end
+    end
     redis.call('ZREM', keys.holds, unpack(book.moved))
     redis.call('XADD', keys.outbox, '*', 'at', book.now, unpack(orders))
   end

@@ -1,19 +1,30 @@
 -- An order's record, the value of its field in the hash `orders`, packed to keep a live order small:
 -- state|item|quantity|amount|expiresAt|version|method|reason|buyer
--- state is one letter: r reserved, p paid, x released, f refunded. The buyer comes last because
--- it alone may contain a bar.
+-- state is one letter: r reserved, p paid, x released, f refunded. expiresAt of an order that its buyer
+-- has to pay is followed by `+ms`, what beginning the payment adds to the hold, or by `-ms` once it has
+-- been added. The buyer comes last because it alone may contain a bar.
 local function unpackRecord(text)
   local r = {}
-  r.state, r.item, r.quantity, r.amount, r.expiresAt, r.version, r.method, r.reason, r.buyer =
-    string.match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  r.state, r.item, r.quantity, r.amount, r.expiresAt, r.extension, r.version, r.method, r.reason, r.buyer =
+    string.match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)([+-]?%d*)|(%d+)|([^|]*)|([^|]*)|(.*)$')
   r.quantity = tonumber(r.quantity)
   return r
 end
 
 local function packRecord(r)
   return table.concat({
-    r.state, r.item, r.quantity, r.amount, r.expiresAt, r.version, r.method, r.reason, r.buyer,
+    r.state, r.item, r.quantity, r.amount, r.expiresAt .. r.extension, r.version, r.method, r.reason,
+    r.buyer,
   }, '|')
+end
+
+-- Adds to an order's hold what beginning its payment adds. False when there is nothing to add.
+local function extendHold(r)
+  local ms = tonumber(string.match(r.extension, '^%+(%d+)$') or 0)
+  if ms == 0 then return false end
+  r.expiresAt, r.extension = string.format('%.0f', r.expiresAt + ms), '-' .. ms
+  r.version = r.version + 1
+  return true
 end
 
 -- Milliseconds since the epoch on Redis' clock, which alone decides about windows and holds.

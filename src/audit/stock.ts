@@ -114,6 +114,7 @@ export function checkLimits(reading: Reading, sums: TwoSums): Check {
       }
     }
   }
+  if (drop.perBuyer !== undefined) findings.push(...overDropLimit(sums, drop.perBuyer));
   const counted = new Map<string, number>();
   for (const { item, buyer, units } of reading.buyers.flat()) {
     const name = `${item}:${buyer}`;
@@ -156,4 +157,19 @@ function checkAppointments(
     findings.push(`${inLanes} appointments by the lanes, ${count} by the ledger`);
   for (const id of uninvited) lasting.push(`${id}: its buyer has no appointment`);
   return { appointments: count, appointmentsInLanes: inLanes };
+}
+
+/** Buyers who have more units of all items together than the drop allows. */
+function overDropLimit(sums: TwoSums, perBuyer: number): string[] {
+  return Object.entries(sums).flatMap(([side, { byBuyer }]) => {
+    const totals = new Map<string, number>();
+    for (const [name, units] of byBuyer) {
+      const buyer = name.slice(name.indexOf(':') + 1);
+      totals.set(buyer, (totals.get(buyer) ?? 0) + units);
+    }
+    const over = [...totals].filter(([, units]) => units > perBuyer);
+    return over.map(([buyer, units]) => {
+      return `${buyer} has ${units} units of all items by the ${side}, the limit is ${perBuyer}`;
+    });
+  });
 }

@@ -43,9 +43,18 @@ export type Drop = Description & {
   endsAt: number;
   /** How long a reserved order holds its units, ms. */
   holdMs: number;
+  /**
+   * How long it holds them until its buyer begins the payment, ms. Absent: as long as `holdMs`. An order
+   * that the engine charges by itself does not wait for its buyer.
+   */
+  unpaidHoldMs?: number | undefined;
+  /** Holds of one buyer that may end unpaid: after as many, no Buy of theirs is accepted. */
+  lapsesMax?: number | undefined;
   lateCapture: LateCapture;
   /** An order above this amount is paid from the wallet with the payment password only. */
   passwordAbove?: number | undefined;
+  /** Units of all items together that one buyer may hold or own; absent: only the items' limits. */
+  perBuyer?: number | undefined;
   lanes: number;
   /** Grows by one with each change that is published to the lanes; 0 while a draft. */
   version: number;

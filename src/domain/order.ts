@@ -29,10 +29,27 @@ export type Order = {
   quantity: number;
   /** Price of the whole order in minor units. */
   amount: number;
-  /** End of the hold, milliseconds since the epoch on Redis TIME. */
+  /** End of the hold as it is now, milliseconds since the epoch on Redis TIME. */
   expiresAt: number;
-  /** 1 when reserved, plus one at each change of state: the later of two views wins. */
+  /**
+   * Set while the buyer has to pay: by how much beginning the payment extends the hold, ms; negative
+   * once it has been extended by that. The ledger does not keep it.
+   */
+  extensionMs?: number | undefined;
+  /** 1 when reserved, plus one at each change: the later of two views wins. */
   version: number;
   method: PaymentMethod;
   reason: ReleaseReason;
 };
+
+/** The end of the hold as the answer to the Buy gave it. */
+export function firstExpiresAt({ expiresAt, extensionMs = 0 }: Hold): number {
+  return expiresAt + Math.min(0, extensionMs);
+}
+
+/** The end of the hold once the buyer has begun to pay. */
+export function lastExpiresAt({ expiresAt, extensionMs = 0 }: Hold): number {
+  return expiresAt + Math.max(0, extensionMs);
+}
+
+type Hold = Pick<Order, 'expiresAt' | 'extensionMs'>;

@@ -4,6 +4,7 @@ import type { OrderState, ReleaseReason } from '../domain/order.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import { type StockFigures, sumFigures } from '../inventory/stock-figures.ts';
 import type { Audit, Pace } from '../ledger/checks/audit-queries.ts';
+import type { Lapses } from '../ledger/checks/lapses.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { MerchantAction, MerchantActions } from '../ledger/merchant-actions.ts';
 import type { Orders } from '../ledger/orders.ts';
@@ -14,9 +15,13 @@ export type Report = {
   state: DropState;
   /** Redis' clock when the lanes were read, ms since the epoch. */
   at: number;
-  items: (StockFigures & { sku: string; title: string; lanes: StockFigures[] })[];
+  /** Units of all items together that one buyer may have; null: no such limit. */
+  perBuyer: number | null;
+  items: (StockFigures & { sku: string; title: string; perBuyer: number; lanes: StockFigures[] })[];
   /** Appointments made; 0 where none are needed. */
   appointments: number;
+  /** Holds that ended unpaid, in all and of the buyers who have most of them. */
+  lapses: Lapses;
   funnel: {
     orders: Record<OrderState, number>;
     /** Released orders by reason. */
@@ -41,10 +46,11 @@ export function openReport(options: {
   return async function report(dropId) {
     const drop = await drops.get(dropId);
     if (!drop) return undefined;
-    const [inspected, counts, releases, rates, actions] = await Promise.all([
+    const [inspected, counts, releases, lapses, rates, actions] = await Promise.all([
       Promise.all(lanesOf(drop).map(lanes.inspect)),
       orders.counts(dropId),
       ledgerAudit.releases(dropId),
+      ledgerAudit.lapses(dropId),
       ledgerAudit.pace(dropId),
       merchantActions.ofDrop(dropId),
     ]);
@@ -53,15 +59,17 @@ export function openReport(options: {
       drop: dropId,
       state: dropState(drop, at),
       at,
-      items: drop.items.map(({ sku, title }, index) => {
+      perBuyer: drop.perBuyer ?? null,
+      items: drop.items.map(({ sku, title, perBuyer }, index) => {
         const byLane = inspected.map((lane) => {
           return sumFigures([lane.status === 'done' ? lane.items[index] : undefined]);
         });
-        return { sku, title, ...sumFigures(byLane), lanes: byLane };
+        return { sku, title, perBuyer, ...sumFigures(byLane), lanes: byLane };
       }),
       appointments: inspected.reduce((sum, lane) => {
         return sum + (lane.status === 'done' ? lane.appointments : 0);
       }, 0),
+      lapses,
       funnel: { orders: counts, releases },
       rates,
       actions,

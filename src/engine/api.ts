@@ -29,7 +29,12 @@ export async function openApi(
     published: ledger.drops.published,
     onError: (error) => log.warn({ err: error }, 'reading the lanes failed'),
   });
-  const intake = openIntake({ lanes, catalog, takes: services.takes });
+  const intake = openIntake({
+    lanes,
+    catalog,
+    takes: services.takes,
+    awaitsBuyer: services.awaitsBuyer,
+  });
   catalog.start();
   releasers.add('catalog', catalog.stop);
   return await buildApp({

@@ -56,6 +56,8 @@ async function publishDrop({ ledger, services }: Wiring, merchantId: MerchantId)
     startsAt: now,
     endsAt: now + windowMs,
     holdMs: 300_000,
+    unpaidHoldMs: 60_000,
+    lapsesMax: 3,
     lateCapture: 'retake',
     lanes: 1,
     version: 0,

@@ -8,6 +8,8 @@ import { openPay } from '../checkout/pay.ts';
 import { openRefundService } from '../checkout/refunds.ts';
 import { openTopUpService } from '../checkout/topups.ts';
 import { systemClock } from '../domain/clock.ts';
+import type { Drop } from '../domain/drop.ts';
+import type { Order } from '../domain/order.ts';
 import { required } from '../domain/required.ts';
 import { openActiveDrops } from '../drops/active-drops.ts';
 import { openAdjustments } from '../drops/adjustments.ts';
@@ -22,6 +24,7 @@ import { openRecords } from '../inventory/lane-scan.ts';
 import { redisTime } from '../inventory/redis-connections.ts';
 import { openReconciliation } from '../reconciliation/reconciliation.ts';
 import { openPaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
+import { engineStarts } from '../settlement/settle/payment-rules.ts';
 import { openSettlement } from '../settlement/settlement.ts';
 import type { Background } from './background.ts';
 import type { ServiceOptions } from './service-options.ts';
@@ -178,6 +181,9 @@ export function openServices(options: ServiceOptions) {
     /** Whether a method of payment is offered in a currency. */
     takes: (method: string, currency: string, amount?: number) =>
       providers.get(method)?.takes(currency, amount) ?? false,
+    /** Whether the buyer has to begin the payment of such an order. */
+    awaitsBuyer: (order: Pick<Order, 'method' | 'amount'>, drop: Drop) =>
+      !engineStarts({ order, terms: drop }, providers),
     /**
      * The methods of payment that are offered in a currency for one of these amounts, each with its
      * scenes.

@@ -1,6 +1,7 @@
 import type { Drop } from '../domain/drop.ts';
 import type { BuyerId, DropId, OrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import type { LimitScope } from './replies.ts';
 
 /** A request to buy. The same drop, buyer and key always give the same order. */
 export type Buy = {
@@ -16,8 +17,13 @@ export type Bought =
   | { status: 'reserved' | 'replayed'; order: Order; drop: Drop }
   | { status: 'sold_out'; available: number }
   | { status: 'all_held'; available: number; retryAfterMs: number }
-  /** `limit` units of the item are the most for one buyer; `holder` is the order that reached it. */
-  | { status: 'buyer_limit'; holder: string | undefined; limit: number }
+  /** `lapses` holds of the buyer have ended unpaid, which is at least `limit`. */
+  | { status: 'lapse_limit'; lapses: number; limit: number }
+  /**
+   * The buyer may have `limit` units of the item, or of all items together, as `scope` says; `holder` is
+   * an order that keeps some.
+   */
+  | { status: 'buyer_limit'; limit: number; scope: LimitScope; holder: OrderId | undefined }
   | { status: 'not_open'; startsAt: number; retryAfterMs: number }
   /** The buyer has no appointment; the drop's window for making one ends at `until`. */
   | { status: 'no_appointment'; until: number }

@@ -2,6 +2,7 @@ import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import { allowsMethod, type Drop } from '../domain/drop.ts';
 import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import { required } from '../domain/required.ts';
 import type { Bought, Buy, Refused, SoldOut } from './buy.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
@@ -39,6 +40,8 @@ export type IntakeOptions = {
   catalog: Catalog;
   /** Whether a method of payment is offered in a currency; every one when absent. */
   takes?(method: string, currency: string, amount: number): boolean;
+  /** Whether the buyer has to begin the payment of such an order; never when absent. */
+  awaitsBuyer?(order: Pick<Order, 'method' | 'amount'>, drop: Drop): boolean;
   /**
    * Bounds for each lane. Buys beyond queueMax are refused, and all Buys while the oldest has waited
    * for more than waitMsMax milliseconds.
@@ -70,18 +73,18 @@ type LaneBatchers = {
  * can, and turns each failure of a call into a result.
  */
 export function openIntake(options: IntakeOptions): Intake {
-  const { lanes, catalog, takes, limits = intakeLimits } = options;
-  const batchers = new Map<string, { lanes: LaneBatchers[]; view: DropView }>();
+  const { lanes, catalog, takes, awaitsBuyer, limits = intakeLimits } = options;
+  const batchers = new Map<string, { lanes: Map<number, LaneBatchers>; view: DropView }>();
 
   function batchersOf(view: DropView, lane: number): LaneBatchers {
     let entry = batchers.get(view.drop.id);
     if (!entry) {
       forgetIdle();
-      entry = { lanes: [], view };
+      entry = { lanes: new Map(), view };
       batchers.set(view.drop.id, entry);
     }
-    const batcher = entry.lanes[lane] ?? openBatchers({ drop: view.drop.id, lane });
-    entry.lanes[lane] = batcher;
+    const batcher = entry.lanes.get(lane) ?? openBatchers({ drop: view.drop.id, lane });
+    entry.lanes.set(lane, batcher);
     return batcher;
   }
 
@@ -95,7 +98,7 @@ export function openIntake(options: IntakeOptions): Intake {
   /** Removes the batchers of drops that are out of the catalog and have no Buy waiting. */
   function forgetIdle(): void {
     for (const [dropId, entry] of batchers) {
-      const busy = entry.lanes.some(
+      const busy = [...entry.lanes.values()].some(
         ({ reserve, find }) =>
           reserve.waiting() + reserve.inFlight() + find.waiting() + find.inFlight() > 0,
       );
@@ -111,7 +114,11 @@ export function openIntake(options: IntakeOptions): Intake {
     if (item === undefined) return { status: 'unknown_item' };
     const { buyer, quantity, method } = request;
     const ref = orderRef(drop.id, buyer, request.key, drop.lanes);
-    const reservation: Reservation = { digest: ref.digest, buyer, item, quantity, method };
+    const amount = (drop.items[item]?.unitAmount ?? 0) * quantity;
+    const reservation: Reservation = {
+      ...{ digest: ref.digest, buyer, item, quantity, method },
+      awaitsBuyer: awaitsBuyer?.({ method, amount }, drop) ?? false,
+    };
     const refusal = refuseFromMemory(view, ref.lane, reservation);
     // Before the opening there are no orders; any other refusal must not hide the key's own order.
     if (refusal?.status === 'not_open') return refusal;
@@ -203,8 +210,12 @@ export function openIntake(options: IntakeOptions): Intake {
         return { status: 'frozen', retryAfterMs: frozenRetryMs };
       case 'no_appointment':
         return { status: 'no_appointment', until: drop.appointment?.until ?? drop.startsAt };
-      case 'buyer_limit':
-        return { ...reserved, limit: drop.items[item]?.perBuyer ?? 0 };
+      case 'buyer_limit': {
+        const { perBuyer } = reserved.scope === 'drop' ? drop : required(drop.items[item], 'item');
+        return { ...reserved, limit: required(perBuyer, 'limit that was reached') };
+      }
+      case 'lapse_limit':
+        return { ...reserved, limit: required(drop.lapsesMax, 'limit that was reached') };
       case 'sold_out':
         return reserved;
       default:
@@ -218,7 +229,8 @@ export function openIntake(options: IntakeOptions): Intake {
     waiting() {
       let waiting = 0;
       for (const entry of batchers.values()) {
-        for (const lane of entry.lanes) waiting += lane.reserve.waiting() + lane.find.waiting();
+        for (const lane of entry.lanes.values())
+          waiting += lane.reserve.waiting() + lane.find.waiting();
       }
       return waiting;
     },

@@ -7,6 +7,7 @@ export const laneKeyNames = [
   'orders',
   'buyers',
   'holds',
+  'lapses',
   'edits',
   'outbox',
   'appointments',

@@ -38,6 +38,8 @@ export type Reservation = {
   item: number;
   quantity: number;
   method: string;
+  /** The buyer has to begin the payment; otherwise the engine charges. */
+  awaitsBuyer: boolean;
 };
 
 /** What a version of a drop changes of its definition: nothing, its rules alone, or its stock too. */
@@ -59,7 +61,7 @@ export type Lanes = {
   writeOff(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
   /**
    * Keeps the holds of reserved orders from the sweep until `graceMs` after their end; 0 puts them
-   * back to their end. `refused`: the order is not reserved any more.
+   * back to their end. The first grace extends a hold that waited for its buyer to pay. `refused`: the order is not reserved any more.
    */
   defer(ref: LaneRef, orders: { digest: string; graceMs: number }[]): Promise<Deferred[]>;
   /** Releases due holds, at most `limit`; dueAt is when the next one is due (ms since the epoch). */
@@ -111,8 +113,8 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
     async reserve(ref, reservations) {
       if (reservations.length === 0) return [];
       const args: (string | number)[] = [];
-      for (const { digest, buyer, item, quantity, method } of reservations) {
-        args.push(digest, buyer, item, quantity, method);
+      for (const { digest, buyer, item, quantity, method, awaitsBuyer } of reservations) {
+        args.push(digest, buyer, item, quantity, method, awaitsBuyer ? 1 : 0);
       }
       const reply = readReply('reserve', await call('reserve', ref, args));
       if (reply.text(0) === 'missing') return reservations.map(() => ({ status: 'missing' }));
@@ -168,6 +170,10 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
         drop.holdMs,
         drop.lateCapture,
         drop.appointment ? 1 : 0,
+        drop.perBuyer ?? '',
+        drop.unpaidHoldMs ?? '',
+        drop.lapsesMax ?? '',
+        drop.items.length,
         JSON.stringify(drop, withoutMetadata),
       ];
       for (const item of drop.items) {

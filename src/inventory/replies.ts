@@ -1,20 +1,28 @@
-import { type LaneRef, orderId } from '../domain/ids.ts';
+import { type LaneRef, type OrderId, orderId } from '../domain/ids.ts';
 import { type Order, type OrderState, releaseReasons } from '../domain/order.ts';
 import { parseWhole, parseWord, readReply } from './reply-reader.ts';
 import { type StockFigures, stockFigureNames } from './stock-figures.ts';
+
+export const limitScopes = ['item', 'drop'] as const;
+export type LimitScope = (typeof limitScopes)[number];
 
 /** What reserve answers for one order. All of these are expected outcomes; none is an error. */
 export type Reserved =
   | { status: 'reserved' | 'replayed'; order: Order }
   | { status: 'reused' | 'paused' | 'ended' | 'cancelled' | 'unknown_item' | 'missing' }
+  /** As many holds of the buyer have ended unpaid as the drop allows, or more. */
+  | { status: 'lapse_limit'; lapses: number }
   /** The drop needs an appointment and the buyer has none. */
   | { status: 'no_appointment' }
   /** `available` units are free, fewer than asked for, and no held unit can come back. Final. */
   | { status: 'sold_out'; available: number }
   /** Held units may come back; dueAt is when the earliest hold ends (ms since the epoch). */
   | { status: 'all_held'; available: number; dueAt: number }
-  /** `holder` is the id of the order that took the buyer to the limit, if there is one. */
-  | { status: 'buyer_limit'; holder: string | undefined }
+  /**
+   * The limit of the item, or the one over all items of the drop, is reached. `holder` is the id of an
+   * order that keeps the buyer's units, if there is one.
+   */
+  | { status: 'buyer_limit'; scope: LimitScope; holder: OrderId | undefined }
   | { status: 'not_open'; startsAt: number };
 
 /** What appoint answers for one buyer; `missing` when the lane holds no rules. */
@@ -65,12 +73,13 @@ const states: Record<string, OrderState> = {
  * @throws Error `bug: …` when the text is no record
  */
 export function parseRecord(ref: LaneRef, digest: string, record: string): Order {
-  const [letter = '', item, quantity, amount, expiresAt, version, method, reason, ...rest] =
+  const [letter = '', item, quantity, amount, end = '', version, method, reason, ...rest] =
     record.split('|');
   const state = states[letter];
   if (!state || method === undefined || reason === undefined || rest.length === 0) {
     throw new Error(`bug: no order record: ${record}`);
   }
+  const sign = Math.max(end.indexOf('+'), end.indexOf('-'));
   return {
     id: orderId({ ...ref, digest }),
     drop: ref.drop,
@@ -80,7 +89,8 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
     item: parseWhole(item, 'a record'),
     quantity: parseWhole(quantity, 'a record'),
     amount: parseWhole(amount, 'a record'),
-    expiresAt: parseWhole(expiresAt, 'a record'),
+    expiresAt: parseWhole(sign < 0 ? end : end.slice(0, sign), 'a record'),
+    extensionMs: sign < 0 ? undefined : parseWhole(end.slice(sign), 'a record'),
     version: parseWhole(version, 'a record'),
     method,
     reason: parseWord(releaseReasons, reason, 'a record'),
@@ -112,14 +122,22 @@ export function parseReserved(ref: LaneRef, digest: string, result: string): Res
     case 'reserved':
     case 'replayed':
       return { status, order: parseRecord(ref, digest, rest) };
+    case 'lapse_limit':
+      return { status, lapses: parseWhole(rest, status) };
     case 'sold_out':
       return { status, available: parseWhole(rest, status) };
     case 'all_held': {
       const [available, dueAt] = rest.split('|');
       return { status, available: parseWhole(available, status), dueAt: parseWhole(dueAt, status) };
     }
-    case 'buyer_limit':
-      return { status, holder: rest ? orderId({ ...ref, digest: rest }) : undefined };
+    case 'buyer_limit': {
+      const [scope, holder] = split(rest);
+      return {
+        status,
+        scope: parseWord(limitScopes, scope, status),
+        holder: holder ? orderId({ ...ref, digest: holder }) : undefined,
+      };
+    }
     case 'not_open':
       return { status, startsAt: parseWhole(rest, status) };
     case 'reused':

@@ -13,7 +13,7 @@ const folder = new URL('../../lua/', import.meta.url);
  */
 export const scripts = {
   reserve: {
-    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'appointments'],
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'appointments', 'lapses'],
     replies: [
       'reserved',
       'replayed',
@@ -27,15 +27,16 @@ export const scripts = {
       'cancelled',
       'unknown_item',
       'no_appointment',
+      'lapse_limit',
       'missing',
     ],
   },
   confirm: {
-    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'lapses'],
     replies: ['paid', 'retaken', 'already', 'gone', 'unknown'],
   },
   release: {
-    keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
+    keys: ['stock', 'orders', 'buyers', 'holds', 'outbox', 'lapses'],
     replies: ['released', 'already', 'refused', 'unknown'],
   },
   refund: {
@@ -46,9 +47,9 @@ export const scripts = {
     keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
     replies: ['refunded', 'already', 'refused', 'unknown'],
   },
-  defer: { keys: ['orders', 'holds'], replies: ['deferred', 'refused', 'unknown'] },
+  defer: { keys: ['orders', 'holds', 'outbox'], replies: ['deferred', 'refused', 'unknown'] },
   sweep: {
-    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox'],
+    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'lapses'],
     replies: ['done'],
   },
   adjust: {

@@ -25,7 +25,8 @@ export type StoredDrop = Drop & {
 export type PendingEdit = { version: number; before: DropDefinition };
 
 /** The part of a drop that one column keeps as JSON. */
-type DropDetails = Description & Pick<Drop, 'paymentMethods'>;
+type DropDetails = Description &
+  Pick<Drop, 'paymentMethods' | 'perBuyer' | 'unpaidHoldMs' | 'lapsesMax'>;
 
 type DropRow = Omit<
   StoredDrop,
@@ -99,7 +100,8 @@ function descriptionOf({ description, image, link, metadata }: Description): Des
 }
 
 function detailsOf(drop: DropDefinition): DropDetails {
-  return { ...descriptionOf(drop), paymentMethods: drop.paymentMethods };
+  const { paymentMethods, perBuyer, unpaidHoldMs, lapsesMax } = drop;
+  return { ...descriptionOf(drop), paymentMethods, perBuyer, unpaidHoldMs, lapsesMax };
 }
 
 /** The drops that `clause` selects, each with its items. */

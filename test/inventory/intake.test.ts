@@ -2,15 +2,10 @@ import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Drop } from '../../src/domain/drop.ts';
 import { newId, orderId, orderRef } from '../../src/domain/ids.ts';
+import type { Bought, Buy } from '../../src/inventory/buy.ts';
 import { type Catalog, openCatalog } from '../../src/inventory/catalog.ts';
 import { openSweeper } from '../../src/inventory/hold-sweeper.ts';
-import {
-  type Bought,
-  type Buy,
-  type Intake,
-  type IntakeLimits,
-  openIntake,
-} from '../../src/inventory/intake.ts';
+import { type Intake, type IntakeLimits, openIntake } from '../../src/inventory/intake.ts';
 import { type Lanes, openLanes } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
 import { aDrop, anItem } from '../support/drops.ts';

@@ -15,7 +15,7 @@ type Sides = { model: lane.Model; real: Real };
 const farMs = 1_000_000_000;
 // Few of each, so that random commands meet one another. The names try the packing of records.
 const buyers = ['ann', 'b|o|b:1', 'cé\n"0"'];
-const reasons: ReleaseReason[] = ['expired', 'cancelled', 'declined', ''];
+const reasons: ReleaseReason[] = ['expired', 'cancelled', 'declined', 'insufficient_funds', ''];
 
 // What a key asks for by habit; the drops have two items, so 2 is one that they do not know.
 const habits = [
@@ -32,8 +32,9 @@ const wish = fc
     fc.constantFrom(...buyers),
     fc.constantFrom(...habits, ...habits.slice(0, 5)),
     fc.constantFrom(...oddities),
+    fc.boolean(),
   )
-  .map(([buyer, habit, odd]) => ({ buyer, ...habit, ...odd }));
+  .map(([buyer, habit, odd, awaitsBuyer]) => ({ buyer, ...habit, ...odd, awaitsBuyer }));
 type Wish = typeof wish extends fc.Arbitrary<infer T> ? T : never;
 
 // Nobody of `buyers` at first, a crowd that makes many buckets, and one call with a name twice.
@@ -61,8 +62,12 @@ const rules = fc.record({
   window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'over'),
   // Due at once, due while the sequence runs, or never.
   holdMs: fc.constantFrom(0, 2, farMs),
+  // The part of it until the buyer begins to pay.
+  unpaid: fc.constantFrom({}, { share: 0 }, { share: 0.5 }, { share: 1 }),
+  lapsing: fc.constantFrom({}, { lapsesMax: 1 }, { lapsesMax: 2 }),
   lateCapture: fc.constantFrom('retake', 'retake', 'refund'),
   appointment: fc.constantFrom({}, {}, { appointment: { from: 0, until: farMs } }),
+  perBuyer: fc.constantFrom({}, {}, { perBuyer: 4 }, { perBuyer: 2 }),
   items: fc.tuple(...[0, 1].map(() => itemRules())),
 });
 
@@ -273,8 +278,16 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     before: { startsAt: now + farMs, endsAt: now + 2 * farMs },
     over: { startsAt: now - 2 * farMs, endsAt: now - farMs },
   };
-  const { step, first, phase, window, items, appointment, ...plain } = draw;
-  const timed = { ...plain, ...appointment, ...windows[window as keyof typeof windows] };
+  const { step, first, phase, window, items, appointment, perBuyer, ...others } = draw;
+  const { unpaid: _, lapsing, ...plain } = others;
+  const timed = {
+    ...plain,
+    ...appointment,
+    ...perBuyer,
+    ...lapsing,
+    ...unpaidOf(draw),
+    ...windows[window as keyof typeof windows],
+  };
   const drop: Drop = {
     ...(timed as typeof timed & Pick<Drop, 'lateCapture'>),
     id: real.ref.drop,
@@ -297,6 +310,9 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     lateCapture,
     items,
     appointment: drop.appointment ? 1 : 0,
+    perBuyer: drop.perBuyer ?? ('' as const),
+    unpaidHoldMs: drop.unpaidHoldMs ?? ('' as const),
+    lapsesMax: drop.lapsesMax ?? ('' as const),
   };
   await sideBySide(
     'publish',
@@ -308,6 +324,10 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
       return answer;
     },
   );
+}
+
+function unpaidOf({ holdMs, unpaid }: RulesDraw): Pick<Drop, 'unpaidHoldMs'> {
+  return 'share' in unpaid ? { unpaidHoldMs: Math.floor(holdMs * (unpaid.share ?? 0)) } : {};
 }
 
 function inspectLane({ model, real }: Sides) {

@@ -40,7 +40,7 @@ export async function publishDrop(
 
 export function wishOf(ref: LaneRef, who: { buyer: string; key: string }): Reservation {
   const { digest } = orderRef(ref.drop, who.buyer, who.key, 1);
-  return { digest, buyer: who.buyer, item: 0, quantity: 1, method: 'wallet' };
+  return { digest, buyer: who.buyer, item: 0, quantity: 1, method: 'wallet', awaitsBuyer: false };
 }
 
 /** How often each reply word was answered. */

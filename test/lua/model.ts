@@ -8,6 +8,7 @@ import type {
   Confirmed,
   Deferred,
   Inspected,
+  LimitScope,
   Refunded,
   Released,
   Reserved,
@@ -20,9 +21,15 @@ export type Rules = {
   startsAt: number;
   endsAt: number;
   holdMs: number;
+  /** '' for holdMs. */
+  unpaidHoldMs: number | '';
+  /** '' for no such rule. */
+  lapsesMax: number | '';
   lateCapture: LateCapture;
   /** 1 when a Buy needs an appointment, else 0. */
   appointment: number;
+  /** Units of all items together that one buyer may have; '' for no limit. */
+  perBuyer: number | '';
   items: { unitAmount: number; perBuyer: number; allotment: number }[];
 };
 
@@ -40,6 +47,8 @@ export type Model = {
   /** `<item>:<buyer>` → the digest of the order that last gave the buyer units. */
   lastTaker: Map<string, string>;
   edits: Map<string, { figures: StockFigures; request: string }>;
+  /** Buyer → holds that ended unpaid. */
+  lapses: Map<string, number>;
   /** Buyers who have an appointment. */
   appointed: Set<string>;
   /** What the outbox ought to hold: for each call that changed something, field → value. */
@@ -55,6 +64,7 @@ export function newModel(ref: LaneRef): Model {
     graces: new Map(),
     lastTaker: new Map(),
     edits: new Map(),
+    lapses: new Map(),
     appointed: new Set(),
     outbox: [],
   };
@@ -63,8 +73,10 @@ export function newModel(ref: LaneRef): Model {
 export const letters = { reserved: 'r', paid: 'p', released: 'x', refunded: 'f' } as const;
 
 export function packed(order: Order): string {
-  const { item, quantity, amount, expiresAt, version, method, reason, buyer } = order;
-  const parts = [item, quantity, amount, expiresAt, version, method, reason, buyer];
+  const { item, quantity, amount, expiresAt, extensionMs, version, method, reason, buyer } = order;
+  const sign = extensionMs !== undefined && extensionMs >= 0 ? '+' : '';
+  const end = `${expiresAt}${sign}${extensionMs ?? ''}`;
+  const parts = [item, quantity, amount, end, version, method, reason, buyer];
   return [letters[order.state], ...parts].join('|');
 }
 
@@ -104,12 +116,43 @@ export function buyersOf(model: Model): Map<string, { units: number; last: strin
   return buyers;
 }
 
+/** The refusal of a buyer who would have more than the item, or the whole drop, allows one buyer. */
+function limitReached(
+  model: Model,
+  rules: Rules,
+  { buyer, item, quantity }: Pick<Reservation, 'buyer' | 'item' | 'quantity'>,
+): Reserved | undefined {
+  const refuse = (scope: LimitScope, digest: string): Reserved => {
+    const holder = digest ? orderId({ ...model.ref, digest }) : undefined;
+    return { status: 'buyer_limit', scope, holder };
+  };
+  const owned = buyersOf(model).get(`${item}:${buyer}`) ?? { units: 0, last: '' };
+  if (owned.units + quantity > (rules.items[item]?.perBuyer ?? 0)) {
+    return refuse('item', owned.last);
+  }
+  const inDrop = unitsOfBuyer(model, buyer);
+  const isOver = rules.perBuyer !== '' && inDrop.units + quantity > rules.perBuyer;
+  return isOver ? refuse('drop', inDrop.last) : undefined;
+}
+
+/** What a buyer holds or owns of all items: units, and the last order of the last item that has one. */
+function unitsOfBuyer(model: Model, buyer: string): { units: number; last: string } {
+  const owned = buyersOf(model);
+  let sum = { units: 0, last: '' };
+  for (let item = 0; item < model.allotments.length; item += 1) {
+    const { units, last } = owned.get(`${item}:${buyer}`) ?? { units: 0, last: '' };
+    sum = { units: sum.units + units, last: last || sum.last };
+  }
+  return sum;
+}
+
 export function reserve(model: Model, reservations: Reservation[], now: number): Reserved[] {
   const { rules, ref } = model;
   if (!rules) return reservations.map(() => ({ status: 'missing' }));
-  const dueAt = holdsOf(model)[0]?.dueAt ?? now + rules.holdMs;
+  let dueAt = holdsOf(model)[0]?.dueAt ?? now + rules.holdMs;
   const changed: Order[] = [];
-  const answers = reservations.map(({ digest, buyer, item, quantity, method }): Reserved => {
+  const answers = reservations.map((reservation): Reserved => {
+    const { digest, buyer, item, quantity, method } = reservation;
     const known = model.orders.get(digest);
     if (known) {
       const same = known.item === item && known.quantity === quantity && known.method === method;
@@ -122,12 +165,12 @@ export function reserve(model: Model, reservations: Reservation[], now: number):
     const rule = rules.items[item];
     if (!rule) return { status: 'unknown_item' };
     if (rules.appointment && !model.appointed.has(buyer)) return { status: 'no_appointment' };
-    const owned = buyersOf(model).get(`${item}:${buyer}`);
-    if ((owned?.units ?? 0) + quantity > rule.perBuyer) {
-      const last = owned?.last;
-      const holder = last ? orderId({ ...ref, digest: last }) : undefined;
-      return { status: 'buyer_limit', holder };
+    const lapses = model.lapses.get(buyer) ?? 0;
+    if (rules.lapsesMax !== '' && lapses >= rules.lapsesMax) {
+      return { status: 'lapse_limit', lapses };
     }
+    const limit = limitReached(model, rules, { buyer, item, quantity });
+    if (limit) return limit;
     const { available, held } = figuresOf(model, item);
     if (available + held < quantity) return { status: 'sold_out', available };
     if (available < quantity) return { status: 'all_held', available, dueAt };
@@ -139,11 +182,12 @@ export function reserve(model: Model, reservations: Reservation[], now: number):
       item,
       quantity,
       amount: rule.unitAmount * quantity,
-      expiresAt: now + rules.holdMs,
+      ...holdOf(rules, reservation, now),
       version: 1,
       method,
       reason: '',
     };
+    dueAt = Math.min(dueAt, order.expiresAt);
     model.orders.set(digest, order);
     model.lastTaker.set(`${item}:${buyer}`, digest);
     changed.push(order);
@@ -151,6 +195,35 @@ export function reserve(model: Model, reservations: Reservation[], now: number):
   });
   record(model, changed, now);
   return answers;
+}
+
+/** The hold of a new order: shorter until its buyer begins to pay, where the buyer has to. */
+function holdOf(
+  rules: Rules,
+  { awaitsBuyer }: Reservation,
+  now: number,
+): Pick<Order, 'expiresAt' | 'extensionMs'> {
+  const { holdMs, unpaidHoldMs } = rules;
+  if (!awaitsBuyer || unpaidHoldMs === '') {
+    return { expiresAt: now + holdMs, extensionMs: undefined };
+  }
+  return { expiresAt: now + unpaidHoldMs, extensionMs: holdMs - unpaidHoldMs };
+}
+
+/** Counts a hold that ended unpaid, or with -1 forgets one that was paid after all. */
+function addLapse(model: Model, buyer: string, by: 1 | -1): void {
+  const lapses = (model.lapses.get(buyer) ?? 0) + by;
+  if (lapses > 0) model.lapses.set(buyer, lapses);
+  else model.lapses.delete(buyer);
+}
+
+/** Releases an order and counts it against its buyer, unless it ended without their doing. */
+function lapse(model: Model, order: Order, reason: ReleaseReason): void {
+  move(order, 'released', reason);
+  const isByTime = reason === 'expired' && order.extensionMs !== undefined;
+  if (isByTime || ['cancelled', 'declined', 'insufficient_funds'].includes(reason)) {
+    addLapse(model, order.buyer, 1);
+  }
 }
 
 export function confirm(model: Model, digests: string[], now: number): Confirmed[] {
@@ -161,6 +234,7 @@ export function confirm(model: Model, digests: string[], now: number): Confirmed
       return 'paid';
     }
     if (!canRetake(model, order)) return 'gone';
+    if (order.extensionMs !== undefined) addLapse(model, order.buyer, -1);
     move(order, 'paid', '');
     model.lastTaker.set(`${order.item}:${order.buyer}`, digestOf(order));
     return 'retaken';
@@ -176,7 +250,7 @@ export function release(
   return moveEach(model, digests, now, (order, index) => {
     if (order.state === 'released') return 'already';
     if (order.state !== 'reserved') return 'refused';
-    move(order, 'released', orders[index]?.reason ?? '');
+    lapse(model, order, orders[index]?.reason ?? '');
     return 'released';
   });
 }
@@ -217,9 +291,20 @@ export function defer(
   const digests = orders.map((order) => order.digest);
   return moveEach(model, digests, now, (order, index) => {
     if (order.state !== 'reserved') return 'refused';
-    model.graces.set(digestOf(order), orders[index]?.graceMs ?? 0);
+    const graceMs = orders[index]?.graceMs ?? 0;
+    if (graceMs > 0) extend(order);
+    model.graces.set(digestOf(order), graceMs);
     return 'deferred';
   });
+}
+
+/** Beginning to pay extends the hold, once. */
+function extend(order: Order): void {
+  const { extensionMs = 0 } = order;
+  if (extensionMs <= 0) return;
+  order.expiresAt += extensionMs;
+  order.extensionMs = -extensionMs;
+  order.version += 1;
 }
 
 export function sweep(
@@ -232,7 +317,7 @@ export function sweep(
     .filter(({ dueAt }) => cancelled || dueAt <= now)
     .slice(0, limit)
     .map(({ order }) => order);
-  for (const order of due) move(order, 'released', cancelled ? 'drop_cancelled' : 'expired');
+  for (const order of due) lapse(model, order, cancelled ? 'drop_cancelled' : 'expired');
   record(model, due, now);
   return { released: due.length, now, dueAt: holdsOf(model)[0]?.dueAt };
 }
@@ -321,7 +406,9 @@ function canRetake(model: Model, order: Order): boolean {
   if (rules.phase === 'cancelled') return false;
   if (figuresOf(model, order.item).available < order.quantity) return false;
   const owned = buyersOf(model).get(`${order.item}:${order.buyer}`)?.units ?? 0;
-  return owned + order.quantity <= (rules.items[order.item]?.perBuyer ?? 0);
+  if (owned + order.quantity > (rules.items[order.item]?.perBuyer ?? 0)) return false;
+  const inDrop = unitsOfBuyer(model, order.buyer).units;
+  return rules.perBuyer === '' || inDrop + order.quantity <= rules.perBuyer;
 }
 
 function move(order: Order, state: Order['state'], reason: ReleaseReason): void {

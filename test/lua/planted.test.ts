@@ -25,8 +25,8 @@ const faults: Fault[] = [
   {
     script: 'reserve',
     what: 'forgets within a batch what the buyer just got',
-    from: 'units[counter] or owned[n]',
-    to: 'owned[n]',
+    from: 'fresh[counters[n]] or known[n]',
+    to: 'known[n]',
   },
   {
     script: 'reserve',
@@ -65,6 +65,84 @@ const faults: Fault[] = [
     to: 'if bucket >= register.size - 1 then',
   },
   {
+    script: 'reserve',
+    what: 'sells one unit more than the drop allows a buyer over all items',
+    from: 'total + wanted > perDrop',
+    to: 'total + wanted > perDrop + 1',
+  },
+  {
+    script: 'reserve',
+    what: 'forgets the first item when it adds up what a buyer has of all',
+    from: 'for item = 0, items - 1 do',
+    to: 'for item = 1, items - 1 do',
+  },
+  {
+    script: 'reserve',
+    what: 'forgets within a batch what the buyer just got of another item',
+    from: "fresh[item .. ':' .. buyers[n]] or byItem[item][n]",
+    to: 'byItem[item][n]',
+  },
+  {
+    script: 'confirm',
+    what: 'retakes units over the limit of the drop',
+    from: 'return total <= perDrop',
+    to: 'return true',
+  },
+  {
+    script: 'reserve',
+    what: 'lets a buyer hold once more than the drop allows lapses',
+    from: '>= lapsesMax',
+    to: '> lapsesMax',
+  },
+  {
+    script: 'reserve',
+    what: 'shortens the hold of an order that the engine charges',
+    from: "ARGV[at + 5] == '1' and unpaid or full",
+    to: 'unpaid',
+  },
+  {
+    script: 'sweep',
+    what: 'counts nothing against a buyer who let a hold lapse',
+    from: "if from == 'held' and isLapse(record)",
+    to: "if from == 'held' and lapseReasons[record.reason]",
+  },
+  {
+    script: 'sweep',
+    what: 'counts a hold that the engine was to charge against its buyer',
+    from: "record.reason == 'expired' and record.extension ~= ''",
+    to: "record.reason == 'expired'",
+  },
+  {
+    script: 'release',
+    what: 'counts the orders of a cancelled drop against their buyers',
+    from: "if from == 'held' and isLapse(record)",
+    to: "if from == 'held'",
+  },
+  {
+    script: 'confirm',
+    what: 'counts a lapse for good although the payment came late',
+    from: 'addLapse(record.buyer, -1)',
+    to: 'addLapse(record.buyer, 0)',
+  },
+  {
+    script: 'confirm',
+    what: 'gives a buyer lapses in advance',
+    from: "if count <= 0 then redis.call('HDEL', keys.lapses, buyer) end",
+    to: '',
+  },
+  {
+    script: 'defer',
+    what: 'extends a hold each time that a payment is begun',
+    from: "string.match(r.extension, '^%+(%d+)$')",
+    to: "string.match(r.extension, '(%d+)$')",
+  },
+  {
+    script: 'defer',
+    what: 'tells nobody that it extended a hold',
+    from: "redis.call('XADD', outboxKey, '*', 'at', now, unpack(extended))",
+    to: '',
+  },
+  {
     script: 'appoint',
     what: 'gives one appointment twice',
     from: 'if not register.has(i) then',
@@ -91,8 +169,8 @@ const faults: Fault[] = [
   {
     script: 'confirm',
     what: 'retakes units over the limit of the buyer',
-    from: '<= tonumber(perBuyer)',
-    to: '<= tonumber(perBuyer) + 1',
+    from: '> tonumber(perBuyer)',
+    to: '> tonumber(perBuyer) + 1',
   },
   {
     script: 'confirm',
@@ -151,7 +229,7 @@ const faults: Fault[] = [
   {
     script: 'defer',
     what: 'leaves to the sweep what is to be kept from it',
-    from: 'record.expiresAt + ARGV[i * 2]',
+    from: 'record.expiresAt + graceMs',
     to: 'record.expiresAt',
   },
   {

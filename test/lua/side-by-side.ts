@@ -112,6 +112,10 @@ export async function compareWhole({ model, real }: { model: Model; real: Real }
     sorted(mapped(buyersOf(model), ({ units, last }) => `${units}|${last}`)),
   );
   assert.deepStrictEqual(
+    sorted(await redis.hgetall(key('lapses'))),
+    sorted(mapped(model.lapses, String)),
+  );
+  assert.deepStrictEqual(
     await redis.zrange(key('holds'), '0', '-1', 'WITHSCORES'),
     holdsOf(model).flatMap(({ digest, dueAt }) => [digest, String(dueAt)]),
   );
@@ -146,6 +150,7 @@ async function compareRules({ model, real }: { model: Model; real: Real }): Prom
       ...Object.fromEntries(
         items.map(({ unitAmount, perBuyer }, i) => [`item:${i}`, `${unitAmount}|${perBuyer}`]),
       ),
+      items: String(items.length),
       drop: JSON.stringify(real.drop),
     }),
   );

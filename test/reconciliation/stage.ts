@@ -53,7 +53,14 @@ export async function openBooks(more: PaymentProvider[] = []) {
     const seen = waiting();
     const buyer = `buyer-${randomBytes(6).toString('hex')}`;
     const ref = orderRef(drop.id, buyer, 'k', drop.lanes);
-    const request = { digest: ref.digest, buyer, item: 0, quantity: 1, method: 'stripe' };
+    const request = {
+      digest: ref.digest,
+      buyer,
+      item: 0,
+      quantity: 1,
+      method: 'stripe',
+      awaitsBuyer: true,
+    };
     const [answer] = await lanes.reserve(ref, [request]);
     if (answer?.status !== 'reserved') throw new Error(`not reserved: ${answer?.status}`);
     await eventually(() => waiting() > seen);

@@ -112,7 +112,14 @@ export async function openStage(options: {
     const ids: OrderId[] = [];
     for (const buyer of buyers) {
       const ref = orderRef(drop.id, buyer, key, drop.lanes);
-      const request = { digest: ref.digest, buyer, item: 0, quantity, method: 'wallet' };
+      const request = {
+        digest: ref.digest,
+        buyer,
+        item: 0,
+        quantity,
+        method: 'wallet',
+        awaitsBuyer: false,
+      };
       const [answer] = await lanes.reserve(ref, [request]);
       if (answer?.status !== 'reserved') throw new Error(`not reserved: ${answer?.status}`);
       ids.push(orderId(ref));

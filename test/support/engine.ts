@@ -135,6 +135,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
       catalog,
       limits: options.limits ?? patientLimits,
       takes: services.takes,
+      awaitsBuyer: services.awaitsBuyer,
     }),
     clock: systemClock,
     usage: openSharedUsage(redis, namespace),

@@ -118,7 +118,13 @@ export const problems = {
     status: 409,
     title: 'You have reached the limit per buyer',
     detail:
-      'One buyer may have `limit` units of this item. The order in `order` took the last of them.',
+      'One buyer may have `limit` units of this item, or of all items of the drop when `scope` is `drop`. The order in `order` keeps units for you.',
+  },
+  lapse_limit: {
+    status: 409,
+    title: 'Too many of your orders ended unpaid',
+    detail:
+      '`lapses` of your orders expired, were cancelled or were declined; this drop allows `limit`. It accepts no more orders from you until it ends.',
   },
   drop_not_open: {
     status: 409,

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import type { LimitScope } from '../../inventory/replies.ts';
 import { problems } from './catalogue.ts';
 import type { ProblemEntry } from './problem-entry.ts';
 
@@ -21,8 +22,10 @@ export type ProblemMembers = {
   /** Why credentials were refused. */
   reason?: string;
   order?: string | undefined;
-  /** The units of an item that one buyer may have. */
+  /** What one buyer may have: units, of the item or the drop as `scope` says, or lapses. */
   limit?: number;
+  scope?: LimitScope;
+  lapses?: number;
   available?: number;
   allotment?: number;
   state?: string;

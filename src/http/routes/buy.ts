@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { isDropId } from '../../domain/ids.ts';
-import type { Order } from '../../domain/order.ts';
-import type { Bought, Intake } from '../../inventory/intake.ts';
+import { firstExpiresAt, type Order } from '../../domain/order.ts';
+import type { Bought } from '../../inventory/buy.ts';
+import type { Intake } from '../../inventory/intake.ts';
 import type { Metrics } from '../../metrics.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import {
@@ -142,8 +143,13 @@ function sendRefusal(reply: FastifyReply, bought: Refused): void {
       return;
     }
     case 'buyer_limit': {
-      const { limit, holder } = bought;
-      sendProblem(reply, 'buyer_limit', { limit, order: holder });
+      const { limit, scope, holder: order } = bought;
+      sendProblem(reply, 'buyer_limit', { limit, scope, order });
+      return;
+    }
+    case 'lapse_limit': {
+      const { lapses, limit } = bought;
+      sendProblem(reply, 'lapse_limit', { lapses, limit });
       return;
     }
     case 'not_open': {
@@ -175,6 +181,7 @@ const codes = {
   sold_out: 'sold_out',
   all_held: 'all_held',
   buyer_limit: 'buyer_limit',
+  lapse_limit: 'lapse_limit',
   not_open: 'drop_not_open',
   no_appointment: 'no_appointment',
   paused: 'drop_paused',
@@ -213,13 +220,13 @@ function sendOrder(
   reply: FastifyReply,
   { order, drop, status }: Extract<Bought, { order: Order }>,
 ): void {
-  const { id, item, quantity, amount, expiresAt } = order;
+  const { id, item, quantity, amount } = order;
   const headers = ['location', `/v1/orders/${id}`, ...jsonHeaders];
   if (status === 'replayed') headers.push('idempotency-replayed', 'true');
   sendText(reply, {
     status: 202,
     headers,
-    text: `{"id":"${id}","state":"reserved","sku":"${drop.items[item]?.sku}","quantity":${quantity},"amount":${amount},"currency":"${drop.currency}","expiresAt":"${iso(expiresAt)}"}`,
+    text: `{"id":"${id}","state":"reserved","sku":"${drop.items[item]?.sku}","quantity":${quantity},"amount":${amount},"currency":"${drop.currency}","expiresAt":"${iso(firstExpiresAt(order))}"}`,
   });
 }
 
@@ -246,7 +253,8 @@ const buyContract = contract({
   idempotent: true,
   answers: {
     202: {
-      description: 'The units are reserved until `expiresAt`',
+      description:
+        'The units are reserved until `expiresAt`, and longer once the buyer has begun to pay',
       schema: boughtBody,
       headers: {
         Location: 'The order',
@@ -262,6 +270,7 @@ const buyContract = contract({
     'sold_out',
     'all_held',
     'buyer_limit',
+    'lapse_limit',
     'drop_not_open',
     'drop_paused',
     'drop_ended',

@@ -1,5 +1,6 @@
 import type { FastifySchema } from 'fastify';
 import { z } from 'zod';
+import { limitScopes } from '../../inventory/replies.ts';
 import { type ProblemCode, problems, problemType } from '../problems/problems.ts';
 
 declare module 'fastify' {
@@ -215,6 +216,9 @@ export const problemSchema = {
       },
     },
     order: { type: 'string' },
+    limit: { type: 'integer' },
+    lapses: { type: 'integer' },
+    scope: { type: 'string', enum: limitScopes },
     available: { type: 'integer' },
     allotment: { type: 'integer' },
     state: { type: 'string' },

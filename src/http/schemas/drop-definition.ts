@@ -19,6 +19,8 @@ import {
 import { paymentMethod } from './orders.ts';
 
 const holdMsDefault = 300_000;
+const unpaidHoldMsDefault = 60_000;
+const lapsesMaxDefault = 3;
 const itemsMax = 20;
 
 /** Shown to the public. */
@@ -30,12 +32,18 @@ export const description = {
 
 export const metadata = stringMap.describe('Your own notes: names and texts, shown to you alone');
 
+const perBuyer = z.int().min(1).max(10_000);
+const holdMs = z.int().min(1_000).max(3_600_000);
+
+export const lapsesMaxText =
+  'After this many holds of one buyer that expired, were cancelled or were declined, the drop accepts no more of their orders';
+
 export const itemBody = z.strictObject({
   sku,
   title: plainText(200),
   unitAmount: z.int().min(1).max(orderAmountMax).describe("In the currency's minor unit"),
   allotment: z.int().min(1).max(allotmentMax),
-  perBuyer: z.int().min(1).max(10_000),
+  perBuyer: perBuyer.describe('Units of this item that one buyer may have'),
   ...description,
   metadata: metadata.optional(),
 });
@@ -45,7 +53,13 @@ const definition = z.strictObject({
   currency,
   startsAt: instant,
   endsAt: instant,
-  holdMs: z.int().min(1_000).max(3_600_000).default(holdMsDefault),
+  holdMs: holdMs.default(holdMsDefault),
+  unpaidHoldMs: holdMs
+    .optional()
+    .describe(
+      `How long units are held until the buyer begins the payment, at most holdMs; the lesser of ${unpaidHoldMsDefault} and holdMs when absent. Orders that the engine charges from the wallet by itself have holdMs`,
+    ),
+  lapsesMax: z.int().min(1).max(10_000).default(lapsesMaxDefault).describe(lapsesMaxText),
   lateCapture: z
     .enum(['retake', 'refund'])
     .default('retake')
@@ -66,6 +80,9 @@ const definition = z.strictObject({
     .describe('By which buyers may pay; by all that the engine offers when absent'),
   ...description,
   metadata: metadata.optional(),
+  perBuyer: perBuyer
+    .optional()
+    .describe('Units of all items together that one buyer may have; no such limit when absent'),
   items: z.array(itemBody).min(1).max(itemsMax),
 });
 
@@ -87,6 +104,7 @@ export function newDropBody({ now, takes }: DefinitionRules, before?: DropDefini
     const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
     checkTimes(draftOf(drop), { now: now(), before }, refuse);
     checkItems(drop.items, refuse);
+    if ((drop.unpaidHoldMs ?? 0) > drop.holdMs) refuse(['unpaidHoldMs'], 'must be at most holdMs');
     checkMethods(drop, takes, refuse);
   });
 }
@@ -141,6 +159,7 @@ const pastMs = 60_000;
 export function draftOf({ startsAt, endsAt, appointment, ...drop }: NewDrop) {
   return {
     ...drop,
+    unpaidHoldMs: drop.unpaidHoldMs ?? unpaidHoldOf(drop),
     startsAt: Date.parse(startsAt),
     endsAt: Date.parse(endsAt),
     appointment: appointment && {
@@ -148,6 +167,10 @@ export function draftOf({ startsAt, endsAt, appointment, ...drop }: NewDrop) {
       ...(appointment.until === undefined ? {} : { until: Date.parse(appointment.until) }),
     },
   };
+}
+
+function unpaidHoldOf({ holdMs }: Pick<NewDrop, 'holdMs'>): number {
+  return Math.min(holdMs, unpaidHoldMsDefault);
 }
 
 /** The body that edits a drop: any field of a new drop, and null to clear an optional one. */
@@ -193,6 +216,8 @@ function bodyOf(drop: DropDefinition): object {
   const known = Object.entries(drop).filter(([name]) => Object.hasOwn(definition.shape, name));
   return {
     ...Object.fromEntries(known),
+    // One that was not chosen follows holdMs.
+    unpaidHoldMs: drop.unpaidHoldMs === unpaidHoldOf(drop) ? undefined : drop.unpaidHoldMs,
     startsAt: iso(startsAt),
     endsAt: iso(endsAt),
     appointment: appointment && { from: iso(appointment.from), until: iso(appointment.until) },

@@ -2,8 +2,15 @@ import { z } from 'zod';
 import { decisions, dropStates } from '../../domain/drop.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
 import { shownWindowBody, windowBody } from './appointments.ts';
-import { description, itemBody, metadata } from './drop-definition.ts';
+import { description, itemBody, lapsesMaxText, metadata } from './drop-definition.ts';
 import { count, instant, minorUnits, plainText, sku } from './fields.ts';
+
+const shownLapsesMax = z.int().nullable().describe(`${lapsesMaxText}; null: no such rule`);
+
+const shownPerBuyer = z
+  .int()
+  .nullable()
+  .describe('Units of all items together that one buyer may have; null: no such limit');
 
 const shownPasswordAbove = minorUnits
   .nullable()
@@ -18,9 +25,15 @@ export const dropBody = z.strictObject({
   startsAt: instant,
   endsAt: instant,
   holdMs: z.int(),
+  unpaidHoldMs: z
+    .int()
+    .nullable()
+    .describe('The hold until the buyer begins the payment; null: holdMs'),
+  lapsesMax: shownLapsesMax,
   lateCapture: z.enum(['retake', 'refund']),
   appointment: windowBody,
   passwordAbove: shownPasswordAbove,
+  perBuyer: shownPerBuyer,
   lanes: z.int(),
   version: z.int().describe('Grows with each change that the lanes get; 0 while a draft'),
   revision: z.int().describe('Grows with each change; the ETag, for If-Match'),
@@ -53,6 +66,8 @@ export const cardBody = z.strictObject({
   availability,
   appointment: shownWindowBody,
   passwordAbove: shownPasswordAbove,
+  perBuyer: shownPerBuyer,
+  lapsesMax: shownLapsesMax,
   paymentMethods: z
     .array(z.strictObject({ method: z.string(), scenes: z.array(z.string()) }))
     .describe('How this drop can be paid, each method with its scenes'),

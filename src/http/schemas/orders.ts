@@ -49,7 +49,7 @@ export const orderBody = z.strictObject({
   quantity: z.int(),
   amount: minorUnits,
   currency: z.string(),
-  expiresAt: instant.describe('End of the hold'),
+  expiresAt: instant.describe('End of the hold as it is now: beginning a payment may extend it'),
   reservedAt: instant.optional(),
   paidAt: instant.optional(),
   releasedAt: instant.optional(),

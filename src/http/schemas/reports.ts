@@ -3,15 +3,38 @@ import { dropStates } from '../../domain/drop.ts';
 import { figuresBody } from './drops.ts';
 import { count, instant } from './fields.ts';
 
+const lapseCounts = {
+  expired: count,
+  cancelled: count.describe('By their buyers'),
+  declined: count.describe('The payment was declined, or the wallet held less than the price'),
+};
+
 /** The figures of a drop. Units come from the lanes, orders and times from the ledger. */
 export const reportBody = z.strictObject({
   drop: z.string(),
   state: z.enum(dropStates),
+  perBuyer: z
+    .int()
+    .nullable()
+    .describe('Units of all items together that one buyer may have; null: no such limit'),
   at: instant.describe("Redis' clock when the lanes were read"),
   items: z.array(
-    figuresBody.extend({ sku: z.string(), title: z.string(), lanes: z.array(figuresBody) }),
+    figuresBody.extend({
+      sku: z.string(),
+      title: z.string(),
+      perBuyer: z.int(),
+      lanes: z.array(figuresBody),
+    }),
   ),
   appointments: count,
+  lapses: z
+    .strictObject({
+      ...lapseCounts,
+      buyers: z
+        .array(z.strictObject({ buyer: z.string(), ...lapseCounts }))
+        .describe('The twenty buyers with most of them'),
+    })
+    .describe('Holds that ended unpaid'),
   funnel: z.strictObject({
     orders: z.strictObject({ reserved: count, paid: count, released: count, refunded: count }),
     releases: z.record(z.string(), count).describe('Released orders by reason'),

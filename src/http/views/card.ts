@@ -97,6 +97,8 @@ function bodyOf(
       ? { ...windowJson(drop.appointment), count: roundDown(appointments) }
       : null,
     passwordAbove: drop.passwordAbove ?? null,
+    perBuyer: drop.perBuyer ?? null,
+    lapsesMax: drop.lapsesMax ?? null,
     popularity: { unitsTaken: roundDown(taken) },
     // There is no source of ratings yet.
     store: { name, creditRating: null },

@@ -1,6 +1,7 @@
 import type { BuyerId, DropId, OrderId, PaymentReference } from '../../domain/ids.ts';
 import type { OrderState, ReleaseReason } from '../../domain/order.ts';
 import type { Database } from '../database/database.ts';
+import { readLapses } from './lapses.ts';
 
 /** Units and money of one item of a drop, from its orders in the ledger. */
 export type ItemFigures = {
@@ -238,6 +239,7 @@ export function openAudit(database: Database) {
     lines,
     money,
     releases,
+    lapses: (drop: DropId) => readLapses(database, drop),
     pace,
   };
 }

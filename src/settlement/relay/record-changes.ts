@@ -104,13 +104,17 @@ export function openRecordChanges(options: {
   return { record, retryParked };
 }
 
+/**
+ * The orders that these changes reserve and leave reserved. The others need no payment; one whose hold was
+ * extended has a payment that its buyer began, which is polled.
+ */
 function toSettle(changes: readonly Change[]): OrderId[] {
   const latest = new Map<OrderId, { version: number; reserved: boolean }>();
   for (const change of changes) {
     if (change.kind !== 'order') continue;
     const { id, version, state } = change.order;
     if ((latest.get(id)?.version ?? 0) < version) {
-      latest.set(id, { version, reserved: state === 'reserved' });
+      latest.set(id, { version, reserved: state === 'reserved' && version === 1 });
     }
   }
   return [...latest].flatMap(([id, { reserved }]) => (reserved ? [id] : []));

@@ -1,4 +1,4 @@
-import type { Order } from '../../domain/order.ts';
+import { lastExpiresAt, type Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
 import type { Allowable } from '../../ledger/wallet/allowances.ts';
 import type { Providers } from '../../payments/provider.ts';
@@ -12,12 +12,14 @@ const closingShare = 0.2;
  */
 export const closingGraceMs = 3_000;
 
+type Payable = Pick<Order, 'method' | 'amount'>;
+
 /**
  * Whether the engine charges an order by itself. Otherwise the buyer begins the payment, with what
  * only they have: a choice, a device, a payment password.
  */
 export function engineStarts(
-  { order, terms }: { order: Order; terms: DropTerms },
+  { order, terms }: { order: Payable; terms: Pick<DropTerms, 'passwordAbove'> },
   providers: Providers,
 ): boolean {
   const provider = providers.get(order.method);
@@ -37,7 +39,10 @@ export function allowableOf(order: Order, terms: DropTerms): Allowable | undefin
 }
 
 /** Whether this order can be paid from a wallet only with the payment password. */
-export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: DropTerms): boolean {
+export function needsPassword(
+  { amount }: Pick<Order, 'amount'>,
+  terms: Pick<DropTerms, 'passwordAbove'>,
+): boolean {
   return terms.passwordAbove !== undefined && amount > terms.passwordAbove;
 }
 
@@ -45,6 +50,9 @@ export function needsPassword({ amount }: Pick<Order, 'amount'>, terms: DropTerm
  * Until when a buyer may pay elsewhere, ms: the hold less the time it usually takes to close the payment.
  * When closing takes longer, the hold waits for it: see hold-deferral.ts.
  */
-export function payableUntil(order: Pick<Order, 'expiresAt'>, { holdMs }: DropTerms): number {
-  return order.expiresAt - Math.min(closingMsMost, Math.floor(holdMs * closingShare));
+export function payableUntil(
+  order: Pick<Order, 'expiresAt' | 'extensionMs'>,
+  { holdMs }: DropTerms,
+): number {
+  return lastExpiresAt(order) - Math.min(closingMsMost, Math.floor(holdMs * closingShare));
 }

@@ -23,6 +23,8 @@ type Press = {
   headers?: Record<string, string>;
 };
 
+const sizes = () => ['size-41', 'size-42', 'size-43'].map((sku) => anItem({ sku, perBuyer: 3 }));
+
 function press(drop: { id: string }, { buyer = 'ann', key = 'k1', ...rest }: Press = {}) {
   const { sku = 'phone', quantity = 1, headers = {} } = rest;
   return engine.app.inject({
@@ -101,7 +103,7 @@ describe('A Buy', () => {
     const second = await press(drop, { key: 'k2' });
     expect(second.statusCode).toBe(409);
     const order = first.json().id;
-    expect(second.json()).toMatchObject({ code: 'buyer_limit', limit: 2, order });
+    expect(second.json()).toMatchObject({ code: 'buyer_limit', limit: 2, scope: 'item', order });
   });
 
   test('is answered all_held while units may come back, with the time to try again', async () => {
@@ -292,6 +294,69 @@ test('A buyer who sends too many Buys is limited alone, and told for how long', 
   } finally {
     await small.stop();
   }
+});
+
+test('A Buy beyond the limit of the drop over all items is refused with the limit and an order that keeps units', async () => {
+  const drop = await engine.publish(merchantId, { perBuyer: 1, items: sizes() });
+  const first = await press(drop, { sku: 'size-42' });
+  expect(first.statusCode, first.body).toBe(202);
+  for (const { sku } of sizes()) {
+    const other = await press(drop, { sku, key: `k-${sku}` });
+    expect(other.statusCode).toBe(409);
+    expect(other.json()).toMatchObject({ code: 'buyer_limit', limit: 1, scope: 'drop' });
+    expect(other.json().order).toBe(first.json().id);
+  }
+  expect((await press(drop, { sku: 'size-42' })).body).toBe(first.body);
+  expect((await press(drop, { buyer: 'bob', sku: 'size-43' })).statusCode).toBe(202);
+  await engine.app.inject({
+    method: 'POST',
+    url: `/v1/orders/${first.json().id}/cancel`,
+    headers: engine.buyer('ann'),
+  });
+  expect((await press(drop, { sku: 'size-41', key: 'k-41' })).statusCode).toBe(202);
+});
+
+test('A buyer gets no more units of all items together than the drop allows, whatever sizes, tabs and keys they use', async () => {
+  const drop = await engine.publish(merchantId, { perBuyer: 4, lanes: 4, items: sizes() });
+  const presses = Array.from({ length: 60 }, (_, n) => {
+    const sku = sizes()[n % 3]?.sku ?? '';
+    return press(drop, { sku, quantity: 1 + (n % 2), key: `tab-${n}` });
+  });
+  const answers = await Promise.all(presses);
+  const units = answers
+    .filter((answer) => answer.statusCode === 202)
+    .reduce((sum, answer) => sum + answer.json().quantity, 0);
+  expect(units).toBe(4);
+});
+
+test('A drop without a limit of its own holds buyers to the limits of its items alone', async () => {
+  const drop = await engine.publish(merchantId, { items: sizes() });
+  for (const { sku } of sizes()) {
+    expect((await press(drop, { sku, quantity: 3, key: sku })).statusCode).toBe(202);
+    const over = await press(drop, { sku, key: `${sku}-more` });
+    expect(over.json()).toMatchObject({ code: 'buyer_limit', limit: 3, scope: 'item' });
+  }
+  const card = await engine.app.inject(`/v1/drops/${drop.id}`);
+  expect(card.json()).toMatchObject({ perBuyer: null });
+});
+
+test('A buyer whose orders ended unpaid as often as the drop allows is refused for the rest of the drop', async () => {
+  const items = sizes();
+  const drop = await engine.publish(merchantId, { lapsesMax: 2, lanes: 2, items });
+  for (const key of ['k1', 'k2']) {
+    const { id } = (await press(drop, { sku: 'size-41', key })).json();
+    const url = `/v1/orders/${id}/cancel`;
+    await engine.app.inject({ method: 'POST', url, headers: engine.buyer('ann') });
+  }
+  for (const { sku } of items) {
+    const refused = await press(drop, { sku, key: `again-${sku}` });
+    expect([refused.statusCode, refused.headers['retry-after']]).toEqual([409, undefined]);
+    expect(refused.json()).toMatchObject({ code: 'lapse_limit', lapses: 2, limit: 2 });
+  }
+  expect((await press(drop, { sku: 'size-41', key: 'k1' })).statusCode).toBe(202);
+  expect((await press(drop, { sku: 'size-41', buyer: 'bob' })).statusCode).toBe(202);
+  const card = await engine.app.inject(`/v1/drops/${drop.id}`);
+  expect(card.json()).toMatchObject({ lapsesMax: 2 });
 });
 
 test('Buys are counted by outcome in the metrics', async () => {
