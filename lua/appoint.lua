@@ -5,7 +5,7 @@
 -- Replies: {'done', result...}, a result for each buyer, parts joined by '|':
 --   appointed  already
 --   or {'missing'} when the lane holds no rules.
--- Invariant: a buyer has at most one appointment and is counted once; none is ever removed.
+-- Invariant: a buyer has at most one appointment and is counted once.
 -- include: appointments
 local rulesKey, appointmentsKey = KEYS[1], KEYS[2]
 

@@ -22,10 +22,11 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   end
 end
 local due = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2] or ''
+local made = redis.call('HMGET', KEYS[6], 'count', 'removed')
 local reply = {
   'done', now, rules[1], rules[2],
   redis.call('HLEN', KEYS[3]), redis.call('ZCARD', KEYS[4]), due, redis.call('XLEN', KEYS[5]), lastEvent,
-  redis.call('HGET', KEYS[6], 'count') or '0',
+  tonumber(made[1] or 0) - tonumber(made[2] or 0),
 }
 for _, entry in ipairs(redis.call('HGETALL', KEYS[2])) do reply[#reply + 1] = entry end
 return reply

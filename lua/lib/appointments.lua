@@ -1,4 +1,4 @@
--- The appointments of a lane are one hash: `count`, and buckets with the buyers' fingerprints, 8 bytes
+-- The appointments of a lane are one hash: `count` of those ever made, `removed`, and buckets with the buyers' fingerprints, 8 bytes
 -- each, one after the other. A bucket has `bucketSize` of them on average: each time the count grows by
 -- that number, one more bucket is split off an earlier one (linear hashing), so the count alone
 -- determines the bucket of a fingerprint. `bucketSize` is part of the stored form: never change it.
@@ -14,7 +14,7 @@ end
 -- Reads the buckets of a batch of buyers. `has(i)` is true when the i-th buyer has an appointment.
 local function openRegister(appointmentsKey, buyers)
   local count = tonumber(redis.call('HGET', appointmentsKey, 'count') or 0)
-  local register = { count = count, size = math.floor(count / bucketSize) + 1, texts = {} }
+  local register = { count = count, size = math.floor(count / bucketSize) + 1, texts = {}, changed = {} }
   local span = 1
   while span < register.size do span = span * 2 end
   local prints, buckets = {}, {}
@@ -27,11 +27,23 @@ local function openRegister(appointmentsKey, buyers)
   local read = redis.call('HMGET', appointmentsKey, unpack(buckets))
   for i, bucket in ipairs(buckets) do register.texts[bucket] = read[i] or '' end
 
-  function register.has(i)
+  local function find(i)
     local text = register.texts[buckets[i]]
     local at = string.find(text, prints[i], 1, true)
     while at and at % 8 ~= 1 do at = string.find(text, prints[i], at + 1, true) end
-    return at ~= nil
+    return at
+  end
+
+  function register.has(i) return find(i) ~= nil end
+
+  -- Takes the i-th buyer out of their bucket, if they are in it. The count stays what it is.
+  function register.remove(i)
+    local at, bucket = find(i), buckets[i]
+    if not at then return false end
+    local text = register.texts[bucket]
+    register.texts[bucket] = string.sub(text, 1, at - 1) .. string.sub(text, at + 8)
+    register.changed[bucket] = true
+    return true
   end
 
   function register.add(i)

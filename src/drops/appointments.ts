@@ -30,11 +30,22 @@ export type AppointmentService = {
    * Makes the appointments of a list while it is read. An error ends the import and is returned as
    * `failure`; `progress` then covers what is in the ledger and the lanes. Repeating a list is harmless.
    */
-  takeList(
-    drop: Place,
-    parts: AsyncIterable<ListPart>,
-  ): Promise<{ progress: ImportProgress; failure?: unknown }>;
+  takeList(drop: Place, parts: AsyncIterable<ListPart>): Promise<ImportResult>;
+  /**
+   * Reads a list as takeList does and writes nothing: `imported` is what would be new. A buyer who is
+   * named twice, more than a thousand lines apart, is counted twice.
+   */
+  tryList(drop: Place, parts: AsyncIterable<ListPart>): Promise<ImportResult>;
+  /** Removes the appointment of a buyer, who can buy no more. Orders they have stay. */
+  remove(drop: Place, buyer: BuyerId): Promise<Removed>;
+  /** The same for all buyers. What is repeated after a failure goes on where it ended. */
+  removeAll(drop: Place): Promise<Removed>;
 };
+
+type ImportResult = { progress: ImportProgress; failure?: unknown };
+
+/** What removing appointments came to; `removed` is how many there were. */
+export type Removed = { kind: 'removed'; removed: number } | { kind: 'frozen' };
 
 class LaneLost extends Error {
   constructor() {
@@ -52,7 +63,7 @@ const limits = { batchMax: 500, inFlightMax: 2, queueMax: 4_096 };
  */
 export function openAppointmentService(options: {
   appointments: Appointments;
-  lanes: Pick<Lanes, 'appoint'>;
+  lanes: Pick<Lanes, 'appoint' | 'unappoint'>;
 }): AppointmentService {
   const { appointments, lanes } = options;
   const makeBatcher: Batcher<AppointmentRequest, MadeAppointment> = openBatcher({
@@ -89,22 +100,65 @@ export function openAppointmentService(options: {
    * @throws LaneLost when a lane has lost its data
    */
   async function writeToLanes(requests: AppointmentRequest[]): Promise<undefined[]> {
-    const byLane = new Map<string, { ref: LaneRef; buyers: string[] }>();
-    for (const { drop, buyer } of requests) {
-      const lane = homeLane(buyer, drop.lanes);
-      const name = `${drop.id}:${lane}`;
-      const group = byLane.get(name);
-      if (group) group.buyers.push(buyer);
-      else byLane.set(name, { ref: { drop: drop.id, lane }, buyers: [buyer] });
-    }
-    const answers = await Promise.all(
-      [...byLane.values()].map(({ ref, buyers }) => lanes.appoint(ref, buyers)),
-    );
+    const groups = byHomeLane(requests);
+    const answers = await Promise.all(groups.map(({ ref, buyers }) => lanes.appoint(ref, buyers)));
     if (answers.some((answer) => answer[0] === 'missing')) throw new LaneLost();
     return requests.map(() => undefined);
   }
 
+  /**
+   * Removes appointments from the lanes first: whatever is still in the ledger after a failure is removed
+   * from both when the request is repeated.
+   * @throws LaneLost when a lane has lost its data
+   */
+  async function removeThese(drop: Place, buyers: readonly string[]): Promise<number> {
+    const answers = await Promise.all(
+      byHomeLane(buyers.map((buyer) => ({ drop, buyer }))).map((group) => {
+        return lanes.unappoint(group.ref, group.buyers);
+      }),
+    );
+    if (answers.some((answer) => answer[0] === 'missing')) throw new LaneLost();
+    return await appointments.remove(drop.id, buyers);
+  }
+
+  async function removed(remove: () => Promise<number>): Promise<Removed> {
+    try {
+      return { kind: 'removed', removed: await remove() };
+    } catch (error) {
+      if (error instanceof LaneLost) return { kind: 'frozen' };
+      throw error;
+    }
+  }
+
   return {
+    remove: (drop, buyer) => removed(() => removeThese(drop, [buyer])),
+
+    removeAll: (drop) =>
+      removed(async () => {
+        let count = 0;
+        for (;;) {
+          const rows = await appointments.page({ drop: drop.id, limit: callBuyersMax });
+          if (rows.length === 0) return count;
+          count += await removeThese(
+            drop,
+            rows.map(({ buyer }) => buyer),
+          );
+        }
+      }),
+
+    async tryList(drop, parts) {
+      let progress = noProgress;
+      try {
+        for await (const { buyers, lines, bad } of parts) {
+          const added = buyers.length > 0 ? await appointments.countNew(drop.id, buyers) : 0;
+          progress = advance(progress, { buyers, lines, bad }, added);
+        }
+        return { progress };
+      } catch (failure) {
+        return { progress, failure };
+      }
+    },
+
     async make(drop, buyer) {
       try {
         return { kind: 'appointed', ...(await makeBatcher.add({ drop, buyer })) };
@@ -125,18 +179,12 @@ export function openAppointmentService(options: {
     },
 
     async takeList(drop, parts) {
-      let progress: ImportProgress = { lines: 0, imported: 0, already: 0, bad: 0 };
+      let progress = noProgress;
       /** The write of the previous part to the lanes, which runs while the ledger takes the next. */
       let laneWrite: Promise<void> = Promise.resolve();
       const finishPart = async ({ buyers, lines, bad }: ListPart, added: number) => {
         await writeToLanes(buyers.map((buyer) => ({ drop, buyer })));
-        const { imported, already } = progress;
-        progress = {
-          lines,
-          bad,
-          imported: imported + added,
-          already: already + buyers.length - added,
-        };
+        progress = advance(progress, { buyers, lines, bad }, added);
       };
       try {
         for await (const part of parts) {
@@ -166,4 +214,33 @@ function refusalOf(error: unknown): Appointed {
   if (error instanceof LaneLost) return { kind: 'frozen' };
   if (error instanceof QueueFull) return { kind: 'overloaded' };
   throw error;
+}
+
+/** Groups appointments by the buyers' home lanes, since one call reaches one lane. */
+function byHomeLane(requests: readonly AppointmentRequest[]): { ref: LaneRef; buyers: string[] }[] {
+  const groups = new Map<string, { ref: LaneRef; buyers: string[] }>();
+  for (const { drop, buyer } of requests) {
+    const lane = homeLane(buyer, drop.lanes);
+    const name = `${drop.id}:${lane}`;
+    const group = groups.get(name);
+    if (group) group.buyers.push(buyer);
+    else groups.set(name, { ref: { drop: drop.id, lane }, buyers: [buyer] });
+  }
+  return [...groups.values()];
+}
+
+const noProgress: ImportProgress = { lines: 0, imported: 0, already: 0, bad: 0 };
+
+/** The progress after a part of which `added` buyers are new. */
+function advance(
+  { imported, already }: ImportProgress,
+  { buyers, lines, bad }: ListPart,
+  added: number,
+): ImportProgress {
+  return {
+    lines,
+    bad,
+    imported: imported + added,
+    already: already + buyers.length - added,
+  };
 }

@@ -50,7 +50,10 @@ export type AppDeps = {
   intake: Intake;
   catalog: Catalog;
   lanes: Lanes;
-  ledger: Pick<Ledger, 'merchants' | 'merchantActions' | 'drops' | 'orders' | 'accounts'>;
+  ledger: Pick<
+    Ledger,
+    'merchants' | 'merchantActions' | 'drops' | 'orders' | 'accounts' | 'appointments'
+  >;
   services: {
     orders: OrderService;
     appointments: AppointmentService;

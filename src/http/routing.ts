@@ -5,6 +5,7 @@ import type { AppDeps } from './deps.ts';
 import type { Budgets } from './limits/budgets.ts';
 import type { Streams } from './live/streams.ts';
 import { openReturnUrls } from './request/return-urls.ts';
+import { appointmentListRoutes } from './routes/appointment-list.ts';
 import { appointmentRoutes } from './routes/appointments.ts';
 import { type BuyOutcome, buyRoute } from './routes/buy.ts';
 import { demoRoutes } from './routes/demo.ts';
@@ -133,6 +134,12 @@ async function addMerchantRoutes(
     counts: shared.appointmentCounts,
     clock,
     log,
+  });
+  appointmentListRoutes(app, {
+    requireMerchant,
+    drops,
+    appointments: ledger.appointments,
+    service: services.appointments,
   });
   dropRoutes(app, {
     requireMerchant,

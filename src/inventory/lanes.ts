@@ -18,6 +18,7 @@ import {
   type Released,
   type Reserved,
   readRecord,
+  type Unappointed,
 } from './replies.ts';
 import { parseWord, readReply } from './reply-reader.ts';
 import { openScripts, type ScriptName, scripts, scriptText } from './scripts.ts';
@@ -72,6 +73,8 @@ export type Lanes = {
   adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
   /** Makes the appointments of buyers whose home lane this is: at most callBuyersMax, all different. */
   appoint(ref: LaneRef, buyers: string[]): Promise<Appointed[]>;
+  /** Removes appointments of such buyers: as many at most, all different. */
+  unappoint(ref: LaneRef, buyers: string[]): Promise<Unappointed[]>;
   /**
    * Writes the drop's rules to one lane; with `first` also its stock. An edit is refused once the drop is
    * `open`, and where it changes the stock also once that was `adjusted`.
@@ -107,6 +110,18 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
     return digests.map((digest, index) =>
       parseMoved(words, { ref, digest }, reply.text(index + 2)),
     );
+  }
+
+  /** Calls a script about the appointments of buyers and parses its results, one for each. */
+  async function ofBuyers<Word extends string>(
+    name: 'appoint' | 'unappoint',
+    words: readonly (Word | 'missing')[],
+    { ref, buyers }: { ref: LaneRef; buyers: string[] },
+  ): Promise<(Word | 'missing')[]> {
+    if (buyers.length === 0) return [];
+    const reply = readReply(name, await call(name, ref, buyers));
+    if (reply.text(0) === 'missing') return buyers.map(() => 'missing');
+    return buyers.map((_, index) => parseWord(words, reply.text(index + 1), name));
   }
 
   return {
@@ -150,14 +165,9 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       return parseAdjusted(await call('adjust', ref, [id, item, delta, reason, allotmentMax]));
     },
 
-    async appoint(ref, buyers) {
-      if (buyers.length === 0) return [];
-      const reply = readReply('appoint', await call('appoint', ref, buyers));
-      if (reply.text(0) === 'missing') return buyers.map(() => 'missing');
-      return buyers.map((_, index) => {
-        return parseWord(scripts.appoint.replies, reply.text(index + 1), 'appoint');
-      });
-    },
+    appoint: (ref, buyers) => ofBuyers('appoint', scripts.appoint.replies, { ref, buyers }),
+
+    unappoint: (ref, buyers) => ofBuyers('unappoint', scripts.unappoint.replies, { ref, buyers }),
 
     async publish(drop, lane, first, edit = 'no') {
       const args: (string | number)[] = [

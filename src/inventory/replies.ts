@@ -28,6 +28,9 @@ export type Reserved =
 /** What appoint answers for one buyer; `missing` when the lane holds no rules. */
 export type Appointed = 'appointed' | 'already' | 'missing';
 
+/** What unappoint answers for one buyer; `missing` when the lane holds no rules. */
+export type Unappointed = 'removed' | 'none' | 'missing';
+
 /** What confirm, release, refund and defer answer for one order. */
 export type Moved<Status extends string> = { status: Status; order: Order } | { status: 'unknown' };
 export type Confirmed = Moved<'paid' | 'retaken' | 'already' | 'gone'>;

@@ -69,6 +69,10 @@ export const scripts = {
     keys: ['rules', 'appointments'],
     replies: ['appointed', 'already', 'missing'],
   },
+  unappoint: {
+    keys: ['rules', 'appointments'],
+    replies: ['removed', 'none', 'missing'],
+  },
   publish: {
     keys: ['rules', 'stock', 'edits'],
     replies: ['published', 'already', 'lost', 'open', 'adjusted'],

@@ -10,9 +10,16 @@ export type MadeAppointment = { madeAt: number; made: boolean };
 
 export type Appointments = ReturnType<typeof openAppointments>;
 
-const triesMax = 5;
+/** An appointment in a list of a drop's. */
+export type MadeFor = { buyer: BuyerId; madeAt: number };
 
-/** Appointments of buyers for drops: written before the lanes have them, and never removed. */
+const triesMax = 5;
+const pageRows = 1_000;
+
+/**
+ * Appointments of buyers for drops: written before the lanes have them. One that is removed keeps its row,
+ * as the proof of orders that were made with it.
+ */
 export function openAppointments(database: Database, clock: Clock = systemClock) {
   /**
    * Makes the appointments that do not exist yet. The places must be distinct.
@@ -40,9 +47,10 @@ export function openAppointments(database: Database, clock: Clock = systemClock)
   async function add(drop: DropId, buyers: readonly string[]): Promise<number> {
     const [row] = await database.query<{ added: number }>(
       `with added as (
-         insert into appointments (drop_id, buyer, made_at)
-         select $1, buyer, $3 from unnest($2::text[]) as r(buyer) order by buyer collate "C"
-         on conflict do nothing returning 1)
+         insert into appointments as a (drop_id, buyer, made_at)
+         select distinct $1, buyer collate "C", $3::bigint from unnest($2::text[]) as r(buyer) order by 2
+         on conflict (drop_id, buyer) do update set made_at = excluded.made_at, removed_at = null
+           where a.removed_at is not null returning 1)
        select count(*) as added from added`,
       [drop, buyers, clock.now()],
     );
@@ -52,13 +60,59 @@ export function openAppointments(database: Database, clock: Clock = systemClock)
   /** When a buyer's appointment was made, ms since the epoch; undefined when there is none. */
   async function find({ drop, buyer }: AppointmentPlace): Promise<number | undefined> {
     const [row] = await database.query<{ madeAt: number }>(
-      'select made_at as "madeAt" from appointments where drop_id = $1 and buyer = $2',
+      `select made_at as "madeAt" from appointments
+       where drop_id = $1 and buyer = $2 and removed_at is null`,
       [drop, buyer],
     );
     return row?.madeAt;
   }
 
-  return { make, add, find };
+  /** How many of these buyers, each counted once, have no appointment for a drop. */
+  async function countNew(drop: DropId, buyers: readonly string[]): Promise<number> {
+    const [row] = await database.query<{ count: number }>(
+      `select count(distinct buyer) as count from unnest($2::text[]) as r(buyer)
+       where not exists (select from appointments a
+         where a.drop_id = $1 and a.buyer = r.buyer collate "C" and a.removed_at is null)`,
+      [drop, buyers],
+    );
+    return row?.count ?? 0;
+  }
+
+  /** Removes the appointments of these buyers. @returns how many there were */
+  async function remove(drop: DropId, buyers: readonly string[]): Promise<number> {
+    const rows = await database.query(
+      `update appointments set removed_at = $3
+       where drop_id = $1 and buyer = any($2::text[]) and removed_at is null returning 1`,
+      [drop, buyers, clock.now()],
+    );
+    return rows.length;
+  }
+
+  /** The appointments of a drop by their buyers' names, those after `after` when it is given. */
+  async function page(options: {
+    drop: DropId;
+    after?: string | undefined;
+    limit: number;
+  }): Promise<MadeFor[]> {
+    const { drop, after = '', limit } = options;
+    return await database.query<MadeFor>(
+      `select buyer, made_at as "madeAt" from appointments
+       where drop_id = $1 and buyer > $2 and removed_at is null order by buyer limit $3`,
+      [drop, after, limit],
+    );
+  }
+
+  /** All appointments of a drop, read page by page. */
+  async function* stream(drop: DropId): AsyncGenerator<MadeFor> {
+    let after: string | undefined;
+    do {
+      const rows = await page({ drop, after, limit: pageRows });
+      yield* rows;
+      after = rows.length < pageRows ? undefined : rows.at(-1)?.buyer;
+    } while (after !== undefined);
+  }
+
+  return { make, add, find, countNew, remove, page, stream };
 }
 
 function nameOf({ drop, buyer }: AppointmentPlace): string {
@@ -69,10 +123,13 @@ function nameOf({ drop, buyer }: AppointmentPlace): string {
 const makeSql = `
   with asked as (select "drop", buyer from json_to_recordset($1::json) as r("drop" text, buyer text)),
   made as (
-    insert into appointments (drop_id, buyer, made_at)
+    insert into appointments as a (drop_id, buyer, made_at)
     select "drop", buyer, $2 from asked order by "drop" collate "C", buyer collate "C"
-    on conflict do nothing returning drop_id, buyer, made_at)
+    on conflict (drop_id, buyer) do update set made_at = excluded.made_at, removed_at = null
+      where a.removed_at is not null
+    returning drop_id, buyer, made_at)
   select drop_id as "drop", buyer, made_at as "madeAt", true as made from made
   union all
   select a.drop_id, a.buyer, a.made_at, false
-  from asked join appointments a on a.drop_id = asked."drop" and a.buyer = asked.buyer`;
+  from asked join appointments a on a.drop_id = asked."drop" and a.buyer = asked.buyer
+    and a.removed_at is null`;

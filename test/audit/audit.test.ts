@@ -204,5 +204,7 @@ test('The report sums the figures of all lanes and counts how orders ended', asy
     orders: { reserved: 0, paid: 8, released: 2, refunded: 0 },
     releases: { insufficient_funds: 2 },
   });
+  const each = { expired: 0, cancelled: 0, declined: 1 };
+  expect(report?.lapses).toMatchObject({ ...each, declined: 2, buyers: [each, each] });
   expect(report?.rates.settleMsMedian).toBeGreaterThan(0);
 });

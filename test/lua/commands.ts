@@ -103,13 +103,17 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const appoint = fc
     .constantFrom(...appointed)
     .map((draw) => command('appoint', draw, appointBuyers));
+  const unappoint = fc
+    .constantFrom(...appointed)
+    .map((draw) => command('unappoint', draw, unappointBuyers));
   const publish = rules.map((draw) => command('publish', draw, publishRules));
   const inspect = fc.constant(command('inspect', '', inspectLane));
   const due = fc.nat(1).map((earlyMs) => command('due', earlyMs, sweepAtDue));
   const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
     ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund, writeOff, defer],
-    ...[sweep, sweep, due, due, late, adjust, appoint, appoint, publish, publish, inspect],
+    ...[sweep, sweep, due, due, late, adjust, appoint, appoint, unappoint],
+    ...[publish, publish, inspect],
   ];
   const start = rules.map((draw) => [
     command('publish', { ...draw, first: true, phase: 'live', window: 'open' }, publishRules),
@@ -267,6 +271,15 @@ function appointBuyers(sides: Sides, names: string[]) {
     sides,
     () => sides.real.lanes.appoint(sides.real.ref, names),
     () => lane.appoint(sides.model, names),
+  );
+}
+
+function unappointBuyers(sides: Sides, names: string[]) {
+  return sideBySide(
+    'unappoint',
+    sides,
+    () => sides.real.lanes.unappoint(sides.real.ref, names),
+    () => lane.unappoint(sides.model, names),
   );
 }
 

@@ -118,6 +118,7 @@ test('Scripts that end orders may run without free memory, and those that add so
     reserve: undefined,
     adjust: undefined,
     appoint: undefined,
+    unappoint: undefined,
     publish: undefined,
     confirm: 'allow-oom',
     release: 'allow-oom',

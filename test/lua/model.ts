@@ -12,6 +12,7 @@ import type {
   Refunded,
   Released,
   Reserved,
+  Unappointed,
 } from '../../src/inventory/replies.ts';
 import type { StockFigures } from '../../src/inventory/stock-figures.ts';
 
@@ -357,6 +358,11 @@ export function appoint(model: Model, buyers: string[]): Appointed[] {
     model.appointed.add(buyer);
     return 'appointed';
   });
+}
+
+export function unappoint(model: Model, buyers: string[]): Unappointed[] {
+  if (!model.rules) return buyers.map(() => 'missing');
+  return buyers.map((buyer) => (model.appointed.delete(buyer) ? 'removed' : 'none'));
 }
 
 export function inspect(model: Model, at: { now: number; lastEvent: string }): Inspected {

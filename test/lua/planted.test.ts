@@ -161,6 +161,18 @@ const faults: Fault[] = [
     to: "{ 'count', before }",
   },
   {
+    script: 'unappoint',
+    what: 'takes away a neighbour’s appointment',
+    from: 'string.sub(text, at + 8)',
+    to: 'string.sub(text, at + 16)',
+  },
+  {
+    script: 'unappoint',
+    what: 'goes on counting what it removed',
+    from: "redis.call('HINCRBY', appointmentsKey, 'removed', removed)",
+    to: '',
+  },
+  {
     script: 'confirm',
     what: 'puts a paid unit back on sale',
     from: "'p', 'held', 'sold'",

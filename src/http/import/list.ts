@@ -1,12 +1,13 @@
 import type { ListPart } from '../../drops/appointments.ts';
 import { callBuyersMax } from '../../inventory/lanes.ts';
+import { invalid } from '../problems/problems.ts';
 import type { LineReader } from './buyers.ts';
-import { lineBytesMax, readLines } from './lines.ts';
+import { lineLengthMax, readLines } from './lines.ts';
 
 export type BadLine = { line: number; reason: string };
 
 const badLinesMax = 100;
-const tooLong = { reason: `is longer than ${lineBytesMax} bytes` };
+const tooLong = { reason: `is longer than ${lineLengthMax} characters` };
 
 /**
  * A list of buyers, read while it arrives, in parts of as many buyers as one call to a lane takes.
@@ -17,10 +18,17 @@ export function openList(chunks: AsyncIterable<Buffer>, readLine: LineReader) {
   let buyers: string[] = [];
   let lines = 0;
   let bad = 0;
+  let isBegun = false;
 
   function take(text: string | undefined): void {
     lines += 1;
-    const result = text === undefined ? tooLong : readLine(text, lines);
+    if (!isBegun) {
+      // What the columns are is known from the first line alone.
+      if (text === undefined) throw invalid('body', `has a first line that ${tooLong.reason}`);
+      if (text.includes('\0')) throw invalid('body', 'is UTF-16 without a mark: send it as UTF-8');
+      isBegun = text.trim() !== '';
+    }
+    const result = text === undefined ? tooLong : readLine(text);
     if (result === undefined) return;
     if (typeof result === 'string') {
       buyers.push(result);

@@ -11,6 +11,12 @@ export const problems = {
     title: 'The request is not valid',
     detail: 'Correct the fields in `errors`, each with its reason, and send the request again.',
   },
+  import_columns: {
+    status: 400,
+    title: 'It is not clear which column of the list has the buyers',
+    detail:
+      'Nothing was imported. Name one of `columns` in the query, such as `?column=email`. If the first line is a buyer already, send `?header=absent`.',
+  },
   idempotency_key_missing: {
     status: 400,
     title: 'The Idempotency-Key header is missing',

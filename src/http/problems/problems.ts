@@ -37,6 +37,7 @@ export type ProblemMembers = {
   triesLeft?: number;
   refundable?: number;
   revision?: number;
+  columns?: string[];
   lines?: number;
   imported?: number;
   already?: number;

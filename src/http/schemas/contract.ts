@@ -230,6 +230,7 @@ export const problemSchema = {
     triesLeft: { type: 'integer' },
     refundable: { type: 'integer' },
     revision: { type: 'integer' },
+    columns: { type: 'array', items: { type: 'string' } },
     lines: { type: 'integer' },
     imported: { type: 'integer' },
     already: { type: 'integer' },

@@ -14,7 +14,7 @@ export const routerOptions = {
   ignoreDuplicateSlashes: false,
   useSemicolonDelimiter: false,
   caseSensitive: true,
-  maxParamLength: 100,
+  maxParamLength: 800,
 };
 
 export type RouteTable = ReturnType<typeof openRouteTable>;

@@ -1,5 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
+import { guardBuyer } from '../../domain/buyer-cell.ts';
 import type { Drop } from '../../domain/drop.ts';
+import type { MadeFor } from '../../ledger/appointments.ts';
 import type { Receipt } from '../../ledger/orders.ts';
 import type { Entry } from '../../ledger/wallet/entries.ts';
 import { iso } from '../schemas/fields.ts';
@@ -23,6 +25,7 @@ const orderColumns = [
   'paymentReference',
   'providerReference',
 ];
+const appointmentColumns = ['buyer', 'madeAt'];
 const entryColumns = ['entry', 'at', 'kind', 'reference', 'amount', 'balance', 'currency'];
 const chunkRows = 500;
 
@@ -32,6 +35,18 @@ type Cell = string | number;
 /** Orders as RFC 4180 text. */
 export function ordersCsv(drop: Drop, orders: AsyncIterable<Receipt>): AsyncGenerator<string> {
   return csv(orderColumns, orders, (order) => rowOf(order, drop));
+}
+
+/** Appointments as RFC 4180 text: what the import takes as it is. */
+export function appointmentsCsv(appointments: AsyncIterable<MadeFor>): AsyncGenerator<string> {
+  return csv(appointmentColumns, appointments, ({ buyer, madeAt }) => {
+    return [buyerCell(buyer), iso(madeAt)];
+  });
+}
+
+/** `write` guards a name that begins like a formula; one that begins with an apostrophe needs it here. */
+function buyerCell(buyer: string): string {
+  return /^[=+\-@]/.test(buyer) ? buyer : guardBuyer(buyer);
 }
 
 /** Entries of a wallet as RFC 4180 text. */
@@ -74,7 +89,7 @@ function rowOf(order: Receipt, drop: Drop): string[] {
     id,
     state,
     reason,
-    buyer,
+    buyerCell(buyer),
     sku,
     `${quantity}`,
     `${amount}`,

@@ -175,7 +175,7 @@ export function openAudit(database: Database) {
   /** Appointments of a drop, and orders of buyers who have none. */
   async function appointments(drop: DropId): Promise<{ count: number; uninvited: string[] }> {
     const [row] = await database.query<{ count: number }>(
-      'select count(*) as count from appointments where drop_id = $1',
+      'select count(*) as count from appointments where drop_id = $1 and removed_at is null',
       [drop],
     );
     const orders = await database.query<{ id: OrderId }>(

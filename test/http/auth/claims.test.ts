@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { judgeClaims, leewayMs } from '../../../src/http/auth/claims.ts';
-import { readCsv, readNdjson } from '../../../src/http/import/buyers.ts';
+import { openCsvReader, openNdjsonReader } from '../../../src/http/import/buyers.ts';
 import { startTestEngine, type TestEngine, testTokens } from '../../support/engine.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
@@ -77,7 +77,7 @@ describe('the length of a token', () => {
     });
     expect(password.statusCode, password.body).toBe(204);
 
-    expect([readNdjson(`"${sub}"`, 1), readCsv(sub, 2)]).toEqual([sub, sub]);
+    expect([openNdjsonReader({})(`"${sub}"`), openCsvReader({})(sub)]).toEqual([sub, sub]);
 
     const longer = { authorization: authorization({ sub: `${sub}x` }) };
     const refusal = await engine.app.inject({ url: '/v1/wallet', headers: longer });

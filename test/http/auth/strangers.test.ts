@@ -28,7 +28,12 @@ beforeAll(async () => {
 });
 afterAll(() => engine?.stop());
 
-type Route = [method: 'GET' | 'POST', path: string, whose: 'buyer' | 'merchant', body?: object];
+type Route = [
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  whose: 'buyer' | 'merchant',
+  body?: object,
+];
 
 const routes: Route[] = [
   ['GET', '/v1/orders/ORDER', 'buyer'],
@@ -40,6 +45,9 @@ const routes: Route[] = [
   ['GET', '/v1/drops/DROP/orders', 'merchant'],
   ['GET', '/v1/drops/DROP/orders?format=csv', 'merchant'],
   ['POST', '/v1/drops/DROP/appointments/import', 'merchant'],
+  ['GET', '/v1/drops/DROP/appointments', 'merchant'],
+  ['DELETE', '/v1/drops/DROP/appointments', 'merchant'],
+  ['DELETE', '/v1/drops/DROP/appointments/ann', 'merchant'],
   ['POST', '/v1/drops/DROP/publish', 'merchant'],
   ['POST', '/v1/drops/DROP/pause', 'merchant'],
   ['POST', '/v1/drops/DROP/resume', 'merchant'],
