@@ -141,7 +141,17 @@ test('every operation that takes JSON has an example, and each works as it stand
   });
   await send('refundOrder', { ...merchant, into: { order } });
   await send('listMovements', {});
-  await send('reconcile', { as: { authorization: `Bearer ${operatorKey}` } });
+  const operator = { as: { authorization: `Bearer ${operatorKey}` } };
+  await send('reconcile', operator);
+  await send('createMerchant', operator);
+  await send('revokeKey', operator);
+  // The example's merchant: a key is issued to one that exists.
+  const named = examples['issueKey'] as { merchant: string };
+  await engine.ledger.database.query(
+    `insert into merchants (id, name, created_at) values ($1, 'Corner shop', 0)`,
+    [named.merchant],
+  );
+  await send('issueKey', operator);
   expect([...bodies.keys()].filter((id) => !tried.has(id))).toEqual([]);
   expect(Object.keys(examples).filter((id) => !bodies.has(id))).toEqual([]);
 });
