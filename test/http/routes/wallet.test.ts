@@ -11,8 +11,11 @@ import { aDropId, anOrderId } from '../../support/ids.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
 let engine: TestEngine;
+/** The bounds of passwords are tested here; a guesser's budget over all routes would end it earlier. */
+const budgets = { buyer: 1_000_000 };
+
 beforeAll(async () => {
-  engine = await startTestEngine({ redisUrl: sharedRedisUrl() });
+  engine = await startTestEngine({ redisUrl: sharedRedisUrl(), settings: { budgets } });
 });
 afterAll(() => engine?.stop());
 
