@@ -35,6 +35,5 @@ for i, digest in ipairs(ARGV) do
   end
   reply[i + 2] = status
 end
-book.write()
-if #edits > 0 then redis.call('XADD', keys.outbox, '*', 'at', book.now, unpack(edits)) end
+book.write(edits)
 return reply

@@ -62,7 +62,8 @@ local function openBook(keys, digests, now)
     book.moved[#book.moved + 1] = digest
   end
 
-  function book.write()
+  -- Writes all changes. `edits` are the fields of the outbox entry that follow its orders.
+  function book.write(edits)
     if #book.moved == 0 then return end
     local orders, stock, set, drop, seen = {}, {}, {}, {}, {}
     for item, figures in pairs(book.stock) do
@@ -94,6 +95,7 @@ local function openBook(keys, digests, now)
       if count <= 0 then redis.call('HDEL', keys.lapses, buyer) end
     end
     redis.call('ZREM', keys.holds, unpack(book.moved))
+    for _, field in ipairs(edits or {}) do orders[#orders + 1] = field end
     redis.call('XADD', keys.outbox, '*', 'at', book.now, unpack(orders))
   end
 

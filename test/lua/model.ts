@@ -269,8 +269,8 @@ export function refund(model: Model, digests: string[], now: number): Refunded[]
 export function writeOff(model: Model, digests: string[], now: number): Refunded[] {
   const before = new Set(digests.filter((digest) => model.orders.get(digest)?.state === 'paid'));
   const answers = refund(model, digests, now);
-  if (before.size === 0) return answers;
-  const entry = new Map([['at', String(now)]]);
+  const entry = model.outbox.at(-1);
+  if (before.size === 0 || !entry) return answers;
   for (const digest of before) {
     const order = model.orders.get(digest);
     if (!order) continue;
@@ -280,7 +280,6 @@ export function writeOff(model: Model, digests: string[], now: number): Refunded
       `${order.item}|-${order.quantity}|refunded, not restocked`,
     );
   }
-  model.outbox.push(entry);
   return answers;
 }
 
