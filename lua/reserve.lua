@@ -1,8 +1,9 @@
 #!lua
 -- Reserves units for a batch of orders, decided one by one in the batch's order: available -> held.
--- KEYS: rules stock orders buyers holds outbox appointments lapses
--- ARGV: for each order: digest buyer item quantity method awaits
---   awaits is '1' when the buyer has to begin the payment, '0' when the engine charges
+-- KEYS: rules stock orders buyers holds outbox appointments lapses details
+-- ARGV: count, then for each of so many orders: digest buyer item quantity method awaits; then for each order
+--   that has details: its position from 1 on, details
+--   method is followed by `;` and a fingerprint of the details where there are any; awaits is '1' when the buyer has to begin the payment, '0' when the engine charges
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
 --   reserved|record  replayed|record  reused  sold_out|available  all_held|available|dueAt
 --   buyer_limit|scope|digest  not_open|startsAt  paused  ended  cancelled  unknown_item  no_appointment
@@ -14,8 +15,9 @@
 -- include: appointments
 -- include: units
 -- include: items
-local rulesKey, stockKey, ordersKey, buyersKey, holdsKey, outboxKey, appointmentsKey, lapsesKey =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+-- include: details
+local rulesKey, stockKey, ordersKey, buyersKey, holdsKey, outboxKey, appointmentsKey, lapsesKey, detailsKey =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 
 local rules = redis.call('HMGET', rulesKey,
   'version', 'phase', 'startsAt', 'endsAt', 'holdMs', 'appointment', 'perBuyer', 'items',
@@ -27,8 +29,8 @@ local holdMs, unpaidMs, lapsesMax = tonumber(rules[5]), tonumber(rules[9]), tonu
 local full = { at = now + holdMs, extension = '' }
 local unpaid = unpaidMs and { at = now + unpaidMs, extension = '+' .. holdMs - unpaidMs } or full
 
-local digests, counters, buyers = {}, {}, {}
-for i = 1, #ARGV, 6 do
+local digests, counters, buyers, last = {}, {}, {}, 1 + ARGV[1] * 6
+for i = 2, last, 6 do
   digests[#digests + 1] = ARGV[i]
   buyers[#buyers + 1] = ARGV[i + 1]
   counters[#counters + 1] = ARGV[i + 2] .. ':' .. ARGV[i + 1]
@@ -90,7 +92,7 @@ end
 
 local reply = { 'done', string.format('%.0f', now) }
 for n = 1, #digests do
-  reply[n + 2] = judge(n, (n - 1) * 6 + 1)
+  reply[n + 2] = judge(n, (n - 1) * 6 + 2)
 end
 if #orderPairs == 0 then return reply end
 
@@ -98,5 +100,6 @@ redis.call('HSET', ordersKey, unpack(orderPairs))
 redis.call('HSET', buyersKey, unpack(units.pairs))
 redis.call('ZADD', holdsKey, unpack(dues))
 redis.call('HSET', stockKey, unpack(items.pairs()))
+keepDetails(detailsKey, last + 1, digests, reply)
 redis.call('XADD', outboxKey, '*', 'at', now, unpack(orderPairs))
 return reply

@@ -1,4 +1,5 @@
 import type { Order } from '../domain/order.ts';
+import type { OrderDetails } from '../domain/order-details.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Receipt } from '../ledger/orders.ts';
 import type { PaymentState } from '../ledger/payments/row.ts';
@@ -16,6 +17,8 @@ export type OrderView = Order & {
   payment?: { provider: string; state: PaymentState; reason?: string | undefined } | undefined;
   /** The amount refunded so far, in minor units; absent when it is 0. */
   amountRefunded?: number | undefined;
+  /** What the buyer gave with the Buy. */
+  details?: OrderDetails | undefined;
   /** What the order needs from its buyer; absent when it needs nothing. */
   awaits?: 'payment' | 'password' | undefined;
 };
@@ -25,7 +28,18 @@ export type OrderView = Order & {
  * its present state, and none from an earlier view of it. `recorded` is what the ledger has of it.
  */
 export function viewOf(
-  { order, terms, recorded }: { order: Order; terms: DropTerms; recorded?: Receipt | undefined },
+  {
+    order,
+    terms,
+    recorded,
+    details,
+  }: {
+    order: Order;
+    terms: DropTerms;
+    recorded?: Receipt | undefined;
+    /** Those that the lane still has. */
+    details?: OrderDetails | undefined;
+  },
   providers: Providers,
 ): OrderView {
   const payment = recorded?.payment ?? undefined;
@@ -39,6 +53,7 @@ export function viewOf(
     refundedAt: recorded?.refundedAt ?? undefined,
     payment: payment && paymentView(payment),
     amountRefunded: payment?.amountRefunded || undefined,
+    details: recorded?.details ?? details,
     awaits: payment?.state === 'captured' ? undefined : awaitsOf({ order, terms }, providers),
   };
 }

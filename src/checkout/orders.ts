@@ -79,9 +79,18 @@ export function openOrderService(options: {
     ...receiptsLimits,
   });
 
+  /** The details of an order that the ledger does not have yet. */
+  async function detailsInLane(seen: { order: Order; recorded?: Receipt | undefined }) {
+    const { order, recorded } = seen;
+    if (order.fingerprint === undefined || recorded?.details) return undefined;
+    const place = placeOf(order.id);
+    const [details] = await lanes.details(place, [place.digest]);
+    return details;
+  }
+
   /** The view of an order, which may await the password because of what its wallet has paid before. */
   async function shown(seen: Parameters<typeof viewOf>[0]): Promise<OrderView> {
-    const view = viewOf(seen, providers);
+    const view = viewOf({ ...seen, details: await detailsInLane(seen) }, providers);
     const { order, terms } = seen;
     const isSettling = order.state === 'reserved' && view.payment?.state !== 'captured';
     if (!isSettling || terms.passwordAbove === undefined) return view;
@@ -158,7 +167,9 @@ export function openOrderService(options: {
       if (!terms) return undefined;
       const order = await find(place);
       const isSettling = order?.state === 'reserved' && engineStarts({ order, terms }, providers);
-      if (isSettling) return await shown({ order, terms });
+      const settling = isSettling && (await shown({ order, terms }));
+      // Details that its lane has no more are in the ledger.
+      if (settling && (settling.details || order.fingerprint === undefined)) return settling;
       const recorded = await receipts.add(id);
       const known = order ?? recorded;
       return known && (await shown({ order: known, terms, recorded }));

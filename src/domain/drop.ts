@@ -1,4 +1,5 @@
 import type { DropId, MerchantId } from './ids.ts';
+import type { OrderField } from './order-details.ts';
 
 export const dropStates = ['draft', 'scheduled', 'open', 'paused', 'ended', 'cancelled'] as const;
 export type DropState = (typeof dropStates)[number];
@@ -63,6 +64,8 @@ export type Drop = Description & {
   items: Item[];
   /** How it can be paid, as far as the engine offers it; by all that the engine offers when absent. */
   paymentMethods?: string[] | undefined;
+  /** What a buyer gives with the Buy. */
+  fields?: OrderField[] | undefined;
   /** Set when only buyers with an appointment may buy. */
   appointment?: AppointmentWindow | undefined;
 };

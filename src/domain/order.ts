@@ -39,6 +39,8 @@ export type Order = {
   /** 1 when reserved, plus one at each change: the later of two views wins. */
   version: number;
   method: PaymentMethod;
+  /** Of the details that the buyer gave with the Buy; absent when there are none, and in the ledger. */
+  fingerprint?: string | undefined;
   reason: ReleaseReason;
 };
 

@@ -1,6 +1,7 @@
 import type { Drop } from '../domain/drop.ts';
 import type { BuyerId, DropId, OrderId } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import type { FieldFault, OrderDetails } from '../domain/order-details.ts';
 import type { LimitScope } from './replies.ts';
 
 /** A request to buy. The same drop, buyer and key always give the same order. */
@@ -11,6 +12,7 @@ export type Buy = {
   sku: string;
   quantity: number;
   method: string;
+  details?: OrderDetails | undefined;
 };
 
 export type Bought =
@@ -30,6 +32,8 @@ export type Bought =
   | { status: 'paused' | 'ended' | 'cancelled' | 'unknown_drop' | 'unknown_item' | 'reused' }
   /** This payment method is not offered for the drop. */
   | { status: 'not_offered' }
+  /** What the buyer gave for the drop's fields is wrong or incomplete. */
+  | { status: 'wrong_fields'; faults: FieldFault[] }
   /** The drop's lane has lost its data: nothing sells before it is rebuilt. */
   | { status: 'frozen'; retryAfterMs: number }
   /** Nothing was reserved: a queue is full, or Redis refused the call (OOM, READONLY, LOADING …). */

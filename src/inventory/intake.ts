@@ -2,6 +2,12 @@ import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import { allowsMethod, type Drop } from '../domain/drop.ts';
 import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
+import {
+  faultsOfFields,
+  type OrderDetails,
+  type PackedDetails,
+  packDetails,
+} from '../domain/order-details.ts';
 import { required } from '../domain/required.ts';
 import type { Bought, Buy, Refused, SoldOut } from './buy.ts';
 import type { Catalog, DropView } from './catalog.ts';
@@ -56,6 +62,8 @@ export const intakeLimits: IntakeLimits = {
   waitMsMax: 150,
 };
 
+/** Details of Buys that wait for their lane, in characters: bounds what they take of the memory. */
+const detailsWaitingMax = 16_777_216;
 const notSent = "Stream isn't writeable and enableOfflineQueue options is false";
 
 const retryMs = 1_000;
@@ -74,6 +82,7 @@ type LaneBatchers = {
  */
 export function openIntake(options: IntakeOptions): Intake {
   const { lanes, catalog, takes, awaitsBuyer, limits = intakeLimits } = options;
+  let detailsWaiting = 0;
   const batchers = new Map<string, { lanes: Map<number, LaneBatchers>; view: DropView }>();
 
   function batchersOf(view: DropView, lane: number): LaneBatchers {
@@ -109,6 +118,20 @@ export function openIntake(options: IntakeOptions): Intake {
   async function buy(request: Buy): Promise<Bought> {
     const view = catalog.peek(request.drop) ?? (await readView(request.drop));
     if ('status' in view) return view;
+    if (!request.details) return await buyFrom(view, request);
+    const { length } = JSON.stringify(request.details);
+    if (detailsWaiting + length > detailsWaitingMax) {
+      return { status: 'overloaded', retryAfterMs: retryMs };
+    }
+    detailsWaiting += length;
+    try {
+      return await buyFrom(view, request, packDetails(request.details));
+    } finally {
+      detailsWaiting -= length;
+    }
+  }
+
+  async function buyFrom(view: DropView, request: Buy, details?: PackedDetails): Promise<Bought> {
     const { drop } = view;
     const item = view.skuIndex.get(request.sku);
     if (item === undefined) return { status: 'unknown_item' };
@@ -116,10 +139,11 @@ export function openIntake(options: IntakeOptions): Intake {
     const ref = orderRef(drop.id, buyer, request.key, drop.lanes);
     const amount = (drop.items[item]?.unitAmount ?? 0) * quantity;
     const reservation: Reservation = {
-      ...{ digest: ref.digest, buyer, item, quantity, method },
+      ...{ digest: ref.digest, buyer, item, quantity, method, details },
       awaitsBuyer: awaitsBuyer?.({ method, amount }, drop) ?? false,
     };
-    const refusal = refuseFromMemory(view, ref.lane, reservation);
+    const refusal =
+      refuseFields(drop, request.details) ?? refuseFromMemory(view, ref.lane, reservation);
     // Before the opening there are no orders; any other refusal must not hide the key's own order.
     if (refusal?.status === 'not_open') return refusal;
     const queues = batchersOf(view, ref.lane);
@@ -237,6 +261,13 @@ export function openIntake(options: IntakeOptions): Intake {
   };
 }
 
+/** Refuses what a buyer gives for the drop's fields when it is wrong or incomplete. */
+function refuseFields(drop: Drop, details: OrderDetails | undefined): Refused | undefined {
+  if (!drop.fields && !details?.fields) return undefined;
+  const faults = faultsOfFields(drop.fields, details?.fields);
+  return faults.length > 0 ? { status: 'wrong_fields', faults } : undefined;
+}
+
 /** Refuses what comes before the opening or after the end, or while the drop is paused. */
 function refuseClosed(drop: Drop, now: number): Refused | undefined {
   if (drop.decision === 'cancelled') return { status: 'cancelled' };
@@ -247,8 +278,9 @@ function refuseClosed(drop: Drop, now: number): Refused | undefined {
 }
 
 /** Whether a known order is what the same key asks for now. */
-function isSame(order: Order, { item, quantity, method }: Reservation): boolean {
-  return order.item === item && order.quantity === quantity && order.method === method;
+function isSame(order: Order, { item, quantity, method, details }: Reservation): boolean {
+  const isSameOrder = order.item === item && order.quantity === quantity && order.method === method;
+  return isSameOrder && order.fingerprint === details?.fingerprint;
 }
 
 /**

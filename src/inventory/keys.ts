@@ -10,6 +10,7 @@ export const laneKeyNames = [
   'lapses',
   'edits',
   'outbox',
+  'details',
   'appointments',
 ] as const;
 export type LaneKey = (typeof laneKeyNames)[number];

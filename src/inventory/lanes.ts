@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Drop } from '../domain/drop.ts';
 import type { BuyerId, LaneRef, OrderRef } from '../domain/ids.ts';
 import type { Order, ReleaseReason } from '../domain/order.ts';
+import { type OrderDetails, type PackedDetails, parseDetails } from '../domain/order-details.ts';
 import { type LaneKey, laneKey } from './keys.ts';
 import {
   type Adjusted,
@@ -10,6 +11,7 @@ import {
   type Deferred,
   type Inspected,
   type Moved,
+  methodField,
   parseAdjusted,
   parseInspected,
   parseMoved,
@@ -39,6 +41,7 @@ export type Reservation = {
   item: number;
   quantity: number;
   method: string;
+  details?: PackedDetails | undefined;
   /** The buyer has to begin the payment; otherwise the engine charges. */
   awaitsBuyer: boolean;
 };
@@ -83,6 +86,10 @@ export type Lanes = {
   inspect(ref: LaneRef): Promise<Inspected>;
   /** The orders behind digests, undefined where the lane has none, or a record that cannot be read. */
   find(ref: LaneRef, digests: string[]): Promise<(Order | undefined)[]>;
+  /** What buyers gave with their Buys, while the ledger does not have it yet. */
+  details(ref: LaneRef, digests: string[]): Promise<(OrderDetails | undefined)[]>;
+  /** Deletes what buyers gave, once the ledger has it. */
+  forgetDetails(ref: LaneRef, digests: string[]): Promise<void>;
   /** The drop as it was last published to the lane, undefined when it never was. */
   readDrop(ref: LaneRef): Promise<Drop | undefined>;
 };
@@ -127,10 +134,14 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
   return {
     async reserve(ref, reservations) {
       if (reservations.length === 0) return [];
-      const args: (string | number)[] = [];
-      for (const { digest, buyer, item, quantity, method, awaitsBuyer } of reservations) {
-        args.push(digest, buyer, item, quantity, method, awaitsBuyer ? 1 : 0);
+      const args: (string | number)[] = [reservations.length];
+      const told: (string | number)[] = [];
+      for (const { digest, buyer, item, quantity, method, awaitsBuyer, details } of reservations) {
+        const field = methodField(method, details?.fingerprint);
+        args.push(digest, buyer, item, quantity, field, awaitsBuyer ? 1 : 0);
+        if (details) told.push((args.length - 1) / 6, details.text);
       }
+      if (told.length > 0) args.push(...told);
       const reply = readReply('reserve', await call('reserve', ref, args));
       if (reply.text(0) === 'missing') return reservations.map(() => ({ status: 'missing' }));
       return reservations.map(({ digest }, index) => {
@@ -204,6 +215,16 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
         const record = records[index];
         return record ? readRecord(ref, digest, record) : undefined;
       });
+    },
+
+    async details(ref, digests) {
+      if (digests.length === 0) return [];
+      const texts = await redis.hmget(laneKey(namespace, ref, 'details'), ...digests);
+      return texts.map((text) => (text ? parseDetails(text) : undefined));
+    },
+
+    async forgetDetails(ref, digests) {
+      if (digests.length > 0) await redis.hdel(laneKey(namespace, ref, 'details'), ...digests);
     },
 
     async readDrop(ref) {

@@ -95,7 +95,7 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
     expiresAt: parseWhole(sign < 0 ? end : end.slice(0, sign), 'a record'),
     extensionMs: sign < 0 ? undefined : parseWhole(end.slice(sign), 'a record'),
     version: parseWhole(version, 'a record'),
-    method,
+    ...parseMethod(method),
     reason: parseWord(releaseReasons, reason, 'a record'),
   };
 }
@@ -110,6 +110,17 @@ export function readRecord(ref: LaneRef, digest: string, record: string): Order 
   } catch {
     return undefined;
   }
+}
+
+/** The method as a record has it: followed by the fingerprint of the order's details, if it has any. */
+export function methodField(method: string, fingerprint: string | undefined): string {
+  return fingerprint === undefined ? method : `${method};${fingerprint}`;
+}
+
+function parseMethod(field: string): Pick<Order, 'method' | 'fingerprint'> {
+  const end = field.indexOf(';');
+  if (end < 0) return { method: field };
+  return { method: field.slice(0, end), fingerprint: field.slice(end + 1) };
 }
 
 /** Splits a result at its first bar into the status word and the rest, '' when there is none. */

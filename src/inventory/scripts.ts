@@ -13,7 +13,17 @@ const folder = new URL('../../lua/', import.meta.url);
  */
 export const scripts = {
   reserve: {
-    keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'appointments', 'lapses'],
+    keys: [
+      'rules',
+      'stock',
+      'orders',
+      'buyers',
+      'holds',
+      'outbox',
+      'appointments',
+      'lapses',
+      'details',
+    ],
     replies: [
       'reserved',
       'replayed',

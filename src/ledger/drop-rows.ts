@@ -26,7 +26,7 @@ export type PendingEdit = { version: number; before: DropDefinition };
 
 /** The part of a drop that one column keeps as JSON. */
 type DropDetails = Description &
-  Pick<Drop, 'paymentMethods' | 'perBuyer' | 'unpaidHoldMs' | 'lapsesMax'>;
+  Pick<Drop, 'paymentMethods' | 'fields' | 'perBuyer' | 'unpaidHoldMs' | 'lapsesMax'>;
 
 type DropRow = Omit<
   StoredDrop,
@@ -100,8 +100,8 @@ function descriptionOf({ description, image, link, metadata }: Description): Des
 }
 
 function detailsOf(drop: DropDefinition): DropDetails {
-  const { paymentMethods, perBuyer, unpaidHoldMs, lapsesMax } = drop;
-  return { ...descriptionOf(drop), paymentMethods, perBuyer, unpaidHoldMs, lapsesMax };
+  const { paymentMethods, fields, perBuyer, unpaidHoldMs, lapsesMax } = drop;
+  return { ...descriptionOf(drop), paymentMethods, fields, perBuyer, unpaidHoldMs, lapsesMax };
 }
 
 /** The drops that `clause` selects, each with its items. */

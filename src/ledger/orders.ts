@@ -1,11 +1,12 @@
 import { type DropId, type OrderId, type PaymentReference, placeOf } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
+import type { OrderDetails } from '../domain/order-details.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database/database.ts';
 import type { Payment, PaymentState } from './payments/row.ts';
 
 /** An order from a lane's outbox; `at` is the Redis time of the script call, ms since the epoch. */
-export type OrderEvent = { order: Order; at: number };
+export type OrderEvent = { order: Order; at: number; details?: OrderDetails | undefined };
 
 /** A stock edit of one lane. */
 export type Adjustment = {
@@ -28,6 +29,8 @@ export type LedgerOrder = Order & {
   paidAt: number | null;
   releasedAt: number | null;
   refundedAt: number | null;
+  /** What the buyer gave with the Buy. */
+  details?: OrderDetails | null | undefined;
 };
 
 /** An order with the payment that sold it, else its latest one; null where there was none. */
@@ -42,7 +45,7 @@ export type Orders = ReturnType<typeof openOrders>;
 
 const columns = `o.id, o.drop_id as "drop", o.lane, o.buyer, o.state, o.item, o.quantity, o.amount,
   o.expires_at as "expiresAt", o.version, o.method, o.reason, o.reserved_at as "reservedAt",
-  o.paid_at as "paidAt", o.released_at as "releasedAt", o.refunded_at as "refundedAt"`;
+  o.paid_at as "paidAt", o.released_at as "releasedAt", o.refunded_at as "refundedAt", o.details`;
 
 /** Orders as recorded from the lanes' outboxes. Repeats and late arrivals change nothing. */
 export function openOrders(database: Database) {
@@ -182,7 +185,7 @@ export function openOrders(database: Database) {
 /** One row for each order of a batch, sorted so that two relays never wait for each other. */
 function mergeEvents(events: readonly OrderEvent[]): LedgerOrder[] {
   const rows = new Map<string, LedgerOrder>();
-  for (const { order, at } of events) {
+  for (const { order, at, details } of events) {
     const seen = rows.get(order.id);
     const row: LedgerOrder = {
       ...(seen && seen.version >= order.version
@@ -192,6 +195,7 @@ function mergeEvents(events: readonly OrderEvent[]): LedgerOrder[] {
       paidAt: earliest(seen?.paidAt, order.state === 'paid' ? at : undefined),
       releasedAt: earliest(seen?.releasedAt, order.state === 'released' ? at : undefined),
       refundedAt: earliest(seen?.refundedAt, order.state === 'refunded' ? at : undefined),
+      details: seen?.details ?? details,
     };
     rows.set(order.id, row);
   }
@@ -260,13 +264,13 @@ const upsertSql = `
       set last_ms = excluded.last_ms, last_seq = excluded.last_seq
     where (excluded.last_ms, excluded.last_seq) > (p.last_ms, p.last_seq))
   insert into orders as o (id, drop_id, lane, buyer, item, quantity, amount, method, state, reason,
-    version, expires_at, reserved_at, paid_at, released_at, refunded_at)
+    version, expires_at, reserved_at, paid_at, released_at, refunded_at, details)
   select id, "drop", lane, buyer, item, quantity, amount, method, state, reason, version,
-    "expiresAt", "reservedAt", "paidAt", "releasedAt", "refundedAt"
+    "expiresAt", "reservedAt", "paidAt", "releasedAt", "refundedAt", details
   from json_to_recordset($1::json) as r(id text, "drop" text, lane integer, buyer text,
     item integer, quantity integer, amount bigint, method text, state text, reason text,
     version integer, "expiresAt" bigint, "reservedAt" bigint, "paidAt" bigint,
-    "releasedAt" bigint, "refundedAt" bigint)
+    "releasedAt" bigint, "refundedAt" bigint, details json)
   on conflict (id) do update set
     state = case when excluded.version > o.version then excluded.state else o.state end,
     reason = case when excluded.version > o.version then excluded.reason else o.reason end,
@@ -276,8 +280,10 @@ const upsertSql = `
     reserved_at = least(o.reserved_at, excluded.reserved_at),
     paid_at = least(o.paid_at, excluded.paid_at),
     released_at = least(o.released_at, excluded.released_at),
-    refunded_at = least(o.refunded_at, excluded.refunded_at)
+    refunded_at = least(o.refunded_at, excluded.refunded_at),
+    details = coalesce(o.details, excluded.details)
   where excluded.version > o.version or excluded.reserved_at < o.reserved_at
     or (o.paid_at is null and excluded.paid_at is not null)
     or (o.released_at is null and excluded.released_at is not null)
-    or (o.refunded_at is null and excluded.refunded_at is not null)`;
+    or (o.refunded_at is null and excluded.refunded_at is not null)
+    or (o.details is null and excluded.details is not null)`;

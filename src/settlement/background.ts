@@ -79,7 +79,7 @@ export function openSettlementBackground(options: {
     await publishing.freeze(ref.drop);
   }
 
-  const recordChanges = openRecordChanges({ orders, parkedChanges, log });
+  const recordChanges = openRecordChanges({ orders, parkedChanges, lanes, log });
   const relay = openRelay({
     redisUrl,
     namespace,

@@ -216,7 +216,7 @@ export const problems = {
   body_too_large: {
     status: 413,
     title: 'The body is too large',
-    detail: 'Send at most 16 KiB; the definition of a drop may have 1 MiB.',
+    detail: 'Send at most 16 KiB; a Buy may have 64 KiB, the definition of a drop 1 MiB.',
   },
   unsupported_media_type: {
     status: 415,

@@ -6,12 +6,13 @@ import { validatorCompiler } from './validation.ts';
  * Reads and validates the bodies of one route and remembers the valid ones by their text. A crowd
  * that buys one item sends one text; parsing it anew each time costs more than all else that is
  * done with it. Bounded: a text longer than `lengthMax` is parsed each time, and beyond `textsMax`
- * texts the cache is cleared.
+ * texts the cache is cleared. A body that `keeps` refuses is not remembered.
  */
 export function openBodyCache<T extends object>(
   schema: z.ZodType<T>,
-  { textsMax = 256, lengthMax = 512 } = {},
+  options: { textsMax?: number; lengthMax?: number; keeps?(body: T): boolean } = {},
 ) {
+  const { textsMax = 256, lengthMax = 512, keeps = () => true } = options;
   const byText = new Map<string, T>();
   /** Bodies that `read` has validated, so that the validator after the parser accepts them at once. */
   const valid = new WeakSet<object>();
@@ -25,7 +26,7 @@ export function openBodyCache<T extends object>(
     if ('error' in result) throw result.error;
     const value = freeze(result.value);
     valid.add(value);
-    if (text.length <= lengthMax) {
+    if (text.length <= lengthMax && keeps(value)) {
       if (byText.size >= textsMax) byText.clear();
       byText.set(text, value);
     }

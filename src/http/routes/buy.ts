@@ -21,6 +21,9 @@ import { iso } from '../schemas/fields.ts';
 import { boughtBody, buyBody } from '../schemas/orders.ts';
 import { sendText } from '../server/send-raw.ts';
 
+/** For the metadata of an order at its bounds, and its fields. */
+const buyBytesMax = 65_536;
+
 type BuyRequest = { Params: { drop: string }; Body: z.infer<typeof buyBody> };
 
 export type BuyRouteOptions = {
@@ -71,7 +74,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
     }, done);
   }
 
-  const bodies = openBodyCache(buyBody);
+  const bodies = openBodyCache(buyBody, { keeps: isAnonymous });
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser<string>(
     'application/json',
@@ -82,6 +85,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
   app.post<BuyRequest>(
     '/v1/drops/:drop/orders',
     {
+      bodyLimit: buyBytesMax,
       schema: schemaOf(buyContract),
       config: { isShed: true },
       validatorCompiler: bodies.validatorCompiler,
@@ -103,7 +107,7 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
         sendProblem(reply, 'unknown_drop');
         return;
       }
-      const { sku, quantity, payment } = request.body;
+      const { sku, quantity, payment, fields, metadata } = request.body;
       intake
         .buy({
           drop,
@@ -112,11 +116,17 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
           sku,
           quantity,
           method: payment.method,
+          details: fields || metadata ? { fields, metadata } : undefined,
         })
         .then((bought) => finish(reply, bought, startedAt))
         .catch((error: Error) => reply.send(error));
     },
   );
+}
+
+/** Whether others send the same body: details are one buyer's own, and not kept in memory. */
+function isAnonymous({ fields, metadata }: z.infer<typeof buyBody>): boolean {
+  return fields === undefined && metadata === undefined;
 }
 
 function answer(reply: FastifyReply, bought: Bought): void {
@@ -157,6 +167,9 @@ function sendRefusal(reply: FastifyReply, bought: Refused): void {
       sendProblem(reply, 'drop_not_open', { startsAt: iso(startsAt), retryAfterMs });
       return;
     }
+    case 'wrong_fields':
+      sendProblem(reply, 'invalid_request', { errors: bought.faults });
+      return;
     case 'no_appointment':
       sendProblem(reply, 'no_appointment', { until: iso(bought.until) });
       return;
@@ -191,6 +204,7 @@ const codes = {
   unknown_item: 'unknown_item',
   reused: 'idempotency_key_reused',
   not_offered: 'payment_method_not_offered',
+  wrong_fields: 'invalid_request',
   frozen: 'drop_frozen',
   overloaded: 'overloaded',
   outcome_unknown: 'outcome_unknown',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Decision, DropDefinition } from '../../domain/drop.ts';
 import { orderAmountMax } from '../../domain/money.ts';
+import { fieldKinds } from '../../domain/order-details.ts';
 import { appointmentWindow } from '../../drops/drafts.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
 import { invalid } from '../problems/problems.ts';
@@ -22,6 +23,7 @@ const holdMsDefault = 300_000;
 const unpaidHoldMsDefault = 60_000;
 const lapsesMaxDefault = 3;
 const itemsMax = 20;
+const fieldsMax = 20;
 
 /** Shown to the public. */
 export const description = {
@@ -46,6 +48,18 @@ export const itemBody = z.strictObject({
   perBuyer: perBuyer.describe('Units of this item that one buyer may have'),
   ...description,
   metadata: metadata.optional(),
+});
+
+/** What a buyer gives with the Buy. */
+export const orderField = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9_]{0,39}$/, 'must be a letter and up to 39 letters, digits or _')
+    .describe('The member of `fields` in a Buy'),
+  label: plainText(100).describe('For people'),
+  kind: z.enum(fieldKinds),
+  required: z.boolean().default(false),
+  maxLength: z.int().min(1).max(1_000).default(200).describe('In characters'),
 });
 
 const definition = z.strictObject({
@@ -78,6 +92,7 @@ const definition = z.strictObject({
     .min(1)
     .optional()
     .describe('By which buyers may pay; by all that the engine offers when absent'),
+  fields: z.array(orderField).min(1).max(fieldsMax).optional(),
   ...description,
   metadata: metadata.optional(),
   perBuyer: perBuyer
@@ -106,6 +121,7 @@ export function newDropBody({ now, takes }: DefinitionRules, before?: DropDefini
     checkItems(drop.items, refuse);
     if ((drop.unpaidHoldMs ?? 0) > drop.holdMs) refuse(['unpaidHoldMs'], 'must be at most holdMs');
     checkMethods(drop, takes, refuse);
+    checkFields(drop.fields, refuse);
   });
 }
 
@@ -137,6 +153,14 @@ function checkItems(items: NewDrop['items'], refuse: Refuse): void {
     if (item.unitAmount * item.perBuyer > orderAmountMax) {
       refuse(['items', index, 'unitAmount'], `times perBuyer must be at most ${orderAmountMax}`);
     }
+  }
+}
+
+function checkFields(fields: NewDrop['fields'] = [], refuse: Refuse): void {
+  const names = fields.map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    if (names.indexOf(name) < index)
+      refuse(['fields', index, 'name'], 'is already used by another field');
   }
 }
 

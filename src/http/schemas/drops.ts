@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { decisions, dropStates } from '../../domain/drop.ts';
 import { allotmentMax } from '../../inventory/lanes.ts';
 import { shownWindowBody, windowBody } from './appointments.ts';
-import { description, itemBody, lapsesMaxText, metadata } from './drop-definition.ts';
+import { description, itemBody, lapsesMaxText, metadata, orderField } from './drop-definition.ts';
 import { count, instant, minorUnits, plainText, sku } from './fields.ts';
 
 const shownLapsesMax = z.int().nullable().describe(`${lapsesMaxText}; null: no such rule`);
@@ -17,6 +17,8 @@ const shownPasswordAbove = minorUnits
   .describe(
     'Above this amount the wallet needs the payment password; null: for no order of this drop',
   );
+
+const shownFields = z.array(orderField).optional().describe('What a buyer gives with the Buy');
 
 export const dropBody = z.strictObject({
   id: z.string(),
@@ -44,6 +46,7 @@ export const dropBody = z.strictObject({
     .array(z.string())
     .optional()
     .describe('By which buyers may pay; by all that the engine offers when absent'),
+  fields: shownFields,
   ...description,
   metadata: metadata.optional(),
 });
@@ -79,6 +82,7 @@ export const cardBody = z.strictObject({
     creditRating: z.number().nullable().describe('null until the store has been rated'),
   }),
   ...description,
+  fields: shownFields,
   items: z.array(
     z.strictObject({
       sku,

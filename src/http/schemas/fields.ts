@@ -38,46 +38,51 @@ function isWebLink(text: string): boolean {
   return protocol === 'https:' && username === '' && password === '';
 }
 
-const mapNamesMax = 50;
-const mapNameMax = 40;
-const mapTextMax = 500;
-
 /** A client's own names and texts, within the bounds that Stripe sets for `metadata`. */
-export const stringMap = z
-  .custom<Record<string, string>>(isMap, { error: 'must be an object of texts', abort: true })
-  // Read entry by entry: z.record leaves the name `__proto__` out in silence.
-  .superRefine((map, context) => {
-    const entries = Object.entries(map);
-    if (entries.length > mapNamesMax) {
-      context.addIssue({ code: 'custom', message: `must hold at most ${mapNamesMax} names` });
-    }
-    for (const [name, text] of entries.slice(0, mapNamesMax)) {
-      const message = faultOfEntry(name, text);
-      if (message) context.addIssue({ code: 'custom', path: [name], message });
-    }
-  })
-  .meta({
-    type: 'object',
-    maxProperties: mapNamesMax,
-    propertyNames: { minLength: 1, maxLength: mapNameMax },
-    additionalProperties: { type: 'string', maxLength: mapTextMax },
-  });
+export const stringMap = textMap({ namesMax: 50, nameMax: 40, textMax: 500 });
+
+type MapBounds = { namesMax: number; nameMax: number; textMax: number };
+
+/** An object of texts. */
+export function textMap(bounds: MapBounds) {
+  const { namesMax, nameMax, textMax } = bounds;
+  return (
+    z
+      .custom<Record<string, string>>(isMap, { error: 'must be an object of texts', abort: true })
+      // Read entry by entry: z.record leaves the name `__proto__` out in silence.
+      .superRefine((map, context) => {
+        const entries = Object.entries(map);
+        if (entries.length > namesMax) {
+          context.addIssue({ code: 'custom', message: `must hold at most ${namesMax} names` });
+        }
+        for (const [name, text] of entries.slice(0, namesMax)) {
+          const message = faultOfEntry(name, text, bounds);
+          if (message) context.addIssue({ code: 'custom', path: [name], message });
+        }
+      })
+      .meta({
+        type: 'object',
+        maxProperties: namesMax,
+        propertyNames: { minLength: 1, maxLength: nameMax },
+        additionalProperties: { type: 'string', maxLength: textMax },
+      })
+  );
+}
 
 function isMap(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function faultOfEntry(name: string, text: unknown): string | undefined {
-  if (name.length < 1 || name.length > mapNameMax || !/^[^\p{Cc}\p{Cs}[\]]*$/u.test(name)) {
-    return `must have a name of 1 to ${mapNameMax} characters, without control characters and brackets`;
+function faultOfEntry(name: string, text: unknown, { nameMax, textMax }: MapBounds) {
+  if (name.length < 1 || name.length > nameMax || !/^[^\p{Cc}\p{Cs}[\]]*$/u.test(name)) {
+    return `must have a name of 1 to ${nameMax} characters, without control characters and brackets`;
   }
   if (name === '__proto__') return 'is not a name that can be kept';
   if (typeof text !== 'string') return 'must be a text';
-  if (text.length > mapTextMax) return `must have at most ${mapTextMax} characters`;
+  if (text.length > textMax) return `must have at most ${textMax} characters`;
   // Line breaks and tabs are kept; PostgreSQL keeps no NUL, and JSON no lone surrogate.
-  return /^(?:[^\p{Cc}\p{Cs}]|[\n\r\t])*$/u.test(text)
-    ? undefined
-    : 'must not hold control characters';
+  const isKept = /^(?:[^\p{Cc}\p{Cs}]|[\n\r\t])*$/u.test(text);
+  return isKept ? undefined : 'must not hold control characters';
 }
 
 export const sku = z

@@ -1,15 +1,32 @@
 import { z } from 'zod';
 import { orderAmountMax } from '../../domain/money.ts';
 import { paymentMethods } from '../../domain/order.ts';
-import { count, currency, instant, minorUnits, noControls, orderState, sku } from './fields.ts';
+import {
+  count,
+  currency,
+  instant,
+  minorUnits,
+  noControls,
+  orderState,
+  sku,
+  stringMap,
+  textMap,
+} from './fields.ts';
 import { paymentPassword } from './payment-password.ts';
 
 export const paymentMethod = z.enum(paymentMethods);
+
+const orderMetadata = stringMap.describe("The client's own notes, to find the order by");
+const givenFields = textMap({ namesMax: 20, nameMax: 40, textMax: 1_000 });
 
 export const buyBody = z.strictObject({
   sku,
   quantity: z.int().min(1).max(10_000),
   payment: z.strictObject({ method: paymentMethod }),
+  fields: givenFields
+    .optional()
+    .describe('What the drop asks of its buyers: see `fields` of the card'),
+  metadata: orderMetadata.optional(),
 });
 
 /** The answer to an accepted Buy: the same bytes for every replay, whatever state the order is in. */
@@ -64,6 +81,8 @@ export const orderBody = z.strictObject({
     .enum(['payment', 'password'])
     .optional()
     .describe('What the buyer must do: POST /v1/orders/:order/payment starts the payment'),
+  fields: givenFields.optional().describe('What the buyer gave with the Buy'),
+  metadata: orderMetadata.optional(),
 });
 
 /** How the buyer wants to pay. */

@@ -103,6 +103,7 @@ function bodyOf(
     // There is no source of ratings yet.
     store: { name, creditRating: null },
     ...descriptionJson(drop),
+    fields: drop.fields,
     items: shown,
   };
 }

@@ -34,7 +34,13 @@ type Cell = string | number;
 
 /** Orders as RFC 4180 text. */
 export function ordersCsv(drop: Drop, orders: AsyncIterable<Receipt>): AsyncGenerator<string> {
-  return csv(orderColumns, orders, (order) => rowOf(order, drop));
+  const names = drop.fields?.map(({ name }) => name) ?? [];
+  const columns = [...orderColumns, 'metadata', ...names.map((name) => `fields.${name}`)];
+  return csv(columns, orders, (order) => {
+    const { fields = {}, metadata } = order.details ?? {};
+    const told = names.map((name) => fields[name] ?? '');
+    return [...rowOf(order, drop), metadata ? JSON.stringify(metadata) : '', ...told];
+  });
 }
 
 /** Appointments as RFC 4180 text: what the import takes as it is. */
@@ -104,5 +110,10 @@ function rowOf(order: Receipt, drop: Drop): string[] {
 }
 
 function write(rows: Cell[][]): string {
-  return stringify(rows, { escape_formulas: true, record_delimiter: 'windows' });
+  return stringify(rows, {
+    escape_formulas: true,
+    record_delimiter: 'windows',
+    // The library quotes the delimiter alone, and an address has single line feeds.
+    quoted_match: /[\r\n]/,
+  });
 }

@@ -64,6 +64,8 @@ export function orderJson(view: OrderView): z.infer<typeof orderBody> {
     },
     amountRefunded: view.amountRefunded || undefined,
     awaits: view.awaits,
+    fields: view.details?.fields,
+    metadata: view.details?.metadata,
   };
 }
 
@@ -83,6 +85,7 @@ export function soldOrderJson(order: Receipt, drop: Drop): z.infer<typeof soldOr
     paidAt: paidAt ?? undefined,
     releasedAt: releasedAt ?? undefined,
     refundedAt: refundedAt ?? undefined,
+    details: order.details ?? undefined,
   });
   // The text is for the buyer.
   const { buyer, lane } = order;
@@ -141,6 +144,7 @@ export function dropJson(drop: StoredDrop, now: number): z.infer<typeof dropBody
     state: dropState(drop, now),
     items,
     paymentMethods: drop.paymentMethods,
+    fields: drop.fields,
     ...descriptionJson(drop),
     metadata: drop.metadata,
   };

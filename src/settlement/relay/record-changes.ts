@@ -1,5 +1,8 @@
 import { type Failed, inParts } from '../../batching/in-parts.ts';
-import type { OrderId } from '../../domain/ids.ts';
+import { type OrderId, type OrderRef, orderId, placeOf } from '../../domain/ids.ts';
+import type { OrderDetails } from '../../domain/order-details.ts';
+import { required } from '../../domain/required.ts';
+import { byLane, type Lanes } from '../../inventory/lanes.ts';
 import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import type { ParkedChanges } from '../../ledger/parked-changes.ts';
@@ -26,14 +29,38 @@ const retryBatch = 100;
 export function openRecordChanges(options: {
   orders: Orders;
   parkedChanges: ParkedChanges;
+  lanes: Pick<Lanes, 'details' | 'forgetDetails'>;
   log: Log;
 }) {
-  const { orders, parkedChanges, log } = options;
+  const { orders, parkedChanges, lanes, log } = options;
+
+  /** What buyers gave with the orders that these changes reserve, by the order's id. */
+  async function detailsOf(changes: readonly Change[]): Promise<Map<OrderId, OrderDetails>> {
+    const found = new Map<OrderId, OrderDetails>();
+    for (const { ref, places } of byLane(changes.flatMap(placeWithDetails))) {
+      const digests = places.map(({ digest }) => digest);
+      for (const [index, details] of (await lanes.details(ref, digests)).entries()) {
+        if (details) found.set(orderId(required(places[index], 'order')), details);
+      }
+    }
+    return found;
+  }
+
+  /** Deletes the details of recorded orders from their lanes: personal data stays in the ledger alone. */
+  async function forgetDetails(changes: readonly Change[]): Promise<void> {
+    for (const { ref, places } of byLane(changes.flatMap(placeWithDetails))) {
+      const digests = places.map(({ digest }) => digest);
+      await lanes.forgetDetails(ref, digests);
+    }
+  }
 
   async function write(changes: readonly Change[], entries: readonly OutboxEntry[]): Promise<void> {
+    const details = await detailsOf(changes);
     await orders.upsert(
       changes.flatMap((change) => {
-        return change.kind === 'order' ? [{ order: change.order, at: change.raw.at }] : [];
+        if (change.kind !== 'order') return [];
+        const { order, raw } = change;
+        return [{ order, at: raw.at, details: details.get(order.id) }];
       }),
       {
         adjustments: changes.flatMap((change) => {
@@ -65,8 +92,10 @@ export function openRecordChanges(options: {
       );
     }
     const isParked = new Set(failed.map(({ item }) => item));
+    const recorded = readable.filter((change) => !isParked.has(change));
+    await forgetDetails(recorded);
     return {
-      toSettle: toSettle(readable.filter((change) => !isParked.has(change))),
+      toSettle: toSettle(recorded),
       unreadable: unreadable.length,
       parked: failed.length,
     };
@@ -97,6 +126,7 @@ export function openRecordChanges(options: {
     const stillParked = new Set(failed.map(({ item }) => item));
     const recorded = readable.filter((change) => !stillParked.has(change));
     await queue.add(toSettle(recorded));
+    await forgetDetails(recorded);
     await parkedChanges.remove(recorded.map(({ raw }) => raw));
     return recorded.length;
   }
@@ -108,6 +138,13 @@ export function openRecordChanges(options: {
  * The orders that these changes reserve and leave reserved. The others need no payment; one whose hold was
  * extended has a payment that its buyer began, which is polled.
  */
+/** The place of an order that a change reserves and that has details: its lane keeps these so far. */
+function placeWithDetails(change: Change): OrderRef[] {
+  if (change.kind !== 'order') return [];
+  const { id, version, fingerprint } = change.order;
+  return version === 1 && fingerprint !== undefined ? [placeOf(id)] : [];
+}
+
 function toSettle(changes: readonly Change[]): OrderId[] {
   const latest = new Map<OrderId, { version: number; reserved: boolean }>();
   for (const change of changes) {

@@ -130,12 +130,24 @@ test('A request that was refused reserves nothing', async () => {
   expect(before).toMatchObject({ orders: 0, holds: 0 });
 });
 
-test('A body over 16 KiB is 413, and one of exactly 16 KiB is read', async () => {
+test('A Buy over 64 KiB is 413, and one of exactly 64 KiB is read', async () => {
   const pad = (bytes: number) => good + ' '.repeat(bytes - good.length);
-  const over = await send(pad(16_385));
+  const over = await send(pad(65_537));
   expect(over.statusCode).toBe(413);
   expect(over.json().code).toBe('body_too_large');
-  expect((await send(pad(16_384), { 'idempotency-key': 'exact' })).statusCode).toBe(202);
+  expect((await send(pad(65_536), { 'idempotency-key': 'exact' })).statusCode).toBe(202);
+});
+
+test('Any other body of a buyer over 16 KiB is 413, and one of exactly 16 KiB is read', async () => {
+  const put = (bytes: number) =>
+    engine.app.inject({
+      method: 'PUT',
+      url: '/v1/wallet/password',
+      headers: { ...engine.buyer('ann'), 'content-type': 'application/json' },
+      payload: '{}'.padEnd(bytes),
+    });
+  expect((await put(16_385)).json().code).toBe('body_too_large');
+  expect((await put(16_384)).json().code).toBe('invalid_request');
 });
 
 test.for(['text/plain', 'application/x-www-form-urlencoded', 'application/xml', 'nonsense', ''])(
