@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { openBatcher } from '../batching/batcher.ts';
-import { type DropId, type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
+import { type BuyerId, type DropId, type OrderId, type OrderRef, placeOf } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
 import type { DropTerms } from '../drops/drop-terms.ts';
 import type { Lanes } from '../inventory/lanes.ts';
+import type { Page } from '../ledger/cursor.ts';
 import type { Orders, Receipt } from '../ledger/orders.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { WalletAllowances } from '../ledger/wallet/allowances.ts';
@@ -33,6 +34,11 @@ export type OrderService = {
    * @throws QueueFull as `read` does
    */
   peek(id: OrderId): Promise<OrderView | undefined>;
+  /** A buyer's orders, newest first, each as `read` gives it. */
+  listOf(
+    buyer: BuyerId,
+    options: { cursor?: string | undefined; limit: number },
+  ): Promise<Page<OrderView>>;
   /**
    * The view of an order as its lane has just given it, with what the ledger has of it.
    * @throws QueueFull as `read` does
@@ -173,6 +179,12 @@ export function openOrderService(options: {
       const recorded = await receipts.add(id);
       const known = order ?? recorded;
       return known && (await shown({ order: known, terms, recorded }));
+    },
+
+    async listOf(buyer, page) {
+      const { rows, ...rest } = await orders.ofBuyer(buyer, page);
+      const views = await Promise.all(rows.map(({ id }) => read(id)));
+      return { ...rest, rows: views.filter((view) => view !== undefined) };
     },
 
     async cancel(id) {

@@ -53,6 +53,10 @@ export function newId(prefix: string): string {
   return `${prefix}_${randomCode()}`;
 }
 
+export function isMerchantId(text: string): text is MerchantId {
+  return /^mer_[a-z0-9]{12}$/.test(text);
+}
+
 export function isDropId(text: string): text is DropId {
   return dropPattern.test(text);
 }

@@ -21,6 +21,7 @@ import { publicRoutes } from './routes/public.ts';
 import { reconciliationRoute } from './routes/reconciliations.ts';
 import { refundRoute } from './routes/refunds.ts';
 import { salesRoutes } from './routes/sales.ts';
+import { storeRoute } from './routes/stores.ts';
 import { topUpRoutes } from './routes/topups.ts';
 import { walletRoutes } from './routes/wallet.ts';
 import { openCards } from './views/card.ts';
@@ -87,6 +88,7 @@ async function addBuyerRoutes(app: FastifyInstance, deps: AppDeps, shared: Share
   });
   const { allowedOrigins: origins = [], allowedSchemes: schemes = [] } = settings;
   const returnUrls = openReturnUrls({ origins, schemes });
+  storeRoute(app, { drops: ledger.drops, merchants: ledger.merchants });
   publicRoutes(app, { catalog, cards, streams, log });
   orderRoutes(app, { requireBuyer, orders, lanes, streams, log });
   paymentRoute(app, {
@@ -164,6 +166,7 @@ async function addMerchantRoutes(
     requireMerchant,
     drops,
     orders: ledger.orders,
+    read: services.orders.read,
     adjustStock: services.adjustStock,
     merchantActions: ledger.merchantActions,
     exclusive: deps.exclusive,

@@ -119,6 +119,17 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     );
   }
 
+  /** A merchant's drops that are open by this clock, those that end first come first. */
+  async function onSale(merchantId: MerchantId, limit: number): Promise<StoredDrop[]> {
+    return await readDrops(
+      database.query,
+      `where merchant_id = $1 and decision = 'live' and ends_at > $2 and starts_at <= $2
+         and lanes_version > 0
+       order by ends_at, id limit $3`,
+      [merchantId, clock.now(), limit],
+    );
+  }
+
   /** Drops whose lanes have not acknowledged the latest version, by id, from after `after` on. */
   async function unsynced(limit = 100, after = ''): Promise<StoredDrop[]> {
     return await readDrops(
@@ -196,6 +207,7 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
     existing,
     getOwned,
     listOwned,
+    onSale,
     change,
     markLanes,
     unsynced,

@@ -1,37 +1,18 @@
-import { type DropId, type OrderId, type PaymentReference, placeOf } from '../domain/ids.ts';
-import type { Order, OrderState } from '../domain/order.ts';
-import type { OrderDetails } from '../domain/order-details.ts';
+import type { BuyerId, DropId, OrderId, PaymentReference } from '../domain/ids.ts';
+import type { OrderState } from '../domain/order.ts';
 import { decodeCursor, type Page, pageOf } from './cursor.ts';
 import type { Database } from './database/database.ts';
+import {
+  type Adjustment,
+  type LedgerOrder,
+  mergeEvents,
+  mergePositions,
+  type OrderEvent,
+  type OutboxPosition,
+  upsertSql,
+} from './order-events.ts';
+import { conditionOf, type OrderFilter } from './order-filter.ts';
 import type { Payment, PaymentState } from './payments/row.ts';
-
-/** An order from a lane's outbox; `at` is the Redis time of the script call, ms since the epoch. */
-export type OrderEvent = { order: Order; at: number; details?: OrderDetails | undefined };
-
-/** A stock edit of one lane. */
-export type Adjustment = {
-  id: string;
-  drop: DropId;
-  lane: number;
-  item: number;
-  delta: number;
-  reason: string;
-  at: number;
-};
-
-/** How far a lane's outbox has been read: the id of its last entry, `<ms>-<seq>`. */
-export type OutboxPosition = { drop: DropId; lane: number; last: string };
-
-/** An order with the time it first reached each state, ms since the epoch; null where it never did. */
-export type LedgerOrder = Order & {
-  lane: number;
-  reservedAt: number;
-  paidAt: number | null;
-  releasedAt: number | null;
-  refundedAt: number | null;
-  /** What the buyer gave with the Buy. */
-  details?: OrderDetails | null | undefined;
-};
 
 /** An order with the payment that sold it, else its latest one; null where there was none. */
 export type Receipt = LedgerOrder & {
@@ -41,6 +22,7 @@ export type Receipt = LedgerOrder & {
   > | null;
 };
 
+export type { Adjustment, LedgerOrder, OrderEvent, OutboxPosition };
 export type Orders = ReturnType<typeof openOrders>;
 
 const columns = `o.id, o.drop_id as "drop", o.lane, o.buyer, o.state, o.item, o.quantity, o.amount,
@@ -89,17 +71,19 @@ export function openOrders(database: Database) {
     return ids.map((id) => found.get(id));
   }
 
-  /** A drop's orders, oldest first. A cursor that is not ours begins at the start. */
+  /** The orders of a drop that a filter wants, oldest first. A cursor that is not ours begins at the start. */
   async function page(options: {
     drop: DropId;
+    filter?: OrderFilter | undefined;
     cursor?: string | undefined;
     limit: number;
   }): Promise<Page<Receipt>> {
     const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
+    const { sql, params } = conditionOf(options.drop, options.filter ?? {}, 4);
     const rows = await database.query<WithPayment>(
-      `${receiptsSql} where o.drop_id = $1 and (o.reserved_at, o.id) > ($2, $3)
-       order by o.reserved_at, o.id limit $4`,
-      [options.drop, place?.at ?? -1, place?.id ?? '', options.limit + 1],
+      `${receiptsSql} where (o.reserved_at, o.id) > ($1, $2) and ${sql}
+       order by o.reserved_at, o.id limit $3`,
+      [place?.at ?? -1, place?.id ?? '', options.limit + 1, ...params],
     );
     return pageOf(rows.map(receiptOf), options.limit, (order) => ({
       at: order.reservedAt,
@@ -107,11 +91,30 @@ export function openOrders(database: Database) {
     }));
   }
 
-  /** Every order of a drop, oldest first, read page by page: for exports of any length. */
-  async function* stream(drop: DropId, pageSize = 1_000): AsyncGenerator<Receipt> {
+  /** A buyer's orders, newest first: their ids. */
+  async function ofBuyer(
+    buyer: BuyerId,
+    options: { cursor?: string | undefined; limit: number },
+  ): Promise<Page<Pick<LedgerOrder, 'id' | 'reservedAt'>>> {
+    const place = options.cursor === undefined ? undefined : decodeCursor(options.cursor);
+    const rows = await database.query<Pick<LedgerOrder, 'id' | 'reservedAt'>>(
+      `select id, reserved_at as "reservedAt" from orders
+       where buyer = $1 and (reserved_at, id) < ($2, $3)
+       order by reserved_at desc, id desc limit $4`,
+      [buyer, place?.at ?? Number.MAX_SAFE_INTEGER, place?.id ?? '', options.limit + 1],
+    );
+    return pageOf(rows, options.limit, (order) => ({ at: order.reservedAt, id: order.id }));
+  }
+
+  /** Those orders all, read page by page: for exports of any length. */
+  async function* stream(
+    drop: DropId,
+    filter: OrderFilter = {},
+    pageSize = 1_000,
+  ): AsyncGenerator<Receipt> {
     let cursor: string | undefined;
     do {
-      const { rows, next } = await page({ drop, cursor, limit: pageSize });
+      const { rows, next } = await page({ drop, filter, cursor, limit: pageSize });
       yield* rows;
       cursor = next;
     } while (cursor !== undefined);
@@ -179,45 +182,19 @@ export function openOrders(database: Database) {
     );
   }
 
-  return { upsert, get, receipts, page, stream, stuck, toRefund, counts, positions, adjustments };
-}
-
-/** One row for each order of a batch, sorted so that two relays never wait for each other. */
-function mergeEvents(events: readonly OrderEvent[]): LedgerOrder[] {
-  const rows = new Map<string, LedgerOrder>();
-  for (const { order, at, details } of events) {
-    const seen = rows.get(order.id);
-    const row: LedgerOrder = {
-      ...(seen && seen.version >= order.version
-        ? seen
-        : { ...order, lane: placeOf(order.id).lane }),
-      reservedAt: Math.min(seen?.reservedAt ?? at, at),
-      paidAt: earliest(seen?.paidAt, order.state === 'paid' ? at : undefined),
-      releasedAt: earliest(seen?.releasedAt, order.state === 'released' ? at : undefined),
-      refundedAt: earliest(seen?.refundedAt, order.state === 'refunded' ? at : undefined),
-      details: seen?.details ?? details,
-    };
-    rows.set(order.id, row);
-  }
-  return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-function earliest(a: number | null | undefined, b: number | undefined): number | null {
-  if (a === null || a === undefined) return b ?? null;
-  return b === undefined ? a : Math.min(a, b);
-}
-
-function mergePositions(positions: readonly OutboxPosition[]) {
-  const rows = new Map<string, { drop: DropId; lane: number; ms: number; seq: number }>();
-  for (const { drop, lane, last } of positions) {
-    const [ms, seq] = last.split('-').map(Number) as [number, number];
-    const key = `${drop}:${lane}`;
-    const seen = rows.get(key);
-    if (!seen || ms > seen.ms || (ms === seen.ms && seq > seen.seq)) {
-      rows.set(key, { drop, lane, ms, seq });
-    }
-  }
-  return [...rows.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+  return {
+    upsert,
+    get,
+    receipts,
+    page,
+    ofBuyer,
+    stream,
+    stuck,
+    toRefund,
+    counts,
+    positions,
+    adjustments,
+  };
 }
 
 /** An order's row joined with its payment's: see receiptsSql. */
@@ -247,43 +224,3 @@ const receiptsSql = `
     from payments where order_id = o.id
     order by amount_captured = amount and captured_at is not null and refund_asked_at is null desc,
       captured_at nulls last, attempt desc limit 1) p on true`;
-
-const upsertSql = `
-  with edited as (
-    insert into adjustments (drop_id, id, lane, item, delta, reason, at)
-    select "drop", id, lane, item, delta, reason, at
-    from json_to_recordset($2::json) as r("drop" text, id text, lane integer, item integer,
-      delta integer, reason text, at bigint)
-    order by 1, 2, 3
-    on conflict do nothing),
-  followed as (
-    insert into outbox_positions as p (drop_id, lane, last_ms, last_seq)
-    select "drop", lane, ms, seq
-    from json_to_recordset($3::json) as r("drop" text, lane integer, ms bigint, seq bigint)
-    on conflict (drop_id, lane) do update
-      set last_ms = excluded.last_ms, last_seq = excluded.last_seq
-    where (excluded.last_ms, excluded.last_seq) > (p.last_ms, p.last_seq))
-  insert into orders as o (id, drop_id, lane, buyer, item, quantity, amount, method, state, reason,
-    version, expires_at, reserved_at, paid_at, released_at, refunded_at, details)
-  select id, "drop", lane, buyer, item, quantity, amount, method, state, reason, version,
-    "expiresAt", "reservedAt", "paidAt", "releasedAt", "refundedAt", details
-  from json_to_recordset($1::json) as r(id text, "drop" text, lane integer, buyer text,
-    item integer, quantity integer, amount bigint, method text, state text, reason text,
-    version integer, "expiresAt" bigint, "reservedAt" bigint, "paidAt" bigint,
-    "releasedAt" bigint, "refundedAt" bigint, details json)
-  on conflict (id) do update set
-    state = case when excluded.version > o.version then excluded.state else o.state end,
-    reason = case when excluded.version > o.version then excluded.reason else o.reason end,
-    method = case when excluded.version > o.version then excluded.method else o.method end,
-    expires_at = case when excluded.version > o.version then excluded.expires_at else o.expires_at end,
-    version = greatest(o.version, excluded.version),
-    reserved_at = least(o.reserved_at, excluded.reserved_at),
-    paid_at = least(o.paid_at, excluded.paid_at),
-    released_at = least(o.released_at, excluded.released_at),
-    refunded_at = least(o.refunded_at, excluded.refunded_at),
-    details = coalesce(o.details, excluded.details)
-  where excluded.version > o.version or excluded.reserved_at < o.reserved_at
-    or (o.paid_at is null and excluded.paid_at is not null)
-    or (o.released_at is null and excluded.released_at is not null)
-    or (o.refunded_at is null and excluded.refunded_at is not null)
-    or (o.details is null and excluded.details is not null)`;

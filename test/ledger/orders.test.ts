@@ -74,7 +74,7 @@ onEachLedger((ledger) => {
       expect(second).toMatchObject({ rows: { length: 5 } });
       expect(second.next).toBeUndefined();
       const exported: string[] = [];
-      for await (const order of ledger().orders.stream(drop.id, 7)) exported.push(order.id);
+      for await (const order of ledger().orders.stream(drop.id, {}, 7)) exported.push(order.id);
       expect(exported).toEqual([...first.rows, ...second.rows].map((order) => order.id));
       expect(new Set(exported)).toEqual(new Set(events.map(({ order }) => order.id)));
     });

@@ -78,6 +78,11 @@ export const problems = {
     title: 'There is no such drop',
     detail: 'Check the drop id: the drop does not exist, is not published yet, or is not yours.',
   },
+  unknown_store: {
+    status: 404,
+    title: 'There is no such store',
+    detail: 'Check the id of the merchant.',
+  },
   unknown_item: {
     status: 404,
     title: 'The drop has no such item',

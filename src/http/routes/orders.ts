@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import type { OrderService } from '../../checkout/orders.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Log } from '../../log.ts';
@@ -7,15 +8,17 @@ import { isSettled, openOrderPoller } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
-import { nothing } from '../schemas/fields.ts';
-import { orderBody } from '../schemas/orders.ts';
+import { cursor, limit, nothing } from '../schemas/fields.ts';
+import { orderBody, ordersBody } from '../schemas/orders.ts';
 import { addRoute } from '../server/add-route.ts';
 import { orderJson } from '../views/views.ts';
 import { ownOrder } from './lookups.ts';
 
+const limitDefault = 20;
+
 export type OrderRouteOptions = {
   requireBuyer: Guards['requireBuyer'];
-  orders: Pick<OrderService, 'peek' | 'view' | 'laneView' | 'cancel'>;
+  orders: Pick<OrderService, 'peek' | 'view' | 'laneView' | 'listOf' | 'cancel'>;
   lanes: Pick<Lanes, 'find'>;
   streams: Streams;
   log: Log;
@@ -29,6 +32,18 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
     orders,
     onError: (error) => log.warn({ err: error }, 'order poll of the live streams failed'),
   });
+
+  addRoute(
+    app,
+    'GET /v1/orders',
+    { contract: contracts.list, onRequest },
+    async ({ buyer, query }, reply) => {
+      const { limit = limitDefault, cursor } = query;
+      const { rows, next } = await orders.listOf(buyer, { limit, cursor });
+      reply.header('cache-control', 'no-store');
+      return { orders: rows.map(orderJson), next };
+    },
+  );
 
   addRoute(
     app,
@@ -71,6 +86,15 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
 }
 
 const contracts = {
+  list: contract({
+    tag: 'Buyers',
+    who: 'buyer',
+    summary: 'List your orders, newest first',
+    description: 'A new order is listed once it is recorded, a moment after the Buy.',
+    querystring: z.strictObject({ limit, cursor }),
+    answers: { 200: { description: 'A page of orders', schema: ordersBody } },
+    problems: ['overloaded'],
+  }),
   read: contract({
     tag: 'Buyers',
     who: 'buyer',

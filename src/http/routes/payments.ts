@@ -94,7 +94,7 @@ const paymentContract = contract({
   who: 'buyer',
   summary: 'Start or change the payment of an order',
   description:
-    'Without a body, answers with the state of the payment. A repeated request continues the payment that was started. A request with another method closes that payment first, so that an order can never be paid in two ways.',
+    'Without a body, answers with the state of the payment and begins none. A repeated request continues the payment that was started. A request with another method closes that payment first, so that an order can never be paid in two ways.',
   body: paymentStartBody,
   cost: 5,
   answers: {

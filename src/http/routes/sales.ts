@@ -1,24 +1,40 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { OrderService } from '../../checkout/orders.ts';
+import type { Drop } from '../../domain/drop.ts';
+import { placeOf } from '../../domain/ids.ts';
 import type { AdjustmentRefusal, AdjustStock } from '../../drops/adjustments.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { MerchantActions } from '../../ledger/merchant-actions.ts';
+import type { OrderFilter } from '../../ledger/order-filter.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { beginAlone, type Exclusive, endWith } from '../limits/exclusive.ts';
-import { Problem } from '../problems/problems.ts';
+import { invalid, Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
-import { cursor, limit } from '../schemas/fields.ts';
-import { soldOrdersBody } from '../schemas/orders.ts';
+import { cursor, instant, limit, orderState, plainText, sku } from '../schemas/fields.ts';
+import { paymentMethod, soldOrderBody, soldOrdersBody } from '../schemas/orders.ts';
 import { addRoute } from '../server/add-route.ts';
 import { ordersCsv } from '../views/csv.ts';
-import { soldOrderJson } from '../views/views.ts';
-import { dropOf, ownDrop } from './lookups.ts';
+import { orderJson, soldOrderJson } from '../views/views.ts';
+import { dropOf, orderOf, ownDrop } from './lookups.ts';
 
 const limitDefault = 100;
-const ordersQuery = z.strictObject({ limit, cursor, format: z.enum(['json', 'csv']).optional() });
+const ordersQuery = z.strictObject({
+  limit,
+  cursor,
+  format: z.enum(['json', 'csv']).optional(),
+  q: plainText(500)
+    .optional()
+    .describe('An order id, a buyer, or a text of the metadata of orders; whole and exact'),
+  state: orderState.optional(),
+  sku: sku.optional(),
+  method: paymentMethod.optional(),
+  since: instant.optional().describe('Reserved at this time or later'),
+  until: instant.optional().describe('Reserved before this time'),
+});
 
 export type SalesRouteOptions = {
   requireMerchant: Guards['requireMerchant'];
@@ -27,6 +43,7 @@ export type SalesRouteOptions = {
   drops: Pick<Drops, 'getOwned'>;
   orders: Pick<Orders, 'page' | 'stream'>;
   exclusive: Exclusive;
+  read: OrderService['read'];
 };
 
 /** A merchant's sales: stock adjustments, orders, export. */
@@ -59,22 +76,53 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
     async (request, reply) => {
       const { query } = request;
       const drop = await ownDrop(drops, request);
+      const filter = filterOf(query, drop);
       reply.header('cache-control', 'no-store');
       if (query.format === 'csv') {
         reply.header('content-type', 'text/csv; charset=utf-8; header=present');
         reply.header('content-disposition', `attachment; filename="${drop.id}.csv"`);
         const end = await beginAlone(exclusive, request.merchantId);
-        const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id)));
+        const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id, filter)));
         return reply.send(endWith(rows, end));
       }
       const page = await orders.page({
         drop: drop.id,
+        filter,
         cursor: query.cursor,
         limit: query.limit ?? limitDefault,
       });
       return { orders: page.rows.map((order) => soldOrderJson(order, drop)), next: page.next };
     },
   );
+
+  addRoute(
+    app,
+    'GET /v1/drops/:drop/orders/:order',
+    { contract: contracts.read, onRequest },
+    async (request, reply) => {
+      const drop = await ownDrop(drops, request);
+      const id = orderOf(request.params);
+      const view = placeOf(id).drop === drop.id ? await options.read(id) : undefined;
+      if (!view) throw new Problem('unknown_order');
+      reply.header('cache-control', 'no-store');
+      return { ...orderJson(view), buyer: view.buyer, lane: placeOf(id).lane };
+    },
+  );
+}
+
+/** @throws Problem invalid_request when the drop has no such item */
+function filterOf(query: z.output<typeof ordersQuery>, { items }: Drop): OrderFilter {
+  const { q, state, sku, method, since, until } = query;
+  const item = items.findIndex((candidate) => candidate.sku === sku);
+  if (sku !== undefined && item < 0) throw invalid('sku', 'is not an item of this drop');
+  return {
+    q,
+    state,
+    method,
+    item: sku === undefined ? undefined : item,
+    since: since === undefined ? undefined : Date.parse(since),
+    until: until === undefined ? undefined : Date.parse(until),
+  };
 }
 
 function refusalOf(result: AdjustmentRefusal): Problem {
@@ -121,13 +169,21 @@ const contracts = {
   list: contract({
     tag: 'Merchants',
     who: 'merchant',
-    summary: 'List the orders of a drop, oldest first',
-    description: 'With `format=csv`, sends all orders as one file.',
+    summary: 'List or search the orders of a drop, oldest first',
+    description:
+      'The filters may be combined. With `format=csv`, sends all orders that they leave as one file.',
     querystring: ordersQuery,
     answers: {
       200: { description: 'A page of orders', schema: soldOrdersBody },
     },
     cost: 3,
     problems: ['unknown_drop', 'already_running'],
+  }),
+  read: contract({
+    tag: 'Merchants',
+    who: 'merchant',
+    summary: 'Get an order of your drop',
+    answers: { 200: { description: 'The order', schema: soldOrderBody } },
+    problems: ['unknown_drop', 'unknown_order', 'overloaded'],
   }),
 };

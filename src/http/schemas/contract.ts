@@ -95,13 +95,21 @@ export function documented(schema: FastifySchema): FastifySchema {
     summary,
     ...(description ? { description } : {}),
     security: who ? [{ [who]: [] }] : [],
-    ...(body ? { body: jsonSchema(body, 'input') } : {}),
+    ...(body ? { body: bodySchema(body) } : {}),
     ...(bodyTypes ? { body: { content: textsOf(bodyTypes) } } : {}),
     ...(querystring ? { querystring: jsonSchema(querystring, 'input') } : {}),
     ...(idempotent ? { headers: idempotencyHeader } : {}),
     ...(conditional ? { headers: ifMatchHeader } : {}),
     response: { ...answersOf(contract), ...refusalsOf(contract) },
   };
+}
+
+/** Marks a body that may be absent: the library says `required` of every one. */
+export const optionalBody = 'x-optional-body';
+
+function bodySchema(body: z.ZodType): Record<string, unknown> {
+  const schema = jsonSchema(body, 'input');
+  return body.safeParse(undefined).success ? { ...schema, [optionalBody]: true } : schema;
 }
 
 function textsOf(types: string[]): Record<string, unknown> {

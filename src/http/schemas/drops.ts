@@ -95,6 +95,24 @@ export const cardBody = z.strictObject({
   ),
 });
 
+/** What a store has on sale. */
+export const storeBody = z.strictObject({
+  store: z.strictObject({ id: z.string(), name: z.string() }),
+  drops: z.array(
+    z.strictObject({
+      id: z.string(),
+      title: z.string(),
+      ...description,
+      startsAt: instant,
+      endsAt: instant,
+      currency: z.string(),
+      items: z.array(
+        z.strictObject({ sku, title: z.string(), ...description, unitAmount: minorUnits }),
+      ),
+    }),
+  ),
+});
+
 export const adjustmentBody = z.strictObject({
   delta: z
     .int()

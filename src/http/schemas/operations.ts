@@ -27,6 +27,8 @@ const operationIds: Record<string, string> = {
   'DELETE /v1/drops/{drop}/appointments/{buyer}': 'removeAppointment',
   'POST /v1/drops/{drop}/appointments/import': 'importAppointments',
   'GET /v1/orders': 'listOwnOrders',
+  'GET /v1/drops/{drop}/orders/{order}': 'getSoldOrder',
+  'GET /v1/stores/{merchant}/drops': 'listStoreDrops',
   'GET /v1/orders/{order}': 'getOrder',
   'GET /v1/orders/{order}/stream': 'followOrder',
   'POST /v1/orders/{order}/cancel': 'cancelOrder',

@@ -85,6 +85,11 @@ export const orderBody = z.strictObject({
   metadata: orderMetadata.optional(),
 });
 
+export const ordersBody = z.strictObject({
+  orders: z.array(orderBody),
+  next: z.string().optional(),
+});
+
 /** How the buyer wants to pay. */
 const wishFields = {
   scene: z

@@ -1,3 +1,4 @@
+import { optionalBody } from '../schemas/contract.ts';
 import { examples } from '../schemas/examples.ts';
 import { operationIdOf, schemaNames } from '../schemas/operations.ts';
 
@@ -14,7 +15,7 @@ export type OpenApiDocument = Json & {
 type Content = Record<string, { schema?: Json; example?: unknown }>;
 type Operation = {
   operationId?: string;
-  requestBody?: { content?: Content };
+  requestBody?: { required?: boolean; content?: Content };
   responses?: Record<string, { content?: Content }>;
 };
 
@@ -27,6 +28,7 @@ export function completed(document: OpenApiDocument): OpenApiDocument {
   const names = new Map<string, string>();
   for (const { operation, id } of operationsOf(document)) {
     operation.operationId = id;
+    tellOptionalBody(operation);
     for (const [part, type] of partsOf(operation)) {
       if (!isNameable(type.schema)) continue;
       const text = JSON.stringify(type.schema);
@@ -45,6 +47,14 @@ export function completed(document: OpenApiDocument): OpenApiDocument {
   }
   document.components = { ...document.components, schemas };
   return document;
+}
+
+/** The plugin says of every body that it is required. */
+function tellOptionalBody({ requestBody }: Operation): void {
+  const schema = requestBody?.content?.[json]?.schema;
+  if (!requestBody || !schema?.[optionalBody]) return;
+  delete schema[optionalBody];
+  requestBody.required = false;
 }
 
 export function* operationsOf(document: OpenApiDocument) {
