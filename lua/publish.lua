@@ -1,6 +1,6 @@
 #!lua
 -- Writes a version of the drop's rules to a lane; the first version also writes the stock.
--- KEYS: rules stock edits
+-- KEYS: rules stock edits orders
 -- ARGV: version first edit phase startsAt endsAt holdMs lateCapture appointment perBuyer unpaidHoldMs
 --   lapsesMax items drop, then for each item:
 --   unitAmount perBuyer allotment
@@ -14,15 +14,16 @@
 --   adjustment of it)
 -- Invariant: stock is set once, and anew only before the drop opens; versions only grow.
 -- include: record
-local rulesKey, stockKey, editsKey = KEYS[1], KEYS[2], KEYS[3]
+local rulesKey, stockKey, editsKey, ordersKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local version, first, edit = ARGV[1], ARGV[2] == '1', ARGV[3]
 
 local read = redis.call('HMGET', rulesKey, 'version', 'startsAt')
 local current, startsAt = read[1], tonumber(read[2])
 if current and tonumber(current) >= tonumber(version) then return { 'already', current } end
 if not current and not first then return { 'lost' } end
--- From `startsAt` on there may be orders, whatever the phase is now.
-if current and edit ~= 'no' and clock() >= startsAt then return { 'open' } end
+-- From `startsAt` on there may be orders, whatever the phase is now; with orders the stock is never set anew.
+local hasOpened = current and (clock() >= startsAt or redis.call('EXISTS', ordersKey) == 1)
+if hasOpened and edit ~= 'no' then return { 'open' } end
 if current and edit == 'stock' and redis.call('EXISTS', editsKey) == 1 then return { 'adjusted' } end
 
 local rules = {

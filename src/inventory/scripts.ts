@@ -84,7 +84,7 @@ export const scripts = {
     replies: ['removed', 'none', 'missing'],
   },
   publish: {
-    keys: ['rules', 'stock', 'edits'],
+    keys: ['rules', 'stock', 'edits', 'orders'],
     replies: ['published', 'already', 'lost', 'open', 'adjusted'],
   },
   inspect: {

@@ -44,6 +44,7 @@ onEachLedger((ledger) => {
             releasedAt: 1_001,
             paidAt: 1_002,
             refundedAt: 1_003,
+            details: null,
           });
         }),
         { seed, numRuns: 40 },

@@ -4,7 +4,12 @@ import type { Drop } from '../../src/domain/drop.ts';
 import { newDropId, newMerchantId, orderRef } from '../../src/domain/ids.ts';
 import type { ReleaseReason } from '../../src/domain/order.ts';
 import { laneKeyNames } from '../../src/inventory/keys.ts';
-import { type Adjustment, allotmentMax, type Lanes } from '../../src/inventory/lanes.ts';
+import {
+  type Adjustment,
+  allotmentMax,
+  type DropEdit,
+  type Lanes,
+} from '../../src/inventory/lanes.ts';
 import { scripts } from '../../src/inventory/scripts.ts';
 import * as lane from './model.ts';
 import { compareWhole, newReal, type Real, serverTime, sideBySide } from './side-by-side.ts';
@@ -58,6 +63,7 @@ const adjustments = [
 const rules = fc.record({
   step: fc.constantFrom(1, 1, 1, 2, 0, -1),
   first: fc.boolean(),
+  edit: fc.constantFrom('no', 'no', 'rules', 'stock'),
   phase: fc.constantFrom('live', 'live', 'live', 'live', 'paused', 'ended', 'cancelled'),
   window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'over'),
   // Due at once, due while the sequence runs, or never.
@@ -115,9 +121,10 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
     ...[sweep, sweep, due, due, late, adjust, appoint, appoint, unappoint],
     ...[publish, publish, inspect],
   ];
-  const start = rules.map((draw) => [
-    command('publish', { ...draw, first: true, phase: 'live', window: 'open' }, publishRules),
-  ]);
+  const start = rules.map((draw) => {
+    const window = draw.window === 'before' ? 'before' : 'open';
+    return [command('publish', { ...draw, first: true, phase: 'live', window }, publishRules)];
+  });
   return fc.tuple(
     fc.oneof({ weight: 9, arbitrary: start }, { weight: 1, arbitrary: fc.constant([]) }),
     fc.commands(known, { maxCommands: 60, size: 'max' }),
@@ -291,7 +298,7 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     before: { startsAt: now + farMs, endsAt: now + 2 * farMs },
     over: { startsAt: now - 2 * farMs, endsAt: now - farMs },
   };
-  const { step, first, phase, window, items, appointment, perBuyer, ...others } = draw;
+  const { step, first, edit, phase, window, items, appointment, perBuyer, ...others } = draw;
   const { unpaid: _, lapsing, ...plain } = others;
   const timed = {
     ...plain,
@@ -330,9 +337,9 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
   await sideBySide(
     'publish',
     sides,
-    () => real.lanes.publish(drop, 0, first),
-    () => {
-      const answer = lane.publish(model, next, first);
+    () => real.lanes.publish(drop, 0, first, edit as DropEdit),
+    (now) => {
+      const answer = lane.publish(model, next, { first, edit: edit as DropEdit, now });
       if (answer === 'published') real.drop = drop;
       return answer;
     },

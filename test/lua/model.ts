@@ -1,7 +1,7 @@
 import type { Decision, LateCapture } from '../../src/domain/drop.ts';
 import { type LaneRef, orderId } from '../../src/domain/ids.ts';
 import type { Order, ReleaseReason } from '../../src/domain/order.ts';
-import type { Adjustment, Reservation } from '../../src/inventory/lanes.ts';
+import type { Adjustment, DropEdit, Published, Reservation } from '../../src/inventory/lanes.ts';
 import type {
   Adjusted,
   Appointed,
@@ -386,11 +386,15 @@ export function inspect(model: Model, at: { now: number; lastEvent: string }): I
 export function publish(
   model: Model,
   rules: Rules,
-  first: boolean,
-): 'published' | 'already' | 'lost' {
+  { first, edit, now }: { first: boolean; edit: DropEdit; now: number },
+): Published {
   if (model.rules && model.rules.version >= rules.version) return 'already';
   if (!model.rules && !first) return 'lost';
-  if (!model.rules) model.allotments = rules.items.map((item) => item.allotment);
+  const hasOpened = model.rules && (now >= model.rules.startsAt || model.orders.size > 0);
+  if (hasOpened && edit !== 'no') return 'open';
+  if (model.rules && edit === 'stock' && model.edits.size > 0) return 'adjusted';
+  if (!model.rules || edit === 'stock')
+    model.allotments = rules.items.map((item) => item.allotment);
   model.rules = rules;
   return 'published';
 }

@@ -277,8 +277,14 @@ const faults: Fault[] = [
   {
     script: 'publish',
     what: 'sets the stock again with each version',
-    from: "if not current then redis.call('HSET', stockKey",
+    from: "if not current or edit == 'stock' then redis.call('HSET', stockKey",
     to: "if true then redis.call('HSET', stockKey",
+  },
+  {
+    script: 'publish',
+    what: 'edits a drop that has opened',
+    from: "if hasOpened and edit ~= 'no' then return { 'open' } end",
+    to: '',
   },
   {
     script: 'publish',
