@@ -166,7 +166,6 @@ async function addMerchantRoutes(
     requireMerchant,
     drops,
     orders: ledger.orders,
-    read: services.orders.read,
     adjustStock: services.adjustStock,
     merchantActions: ledger.merchantActions,
     exclusive: deps.exclusive,

@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { OrderService } from '../../checkout/orders.ts';
 import type { Drop } from '../../domain/drop.ts';
 import { placeOf } from '../../domain/ids.ts';
 import type { AdjustmentRefusal, AdjustStock } from '../../drops/adjustments.ts';
@@ -18,7 +17,7 @@ import { cursor, instant, limit, orderState, plainText, sku } from '../schemas/f
 import { paymentMethod, soldOrderBody, soldOrdersBody } from '../schemas/orders.ts';
 import { addRoute } from '../server/add-route.ts';
 import { ordersCsv } from '../views/csv.ts';
-import { orderJson, soldOrderJson } from '../views/views.ts';
+import { soldOrderJson } from '../views/views.ts';
 import { dropOf, orderOf, ownDrop } from './lookups.ts';
 
 const limitDefault = 100;
@@ -41,9 +40,8 @@ export type SalesRouteOptions = {
   adjustStock: AdjustStock;
   merchantActions: Pick<MerchantActions, 'record'>;
   drops: Pick<Drops, 'getOwned'>;
-  orders: Pick<Orders, 'page' | 'stream'>;
+  orders: Pick<Orders, 'page' | 'stream' | 'receipts'>;
   exclusive: Exclusive;
-  read: OrderService['read'];
 };
 
 /** A merchant's sales: stock adjustments, orders, export. */
@@ -102,10 +100,10 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
     async (request, reply) => {
       const drop = await ownDrop(drops, request);
       const id = orderOf(request.params);
-      const view = placeOf(id).drop === drop.id ? await options.read(id) : undefined;
-      if (!view) throw new Problem('unknown_order');
+      const [order] = placeOf(id).drop === drop.id ? await orders.receipts([id]) : [];
+      if (!order) throw new Problem('unknown_order');
       reply.header('cache-control', 'no-store');
-      return { ...orderJson(view), buyer: view.buyer, lane: placeOf(id).lane };
+      return soldOrderJson(order, drop);
     },
   );
 }
@@ -184,6 +182,6 @@ const contracts = {
     who: 'merchant',
     summary: 'Get an order of your drop',
     answers: { 200: { description: 'The order', schema: soldOrderBody } },
-    problems: ['unknown_drop', 'unknown_order', 'overloaded'],
+    problems: ['unknown_drop', 'unknown_order'],
   }),
 };
