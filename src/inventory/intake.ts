@@ -2,14 +2,10 @@ import { type Batcher, openBatcher, QueueFull } from '../batching/batcher.ts';
 import { allowsMethod, type Drop } from '../domain/drop.ts';
 import { type DropId, type LaneRef, type OrderId, orderId, orderRef } from '../domain/ids.ts';
 import type { Order } from '../domain/order.ts';
-import {
-  faultsOfFields,
-  type OrderDetails,
-  type PackedDetails,
-  packDetails,
-} from '../domain/order-details.ts';
+import { type PackedDetails, packDetails } from '../domain/order-details.ts';
 import { required } from '../domain/required.ts';
 import type { Bought, Buy, Refused, SoldOut } from './buy.ts';
+import { isSame, refuseFields } from './buy-checks.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
 import { isRedisError, isRedisReply, unavailableCodes } from './redis-errors.ts';
@@ -261,13 +257,6 @@ export function openIntake(options: IntakeOptions): Intake {
   };
 }
 
-/** Refuses what a buyer gives for the drop's fields when it is wrong or incomplete. */
-function refuseFields(drop: Drop, details: OrderDetails | undefined): Refused | undefined {
-  if (!drop.fields && !details?.fields) return undefined;
-  const faults = faultsOfFields(drop.fields, details?.fields);
-  return faults.length > 0 ? { status: 'wrong_fields', faults } : undefined;
-}
-
 /** Refuses what comes before the opening or after the end, or while the drop is paused. */
 function refuseClosed(drop: Drop, now: number): Refused | undefined {
   if (drop.decision === 'cancelled') return { status: 'cancelled' };
@@ -275,12 +264,6 @@ function refuseClosed(drop: Drop, now: number): Refused | undefined {
   if (drop.decision === 'paused') return { status: 'paused' };
   if (now >= drop.startsAt - openingMarginMs) return undefined;
   return { status: 'not_open', startsAt: drop.startsAt, retryAfterMs: drop.startsAt - now };
-}
-
-/** Whether a known order is what the same key asks for now. */
-function isSame(order: Order, { item, quantity, method, details }: Reservation): boolean {
-  const isSameOrder = order.item === item && order.quantity === quantity && order.method === method;
-  return isSameOrder && order.fingerprint === details?.fingerprint;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { appointmentProblems } from './appointments.ts';
 import { merchantProblems } from './merchants.ts';
 import type { ProblemEntry } from './problem-entry.ts';
 
@@ -148,23 +149,7 @@ export const problems = {
     title: 'The drop is paused',
     detail: 'The merchant may resume it. Follow the drop and try again when it is open.',
   },
-  appointments_not_offered: {
-    status: 409,
-    title: 'The drop needs no appointment',
-    detail: 'Anybody can buy when the drop is open.',
-  },
-  appointments_not_open: {
-    status: 409,
-    title: 'Appointments are not open yet',
-    detail: 'Try again between `from` and `until`.',
-    retry: true,
-  },
-  appointments_closed: {
-    status: 409,
-    title: 'Appointments are closed',
-    detail:
-      'The window ended at `until`, or the drop is over. Only buyers with an appointment can buy.',
-  },
+  ...appointmentProblems,
   order_paid: {
     status: 409,
     title: 'The order is already paid',
