@@ -156,7 +156,10 @@ describe('The OpenAPI document', () => {
     const buy = document.paths['/v1/drops/{drop}/orders']?.['post'] as Operation & {
       requestBody: { content: Record<string, { schema: object }> };
     };
-    expect(buy.requestBody.content['application/json']?.schema).toMatchObject({
+    expect(buy.requestBody.content['application/json']?.schema).toEqual({
+      $ref: '#/components/schemas/BuyRequest',
+    });
+    expect(document.components.schemas['BuyRequest']).toMatchObject({
       additionalProperties: false,
       required: ['sku', 'quantity', 'payment'],
       properties: { quantity: { type: 'integer', minimum: 1, maximum: 10_000 } },
