@@ -28,6 +28,13 @@ type RawEntry = [id: string, fields: string[] | null];
 
 export const relayGroup = 'relay';
 
+/**
+ * A script, since over `maxmemory` Redis refuses XGROUP CREATE, also for a group that exists: a relay that
+ * starts then could not read the entries whose deletion frees memory.
+ */
+const createGroup = `#!lua flags=allow-oom
+return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')`;
+
 export type Outbox = ReturnType<typeof openOutbox>;
 
 /** Reads the outboxes of lanes as one consumer of the relay's consumer group. */
@@ -42,7 +49,7 @@ export function openOutbox(options: { redis: Redis; namespace: string; consumer:
   /** Creates the consumer group if there is none; it reads from the very first entry. */
   async function join(ref: LaneRef): Promise<void> {
     try {
-      await redis.xgroup('CREATE', keyOf(ref), relayGroup, '0', 'MKSTREAM');
+      await redis.eval(createGroup, 1, keyOf(ref), relayGroup);
     } catch (error) {
       if (!isRedisError(error, redisErrorCodes.groupExists)) throw error;
     }
@@ -90,7 +97,12 @@ export function openOutbox(options: { redis: Redis; namespace: string; consumer:
     return { entries: parseAll(ref, raw), next: next === '0-0' ? undefined : next };
   }
 
-  /** Acknowledges entries and deletes them from their streams, in one transaction per lane. */
+  /**
+   * Deletes entries from their streams and acknowledges them, in this order: an entry that a crash left
+   * deleted and unacknowledged is read again as one without changes, while an acknowledged one that is
+   * not deleted would stay for ever. A transaction would not do: over `maxmemory` Redis refuses every
+   * command inside one, also these two, which free memory.
+   */
   async function ack(entries: readonly OutboxEntry[]): Promise<void> {
     const ids = new Map<string, string[]>();
     for (const { ref, id } of entries) {
@@ -100,13 +112,7 @@ export function openOutbox(options: { redis: Redis; namespace: string; consumer:
       else ids.set(key, [id]);
     }
     await Promise.all(
-      [...ids].map(([key, of]) =>
-        redis
-          .multi()
-          .xack(key, relayGroup, ...of)
-          .xdel(key, ...of)
-          .exec(),
-      ),
+      [...ids].flatMap(([key, of]) => [redis.xdel(key, ...of), redis.xack(key, relayGroup, ...of)]),
     );
   }
 

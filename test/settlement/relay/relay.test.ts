@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectQueue } from '../../../src/inventory/redis-connections.ts';
 import { openOrders } from '../../../src/ledger/orders.ts';
 import { eventually } from '../../support/eventually.ts';
-import { sharedRedisUrl } from '../../support/redis.ts';
+import { sharedRedisUrl, startRedis } from '../../support/redis.ts';
 import { openStage, type Stage } from '../stage.ts';
 
 let stage: Stage;
@@ -172,4 +172,28 @@ test('A stop leaves nothing half done, and the next start continues', async () =
   await settlement.start();
   for (const id of ids) await stage.reaches(id, 'paid');
   await settlement.stop();
+});
+
+test('A relay that starts while Redis has no memory empties the outbox, and every order settles', async () => {
+  const server = await startRedis();
+  const full = await openStage({ redisUrl: server.url });
+  try {
+    const drop = await full.publish();
+    const ids = await full.reserve(drop, buyers(3));
+    await full.redis.config('SET', 'maxmemory', '1');
+    const settlement = full.settlement();
+    await settlement.start();
+    const { relay, redrive } = settlement.background();
+    await eventually(() => relay.counts().unqueued === 3);
+    for (const id of ids) await full.reaches(id, 'paid');
+    await eventually(async () => (await relay.backlog()) === 0);
+    expect(redrive.counts().unqueued).toBeGreaterThanOrEqual(3);
+    await full.redis.config('SET', 'maxmemory', '0');
+    const [later] = await full.reserve(drop, [aBuyer()]);
+    await full.reaches(later, 'paid');
+    await settlement.stop();
+  } finally {
+    await full.close();
+    await server.remove();
+  }
 });
