@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { Queue } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectQueue } from '../../../src/inventory/redis-connections.ts';
@@ -48,6 +49,25 @@ test('Entries that a dead relay had read are claimed by another', async () => {
   await settlement.start();
   for (const id of ids) await stage.reaches(id, 'paid');
   expect(settlement.background().relay.counts().claimed).toBeGreaterThanOrEqual(3);
+  await settlement.stop();
+});
+
+test('Entries that a relay had deleted when it died, and not acknowledged, are acknowledged by the next', async () => {
+  const drop = await stage.publish();
+  const outbox = stage.key({ drop: drop.id, lane: 0 }, 'outbox');
+  await stage.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM');
+  for (const consumer of [hostname(), 'dead']) {
+    const id = (await stage.redis.xadd(outbox, '*', 'at', Date.now())) ?? '';
+    await stage.redis.xreadgroup('GROUP', 'relay', consumer, 'STREAMS', outbox, '>');
+    await stage.redis.xdel(outbox, id);
+  }
+  const pending = async () => (await stage.redis.xpending(outbox, 'relay'))[0];
+  expect(await pending()).toBe(2);
+  const settlement = stage.settlement();
+  await settlement.start();
+  await eventually(async () => (await pending()) === 0);
+  const [id] = await stage.reserve(drop, [aBuyer()]);
+  await stage.reaches(id, 'paid');
   await settlement.stop();
 });
 
