@@ -11,7 +11,12 @@ import type { Log } from '../log.ts';
 import type { Charge, ClientAction, Providers } from '../payments/provider.ts';
 import type { PaymentMetrics } from '../settlement/metrics/payment-metrics.ts';
 import { isOpen } from '../settlement/settle/batch.ts';
-import { answersTo, refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
+import {
+  answersTo,
+  countUntrusted,
+  refOf,
+  resultsOf,
+} from '../settlement/settle/provider-calls.ts';
 import type { Choice, Chosen, PaymentAttempts, Refusal } from './attempts.ts';
 
 export type TopUpStarted =
@@ -122,6 +127,8 @@ export function openTopUpService(options: {
         'a payment provider answered about a payment that it was not asked about',
       );
     });
+    const untrusted = countUntrusted(unsettled, { answers, outcomes });
+    if (untrusted > 0) counts.unknown(name, untrusted);
     const facts = outcomes.flatMap((outcome) => {
       const payment = found(byReference, outcome.reference, 'payment asked about');
       return resultsOf(outcome, { payment, now, byBuyer: true });

@@ -28,7 +28,7 @@ export type ServiceOptions = {
   providers: Providers;
   log: Log;
   clock?: Clock;
-  metrics?: Metrics;
+  metrics?: Metrics | undefined;
   timings?: Timings;
   /** Interval at which the worker role reconciles the books; never when undefined. */
   reconcileEveryMs?: number | undefined;

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TopUpId } from '../../src/domain/ids.ts';
+import { openMetrics } from '../../src/metrics.ts';
 import type { Outcome, PaymentProvider, PaymentRef } from '../../src/payments/provider.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { aReference } from '../support/ids.ts';
+import { samplesOf } from '../support/metrics-page.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
 let stage: Stage;
@@ -16,9 +18,11 @@ let names = 0;
 /** A buyer, and a provider at which they pay by hand: its book is a map from references. */
 function aBuyer() {
   const book = new Map<string, Outcome>();
+  /** Answers of a look-up about payments that it was not asked about. */
+  const strangers: Outcome[] = [];
   const tell = ({ reference }: PaymentRef): Outcome =>
     book.get(reference) ?? { reference, kind: 'pending', action: { kind: 'qr', text: 'pay' } };
-  const told: PaymentProvider['lookUp'] = async (payments) => payments.map(tell);
+  const told: PaymentProvider['lookUp'] = async (payments) => [...strangers, ...payments.map(tell)];
   const provider: Partial<PaymentProvider> = {
     startedBy: 'buyer',
     scenes: ['page', 'wap'],
@@ -27,7 +31,8 @@ function aBuyer() {
     close: async (payments) =>
       payments.map(({ reference }) => ({ reference, kind: 'declined', reason: 'closed' })),
   };
-  const { topUps } = stage.settlement({ provider });
+  const metrics = openMetrics();
+  const { topUps } = stage.settlement({ provider, metrics });
   const buyer = `filler-${++names}`;
   const begin = (key: string, scene = 'page') =>
     topUps.start({ buyer, amount: 500, currency: 'CNY', key, method: 'wallet', wish: { scene } });
@@ -39,7 +44,7 @@ function aBuyer() {
   const attempts = async (id: TopUpId) => await stage.ledger.payments.ofOrders([id]);
   const balance = () =>
     stage.ledger.accounts.balance({ kind: 'buyer', owner: buyer, currency: 'CNY' });
-  return { book, topUps, buyer, begin, idOf, attempts, balance };
+  return { book, strangers, metrics, topUps, buyer, begin, idOf, attempts, balance };
 }
 
 test('top-ups that are begun without end do not wear a provider out', async () => {
@@ -100,4 +105,22 @@ test('A top-up whose reference was credited with another amount is an alarm and 
   expect(stage.logged.map(({ msg }) => msg)).toContain(
     'top-up was credited with another amount before: an operator has to act',
   );
+});
+
+test('A provider that answers about a top-up nobody asked about credits the one that was asked about alone', async () => {
+  const { book, strangers, metrics, topUps, buyer, idOf, attempts, balance } = aBuyer();
+  const [id, other] = [await idOf('mine'), await idOf('other')];
+  const [[mine], [theirs]] = [await attempts(id), await attempts(other)];
+  const reference = aReference(mine?.reference);
+  strangers.push({ reference: aReference(theirs?.reference), kind: 'captured', amount: 500 });
+  book.set(reference, { reference, kind: 'captured', amount: 500 });
+  await topUps.settle([id]);
+  expect(await topUps.find(buyer, id)).toMatchObject({ creditedAt: expect.any(Number) });
+  expect(await topUps.find(buyer, other)).toMatchObject({ creditedAt: null });
+  expect(await attempts(other)).toMatchObject([{ state: 'started' }]);
+  expect(await balance()).toBe(500);
+  const untrusted = samplesOf(await metrics.text()).find(({ name, labels }) => {
+    return name === 'flashdrop_payments_total' && labels['outcome'] === 'unknown';
+  });
+  expect(untrusted).toMatchObject({ labels: { provider: 'wallet' }, value: 1 });
 });

@@ -9,6 +9,7 @@ import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
 import { openLanes } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import type { Metrics } from '../../src/metrics.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
@@ -64,6 +65,7 @@ export async function openStage(options: {
       provider?: Partial<PaymentProvider>;
       ledger?: Ledger;
       closingGraceMs?: number;
+      metrics?: Metrics;
     } = {},
   ) {
     const opened = openServices({
@@ -78,6 +80,7 @@ export async function openStage(options: {
       ]),
       timings: { ...hurry, closingGraceMs: more.closingGraceMs ?? hurry.closingGraceMs },
       ...(more.onStep ? { onStep: more.onStep } : {}),
+      metrics: more.metrics,
     });
     stops.push(opened.stop);
     return opened;

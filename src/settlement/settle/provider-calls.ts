@@ -70,8 +70,8 @@ export function openProviderCalls(options: {
           'a payment provider answered about a payment that it was not asked about',
         );
       });
-      const known = outcomes.filter(({ kind }) => kind !== 'unknown').length;
-      if (known < calls.length) onUnknown?.(name, calls.length - known);
+      const untrusted = countUntrusted(calls, { answers, outcomes });
+      if (untrusted > 0) onUnknown?.(name, untrusted);
       return resultsIn(outcomes, calls, providers);
     } catch (error) {
       // Nothing is known of these payments: they stay open, and the next try begins with a look-up.
@@ -138,6 +138,15 @@ export function answersTo(
     onStranger(reference);
     return false;
   });
+}
+
+/** How many answers to a call could not be trusted, or are missing: they change no payment. */
+export function countUntrusted(
+  asked: readonly unknown[],
+  { answers, outcomes }: { answers: readonly Outcome[]; outcomes: readonly Outcome[] },
+): number {
+  const known = outcomes.filter(({ kind }) => kind !== 'unknown').length;
+  return Math.max(asked.length, answers.length) - known;
 }
 
 /** The results to record for a provider's answers about these payments; any other answer counts for nothing. */
