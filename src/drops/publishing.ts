@@ -57,7 +57,10 @@ export function openPublishing(options: {
       await ledgerDrops.markLanes(drop.id, drop.version);
       return stored;
     }
-    const edit = pending ? kindOfEdit(pending.before, drop) : 'no';
+    const edit = pending && {
+      changes: changesOf(pending.before, drop),
+      version: pending.version,
+    };
     const answers = await Promise.all(
       lanesOf(drop).map(({ lane }) => lanes.publish(drop, lane, lanesVersion === 0, edit)),
     );
@@ -139,7 +142,7 @@ export function openPublishing(options: {
 }
 
 /** Whether an edit changes what is in stock, or only the rules by which it is sold. */
-function kindOfEdit(before: DropDefinition, { items }: DropDefinition): DropEdit {
+function changesOf(before: DropDefinition, { items }: DropDefinition): DropEdit['changes'] {
   const isSame =
     before.items.length === items.length &&
     before.items.every(({ allotment }, index) => allotment === items[index]?.allotment);

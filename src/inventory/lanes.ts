@@ -46,8 +46,11 @@ export type Reservation = {
   awaitsBuyer: boolean;
 };
 
-/** What a version of a drop changes of its definition: nothing, its rules alone, or its stock too. */
-export type DropEdit = 'no' | 'rules' | 'stock';
+/**
+ * An edit that a version of a drop carries: it changes the drop's rules alone, or its stock too.
+ * `version` is the first that carries it.
+ */
+export type DropEdit = { changes: 'rules' | 'stock'; version: number };
 export type Published = (typeof scripts.publish.replies)[number];
 
 export type Adjustment = { id: string; item: number; delta: number; reason: string };
@@ -79,8 +82,9 @@ export type Lanes = {
   /** Removes appointments of such buyers: as many at most, all different. */
   unappoint(ref: LaneRef, buyers: string[]): Promise<Unappointed[]>;
   /**
-   * Writes the drop's rules to one lane; with `first` also its stock. An edit is refused once the drop is
-   * `open`, and where it changes the stock also once that was `adjusted`.
+   * Writes the drop's rules to one lane; with `first` also its stock. An edit that the lane has not
+   * taken yet is refused once the drop is `open`, and where it changes the stock also once that was
+   * `adjusted`.
    */
   publish(drop: Drop, lane: number, first: boolean, edit?: DropEdit): Promise<Published>;
   inspect(ref: LaneRef): Promise<Inspected>;
@@ -180,11 +184,12 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
     unappoint: (ref, buyers) => ofBuyers('unappoint', scripts.unappoint.replies, { ref, buyers }),
 
-    async publish(drop, lane, first, edit = 'no') {
+    async publish(drop, lane, first, edit) {
       const args: (string | number)[] = [
         drop.version,
         first ? 1 : 0,
-        edit,
+        edit?.changes ?? 'no',
+        edit?.version ?? 0,
         drop.decision,
         drop.startsAt,
         drop.endsAt,

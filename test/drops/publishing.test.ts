@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { definitionOf } from '../../src/ledger/drop-edits.ts';
 import { openStage, type Stage } from '../settlement/stage.ts';
 import { aDrop } from '../support/drops.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
@@ -79,3 +80,37 @@ test('A cancelled draft leaves nothing in the lanes', async () => {
   });
   expect(await stage.ledger.drops.unsynced()).toEqual([]);
 });
+
+test.for(['opening', 'adjustment'] as const)(
+  'An edit that the lane took stays in ledger and lane when the next decision comes after the %s, before the ledger knew',
+  async (between) => {
+    const { draft, act } = await aDraft({ startsAt: Date.now() + 3_600_000 });
+    await act('publish');
+    const { drops, dropEdits: edits } = stage.ledger;
+    const items = draft.items.map((item) => ({ ...item, unitAmount: 500, allotment: 20 }));
+    const startsAt = between === 'opening' ? Date.now() - 1_000 : draft.startsAt;
+    const edited = await edits.edit(draft.id, (drop) => {
+      return { ...definitionOf(drop), startsAt, items };
+    });
+    if (!edited) throw new Error('the drop is not there');
+    // The process ends after the lane's answer: `sync` and the pause find the edit pending.
+    const edit = { changes: 'stock' as const, version: edited.drop.version };
+    expect(await stage.lanes.publish(edited.drop, 0, false, edit)).toBe('published');
+    const ref = { drop: draft.id, lane: 0 };
+    if (between === 'adjustment') {
+      const more = { id: 'more', item: 0, delta: 5, reason: 'more' };
+      expect(await stage.lanes.adjust(ref, more)).toMatchObject({ status: 'adjusted' });
+    }
+    expect(await act('pause')).toMatchObject({ kind: 'done', drop: { version: 3, items } });
+    expect(await drops.get(draft.id)).toMatchObject({
+      version: 3,
+      lanesVersion: 3,
+      startsAt,
+      items,
+    });
+    expect(await edits.stateOf(draft.id, edit.version)).toBe('applied');
+    expect(await stage.lanes.readDrop(ref)).toMatchObject({ version: 3, startsAt, items });
+    const allotment = between === 'adjustment' ? 25 : 20;
+    expect(await stage.figures(ref)).toMatchObject({ phase: 'paused', items: [{ allotment }] });
+  },
+);

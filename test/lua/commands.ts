@@ -64,6 +64,8 @@ const rules = fc.record({
   step: fc.constantFrom(1, 1, 1, 2, 0, -1),
   first: fc.boolean(),
   edit: fc.constantFrom('no', 'no', 'rules', 'stock'),
+  // How many versions before this one were the first to carry the edit.
+  carried: fc.constantFrom(0, 0, 1, 2),
   phase: fc.constantFrom('live', 'live', 'live', 'live', 'paused', 'ended', 'cancelled'),
   window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'over'),
   // Due at once, due while the sequence runs, or never.
@@ -298,7 +300,18 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     before: { startsAt: now + farMs, endsAt: now + 2 * farMs },
     over: { startsAt: now - 2 * farMs, endsAt: now - farMs },
   };
-  const { step, first, edit, phase, window, items, appointment, perBuyer, ...others } = draw;
+  const {
+    step,
+    first,
+    edit: changes,
+    carried,
+    phase,
+    window,
+    items,
+    appointment,
+    perBuyer,
+    ...others
+  } = draw;
   const { unpaid: _, lapsing, ...plain } = others;
   const timed = {
     ...plain,
@@ -334,12 +347,16 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
     unpaidHoldMs: drop.unpaidHoldMs ?? ('' as const),
     lapsesMax: drop.lapsesMax ?? ('' as const),
   };
+  const edit =
+    changes === 'no'
+      ? undefined
+      : { changes: changes as DropEdit['changes'], version: version - carried };
   await sideBySide(
     'publish',
     sides,
-    () => real.lanes.publish(drop, 0, first, edit as DropEdit),
+    () => real.lanes.publish(drop, 0, first, edit),
     (now) => {
-      const answer = lane.publish(model, next, { first, edit: edit as DropEdit, now });
+      const answer = lane.publish(model, next, { first, edit, now });
       if (answer === 'published') real.drop = drop;
       return answer;
     },

@@ -386,14 +386,16 @@ export function inspect(model: Model, at: { now: number; lastEvent: string }): I
 export function publish(
   model: Model,
   rules: Rules,
-  { first, edit, now }: { first: boolean; edit: DropEdit; now: number },
+  { first, edit, now }: { first: boolean; edit: DropEdit | undefined; now: number },
 ): Published {
   if (model.rules && model.rules.version >= rules.version) return 'already';
   if (!model.rules && !first) return 'lost';
   const hasOpened = model.rules && (now >= model.rules.startsAt || model.orders.size > 0);
-  if (hasOpened && edit !== 'no') return 'open';
-  if (model.rules && edit === 'stock' && model.edits.size > 0) return 'adjusted';
-  if (!model.rules || edit === 'stock')
+  const isTaken = model.rules && edit && model.rules.version >= edit.version;
+  const changes = isTaken ? undefined : edit?.changes;
+  if (hasOpened && changes) return 'open';
+  if (model.rules && changes === 'stock' && model.edits.size > 0) return 'adjusted';
+  if (!model.rules || changes === 'stock')
     model.allotments = rules.items.map((item) => item.allotment);
   model.rules = rules;
   return 'published';

@@ -288,6 +288,12 @@ const faults: Fault[] = [
   },
   {
     script: 'publish',
+    what: 'refuses an edit that the lane took with an earlier version',
+    from: "if current and tonumber(current) >= editVersion then edit = 'no' end",
+    to: '',
+  },
+  {
+    script: 'publish',
     what: 'compares versions as text',
     from: 'tonumber(current) >= tonumber(version)',
     to: 'current >= version',
