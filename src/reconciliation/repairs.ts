@@ -1,4 +1,10 @@
-import { type OrderId, type PaymentReference, placeOf, type TopUpId } from '../domain/ids.ts';
+import {
+  type DropId,
+  type OrderId,
+  type PaymentReference,
+  placeOf,
+  type TopUpId,
+} from '../domain/ids.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import { isTopUpId } from '../ledger/wallet/topups.ts';
@@ -43,16 +49,20 @@ export function openRepairs(options: {
   }
 
   async function settleAll(orders: readonly OrderId[]): Promise<void> {
-    const placed = orders.map((id) => placeOf(id).drop);
-    // A retired drop becomes active first: otherwise nothing reads its lanes' new outbox entries.
-    for (const drop of new Set(placed)) await drops.revive(drop);
+    await revive(orders.map((id) => placeOf(id).drop));
     if (orders.length > 0) await settle(orders);
+  }
+
+  /** A retired drop becomes active first: otherwise nothing reads its lanes' new outbox entries. */
+  async function revive(placed: readonly (DropId | '')[]): Promise<void> {
+    for (const drop of new Set(placed)) if (drop) await drops.revive(drop);
   }
 
   /** A whole refund also takes back the units; a partial one does not. */
   async function returnAll(references: readonly PaymentReference[]): Promise<void> {
     const found = await payments.find(references);
     const isWhole = found.filter(({ refundAskedAt }) => refundAskedAt !== null);
+    await revive(isWhole.map((payment) => payment.drop));
     await refunds.giveBack(isWhole);
     await refunds.returnAsked(found.filter(({ refundAskedAt }) => refundAskedAt === null));
   }

@@ -229,6 +229,10 @@ export function openRedrive(options: RedriveOptions): Redrive {
       limit: batchMax,
     });
     returnedTo = returned.length < batchMax ? undefined : returned.at(-1);
+    // A retired drop becomes active first: otherwise nothing reads its lanes' new outbox entries.
+    for (const drop of new Set(returned.map((payment) => payment.drop))) {
+      if (drop) await drops.revive(drop);
+    }
     await payments.finishRefunds([...(await refunds.giveBack(returned))]);
   }
 

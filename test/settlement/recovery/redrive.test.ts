@@ -79,6 +79,21 @@ test('A refund interrupted after the money was returned puts the unit on sale ag
   expect(await stage.money(buyer)).toEqual({ captures: 1, refunds: 1, kept: 0 });
 });
 
+test('A refund completed after its drop retired reaches the ledger', async () => {
+  const drop = await stage.publish();
+  const [id] = await stage.reserve(drop, [aBuyer()]);
+  await stage.reaches(id, 'paid');
+  await settlement.stop();
+  const { merchantId } = drop;
+  await stage.desk.publishing.act({ merchantId, drop: drop.id, action: 'end' });
+  const reference = paymentReference(id, 1);
+  await stage.ledger.payments.askRefund([reference]);
+  await stage.wallet.refund([aRefund(reference, price)]);
+  await eventually(() => stage.ledger.drops.retire(drop.id));
+  await settlement.start();
+  await stage.reaches(id, 'refunded');
+});
+
 test('A charge begun for an order that was released meanwhile is closed', async () => {
   const drop = await stage.publish();
   const [buyer = ''] = buyers(1);
