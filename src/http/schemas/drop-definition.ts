@@ -225,11 +225,19 @@ export function openDefinitionEdits(rules: DefinitionRules) {
       const result = validatorCompiler({ schema })({ ...bodyOf(drop), ...given });
       if ('error' in result) throw result.error;
       const definition = draftOf(result.value);
+      const isAbsent = (rule: 'unpaidHoldMs' | 'lapsesMax') =>
+        drop[rule] === undefined && !Object.hasOwn(patch, rule);
       const now = rules.now();
       if (drop.decision !== 'draft' && definition.endsAt <= now) {
         throw invalid('endsAt', 'is in the past');
       }
-      return { ...definition, appointment: appointmentWindow(definition, now) };
+      return {
+        ...definition,
+        // Drops from before these rules have neither: an edit adds only what it names.
+        unpaidHoldMs: isAbsent('unpaidHoldMs') ? undefined : definition.unpaidHoldMs,
+        lapsesMax: isAbsent('lapsesMax') ? undefined : definition.lapsesMax,
+        appointment: appointmentWindow(definition, now),
+      };
     },
   };
 }

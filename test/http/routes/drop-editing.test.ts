@@ -281,6 +281,17 @@ describe('A published drop that has not opened', () => {
     await isSound(id);
   });
 
+  test('gets no rule from an edit that does not name it, if it is older than the rule', async () => {
+    const old = { startsAt: Date.now() + 3_600_000, endsAt: Date.now() + 7_200_000 };
+    const { id } = await engine.publish(store.id, old);
+    await edited(id, { title: 'New' });
+    const { drop } = await laneOf(id);
+    expect(drop).toMatchObject({ title: 'New' });
+    expect([drop?.unpaidHoldMs, drop?.lapsesMax]).toEqual([undefined, undefined]);
+    await edited(id, { unpaidHoldMs: 30_000, lapsesMax: 5 });
+    expect((await laneOf(id)).drop).toMatchObject({ unpaidHoldMs: 30_000, lapsesMax: 5 });
+  });
+
   test('can be edited while it is paused, and stays paused', async () => {
     const { id } = await published();
     await act(id, 'pause');
