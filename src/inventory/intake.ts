@@ -5,7 +5,7 @@ import type { Order } from '../domain/order.ts';
 import { type PackedDetails, packDetails } from '../domain/order-details.ts';
 import { required } from '../domain/required.ts';
 import type { Bought, Buy, Refused, SoldOut } from './buy.ts';
-import { isSame, refuseFields } from './buy-checks.ts';
+import { isLimitKnown, isSame, refuseFields } from './buy-checks.ts';
 import type { Catalog, DropView } from './catalog.ts';
 import type { Lanes, Reservation } from './lanes.ts';
 import { isRedisError, isRedisReply, unavailableCodes } from './redis-errors.ts';
@@ -144,7 +144,11 @@ export function openIntake(options: IntakeOptions): Intake {
     if (refusal?.status === 'not_open') return refusal;
     const queues = batchersOf(view, ref.lane);
     try {
-      if (!refusal) return answer(await queues.reserve.add(reservation), drop, item);
+      if (!refusal) {
+        const reserved = await queues.reserve.add(reservation);
+        const isKnown = isLimitKnown(drop, reserved);
+        return answer(reserved, (isKnown ? drop : await lanes.readDrop(ref)) ?? drop, item);
+      }
       const known = await queues.find.add(ref.digest);
       if (!known) return refusal;
       return isSame(known, reservation)

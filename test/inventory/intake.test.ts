@@ -158,6 +158,23 @@ describe('on one Redis', () => {
     expect(await eventually(async () => (await told()) === 'reserved')).toBe(true);
   });
 
+  test('A Buy refused for a limit that an edit has just set is told the limit, also by a process that has the drop from before', async () => {
+    const rules = { unpaidHoldMs: 60_000, items: [anItem({ perBuyer: 5 })] };
+    const drop = aDrop(rules);
+    await bench.lanes.publish(drop, 0, true);
+    await bench.intake.buy(aBuy(drop));
+    await bench.catalog.stop();
+    await bench.lanes.publish({ ...drop, version: 2, perBuyer: 1 }, 0, false);
+    const limited = await bench.intake.buy(aBuy(drop, { key: 'key-2' }));
+    expect(limited).toMatchObject({ status: 'buyer_limit', scope: 'drop', limit: 1 });
+    const { digest } = orderRef(drop.id, 'ann', 'key-1', 1);
+    const ref = { drop: drop.id, lane: 0 };
+    await bench.lanes.release(ref, [{ digest, reason: 'cancelled' }]);
+    await bench.lanes.publish({ ...drop, version: 3, lapsesMax: 1 }, 0, false);
+    const lapsed = await bench.intake.buy(aBuy(drop, { key: 'key-2' }));
+    expect(lapsed).toMatchObject({ status: 'lapse_limit', lapses: 1, limit: 1 });
+  });
+
   test('A hold that expires lifts the refusal', async () => {
     const drop = aDrop({ holdMs: 60, items: [anItem({ allotment: 1 })] });
     await bench.lanes.publish(drop, 0, true);
