@@ -28,8 +28,7 @@ export function openDropPoller(options: {
 
   return {
     /** Sends the card now and after each change; ends the stream when the drop is over. */
-    async follow(view: DropView, stream: Stream): Promise<void> {
-      const card = await cards.of(view);
+    follow(view: DropView, card: Card, stream: Stream): void {
       sendCard(stream, view, card);
       if (isOver(view.state())) return;
       poller.join(view.drop.id, stream, () => ({ streams: new Set(), etag: card.etag }));

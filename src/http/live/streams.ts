@@ -14,11 +14,15 @@ export type StreamOwner = { buyer: string } | { network: string };
 
 export type Streams = {
   /**
-   * Turns a reply into a stream.
+   * Turns a reply into a stream. Undefined when its client has left already: nobody is to be answered.
    * @throws Problem streams_open when its owner has as many open as one may; overloaded when
    *   `streamsMax` are open or the process is stopping
    */
-  open(reply: FastifyReply, owner: StreamOwner, onClose: (stream: Stream) => void): Stream;
+  open(
+    reply: FastifyReply,
+    owner: StreamOwner,
+    onClose: (stream: Stream) => void,
+  ): Stream | undefined;
   size(): number;
   /** Ends all streams, for a stop: clients reconnect by themselves, to another process. */
   close(): void;
@@ -74,13 +78,18 @@ export function openStreams({ streamsMax }: { streamsMax: number }): Streams {
   return {
     size: () => open.size,
     open(reply, owner, onClose) {
+      const { raw } = reply;
+      // It has emitted `close` and will not again, so what is counted now would be counted for ever.
+      if (raw.destroyed) {
+        reply.hijack();
+        return undefined;
+      }
       const places = placesOf(owner);
       const full = places.find(([name, most]) => (counts.get(name) ?? 0) >= most);
       if (closed || open.size >= streamsMax || full?.[0] === anybody)
         throw new Problem('overloaded');
       if (full) throw new Problem('streams_open', { retryAfterMs: fullRetryMs });
       count(places, 1);
-      const { raw } = reply;
       const stream: Stream = {
         send: ({ name, id, data }) => write(raw, `id: ${id}\nevent: ${name}\ndata: ${data}\n\n`),
         end: () => raw.end(),

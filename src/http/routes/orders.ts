@@ -66,7 +66,7 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
       if (isSettled(view) && isSeen) return reply.code(204).send();
       const owner = { buyer: request.buyer };
       const stream = streams.open(reply, owner, (closed) => poller.leave(view.id, closed));
-      poller.follow(view, stream);
+      if (stream) poller.follow(view, stream);
       return reply;
     },
   );

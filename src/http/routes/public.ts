@@ -48,7 +48,7 @@ export function publicRoutes(app: FastifyInstance, options: PublicRouteOptions):
         return reply.code(204).send();
       const owner = { network: networkOf(ip) };
       const stream = streams.open(reply, owner, (closed) => poller.leave(view.drop.id, closed));
-      await poller.follow(view, stream);
+      if (stream) poller.follow(view, card, stream);
       return reply;
     },
   );

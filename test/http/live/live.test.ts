@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import type { MerchantId } from '../../../src/domain/ids.ts';
 import { listen, type Server } from '../../../src/http/server/server.ts';
@@ -172,4 +172,56 @@ test('Streams beyond the limit are refused with Retry-After, and a closed stream
   expect(next.status).toBe(200);
   await next.stop();
   await noStreams();
+});
+
+describe('A client that leaves before its stream is open', () => {
+  /** Asks for a stream, and leaves while the look-up of what it shows is held up. */
+  async function leaveEarly(
+    path: string,
+    headers: Record<string, string>,
+    holdUp: (held: Promise<void>) => { mock: { calls: unknown[] }; mockRestore(): void },
+  ): Promise<void> {
+    const closed = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    engine.app.server.once('request', (_request, response) => {
+      response.once('close', closed.resolve);
+    });
+    const lookUp = holdUp(held.promise);
+    try {
+      const control = new AbortController();
+      const left = fetch(server.address + path, { headers, signal: control.signal });
+      await eventually(() => lookUp.mock.calls.length > 0);
+      control.abort();
+      await expect(left).rejects.toThrow();
+      await closed.promise;
+    } finally {
+      held.resolve();
+      lookUp.mockRestore();
+    }
+  }
+
+  test('takes up no place, of an order or of a drop, and the next one is answered', async () => {
+    const drop = await engine.publish(merchantId);
+    const order = await buy(drop, 'eve');
+    const { catalog, services } = engine.deps;
+    const { orders } = services;
+    const [peek, get] = [orders.peek, catalog.get];
+    const paths = [`/v1/orders/${order}/stream`, `/v1/drops/${drop.id}/stream`] as const;
+    const eve = engine.buyer('eve');
+    for (let n = 0; n < 3; n += 1) {
+      await leaveEarly(paths[0], eve, (held) =>
+        vi.spyOn(orders, 'peek').mockImplementation((id) => held.then(() => peek(id))),
+      );
+      await leaveEarly(paths[1], {}, (held) =>
+        vi.spyOn(catalog, 'get').mockImplementation((id) => held.then(() => get(id))),
+      );
+    }
+    for (const path of paths) {
+      const next = await follow(path, eve);
+      expect(next.status).toBe(200);
+      await next.stop();
+    }
+    await noStreams();
+    expect(engine.logged.filter((line) => JSON.parse(line).level >= 50)).toEqual([]);
+  });
 });
