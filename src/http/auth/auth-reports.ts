@@ -70,7 +70,7 @@ export function openAuthReports({
       } else if (event.kind === 'given_up') {
         log.error(
           { lost: event.lost, ageMs: event.ageMs },
-          "buyers' tokens are refused: the keys are too old",
+          "buyers' tokens are refused: their keys could not be fetched for an hour",
         );
       } else if (event.lost > 0 || event.usable === 0) {
         log.warn({ ...event }, "keys for buyers' tokens withdrawn");

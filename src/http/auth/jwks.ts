@@ -8,7 +8,10 @@ export type KeyAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'ES256' | 'ES
 /** Between two fetches: a flood of made-up key ids must not become a flood at the key server. */
 const fetchEveryMs = 10_000;
 const freshMs = 300_000;
-/** After this time without an answer of the key server no token is accepted: its keys may be withdrawn. */
+/**
+ * When the key server has failed for this time no token is accepted: its keys may be withdrawn. Counted
+ * from the first fetch that failed, for keys are fetched only when buyers come.
+ */
 const keptMs = 3_600_000;
 const fetchTimeoutMs = 3_000;
 const keysMax = 100;
@@ -24,7 +27,7 @@ export type KeySetEvent =
   | { kind: 'fetched'; usable: number; unusable: number; lost: number }
   /** The keys of the last fetch stay in use. */
   | { kind: 'failed'; error: Error; ageMs: number }
-  /** They are too old now, and no token is accepted until the set is fetched again. */
+  /** The key server has failed for too long, and no token is accepted until the set is fetched again. */
   | { kind: 'given_up'; lost: number; ageMs: number };
 
 export type KeySetOptions = {
@@ -44,7 +47,8 @@ export type KeySet<T> = {
 
 /**
  * The public keys of an identity service, by key id. They are fetched when needed and again after
- * `freshMs`; while they cannot be, the last ones are used for `keptMs`. A token names its key by id only:
+ * `freshMs`; while they cannot be, the last ones are used for
+ * `keptMs` more. A token names its key by id only:
  * never by URL, and only from this one set.
  */
 export function openKeySet<T>(
@@ -60,6 +64,8 @@ export function openKeySet<T>(
   let keys: Key<T>[] = [];
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;
+  /** When the first fetch failed since the last one that succeeded. */
+  let failingSince: number | undefined;
   let fetching: Promise<void> | undefined;
   /** After a long silence the keys may be withdrawn: no token is accepted before that is known. */
   let mustWait = false;
@@ -97,6 +103,7 @@ export function openKeySet<T>(
       const lost = [...before.keys()].filter((pem) => !now.has(pem)).length;
       keys = usable;
       fetchedAt = elapsed();
+      failingSince = undefined;
       onKeySet({
         kind: 'fetched',
         usable: usable.length,
@@ -104,6 +111,7 @@ export function openKeySet<T>(
         lost,
       });
     } catch (error) {
+      failingSince ??= elapsed();
       const failure = error instanceof Error ? error : new Error(String(error));
       onKeySet({ kind: 'failed', error: failure, ageMs: elapsed() - fetchedAt });
       throw error;
@@ -125,7 +133,8 @@ export function openKeySet<T>(
 
   function keepFresh(): void {
     const ageMs = elapsed() - fetchedAt;
-    if (ageMs > keptMs && keys.length > 0) {
+    const failingMs = failingSince === undefined ? 0 : elapsed() - failingSince;
+    if (failingMs > keptMs && keys.length > 0) {
       const lost = keys.length;
       keys = [];
       onKeySet({ kind: 'given_up', lost, ageMs });

@@ -108,11 +108,11 @@ describe('a key that the identity service withdraws', () => {
 });
 
 describe('an identity service that does not answer', () => {
-  test('The last keys are used for an hour; then tokens are refused as an outage, until it answers', async () => {
+  test('The last keys are used for an hour from the first failure; then tokens are refused as an outage, until it answers', async () => {
     const { identify, events, keysAge } = open();
     expect(await identify(token({ kid: 'first' }))).toBe('ann');
     set = undefined;
-    for (let n = 0; n < 6; n += 1) {
+    for (let n = 0; n < 7; n += 1) {
       now += 9 * minutes;
       expect(await identify(token({ kid: 'first' }))).toBe('ann');
       const failed = () => events.filter(({ kind }) => kind === 'failed').length;
@@ -126,6 +126,20 @@ describe('an identity service that does not answer', () => {
     now += minutes;
     expect(await identify(token({ kid: 'first' }))).toBe('ann');
     expect(keysAge()).toBe(0);
+  });
+
+  test('After hours without a token the keys are fetched anew, and the old ones serve while that fails: nothing is given up', async () => {
+    const { identify, events } = open();
+    const kinds = () => events.map(({ kind }) => kind);
+    expect(await identify(token({ kid: 'first' }))).toBe('ann');
+    now += 180 * minutes;
+    expect(await identify(token({ kid: 'first' }))).toBe('ann');
+    expect(kinds()).toEqual(['fetched', 'fetched']);
+    set = undefined;
+    now += 180 * minutes;
+    expect(await identify(token({ kid: 'first' }))).toBe('ann');
+    expect(await identify(token({ kid: 'first' }))).toBe('ann');
+    expect(kinds()).toEqual(['fetched', 'fetched', 'failed']);
   });
 
   test('A set that holds no key for the algorithm is an outage: no token is called invalid for it', async () => {
