@@ -7,6 +7,8 @@ const reconnect = { no: false, andReject: 1, andResend: 2 } as const;
 
 /** While its server refuses writes, a hot connection is dropped this often, and serves reads between. */
 const dropEveryMs = 1_000;
+/** A connection of the queue that was dropped so recently waits `dropEveryMs` before the next one. */
+const droppedMs = 5_000;
 /** How often a new connection asks whether the server has read its append-only file. */
 const loadingPollMs = 500;
 
@@ -37,13 +39,21 @@ export function connectHot(url: string, options: { timeoutMs: number }): Redis {
 
 /**
  * BullMQ's connections: its workers block on them and wait until a lost connection is back. A command
- * that a server refuses because it is not the master any more waits for the next connection.
+ * that a server refuses because it is not the master any more waits for the next connection,
+ * which pauses: where the server refuses for minutes, each connection would be opened twenty times a
+ * second. BullMQ duplicates the connection with its options, so all of a queue's share the pause.
  */
 export function connectQueue(url: string): Redis {
+  let droppedAt = Number.NEGATIVE_INFINITY;
   return connect(url, {
     maxRetriesPerRequest: null,
-    reconnectOnError: (error) =>
-      isRedisError(error, ...demotedCodes) ? reconnect.andResend : reconnect.no,
+    reconnectOnError(error) {
+      if (!isRedisError(error, ...demotedCodes)) return reconnect.no;
+      droppedAt = performance.now();
+      return reconnect.andResend;
+    },
+    retryStrategy: (attempt) =>
+      performance.now() - droppedAt < droppedMs ? dropEveryMs : retryMsOf(attempt),
   });
 }
 
@@ -64,7 +74,10 @@ type Tuning = Pick<
   | 'commandTimeout'
   | 'socketTimeout'
   | 'reconnectOnError'
+  | 'retryStrategy'
 >;
+
+const retryMsOf = (attempt: number) => Math.min(50 * attempt, 1_000);
 
 function connect(url: string, options: Tuning): Redis {
   const address = readStoreAddress(url);
@@ -74,7 +87,7 @@ function connect(url: string, options: Tuning): Redis {
     connectTimeout: 2_000,
     keepAlive: 10_000,
     maxLoadingRetryTime: loadingPollMs,
-    retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
+    retryStrategy: retryMsOf,
     ...options,
   });
 }

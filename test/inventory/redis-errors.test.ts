@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connectHot } from '../../src/inventory/redis-connections.ts';
+import { connectHot, connectQueue } from '../../src/inventory/redis-connections.ts';
 import {
   isRedisError,
   isRedisReply,
@@ -43,4 +43,17 @@ test('A code is the whole first word of an answer', () => {
   const busy = Object.assign(new Error('BUSYGROUP exists'), { name: 'ReplyError' });
   expect(isRedisError(busy, redisErrorCodes.busy)).toBe(false);
   expect(isRedisError(busy, groupExists)).toBe(true);
+});
+
+test('A connection of the queue that a server refuses for minutes is not opened again at once each time', () => {
+  const queue = connectQueue(sharedRedisUrl());
+  try {
+    const { options } = queue;
+    expect(options.retryStrategy?.(1)).toBeLessThan(100);
+    const refusal = Object.assign(new Error('READONLY You cannot write'), { name: 'ReplyError' });
+    expect(options.reconnectOnError?.(refusal)).toBe(2);
+    expect(options.retryStrategy?.(1)).toBeGreaterThanOrEqual(1_000);
+  } finally {
+    queue.disconnect();
+  }
 });
