@@ -20,7 +20,7 @@ const outageCodes = new Set([
 ]);
 const outageNames = new Set(['MaxRetriesPerRequestError', 'ClusterAllFailedError', 'AbortError']);
 const outageMessages =
-  /^Command timed out|^Connection is closed|^Stream isn't writeable|^Connection terminated|timeout exceeded when trying to connect/;
+  /^Command timed out|^Connection is closed|^Stream isn't writeable|^Connection terminated|^Query read timeout|is not queryable$|timeout exceeded when trying to connect/;
 
 /** True when Redis, the ledger or the key server did not answer; any other error is a bug. */
 export function isOutage(error: unknown): boolean {

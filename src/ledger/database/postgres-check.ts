@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { explainTls, placeOf } from '../../config/tls.ts';
 import { type Database, LedgerError } from './database.ts';
-import { hasSqlState, sqlStates } from './postgres-errors.ts';
+import { hasSqlState, isPoolerWithoutServer, sqlStates } from './postgres-errors.ts';
 
 /** The oldest PostgreSQL that its makers maintain and that the statements in sql/ and src/ledger run on. */
 const oldest = 14;
@@ -124,6 +124,9 @@ function explain(error: Error): string | undefined {
   }
   const tls = explainTls(error);
   if (tls) return tls;
+  if (isPoolerWithoutServer(error)) {
+    return `its pooler reaches no server (${said}): check that PostgreSQL runs, and the pooler's settings`;
+  }
   if (isAbsent(error))
     return `it does not answer (${code ?? said}): check DATABASE_URL and that it runs`;
   if (code !== undefined && /^[0-9A-Z]{5}$/.test(code)) {
@@ -136,6 +139,7 @@ function explain(error: Error): string | undefined {
 }
 
 function isAbsent(error: unknown): boolean {
+  if (isPoolerWithoutServer(error)) return true;
   return error instanceof Error && absentCodes.includes(codeOf(error) ?? '');
 }
 

@@ -11,8 +11,17 @@ export const sqlStates = {
   diskFull: '53100',
   outOfMemory: '53200',
   connectionException: '08000',
+  connectionNotMade: '08001',
   connectionDoesNotExist: '08003',
+  connectionRejected: '08004',
   connectionFailure: '08006',
+  /** PgBouncer's own errors have it, such as when it reaches no server. */
+  protocolViolation: '08P01',
+  /** Also by `statement_timeout`. */
+  queryCanceled: '57014',
+  /** By `lock_timeout`. */
+  lockNotAvailable: '55P03',
+  idleInTransactionTimeout: '25P03',
   adminShutdown: '57P01',
   crashShutdown: '57P02',
   /** The server starts up, shuts down, or is a standby without hot standby. */
@@ -42,7 +51,13 @@ export const demotedStates: readonly SqlState[] = [
 export const unavailableStates: readonly SqlState[] = [
   sqlStates.connectionException,
   sqlStates.connectionDoesNotExist,
+  sqlStates.connectionNotMade,
+  sqlStates.connectionRejected,
   sqlStates.connectionFailure,
+  sqlStates.protocolViolation,
+  sqlStates.queryCanceled,
+  sqlStates.lockNotAvailable,
+  sqlStates.idleInTransactionTimeout,
   sqlStates.tooManyConnections,
   sqlStates.diskFull,
   sqlStates.outOfMemory,
@@ -54,4 +69,13 @@ export const unavailableStates: readonly SqlState[] = [
 export function hasSqlState(error: unknown, ...states: readonly SqlState[]): boolean {
   if (!(error instanceof Error && 'code' in error)) return false;
   return states.some((state) => state === error.code);
+}
+
+/** Whether a pooler answered that it reaches no server, as PgBouncer does. */
+export function isPoolerWithoutServer(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    hasSqlState(error, sqlStates.protocolViolation) &&
+    /cannot connect|server login|conn crashed/.test(error.message)
+  );
 }
