@@ -1,16 +1,14 @@
 import { isIPv6 } from 'node:net';
-
-const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+import { clientAddress } from '../request/client-address.ts';
 
 /**
  * The network that an address stands for: an IPv4 address itself, of IPv6 the /64 that one customer
- * has, in which every request may come from another address.
+ * has, in which every request may come from another address. Some proxies write the port of each
+ * connection behind the address, which says nothing of the network.
  */
 export function networkOf(address: string): string {
-  const v4 = mapped.exec(address)?.[1];
-  if (v4 !== undefined) return v4;
-  if (!isIPv6(address)) return address;
-  const [bare = ''] = address.split('%', 1);
+  const bare = clientAddress({ ip: address }) ?? address;
+  if (!isIPv6(bare)) return bare;
   const [head = '', tail] = bare.split('::');
   const start = head === '' ? [] : head.split(':');
   const end = tail ? tail.split(':') : [];
