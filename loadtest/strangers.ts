@@ -31,6 +31,7 @@ const floods: Flood[] = [
   { title: '/readyz', path: () => '/readyz' },
   { title: '/openapi.json', path: () => '/openapi.json' },
   { title: 'made-up drops', path: () => `/v1/drops/drop_${code(12)}` },
+  { title: 'made-up stores', path: () => `/v1/stores/mer_${code(12)}/drops` },
   {
     title: 'made-up API keys',
     path: () => '/v1/drops',

@@ -3,8 +3,9 @@ import { Problem, sendProblem } from '../problems/problems.ts';
 import type { Contract } from '../schemas/contract.ts';
 import type { Budgets } from './budgets.ts';
 
-/** A drop that is not in memory is looked up, for which a stranger pays far more than for a card. */
+/** A drop or a store that is not in memory is looked up, for which a stranger pays far more than for a card. */
 const unknownCost = 50;
+const unknownCodes: readonly string[] = ['unknown_drop', 'unknown_store'];
 
 /**
  * Charges each request of a route with a contract to its caller's budget, once its credentials are
@@ -20,7 +21,7 @@ export function chargeRoutes(app: FastifyInstance, budgets: Budgets): void {
   });
   app.addHook('onError', async ({ ip, buyer, merchantId }, _reply, error) => {
     const isStranger = buyer === '' && merchantId === '';
-    if (isStranger && error instanceof Problem && error.code === 'unknown_drop') {
+    if (isStranger && error instanceof Problem && unknownCodes.includes(error.code)) {
       budgets.chargeStranger(ip, unknownCost);
     }
   });

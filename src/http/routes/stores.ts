@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
+import { openMisses } from '../../batching/misses.ts';
+import { lookUpLimits, openPacedBatcher } from '../../batching/paced-batcher.ts';
 import { isMerchantId, type MerchantId } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
-import type { Merchants } from '../../ledger/merchants.ts';
+import type { Merchant, Merchants } from '../../ledger/merchants.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { storeBody } from '../schemas/drops.ts';
@@ -12,7 +14,7 @@ import { descriptionJson } from '../views/views.ts';
 
 export type StoreRouteOptions = {
   drops: Pick<Drops, 'onSale'>;
-  merchants: Pick<Merchants, 'get'>;
+  merchants: Pick<Merchants, 'getAll'>;
 };
 
 type StoreBody = z.infer<typeof storeBody>;
@@ -24,14 +26,38 @@ const storesMax = 1_000;
 
 /** What a store has on sale, for anybody: from memory for a moment, so that a crowd costs one query. */
 export function storeRoute(app: FastifyInstance, { drops, merchants }: StoreRouteOptions): void {
-  const kept = new Map<MerchantId, { at: number; body: Promise<StoreBody | undefined> }>();
+  const kept = new Map<MerchantId, { at: number; merchant: Merchant; body: StoreBody }>();
+  const asking = new Map<MerchantId, Promise<StoreBody | undefined>>();
+  /** Ids can be made up: what does not exist takes no place of a page. */
+  const misses = openMisses<true>({ keptMs: 1_000, namesMax: 10_000 });
+  const lookUps = openPacedBatcher<MerchantId, Merchant | undefined>({
+    ...lookUpLimits,
+    async run(ids) {
+      const found = await merchants.getAll(ids);
+      return found.map((value) => ({ status: 'fulfilled', value }));
+    },
+  });
 
-  async function make(id: MerchantId): Promise<StoreBody | undefined> {
-    const merchant = await merchants.get(id);
-    if (!merchant) return undefined;
+  /** A store that was there before does not wait behind made-up ids. */
+  async function make(id: MerchantId, known?: Merchant): Promise<StoreBody | undefined> {
+    const merchant = known ?? (await lookUps.add(id));
+    if (!merchant) {
+      misses.add(id, true);
+      return undefined;
+    }
+    const at = performance.now();
+    const body = await bodyFor(merchant);
+    kept.delete(id);
+    const [oldest] = kept.keys();
+    if (oldest && kept.size >= storesMax) kept.delete(oldest);
+    kept.set(id, { at, merchant, body });
+    return body;
+  }
+
+  async function bodyFor({ id, name }: Merchant): Promise<StoreBody> {
     const open = await drops.onSale(id, dropsMax);
     return {
-      store: { id, name: merchant.name },
+      store: { id, name },
       drops: open.map((drop) => ({
         id: drop.id,
         title: drop.title,
@@ -47,16 +73,13 @@ export function storeRoute(app: FastifyInstance, { drops, merchants }: StoreRout
     };
   }
 
-  function bodyOf(id: MerchantId): Promise<StoreBody | undefined> {
-    const now = performance.now();
-    const known = kept.get(id);
-    if (known && now - known.at < keptMs) return known.body;
-    if (kept.size >= storesMax) kept.clear();
-    const body = make(id);
-    kept.set(id, { at: now, body });
-    // A failure is not kept: the next request asks again.
-    body.catch(() => kept.delete(id));
-    return body;
+  async function bodyOf(id: MerchantId): Promise<StoreBody | undefined> {
+    const page = kept.get(id);
+    if (page && performance.now() - page.at < keptMs) return page.body;
+    if (misses.get(id)) return undefined;
+    const asked = asking.get(id) ?? make(id, page?.merchant).finally(() => asking.delete(id));
+    asking.set(id, asked);
+    return await asked;
   }
 
   addRoute(
@@ -84,5 +107,5 @@ const storeContract = contract({
       headers: { 'Cache-Control': 'May be kept for two seconds' },
     },
   },
-  problems: ['unknown_store'],
+  problems: ['unknown_store', 'overloaded'],
 });

@@ -1,9 +1,12 @@
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { QueueFull } from '../../../src/batching/batcher.ts';
 import { lookUpLimits } from '../../../src/batching/paced-batcher.ts';
 import { type DropId, newDropId, newMerchantId } from '../../../src/domain/ids.ts';
 import { openTermsLookup } from '../../../src/drops/terms-lookup.ts';
 import { openMerchantKeys } from '../../../src/http/auth/merchants.ts';
+import { storeRoute } from '../../../src/http/routes/stores.ts';
+import { openFastify } from '../../../src/http/server/fastify.ts';
 import { openCatalog } from '../../../src/inventory/catalog.ts';
 import type { Lanes } from '../../../src/inventory/lanes.ts';
 import { newApiKey } from '../../../src/ledger/merchants.ts';
@@ -116,5 +119,41 @@ describe('Made-up drops', () => {
     expect([answered, full]).toEqual([queueMax, crowd - queueMax]);
     expect(statements).toBeLessThanOrEqual(batchesMax);
     expect(terms).toBe(0);
+  });
+});
+
+describe('Made-up stores', () => {
+  test('However many stores are made up at once, the ledger is asked in few statements, and the page of a real one stays in memory', async () => {
+    const real = newMerchantId();
+    let statements = 0;
+    let pages = 0;
+    const app = openFastify({ settings: {}, log: pino({ level: 'silent' }), onShed() {} });
+    storeRoute(app, {
+      merchants: {
+        async getAll(ids) {
+          statements += 1;
+          return ids.map((id) => (id === real ? { id: real, name: 'Corner shop' } : undefined));
+        },
+      },
+      drops: {
+        async onSale() {
+          pages += 1;
+          return [];
+        },
+      },
+    });
+    const statusOf = async (id: string) => (await app.inject(`/v1/stores/${id}/drops`)).statusCode;
+    const asked = await Promise.all(Array.from({ length: 20 }, () => statusOf(real)));
+    expect(new Set(asked)).toEqual(new Set([200]));
+    expect([statements, pages]).toEqual([1, 1]);
+    const made = Array.from({ length: crowd }, newMerchantId);
+    const answers = new Set(await Promise.all(made.map(statusOf)));
+    expect(answers.has(404)).toBe(true);
+    expect([...answers].every((status) => status === 404 || status === 503)).toBe(true);
+    expect(statements).toBeLessThan(crowd / 4);
+    const before = statements;
+    expect(await statusOf(real)).toBe(200);
+    expect(statements).toBe(before);
+    await app.close();
   });
 });

@@ -156,6 +156,13 @@ describe('The budget of a caller', () => {
     expect((await ask(card, { from: '2001:db8:1:3::1' })).statusCode).toBe(200);
   });
 
+  test('A made-up store costs a network as much as a made-up drop', async () => {
+    const from = '203.0.113.40';
+    await ask('GET /v1/stores/mer_aaaaaaaaaaaa/drops', { from });
+    const refused = await spend(`GET /v1/drops/${drop.id}`, { from }, 10);
+    expect(refused.json().code).toBe('rate_limited');
+  });
+
   test.for([
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],
@@ -163,6 +170,11 @@ describe('The budget of a caller', () => {
     ['2001:0DB8:0001:0002:0003:0004:0005:0006', '2001:db8:1:2::/64'],
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
+    ['203.0.113.7:51044', '203.0.113.7'],
+    ['[::ffff:203.0.113.7]:51044', '203.0.113.7'],
+    ['[2001:db8:1:2::1]:443', '2001:db8:1:2::/64'],
+    ['[2001:db8:1:2::1]', '2001:db8:1:2::/64'],
+    ['unknown', 'unknown'],
   ] as const)('%s belongs to the network %s', ([address, network]) => {
     expect(networkOf(address)).toBe(network);
   });
