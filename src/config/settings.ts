@@ -17,8 +17,8 @@ export type SettingsReader = ReturnType<typeof settingsReader>;
 /** Settings that only the set-up or a command reads; listed so that they do not count as unknown. */
 const readElsewhere = ['FLASHDROP_NO_INSTALL', 'FLASHDROP_API_KEY'];
 const testPrefix = 'FLASHDROP_TEST_';
-/** Our prefix as it may be mistyped, too. */
-const ourPrefix = /^flash[-_]?(drop|dorp|drp|dop)/i;
+/** Our prefix as it may be mistyped, too, before a name: `FLASHDROP` alone is a variable of somebody's shell. */
+const ourPrefix = /^flash[-_]?(drop|dorp|drp|dop)./i;
 
 export function wholeNumber(least: number, most: number): Kind<number> {
   return {
