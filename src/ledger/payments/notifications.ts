@@ -64,7 +64,8 @@ export function openNotifications(database: Database, clock: Clock = systemClock
   return { take, orderOf };
 }
 
-// look_at is the time of the next poll: 0 is due by any clock.
+// look_at is the time of the next poll: 0 is due by any clock. try_at is -1 until the refund is asked about
+// again, so that an answer that was under way does not count as one that came after the notification.
 const takeSql = `
   with known as (
     select reference, case
@@ -81,7 +82,7 @@ const takeSql = `
     where reference in (select reference from known where refusal is null)),
   refunds_due as (
     update refunds set
-      try_at = case when state in ('asked', 'pending') then 0 else try_at end,
+      try_at = case when state in ('asked', 'pending') then -1 else try_at end,
       check_at = case when state in ('done', 'failed') then 0 else check_at end
     where payment in (select reference from known where refusal is null))
   select coalesce(refusal, case when (select repeats from taken) = 0 then 'new' else 'repeated' end)

@@ -184,7 +184,7 @@ const recordSql = `
     done_at = case when f.state = 'done' then $2::bigint end,
     dealt_with_at = null,
     check_at = case when f.state = 'pending' or not coalesce(f."mayChange", false) then null
-      else ${nextCheck('r', '$2')} end
+      when before.try_at < 0 then 0 else ${nextCheck('r', '$2')} end
   from json_to_recordset($1::json) as f(reference text, state text, note text,
     "providerReference" text, "mayChange" boolean)
   join refunds before on before.reference = f.reference collate "C"
@@ -202,9 +202,10 @@ const takeChecksSql = `
       order by check_at, reference limit $2 for update skip locked)
   returning payment`;
 
+// A check that a notification has made due while the provider was asked stays due.
 const checkedSql = `
   update refunds r set check_at = ${nextCheck('r', '$2')}
-  where r.reference = any($1::text[]) and r.state in ('done', 'failed')`;
+  where r.reference = any($1::text[]) and r.state in ('done', 'failed') and r.check_at is distinct from 0`;
 
 const outsideSql = `
   insert into refunds (reference, payment, number, amount, reason, outside, state, asked_at, done_at)

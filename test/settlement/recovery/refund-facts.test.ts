@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { newMerchantId, type OrderId } from '../../../src/domain/ids.ts';
 import { required } from '../../../src/domain/required.ts';
 import type {
@@ -12,7 +12,7 @@ import type {
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
-import { openStage, type Stage } from '../stage.ts';
+import { gate, openStage, type Stage } from '../stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -26,6 +26,7 @@ const price = anItem().unitAmount;
 function aBank() {
   const book = new Map<string, 'refunded' | 'failed'>();
   let refuses = false;
+  let answering: () => Promise<void> = async () => {};
   const captured = async (payments: readonly PaymentRef[]): Promise<Outcome[]> =>
     payments.map(({ reference }) => ({ reference, kind: 'captured', amount: price }));
   const tell = ({ refundReference, amount }: Refund): RefundLookUp => {
@@ -47,13 +48,21 @@ function aBank() {
         return told.kind === 'none' ? { refundReference, kind: 'unknown' } : told;
       });
     },
-    lookUpRefunds: async (refunds) => refunds.map(tell),
+    async lookUpRefunds(refunds) {
+      const answers = refunds.map(tell);
+      await answering();
+      return answers;
+    },
   };
   return {
     provider,
     book,
     refuse: (now: boolean) => {
       refuses = now;
+    },
+    /** Called before each answer about refunds leaves. */
+    onAnswer(wait: () => Promise<void>) {
+      answering = wait;
     },
   };
 }
@@ -63,6 +72,8 @@ async function aSale() {
   const bank = aBank();
   const desk = stage.settlement({ provider: bank.provider });
   await desk.start();
+  // Its bank knows nothing of the refunds of the tests that follow.
+  onTestFinished(desk.stop);
   const drop = await stage.publish({ items: [anItem({ allotment: 10 })] });
   const [id] = await stage.reserve(drop, [`buyer of ${drop.id}`], { fund: 0 });
   await stage.reaches(id, 'paid');
@@ -91,6 +102,19 @@ async function aSale() {
 
 const told = (id: OrderId, message: string) =>
   stage.logged.some((line) => line.msg === message && 'order' in line && line['order'] === id);
+
+test('A notification that arrives while the provider is asked about its refund is not lost', async () => {
+  const { desk, id, reference, payment, onAnswer, book, notified } = await aSale();
+  await desk.refunds.refund(id, '');
+  const asked = gate();
+  onAnswer(asked.wait);
+  await notified(1);
+  await asked.reached;
+  book.set(`${reference}r1`, 'failed');
+  expect(await notified(2)).toBe('new');
+  asked.open();
+  await eventually(async () => (await payment()).amountRefunded === 0);
+});
 
 test('A refund that was done and failed later is taken out of the books with an alarm, and asking again refunds it', async () => {
   const { desk, id, reference, payment, refunds, book, notified, stock } = await aSale();
