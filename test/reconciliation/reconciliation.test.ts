@@ -309,6 +309,21 @@ describe('a refund', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_unfinished repaired']);
     expect(await books.stage.reaches(id, 'refunded')).toBeTruthy();
   });
+
+  test('A refund that is finished after its drop retired makes the drop active, so that the ledger hears of it', async () => {
+    const drop = await books.publish();
+    const { id, reference } = await books.sell(drop);
+    await books.ledger.payments.askRefund([reference]);
+    const startedAt = (await books.payment(reference))?.startedAt ?? 0;
+    await books.stripe.refund([newRefund(newCharge({ reference, startedAt }), 1, price)]);
+    await books.ledger.payments.recordRefunds([{ reference: `${reference}r1`, state: 'done' }]);
+    const { merchantId } = drop;
+    await books.desk.publishing.act({ merchantId, drop: drop.id, action: 'end' });
+    expect(await books.ledger.drops.retire(drop.id)).toBe(true);
+    expect(toldOf(await books.desk.reconcile(), id)).toEqual(['refund_unfinished repaired']);
+    expect((await books.ledger.drops.active()).map((active) => active.id)).toContain(drop.id);
+    await books.stage.reaches(id, 'refunded');
+  });
 });
 
 test('A top-up that was paid and not credited is credited, once', async () => {
