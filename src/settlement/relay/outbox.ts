@@ -125,15 +125,20 @@ export function openOutbox(options: { redis: Redis; namespace: string; consumer:
   return { join, read, readOwn, claim, ack, backlog };
 }
 
+/** The last instant that a Date can have, ms since the epoch. */
+const timeMax = 8.64e15;
+
 /**
  * Parses an entry: `at`, then digest → record, or `adjust:<id>` → `item|delta|reason`. The format is
  * described in lua/README.md. What cannot be read is `unreadable`, and the rest of its entry is read.
  */
 export function parseEntry(ref: LaneRef, id: string, fields: string[]): OutboxEntry {
   const { drop, lane } = ref;
-  // The time that Redis gave the entry stands in for one that the entry does not have.
-  const hasTime = fields[0] === 'at' && Number(fields[1]) > 0;
-  const at = hasTime ? Number(fields[1]) : Number.parseInt(id, 10);
+  const hasTime = fields[0] === 'at';
+  const given = hasTime ? Number(fields[1]) : 0;
+  // The time that Redis gave the entry stands in for one that the entry does not have, or that is none.
+  const at =
+    Number.isInteger(given) && given > 0 && given <= timeMax ? given : Number.parseInt(id, 10);
   const changes: Change[] = [];
   for (let i = hasTime ? 2 : 0; i < fields.length; i += 2) {
     const [field = '', value = ''] = fields.slice(i, i + 2);

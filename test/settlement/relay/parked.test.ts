@@ -28,6 +28,12 @@ test('A change that the ledger refuses is parked and counted, and its neighbours
     ...[digest('d'), 'no record', 'adjust:x', '0|NaN|bad', 'short', record('no digest', 1)],
   );
   await stage.redis.xadd(outbox, '*', 'no', 'time', digest('e'), record('untimed', 1));
+  // A time that is none costs the order nothing.
+  const times = ['1.5', '1e30', 'Infinity', 'noon'];
+  const timed = times.map((_, n) => orderRef(drop.id, `timed-${n}`, 'k', 1));
+  for (const [n, { digest }] of timed.entries()) {
+    await stage.redis.xadd(outbox, '*', 'at', times[n] ?? '', digest, record(`timed-${n}`, 1));
+  }
   const settlement = stage.settlement();
   await settlement.start();
   const [next] = await stage.reserve(drop, ['behind it']);
@@ -36,6 +42,9 @@ test('A change that the ledger refuses is parked and counted, and its neighbours
   await stage.reaches(beside, 'paid');
   const id = orderId(good);
   expect(await stage.ledger.orders.get(id)).toMatchObject({ buyer: 'good', state: 'reserved' });
+  for (const ref of timed) {
+    expect(await stage.ledger.orders.get(orderId(ref))).toMatchObject({ state: 'reserved' });
+  }
   const { relay } = settlement.background();
   await eventually(async () => (await relay.backlog()) === 0);
   expect(await stage.ledger.parkedChanges.count()).toBe(7);
