@@ -25,6 +25,7 @@ export const neededCommands = [
   ...['zrange KEY 0 0', 'zrangebylex KEY - +', 'zrangebyscore KEY 0 1', 'zrem KEY v'],
   ...['zremrangebyrank KEY 0 0', 'zremrangebyscore KEY 0 1', 'zrevrange KEY 0 0'],
   ...['zrevrangebyscore KEY 1 0', 'zscore KEY v'],
+  'zmscore KEY v',
 ];
 
 /** Gives the commands that the user of the connection may not run; a renamed one is unknown. */
