@@ -1,8 +1,15 @@
 import { writeFileSync } from 'node:fs';
-import { document, environment, exitCodes, line, type Measured, verdict } from './bench/figures.ts';
 import { type BenchOptions, readBenchCommand } from './bench/options.ts';
 import type { Part } from './bench/parts.ts';
-import { startRedis } from './bench/redis.ts';
+import {
+  document,
+  environment,
+  exitCodes,
+  line,
+  type Measured,
+  verdict,
+} from './bench/support/figures.ts';
+import { startRedis } from './bench/support/redis.ts';
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -1,14 +1,14 @@
-import { measureBuy } from './buy.ts';
-import type { Measured } from './figures.ts';
-import { measureGrowth } from './growth.ts';
-import { measureNaiveSql } from './naive-sql.ts';
-import { measureOverload } from './overload.ts';
-import type { BenchRedis } from './redis.ts';
-import { measureAppointments, measureMemory, measureReserve } from './reserve.ts';
-import { measureDrops, measureProcesses } from './scale.ts';
-import { measureSettle } from './settle.ts';
-import { measureSoldOut } from './sold-out.ts';
-import { measureWallet } from './wallet.ts';
+import { measureBuy } from './measures/buy.ts';
+import { measureGrowth } from './measures/growth.ts';
+import { measureNaiveSql } from './measures/naive-sql.ts';
+import { measureOverload } from './measures/overload.ts';
+import { measureAppointments, measureMemory, measureReserve } from './measures/reserve.ts';
+import { measureDrops, measureProcesses } from './measures/scale.ts';
+import { measureSettle } from './measures/settle.ts';
+import { measureSoldOut } from './measures/sold-out.ts';
+import { measureWallet } from './measures/wallet.ts';
+import type { Measured } from './support/figures.ts';
+import type { BenchRedis } from './support/redis.ts';
 
 /** What a part measures with: a Redis of this run, empty at the start. */
 export type Stage = { redis: BenchRedis; rounds: number };

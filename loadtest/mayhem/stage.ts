@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { MerchantId } from '../../src/domain/ids.ts';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
-import { startRedis } from '../bench/redis.ts';
+import { startRedis } from '../bench/support/redis.ts';
 import { startPostgres } from '../postgres.ts';
 import { faultsOf, noFaults } from './faults.ts';
 import { type RoleProcess, startRole } from './roles.ts';

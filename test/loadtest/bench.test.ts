@@ -1,4 +1,8 @@
 import { expect, test } from 'vitest';
+import type { OpenRun } from '../../loadtest/bench/load/open-crowd.ts';
+import { figuresOf, unpaced } from '../../loadtest/bench/measures/overload.ts';
+import { readBenchCommand } from '../../loadtest/bench/options.ts';
+import { parts } from '../../loadtest/bench/parts.ts';
 import {
   document,
   environment,
@@ -7,11 +11,7 @@ import {
   line,
   type Measured,
   verdict,
-} from '../../loadtest/bench/figures.ts';
-import type { OpenRun } from '../../loadtest/bench/open-crowd.ts';
-import { readBenchCommand } from '../../loadtest/bench/options.ts';
-import { figuresOf, unpaced } from '../../loadtest/bench/overload.ts';
-import { parts } from '../../loadtest/bench/parts.ts';
+} from '../../loadtest/bench/support/figures.ts';
 
 const atLeast: Figure = { name: 'rate', value: 2, unit: 'x', min: 1, how: 'so', why: 'because' };
 const atMost: Figure = { name: 'cost', value: 2, unit: 'x', max: 1, how: 'so', why: 'because' };

@@ -1,10 +1,10 @@
-import { newMerchantId } from '../../src/domain/ids.ts';
-import { laneKey } from '../../src/inventory/keys.ts';
-import { openLanes } from '../../src/inventory/lanes.ts';
-import { benchDrop, benchReservations } from './drop.ts';
-import type { Figure } from './figures.ts';
-import { runInFlight } from './in-flight.ts';
-import { type BenchRedis, startRedis } from './redis.ts';
+import { newMerchantId } from '../../../src/domain/ids.ts';
+import { laneKey } from '../../../src/inventory/keys.ts';
+import { openLanes } from '../../../src/inventory/lanes.ts';
+import { runInFlight } from '../load/in-flight.ts';
+import { benchDrop, benchReservations } from '../support/drop.ts';
+import type { Figure } from '../support/figures.ts';
+import { type BenchRedis, startRedis } from '../support/redis.ts';
 
 const batch = 32;
 const inFlight = 2;

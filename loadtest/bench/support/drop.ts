@@ -1,6 +1,6 @@
-import type { Drop } from '../../src/domain/drop.ts';
-import { type MerchantId, newDropId, orderRef } from '../../src/domain/ids.ts';
-import type { Reservation } from '../../src/inventory/lanes.ts';
+import type { Drop } from '../../../src/domain/drop.ts';
+import { type MerchantId, newDropId, orderRef } from '../../../src/domain/ids.ts';
+import type { Reservation } from '../../../src/inventory/lanes.ts';
 
 /** A live drop of one item, with more units than the bench will ask for unless it is told. */
 export function benchDrop(merchantId: MerchantId, allotment = 10_000_000): Drop {

@@ -1,8 +1,8 @@
 import { setPriority } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import { openMerchant } from '../merchant.ts';
-import { pace } from '../workload/pacer.ts';
-import { openWire, type WireAnswer } from '../workload/wire.ts';
+import { openMerchant } from '../../merchant.ts';
+import { pace } from '../../workload/pacer.ts';
+import { openWire, type WireAnswer } from '../../workload/wire.ts';
 import { buyRequest } from './closed-loop.ts';
 
 // One process of a crowd that comes at a fixed rate. It is separate from the bench, so that its CPU

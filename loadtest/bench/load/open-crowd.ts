@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { on } from 'node:events';
 import { availableParallelism } from 'node:os';
-import type { EngineProcess } from '../engine.ts';
-import { openMerchant } from '../merchant.ts';
-import { openProcesses } from '../probe/processes.ts';
-import { summarise } from '../spike/merge.ts';
+import type { EngineProcess } from '../../engine.ts';
+import { openMerchant } from '../../merchant.ts';
+import { openProcesses } from '../../probe/processes.ts';
+import { summarise } from '../../spike/merge.ts';
 import type { LoadOrder, LoadRun, LoadWord } from './open-load.ts';
 
 /** The result of a crowd that came at a fixed rate, and what all processes used. */

@@ -1,7 +1,7 @@
-import { connections, inTurns, tokenSecret } from './closed-loop.ts';
-import { type Figure, median } from './figures.ts';
-import type { BenchRedis } from './redis.ts';
-import { startServer } from './server.ts';
+import { connections, inTurns, tokenSecret } from '../load/closed-loop.ts';
+import { startServer } from '../servers/server.ts';
+import { type Figure, median } from '../support/figures.ts';
+import type { BenchRedis } from '../support/redis.ts';
 
 const requests = 12_800;
 const turnsPerRound = 3;

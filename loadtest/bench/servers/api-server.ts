@@ -1,9 +1,9 @@
-import { newMerchantId } from '../../src/domain/ids.ts';
-import { startEngine } from '../../src/engine/engine.ts';
-import { callOrdersMax, openLanes } from '../../src/inventory/lanes.ts';
-import { connectHot } from '../../src/inventory/redis-connections.ts';
-import { createLog } from '../../src/log.ts';
-import { benchDrop, benchReservations } from './drop.ts';
+import { newMerchantId } from '../../../src/domain/ids.ts';
+import { startEngine } from '../../../src/engine/engine.ts';
+import { callOrdersMax, openLanes } from '../../../src/inventory/lanes.ts';
+import { connectHot } from '../../../src/inventory/redis-connections.ts';
+import { createLog } from '../../../src/log.ts';
+import { benchDrop, benchReservations } from '../support/drop.ts';
 import { serve } from './server.ts';
 
 /** The engine's api role, as it runs in production, with a ledger in memory that a Buy never asks. */

@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/embedded/free-port.ts';
-import { startEngine } from '../engine.ts';
-import { openMerchant } from '../merchant.ts';
-import { buyRequest, connections, inTurns, press, tokenSecret } from './closed-loop.ts';
-import { type Figure, median } from './figures.ts';
-import type { BenchRedis } from './redis.ts';
-import { startServer } from './server.ts';
+import { freePort } from '../../../src/embedded/free-port.ts';
+import { startEngine } from '../../engine.ts';
+import { openMerchant } from '../../merchant.ts';
+import { buyRequest, connections, inTurns, press, tokenSecret } from '../load/closed-loop.ts';
+import { startServer } from '../servers/server.ts';
+import { type Figure, median } from '../support/figures.ts';
+import type { BenchRedis } from '../support/redis.ts';
 
 const requests = 12_800;
 const counts = { drops: [1, 10, 1_000], processes: [1, 2, 4] };

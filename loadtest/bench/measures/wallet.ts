@@ -1,17 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type MerchantId, newDropId, newMerchantId, orderId } from '../../src/domain/ids.ts';
-import { rolledBackIfUndefined } from '../../src/ledger/database/database.ts';
-import { type Ledger, openLedger } from '../../src/ledger/ledger.ts';
-import type { PaymentResult } from '../../src/ledger/payments/results.ts';
-import type { Payment, PaymentStart } from '../../src/ledger/payments/row.ts';
-import { openAccounts } from '../../src/ledger/wallet/accounts.ts';
-import type { Charge, Outcome } from '../../src/payments/provider.ts';
-import { openWallet } from '../../src/payments/wallet/wallet.ts';
-import { postgresMissing, startPostgres } from '../postgres.ts';
-import { benchBuyer } from './drop.ts';
-import { type Figure, type LeftOut, type Measured, median } from './figures.ts';
+import { type MerchantId, newDropId, newMerchantId, orderId } from '../../../src/domain/ids.ts';
+import { rolledBackIfUndefined } from '../../../src/ledger/database/database.ts';
+import { type Ledger, openLedger } from '../../../src/ledger/ledger.ts';
+import type { PaymentResult } from '../../../src/ledger/payments/results.ts';
+import type { Payment, PaymentStart } from '../../../src/ledger/payments/row.ts';
+import { openAccounts } from '../../../src/ledger/wallet/accounts.ts';
+import type { Charge, Outcome } from '../../../src/payments/provider.ts';
+import { openWallet } from '../../../src/payments/wallet/wallet.ts';
+import { postgresMissing, startPostgres } from '../../postgres.ts';
+import { benchBuyer } from '../support/drop.ts';
+import { type Figure, type LeftOut, type Measured, median } from '../support/figures.ts';
 
 const clients = 8;
 /** As many orders as the settlement's worker charges at once. */

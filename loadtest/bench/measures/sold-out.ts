@@ -1,7 +1,7 @@
-import { connections, inTurns, tokenSecret } from './closed-loop.ts';
-import { type Figure, median } from './figures.ts';
-import type { BenchRedis } from './redis.ts';
-import { startServer } from './server.ts';
+import { connections, inTurns, tokenSecret } from '../load/closed-loop.ts';
+import { startServer } from '../servers/server.ts';
+import { type Figure, median } from '../support/figures.ts';
+import type { BenchRedis } from '../support/redis.ts';
 
 const requests = 12_800;
 const turnsPerRound = 3;
@@ -14,7 +14,10 @@ const units = 10_000;
  */
 export async function measureSoldOut(redis: BenchRedis, rounds: number): Promise<Figure[]> {
   const settings = { BENCH_REDIS_URL: redis.url, BENCH_JWT_SECRET: tokenSecret };
-  const api = await startServer('./api-server.ts', { ...settings, BENCH_SOLD: String(units) });
+  const api = await startServer('./api-server.ts', {
+    ...settings,
+    BENCH_SOLD: String(units),
+  });
   const bare = await startServer('./bare-server.ts');
   try {
     const sides = {

@@ -1,8 +1,8 @@
-import { postgresMissing, startPostgres, statement } from '../postgres.ts';
-import { inTurns, tokenSecret } from './closed-loop.ts';
-import { type Measured, median } from './figures.ts';
-import type { BenchRedis } from './redis.ts';
-import { startServer } from './server.ts';
+import { postgresMissing, startPostgres, statement } from '../../postgres.ts';
+import { inTurns, tokenSecret } from '../load/closed-loop.ts';
+import { startServer } from '../servers/server.ts';
+import { type Measured, median } from '../support/figures.ts';
+import type { BenchRedis } from '../support/redis.ts';
 
 const pools = { few: 10, many: 20 };
 const requests = 12_800;

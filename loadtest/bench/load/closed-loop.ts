@@ -1,8 +1,8 @@
 import { createSigner } from 'fast-jwt';
-import { openWire } from '../workload/wire.ts';
-import { benchBuyer } from './drop.ts';
-import type { BenchRedis } from './redis.ts';
-import type { BenchServer } from './server.ts';
+import { openWire } from '../../workload/wire.ts';
+import type { BenchServer } from '../servers/server.ts';
+import { benchBuyer } from '../support/drop.ts';
+import type { BenchRedis } from '../support/redis.ts';
 
 /** A sale's crowd: enough connections for many Buys to arrive within one call's time. */
 export const connections = 256;

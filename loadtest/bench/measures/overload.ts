@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/embedded/free-port.ts';
-import { startEngine } from '../engine.ts';
-import { type Measured, median } from './figures.ts';
-import { type OpenCrowd, type OpenRun, openCrowd } from './open-crowd.ts';
+import { freePort } from '../../../src/embedded/free-port.ts';
+import { startEngine } from '../../engine.ts';
+import { type OpenCrowd, type OpenRun, openCrowd } from '../load/open-crowd.ts';
+import { type Measured, median } from '../support/figures.ts';
 
 const ramp = { from: 2_000, factor: 1.35, steps: 12, seconds: 3 };
 /** A rate of which a smaller share of Buys is accepted is beyond the engine's capacity. */

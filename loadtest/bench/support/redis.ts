@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { findRedisServer } from '../../src/embedded/find-redis.mjs';
-import { freePort } from '../../src/embedded/free-port.ts';
-import { launchRedis, untilAnswering } from '../../src/embedded/redis-process.ts';
+import { findRedisServer } from '../../../src/embedded/find-redis.mjs';
+import { freePort } from '../../../src/embedded/free-port.ts';
+import { launchRedis, untilAnswering } from '../../../src/embedded/redis-process.ts';
 
 export type BenchRedis = {
   url: string;
