@@ -1,10 +1,15 @@
 import type { Redis } from 'ioredis';
-import type { Health } from '../http/ops/readiness.ts';
+import type { Health, StoreHealth } from '../http/ops/readiness.ts';
+import { isCommandTimeout } from '../inventory/redis-errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { withDeadline } from '../scheduling/deadline.ts';
 
-/** How long an answer counts, and after how long without one the store is asked again; ms. */
-const answerMs = 1_000;
-const patienceMs = 5_000;
+/** How long an answer of a store counts; ms. */
+const keptMs = 1_000;
+/** How long whoever asks waits for the store. Monitors give up after a second. */
+const waitMsMax = 500;
+/** A store that answers later than this, ms, is down; one that takes less is busy. */
+const silentMsMax = 5_000;
 
 /**
  * Asks the stores whether they take writes, by a write: a server that became read-only still answers
@@ -16,38 +21,79 @@ export function openHealth(options: {
   ledger: Pick<Ledger, 'database'>;
 }): Health {
   const { redis, namespace, ledger } = options;
-  const writeToRedis = onceASecond(() => redis.set(`${namespace}:readiness`, Date.now()));
-  const writeToLedger = onceASecond(() =>
-    ledger.database.query(
-      `insert into readiness (id, checked_at) values (1, $1)
-       on conflict (id) do update set checked_at = excluded.checked_at`,
-      [Date.now()],
-    ),
-  );
+  const askRedis = openStoreCheck({
+    write: () => redis.set(`${namespace}:readiness`, Date.now()),
+    isSilence: isCommandTimeout,
+  });
+  const askLedger = openStoreCheck({
+    write: () =>
+      ledger.database.query(
+        `insert into readiness (id, checked_at) values (1, $1)
+         on conflict (id) do update set checked_at = excluded.checked_at`,
+        [Date.now()],
+      ),
+  });
   return {
     async redis() {
+      const { takesWrites, ageMs } = await askRedis();
       // A lost connection is known at once, whatever the last answer was.
-      if (redis.status !== 'ready') throw new Error('there is no connection to Redis');
-      await writeToRedis();
+      return { takesWrites: takesWrites && redis.status === 'ready', ageMs };
     },
-    ledger: writeToLedger,
+    ledger: askLedger,
   };
 }
 
-/** Runs a check at most once a second, one at a time; a call between gets the last result. */
-function onceASecond(check: () => Promise<unknown>): () => Promise<unknown> {
-  let last: Promise<unknown> | undefined;
-  let isOver = false;
-  let since = 0;
-  return () => {
-    const ageMs = performance.now() - since;
-    if (last && ageMs < (isOver ? answerMs : patienceMs)) return last;
-    since = performance.now();
-    isOver = false;
-    const asked = check().finally(() => {
-      if (asked === last) isOver = true;
-    });
-    last = asked;
-    return asked;
+/**
+ * Asks one store. A write that fails shows at once. One without an answer does not for 5 s: under load a
+ * store may be busy for seconds, and a process that every balancer drops then sells nothing at all.
+ */
+export function openStoreCheck(options: {
+  write(): Promise<unknown>;
+  /** Whether a write failed for want of an answer, not by one. */
+  isSilence?: ((error: unknown) => boolean) | undefined;
+  /** A monotonic clock, ms. */
+  now?: (() => number) | undefined;
+}): () => Promise<StoreHealth> {
+  const { write, isSilence = () => false, now = () => performance.now() } = options;
+  let newest: { since: number; answer: Promise<void>; isOver: boolean } | undefined;
+  let answeredAt = Number.NEGATIVE_INFINITY;
+  let succeededAt: number | undefined;
+  let silentSince: number | undefined;
+  let isRefused = false;
+
+  function begin(): void {
+    const since = now();
+    silentSince ??= since;
+    const mine = { since, answer: Promise.resolve(), isOver: false };
+    newest = mine;
+    mine.answer = write().then(
+      () => end('taken'),
+      (error) => end(isSilence(error) ? 'silent' : 'refused'),
+    );
+
+    function end(outcome: 'taken' | 'refused' | 'silent'): void {
+      mine.isOver = true;
+      // An older write may fail on a connection that was lost long ago.
+      if (mine !== newest || outcome === 'silent') return;
+      answeredAt = now();
+      silentSince = undefined;
+      isRefused = outcome === 'refused';
+      if (!isRefused) succeededAt = answeredAt;
+    }
+  }
+
+  /** A write that hangs is left alone after a while: the next one may get another connection. */
+  function isDue(): boolean {
+    if (newest && !newest.isOver) return now() - newest.since >= silentMsMax;
+    return now() - answeredAt >= keptMs;
+  }
+
+  return async () => {
+    if (isDue()) begin();
+    if (newest && !newest.isOver) await withDeadline(newest.answer, waitMsMax);
+    const at = now();
+    const isSilent = silentSince !== undefined && at - silentSince >= silentMsMax;
+    const ageMs = succeededAt === undefined ? undefined : Math.round(at - succeededAt);
+    return { takesWrites: !isRefused && !isSilent, ageMs };
   };
 }

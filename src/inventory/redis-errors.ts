@@ -74,3 +74,8 @@ export function isOutOfMemory(error: unknown): boolean {
 export function isRedisReply(error: unknown): error is Error & { name: 'ReplyError' } {
   return error instanceof Error && error.name === 'ReplyError';
 }
+
+/** Whether a command got no answer within the time-out of its connection. */
+export function isCommandTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Command timed out';
+}

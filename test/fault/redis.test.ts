@@ -155,7 +155,7 @@ describe('The connection to Redis', () => {
         expect(json['order']).toMatch(/^ord_/);
         expect(Number(retryAfter)).toBeGreaterThanOrEqual(1);
       }
-      expect((await fetch(`${address}/readyz`)).status).toBe(503);
+      await eventually(async () => (await fetch(`${address}/readyz`)).status === 503);
       proxy.set('reset');
       proxy.set('pass');
       for (const [n, one] of buyers.entries()) {

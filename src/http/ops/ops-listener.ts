@@ -8,7 +8,7 @@ import {
 import { StartError } from '../../start-error.ts';
 import { type ProblemCode, problems, problemText, problemType } from '../problems/problems.ts';
 import { answerHeaders } from '../server/answer-headers.ts';
-import type { Readiness } from './readiness.ts';
+import { areStoresReady, type Readiness } from './readiness.ts';
 
 export type OpsListener = {
   /** Where it listens, such as http://127.0.0.1:9464. */
@@ -88,10 +88,19 @@ async function answer(
 }
 
 async function readyz({ readiness, isDraining }: OpsPages): Promise<Answer> {
-  const { redis, ledger } = await readiness();
+  const stores = await readiness();
+  const { redis, ledger } = stores;
   const draining = isDraining();
-  const ready = redis && ledger && !draining;
-  const text = JSON.stringify({ ready, redis, ledger, draining });
+  const ready = areStoresReady(stores) && !draining;
+  const text = JSON.stringify({
+    ready,
+    redis: redis.takesWrites,
+    ledger: ledger.takesWrites,
+    draining,
+    // How old the last write is that succeeded: it grows while a store is busy.
+    redisAgeMs: redis.ageMs ?? null,
+    ledgerAgeMs: ledger.ageMs ?? null,
+  });
   return { status: ready ? 200 : 503, type: 'application/json', text };
 }
 

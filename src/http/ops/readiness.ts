@@ -1,28 +1,18 @@
-import { withDeadline } from '../../scheduling/deadline.ts';
+/** Whether a store takes writes, and how long ago one last succeeded, ms; undefined when none has yet. */
+export type StoreHealth = { takesWrites: boolean; ageMs: number | undefined };
 
-/**
- * Each resolves when the store takes writes and rejects when it does not. Anybody may ask at any rate,
- * so an answer is kept for a while.
- */
-export type Health = { redis(): Promise<unknown>; ledger(): Promise<unknown> };
+/** Each asks a store by a write. Anybody may ask at any rate, so an answer is kept for a while. */
+export type Health = { redis(): Promise<StoreHealth>; ledger(): Promise<StoreHealth> };
 
-/** Which stores take writes. */
-export type Readiness = { redis: boolean; ledger: boolean };
+export type Readiness = { redis: StoreHealth; ledger: StoreHealth };
 
-const answerMsMax = 1_000;
-
-/** Asks the stores. One that does not answer within a second counts as down. */
+/** Asks both stores. */
 export async function readinessOf(health: Health): Promise<Readiness> {
-  const [redis, ledger] = await Promise.all([
-    doesAnswer(health.redis()),
-    doesAnswer(health.ledger()),
-  ]);
+  const [redis, ledger] = await Promise.all([health.redis(), health.ledger()]);
   return { redis, ledger };
 }
 
-async function doesAnswer(asked: Promise<unknown>): Promise<boolean> {
-  return (await withDeadline(asked.then(isTrue, isFalse), answerMsMax)) ?? false;
+/** Whether a process may be sent requests, as far as its stores go. */
+export function areStoresReady({ redis, ledger }: Readiness): boolean {
+  return redis.takesWrites && ledger.takesWrites;
 }
-
-const isTrue = () => true;
-const isFalse = () => false;

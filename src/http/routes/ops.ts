@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../metrics.ts';
 import type { Guards } from '../auth/guards.ts';
-import { type Health, readinessOf } from '../ops/readiness.ts';
+import { areStoresReady, type Health, readinessOf } from '../ops/readiness.ts';
 import { errorsPage, errorsPagePolicy } from '../problems/errors-page.ts';
 import { openApiDocument } from '../server/docs.ts';
 import { keptAnswer } from '../server/kept-answer.ts';
@@ -24,8 +24,7 @@ export function opsRoutes(app: FastifyInstance, options: OpsRouteOptions): void 
   app.get('/livez', (_request, reply) => void reply.type('text/plain').send('live\n'));
 
   app.get('/readyz', async (_request, reply) => {
-    const { redis, ledger } = await readinessOf(health);
-    const ready = redis && ledger && !isDraining(app);
+    const ready = areStoresReady(await readinessOf(health)) && !isDraining(app);
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
     return { ready };
   });

@@ -35,7 +35,14 @@ describe("The operators' own port", () => {
     expect(text).toMatch(/^flashdrop_outbox_backlog -?\d/m);
     expect(faultsOf(text)).toEqual([]);
     const ready = await get(`${engine.opsAddress}/readyz`);
-    expect(await ready.json()).toEqual({ ready: true, redis: true, ledger: true, draining: false });
+    expect(await ready.json()).toEqual({
+      ready: true,
+      redis: true,
+      ledger: true,
+      draining: false,
+      redisAgeMs: expect.any(Number),
+      ledgerAgeMs: expect.any(Number),
+    });
     expect((await get(`${engine.opsAddress}/livez`)).status).toBe(200);
   });
 
