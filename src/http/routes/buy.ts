@@ -32,7 +32,7 @@ export type BuyRouteOptions = {
   metrics: Pick<Metrics, 'durations'>;
   /** Counts Buys by outcome. */
   outcomes: { add(outcome: BuyOutcome): void };
-  /** 0 when the buyer may send one more, replays included, else the milliseconds until then. */
+  /** 0 when the buyer may send one more, whatever its answer, else the milliseconds until then. */
   budget(buyer: string): number;
 };
 
@@ -49,6 +49,21 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
     answer(reply, bought);
     outcomes.add(outcomeOf(bought.status));
     durations.observe((performance.now() - startedAt) / 1_000);
+  }
+
+  /** Before anything else that a Buy costs: a flood of one buyer must not be free once all is sold. */
+  function takeBudget(
+    { buyer }: FastifyRequest,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ): void {
+    const retryAfterMs = budget(buyer);
+    if (retryAfterMs === 0) {
+      done();
+      return;
+    }
+    outcomes.add('rate_limited');
+    sendProblem(reply, 'rate_limited', { retryAfterMs });
   }
 
   /** Most Buys come when the drop is sold out: they are refused before their body is read. */
@@ -89,18 +104,12 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
       schema: schemaOf(buyContract),
       config: { isShed: true },
       validatorCompiler: bodies.validatorCompiler,
-      onRequest: [requireBuyer, refuseSoldOut],
+      onRequest: [requireBuyer, takeBudget, refuseSoldOut],
     },
     // Not async: the answer is sent from here, and Fastify's handling of a promise costs more.
     (request, reply) => {
       const startedAt = performance.now();
       const key = requireKey(request);
-      const retryAfterMs = budget(request.buyer);
-      if (retryAfterMs > 0) {
-        outcomes.add('rate_limited');
-        sendProblem(reply, 'rate_limited', { retryAfterMs });
-        return;
-      }
       const { drop } = request.params;
       if (!isDropId(drop)) {
         outcomes.add('unknown_drop');
@@ -262,7 +271,7 @@ const buyContract = contract({
   description:
     'Reserves units at once; the payment follows after the answer. The same Idempotency-Key of the same buyer always gives the same order.',
   body: buyBody,
-  // Charged by the handler, which counts the refusals by outcome.
+  // Charged by a hook of the route, which counts the refusals by outcome.
   cost: 0,
   idempotent: true,
   answers: {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import { networkOf } from '../../../src/http/limits/addresses.ts';
+import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
@@ -45,14 +46,17 @@ beforeEach(async () => {
 });
 
 type Caller = { authorization?: string };
-type Ask = { caller?: Caller; at?: TestEngine; from?: string; payload?: object };
+type Ask = { caller?: Caller; at?: TestEngine; from?: string; payload?: object; key?: string };
 
-async function ask(address: string, { caller = {}, at = engine, from, payload }: Ask = {}) {
+async function ask(
+  address: string,
+  { caller = {}, at = engine, from, payload, key = 'k' }: Ask = {},
+) {
   const [method = 'GET', url = ''] = address.split(' ');
   return await at.app.inject({
     method: method as 'GET' | 'POST',
     url,
-    headers: { ...caller, 'idempotency-key': 'k' },
+    headers: { ...caller, ...(key ? { 'idempotency-key': key } : {}) },
     ...(from ? { remoteAddress: from } : {}),
     ...(payload ? { payload } : {}),
   });
@@ -88,6 +92,26 @@ describe('The budget of a caller', () => {
     // From the same address.
     const bob = await ask('GET /v1/wallet', { caller: engine.buyer('bob') });
     expect(bob.statusCode).toBe(200);
+  });
+
+  test('Each Buy takes of the budget of its buyer, whatever is wrong with it and also when all is sold', async () => {
+    const gone = await engine.publish(store.id, { items: [anItem({ allotment: 1 })] });
+    const good = { sku: 'phone', quantity: 1, payment: { method: 'wallet' } };
+    const buys = `POST /v1/drops/${gone.id}/orders`;
+    const last = await ask(buys, { caller: engine.buyer('una'), payload: good });
+    await engine.deps.lanes.confirm({ drop: gone.id, lane: 0 }, [last.json().id.slice(-22)]);
+    await eventually(() => engine.deps.catalog.peek(gone.id)?.isSoldOut);
+    const floods: [code: string, address: string, options: Ask][] = [
+      ['sold_out', buys, { payload: good }],
+      ['idempotency_key_missing', `POST /v1/drops/${drop.id}/orders`, { payload: good, key: '' }],
+      ['invalid_request', `POST /v1/drops/${drop.id}/orders`, { payload: { quantity: -1 } }],
+      ['unknown_drop', 'POST /v1/drops/nonsense/orders', { payload: good }],
+    ];
+    for (const [code, address, options] of floods) {
+      const flood = { ...options, caller: engine.buyer(code) };
+      expect((await ask(address, flood)).json().code).toBe(code);
+      expect((await spend(address, flood, budgets.buyer)).json().code, code).toBe('rate_limited');
+    }
   });
 
   test('A budget holds over the processes of an engine', async () => {
