@@ -21,6 +21,8 @@ export type RefundRefusal =
   | { kind: 'exceeds'; refundable: number }
   /** The key belongs to another refund. */
   | { kind: 'reused' }
+  /** An earlier refund failed, and the provider does not tell whether it was made after all. */
+  | { kind: 'unsure' }
   | { kind: 'unknown' };
 
 export type RefundPart = {
@@ -72,7 +74,8 @@ export function openRefundService(options: {
     if (!wasPaid || captured.length === 0) return { refusal: { kind: 'refused', order } as const };
     await drops.revive(place.drop);
     // What is left to refund depends on refunds that may have been taken back, or made after all.
-    await refunds.check(captured);
+    const unsure = await refunds.check(captured);
+    if (unsure.size > 0) return { refusal: { kind: 'unsure' } as const };
     return { place, order, captured };
   }
 
@@ -83,7 +86,7 @@ export function openRefundService(options: {
       const { place, order, captured } = opened;
       const references = captured.map(({ reference }) => reference);
       await payments.askRefund(references, { again: true, reason, restock });
-      const done = await refunds.giveBack(captured);
+      const done = await refunds.giveBack(await payments.find(references));
       const made = await payments.refundsOf(references);
       const isDone = references.every((reference) => done.has(reference));
       const refund = made.findLast(({ state }) => state !== 'failed') ?? made.at(-1);

@@ -267,7 +267,7 @@ export const problems = {
     status: 503,
     title: 'The outcome is not known yet',
     detail:
-      'The order in `order` may exist. Look it up, or send the request again with the same key, which never buys twice.',
+      'The request may have been carried out. Look up the order in `order`, or send the same request again with the same key after the stated time: nothing is bought or refunded twice.',
     retry: true,
   },
   payment_unknown: {

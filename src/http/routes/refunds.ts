@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { OrderService } from '../../checkout/orders.ts';
 import type { Refunding, RefundRefusal, RefundService } from '../../checkout/refunds.ts';
-import { placeOf } from '../../domain/ids.ts';
+import { type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { MerchantActions } from '../../ledger/merchant-actions.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
@@ -45,7 +45,7 @@ export function refundRoute(app: FastifyInstance, options: RefundRouteOptions): 
               merchantId,
               key: requireKey(request),
             });
-      if (result.kind !== 'asked') throw refusalOf(result);
+      if (result.kind !== 'asked') throw refusalOf(result, id);
       await merchantActions.record(drop.id, {
         kind: 'refund',
         actor,
@@ -72,7 +72,7 @@ function refundedJson(
   return { ...order, refund: { id, amount, state } };
 }
 
-function refusalOf(result: RefundRefusal): Problem {
+function refusalOf(result: RefundRefusal, order: OrderId): Problem {
   switch (result.kind) {
     case 'unknown':
       return new Problem('unknown_order');
@@ -82,6 +82,8 @@ function refusalOf(result: RefundRefusal): Problem {
       return new Problem('refund_exceeds', { refundable: result.refundable });
     case 'reused':
       return new Problem('idempotency_key_reused');
+    case 'unsure':
+      return new Problem('outcome_unknown', { order });
   }
 }
 
@@ -90,7 +92,7 @@ const refundContract = contract({
   who: 'merchant',
   summary: 'Refund a paid order, or a part of it',
   description:
-    'Without `amount`, refunds all that is left and puts the units back on sale, or takes them out of the allotment with `restock: false`; repeated requests refund it once, and a refund that the provider refused or took back is asked for again. A partial refund needs an Idempotency-Key, is made once for each key, and leaves the order paid.',
+    'Without `amount`, refunds all that is left and puts the units back on sale, or takes them out of the allotment with `restock: false`; repeated requests refund it once, and a refund that the provider refused or took back is asked for again, under a new reference, once the provider has confirmed that: until it answers, the request is refused with `outcome_unknown` and starts nothing. A partial refund needs an Idempotency-Key, is made once for each key, and leaves the order paid.',
   body: refundBody,
   answers: {
     200: { description: 'The order after the refund', schema: refundedBody },

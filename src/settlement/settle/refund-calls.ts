@@ -1,4 +1,5 @@
 import { inParts } from '../../batching/in-parts.ts';
+import type { PaymentReference } from '../../domain/ids.ts';
 import { found } from '../../domain/required.ts';
 import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
@@ -21,8 +22,10 @@ export type RefundCalls = {
   /**
    * Asks the providers whether the refunds of these payments that were done or failed are so still, and
    * records what has changed, with an alarm. Refunds nothing and moves no units.
+   * @returns the payments with a failed refund of which no answer tells whether it was made after all:
+   *   another refund of them may return the money twice
    */
-  check(payments: readonly Payment[]): Promise<void>;
+  check(payments: readonly Payment[]): Promise<Set<PaymentReference>>;
 };
 
 export type RefundStep = 'asked' | 'refunded';
@@ -47,10 +50,12 @@ export function openRefundCalls(options: {
     wants: (refund: Refund) => boolean,
   ): Promise<Asked[]> {
     const all: Asked[] = [];
-    for (const [name, group] of Map.groupBy(of, (payment) => payment.provider)) {
-      const byReference = new Map(group.map((payment) => [payment.reference, payment]));
-      const refunds = (await payments.refundsOf([...byReference.keys()])).filter(wants);
-      if (refunds.length === 0) continue;
+    const byReference = new Map(of.map((payment) => [payment.reference, payment]));
+    const wanted = (await payments.refundsOf([...byReference.keys()])).filter(wants);
+    const providerOf = ({ payment }: Refund) => {
+      return found(byReference, payment, 'payment to refund').provider;
+    };
+    for (const [name, refunds] of Map.groupBy(wanted, providerOf)) {
       const provider = providers.get(name);
       if (!provider) {
         log.error({ provider: name, refunds: refunds.length }, 'refunds of an unknown provider');
@@ -91,15 +96,24 @@ export function openRefundCalls(options: {
     }
   }
 
-  async function check(wanted: readonly Payment[]): Promise<void> {
-    for (const asked of await refundsByProvider(wanted, (refund) => !isUnderWay(refund))) {
+  async function check(wanted: readonly Payment[]): Promise<Set<PaymentReference>> {
+    const known = new Set<string>();
+    const checked = await refundsByProvider(wanted, (refund) => !isUnderWay(refund));
+    for (const asked of checked) {
       const { name, provider, refunds, calls } = asked;
-      if (!provider.lookUpRefunds) continue;
+      // What such a provider has refused stays refused.
+      if (!provider.lookUpRefunds) {
+        for (const { reference } of refunds) known.add(reference);
+        continue;
+      }
       try {
         const outcomes = answersTo(asked, await provider.lookUpRefunds(calls));
-        await record(asked, outcomes, { checked: true });
+        const unrecorded = await record(asked, outcomes, { checked: true });
         const answered = outcomes.filter(({ kind }) => kind !== 'unknown');
         await payments.refundsChecked(answered.map(({ refundReference }) => refundReference));
+        for (const { refundReference } of answered) {
+          if (!unrecorded.has(refundReference)) known.add(refundReference);
+        }
       } catch (error) {
         log.warn(
           { err: error, provider: name, refunds: refunds.length },
@@ -107,6 +121,19 @@ export function openRefundCalls(options: {
         );
       }
     }
+    return await withUnknown(wanted, known);
+  }
+
+  /** Those of these payments with a failed refund that is not among the known ones. */
+  async function withUnknown(
+    wanted: readonly Payment[],
+    known: ReadonlySet<string>,
+  ): Promise<Set<PaymentReference>> {
+    const refunds = await payments.refundsOf(wanted.map(({ reference }) => reference));
+    const unknown = refunds.filter(({ state, reference }) => {
+      return state === 'failed' && !known.has(reference);
+    });
+    return new Set(unknown.map(({ payment }) => payment));
   }
 
   /** The answers about refunds that were asked about: any other counts for nothing. */
@@ -122,12 +149,15 @@ export function openRefundCalls(options: {
     });
   }
 
-  /** Records outcomes. One that the ledger refuses keeps no other from being recorded. */
+  /**
+   * Records outcomes. One that the ledger refuses keeps no other from being recorded.
+   * @returns the references of the refunds whose outcome the ledger refused
+   */
   async function record(
     { name, provider }: Asked,
     outcomes: readonly RefundLookUp[],
     { checked }: { checked: boolean },
-  ): Promise<void> {
+  ): Promise<Set<string>> {
     const mayChange = provider.lookUpRefunds !== undefined;
     const results = outcomes.flatMap(resultOf).map((result) => ({ ...result, mayChange }));
     const failed = await inParts(
@@ -144,6 +174,7 @@ export function openRefundCalls(options: {
         'the state of a refund cannot be recorded',
       );
     }
+    return new Set(failed.map(({ item }) => item.reference));
   }
 
   function raiseAlarm(provider: string, changed: ChangedRefund): void {

@@ -19,7 +19,8 @@ export type Refunds = RefundCalls & {
   /**
    * Refunds captured payments in full: writes the decision first, then asks the provider to return the
    * money, then puts the units of a paid order back on sale, unless another payment keeps it paid or
-   * they are to be written off.
+   * they are to be written off. A payment of which an earlier refund failed, and may have been made
+   * after all, waits until its provider has told.
    * @returns the references of the payments that are refunded completely; the redrive finishes the
    *   others
    */
@@ -94,7 +95,8 @@ export function openRefunds(options: {
     returnAsked,
     check,
 
-    async giveBack(wanted) {
+    async giveBack(asked) {
+      const wanted = await withoutUnknown(asked);
       if (wanted.length === 0) return new Set();
       const references = wanted.map((payment) => payment.reference);
       const failed = await inParts(references, (part) => payments.askRefund(part), {
@@ -108,6 +110,15 @@ export function openRefunds(options: {
       return await returnUnits(await returned(await decided(wanted)));
     },
   };
+
+  /** Without the payments that a refund decided now might refund twice. */
+  async function withoutUnknown(asked: readonly Payment[]): Promise<readonly Payment[]> {
+    const unknown = await check(asked.filter(({ refundAskedAt }) => refundAskedAt === null));
+    for (const payment of unknown) {
+      log.warn({ payment }, 'refund waits until the outcome of an earlier one is known');
+    }
+    return asked.filter(({ reference }) => !unknown.has(reference));
+  }
 
   /** The payments as they are now: who decided a refund first decided about the units, too. */
   async function decided(wanted: readonly Payment[]): Promise<Payment[]> {

@@ -126,7 +126,7 @@ test('Orders whose job waits in a long queue are not queued again, and orders wh
     recordChanges: { retryParked: async () => 0 },
     log,
     settle: async () => [],
-    refunds: { giveBack: nothing, returnAsked: async () => {}, check: async () => {} },
+    refunds: { giveBack: nothing, returnAsked: async () => {}, check: nothing },
     providers: new Map([[stage.wallet.name, stage.wallet]]),
     termsOf: openDropTerms({ lanes, drops: ledger.drops }),
     publishing: stage.desk.publishing,

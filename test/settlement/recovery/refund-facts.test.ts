@@ -180,6 +180,75 @@ test('A whole refund that the provider refused blocks no part, and the order kee
   await desk.stop();
 });
 
+/** Ways in which a provider does not tell what became of a refund. */
+const silences: [name: string, lookUp: NonNullable<PaymentProvider['lookUpRefunds']>][] = [
+  ['does not answer', () => Promise.reject(new Error('no answer'))],
+  [
+    'answers that it does not know yet',
+    async (refunds) => refunds.map(({ refundReference }) => ({ refundReference, kind: 'unknown' })),
+  ],
+  ['answers about no refund', async () => []],
+];
+
+test.each(silences)(
+  'While a provider %s, no refund is started beside a failed one that may have been made after all, and one is once it tells',
+  async (_, silent) => {
+    const { desk, id, provider, reference, refunds, book, refuse, payment } = await aSale();
+    const told = required(provider.lookUpRefunds, 'look-up of refunds');
+    const part = { merchantId: newMerchantId(), amount: price, key: 'k', reason: '' };
+    refuse(true);
+    await desk.refunds.refundPart(id, part);
+    expect(await refunds()).toMatchObject([{ state: 'failed' }]);
+    // Made by hand at the provider, which does not tell.
+    book.set(`${reference}r1`, 'refunded');
+    refuse(false);
+    provider.lookUpRefunds = silent;
+    const quiet = stage.settlement({ provider });
+    expect(await quiet.refunds.refund(id, '')).toEqual({ kind: 'unsure' });
+    expect(await quiet.refunds.refundPart(id, { ...part, amount: 1, key: 'other' })).toEqual({
+      kind: 'unsure',
+    });
+    expect(await refunds()).toHaveLength(1);
+    provider.lookUpRefunds = told;
+    const asked = await stage.settlement({ provider }).refunds.refund(id, '');
+    expect(asked).toMatchObject({ isDone: true, refund: { reference: `${reference}r1` } });
+    expect(await refunds()).toMatchObject([{ state: 'done' }]);
+    expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  },
+);
+
+test('A cancelled drop refunds no order a second time while the outcome of an earlier refund is unknown', async () => {
+  const { desk, drop, id, provider, reference, refunds, book, refuse, payment } = await aSale();
+  const told = required(provider.lookUpRefunds, 'look-up of refunds');
+  refuse(true);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  await desk.refunds.refundPart(id, part);
+  await desk.stop();
+  book.set(`${reference}r1`, 'refunded');
+  refuse(false);
+  let asked = 0;
+  provider.lookUpRefunds = () => {
+    asked += 1;
+    return Promise.reject(new Error('no answer'));
+  };
+  const quiet = stage.settlement({ provider });
+  await quiet.publishing.act({ merchantId: drop.merchantId, drop: drop.id, action: 'cancel' });
+  await quiet.start();
+  await eventually(() => asked > 1);
+  await quiet.stop();
+  expect(await refunds()).toHaveLength(1);
+  provider.lookUpRefunds = told;
+  const open = stage.settlement({ provider });
+  await open.start();
+  onTestFinished(open.stop);
+  await stage.reaches(id, 'refunded');
+  expect((await refunds()).map(({ amount, state }) => [amount, state])).toEqual([
+    [700, 'done'],
+    [price - 700, 'done'],
+  ]);
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+});
+
 test('A refund without restocking takes the units out of the allotment, once, whatever dies', async () => {
   const { desk, id, drop, stock, reference } = await aSale();
   const died = Symbol('died');
