@@ -17,7 +17,8 @@ try {
   ensureDependencies({ root, env });
   ensureNode({ root, env });
   // The tests stop and kill servers, so they need one of their own even when REDIS_URL is set.
-  if (process.argv[2] === 'test' || !env['REDIS_URL']) ensureRedis({ env });
+  // An empty REDIS_URL is refused by the start, so nothing is installed for it.
+  if (process.argv[2] === 'test' || env['REDIS_URL'] === undefined) ensureRedis({ env });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);

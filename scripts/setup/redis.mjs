@@ -37,7 +37,8 @@ export function ensureRedis({ env, places }) {
   const find = () => findRedisServer({ env, ...(places && { places }) });
   const first = find();
   if (first.kind === 'local') return;
-  const refused = (env['FLASHDROP_NO_INSTALL'] ?? '') !== '' && env['FLASHDROP_NO_INSTALL'] !== '0';
+  // An empty one forbids too: nobody sets it to allow what is allowed anyway.
+  const refused = ![undefined, '0'].includes(env['FLASHDROP_NO_INSTALL']);
   const named = Boolean(env['FLASHDROP_REDIS_SERVER']);
   if (!refused && !named && tryInstall(env) && find().kind === 'local') return;
   if (!named && dockerAnswers(env)) return ensureImage({ env, refused });

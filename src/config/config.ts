@@ -94,7 +94,11 @@ export function readCommand(
 
   const settings = settingsReader({ ...env, ...flags.settings });
   const config = readConfig(settings, { env, fresh: flags.fresh });
-  const problems = [...settings.problems, ...settings.unknown(), ...flags.problems];
+  // Empty settings are told alone: what else seems wrong may follow from their defaults.
+  const problems =
+    settings.empty.length > 0
+      ? settings.empty
+      : [...settings.problems, ...settings.unknown(), ...flags.problems];
   return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
 }
 
@@ -162,8 +166,9 @@ function readStores({
   isGiven,
   problems,
 }: SettingsReader): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
-  const redisUrl = read('REDIS_URL', url('redis', 'rediss'));
-  const ledgerUrl = read('DATABASE_URL', url('postgres', 'postgresql'));
+  const removal = 'to use the embedded server';
+  const redisUrl = read('REDIS_URL', { ...url('redis', 'rediss'), removal });
+  const ledgerUrl = read('DATABASE_URL', { ...url('postgres', 'postgresql'), removal });
   for (const [name, given] of Object.entries({ REDIS_URL: redisUrl, DATABASE_URL: ledgerUrl })) {
     const problem = given && tlsProblem(given);
     if (problem) problems.push(`${name} has ${problem}`);

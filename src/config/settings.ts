@@ -10,6 +10,8 @@ export type Kind<T> = {
   parse(text: string): T | undefined;
   /** What a value that is not allowed is in place of what it should be, where that can be told. */
   fault?(text: string): string | undefined;
+  /** What removing the setting does, where that is not a mere default: begins with "to". */
+  removal?: string;
 };
 
 export type SettingsReader = ReturnType<typeof settingsReader>;
@@ -90,17 +92,22 @@ export const secret: Kind<string> = {
 };
 
 /**
- * Reads settings from an environment and collects every problem instead of stopping at the first.
- * An empty setting counts as not given.
+ * Reads settings from an environment and collects every problem instead of stopping at the first. One
+ * that is set but empty counts as not given, and is a problem of its own in `empty`: the default could
+ * be another store or other keys than what was meant to stand there.
  */
 export function settingsReader(env: Environment) {
   const known = new Set<string>(readElsewhere);
   const problems: string[] = [];
+  const empty: string[] = [];
 
   function read<T>(name: string, kind: Kind<T>): T | undefined {
     known.add(name);
     const text = written(name);
-    if (text === '') return undefined;
+    if (text === '') {
+      if (env[name] !== undefined) empty.push(`${name} is set but empty: ${insteadOf(kind)}`);
+      return undefined;
+    }
     const value = kind.parse(text);
     if (value === undefined) {
       const fault = kind.fault?.(text) ?? (kind.secret ? bytesOf(text) : shown(text));
@@ -125,7 +132,11 @@ export function settingsReader(env: Environment) {
 
   const isGiven = (name: string) => written(name) !== '';
 
-  return { read, isGiven, problems, unknown };
+  return { read, isGiven, problems, empty, unknown };
+}
+
+function insteadOf({ allowed, removal }: Kind<unknown>): string {
+  return `write ${allowed}, or remove it${removal ? ` ${removal}` : ''}`;
 }
 
 /** `; did you mean X?` when a known word is near, else nothing. */

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Config, readCommand } from '../../src/config/config.ts';
 import { nearest } from '../../src/config/spelling.ts';
 
+const root = join(import.meta.dirname, '../..');
 const servers = { REDIS_URL: 'redis://cache:6379', DATABASE_URL: 'postgres://db/flashdrop' };
 const secret = 'a-secret-of-at-least-thirty-two-bytes';
 const production = {
@@ -34,9 +37,48 @@ describe('an empty environment', () => {
       tokens: { kind: 'folder', algorithm: 'HS256' },
     });
   });
+});
 
-  test('An empty setting counts as one that is not set', () => {
-    expect(accepted([], { FLASHDROP_PORT: '', REDIS_URL: '' }).port).toBe(8080);
+describe('empty settings', () => {
+  const blanks = ['', '  ', '\t\r\n', '""', "' '"];
+
+  test('An empty URL of a store is refused in one line that says what to write, and nothing embedded starts in its place', () => {
+    for (const blank of blanks) {
+      for (const others of [{}, production, { ...production, FLASHDROP_ROLE: 'api' }]) {
+        for (const name of ['REDIS_URL', 'DATABASE_URL']) {
+          const scheme = name === 'REDIS_URL' ? 'redis' : 'postgres';
+          expect(problems(['--port', '8081'], { ...others, [name]: blank })).toEqual([
+            expect.stringMatching(
+              `^${name} is set but empty: write a URL such as ${scheme}://host.*, or remove it to use the embedded server$`,
+            ),
+          ]);
+        }
+      }
+    }
+    expect(problems([], { REDIS_URL: '', DATABASE_URL: '' })).toHaveLength(2);
+  });
+
+  test('Every setting that .env.example lists is refused when it is set but empty, each by its name', () => {
+    const example = readFileSync(join(root, '.env.example'), 'utf8');
+    const names = [...example.matchAll(/^#?(FLASHDROP_[A-Z_]+)=/gm)].map(([, name]) => name ?? '');
+    const read = names.filter((name) => !/_NO_INSTALL$|_TEST_/.test(name));
+    expect(read.length).toBeGreaterThan(30);
+    for (const name of read) {
+      const env = { ...production, [name]: ' ' };
+      expect(problems([], env)).toEqual([
+        expect.stringMatching(`^${name} is set but empty: write `),
+      ]);
+    }
+  });
+
+  test('A setting that a flag overrides may be empty', () => {
+    expect(accepted(['--port', '8081'], { FLASHDROP_PORT: '' }).port).toBe(8081);
+  });
+
+  test('The deployment of docker-compose.yml passes no empty setting on', () => {
+    const compose = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
+    expect(compose).not.toMatch(/^\s+\w+:\s*\$\{\w+(:?-)?\}$/m);
+    expect(compose).toMatch(/^ {2}FLASHDROP_JWT_SECRET:$/m);
   });
 });
 
@@ -55,8 +97,8 @@ describe('the number of api processes', () => {
 describe('demo mode', () => {
   test('Demo mode is off once a server is configured', () => {
     for (const name of ['REDIS_URL', 'DATABASE_URL'] as const) {
-      const env = { ...production, REDIS_URL: '', DATABASE_URL: '', [name]: servers[name] };
-      expect(accepted([], env).demo).toBe(false);
+      const { REDIS_URL: _redis, DATABASE_URL: _ledger, ...others } = production;
+      expect(accepted([], { ...others, [name]: servers[name] }).demo).toBe(false);
     }
   });
 
@@ -243,7 +285,8 @@ describe('wrong settings', () => {
 
   test('A role of api or worker is refused on embedded stores', () => {
     for (const role of ['api', 'worker']) {
-      const found = problems(['--role', role], { ...production, DATABASE_URL: '' });
+      const { DATABASE_URL: _ledger, ...others } = production;
+      const found = problems(['--role', role], others);
       expect(found).toEqual([expect.stringContaining('DATABASE_URL must both be set')]);
     }
   });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -105,6 +105,16 @@ describe('the lines of an environment file', () => {
       expect.stringContaining('cannot be read: it is a folder'),
     ]);
   });
+});
+
+test('A start with an empty DATABASE_URL in its environment file ends with one line, and embeds nothing', async () => {
+  writeFileSync(join(folder, '.env'), 'DATABASE_URL= # of production\n');
+  const { code, err, out } = await runProgram(main, { args: [], cwd: folder });
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(
+    /^flashdrop: DATABASE_URL is set but empty: write a URL.*, or remove it.*\n$/,
+  );
+  expect(readdirSync(folder)).not.toContain('data');
 });
 
 test('A start with a problem in its environment file ends with one line and leaves nothing behind', async () => {
