@@ -42,6 +42,8 @@ for i, digest in ipairs(ARGV) do
       book.move(digest, record, 'p', 'available', 'sold')
       status = 'retaken'
     else
+      -- Paid late, and no unit is left for it. One that its buyer cancelled counts all the same.
+      if record.reason ~= 'cancelled' then book.excuse(digest, record) end
       status = 'gone'
     end
     status = status .. '|' .. packRecord(record)

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Releases holds that are due, or all holds of a cancelled drop: held -> available.
 -- KEYS: rules stock orders buyers holds outbox lapses
--- ARGV: limit (the most orders to release in this call)
+-- ARGV: limit (the most orders to release in this call) away ('1' while buyers cannot pay, because the
+--   ledger does not answer)
 -- Replies: {'done', now, released, dueAt}: dueAt is the earliest hold left, '' when there is none.
 -- Invariant: available + held + sold = allotment; no hold outlives its place in `holds` by more than a sweep.
 -- include: record
@@ -13,7 +14,11 @@ local keys = {
 local cancelled = redis.call('HGET', KEYS[1], 'phase') == 'cancelled'
 local now = clock()
 local upTo = cancelled and '+inf' or now
-local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'LIMIT', 0, ARGV[1])
+local due = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+local digests, scores = {}, {}
+for i = 1, #due, 2 do
+  digests[#digests + 1], scores[due[i]] = due[i], tonumber(due[i + 1])
+end
 local book = openBook(keys, digests, now)
 
 -- A hold without an order holds no units. It is removed, so that it does not block the others.
@@ -22,6 +27,9 @@ for _, digest in ipairs(digests) do
   local record = book.records[digest]
   if record then
     record.reason = cancelled and 'drop_cancelled' or 'expired'
+    -- Its payment was still open when its grace ended: the provider or the engine did not close it in
+    -- time, and whether the buyer could pay there is not known.
+    if ARGV[2] == '1' or scores[digest] > tonumber(record.expiresAt) then record.excused = '~' end
     book.move(digest, record, 'x', 'held', 'available')
   else
     strays[#strays + 1] = digest
@@ -29,5 +37,5 @@ for _, digest in ipairs(digests) do
 end
 book.write()
 if #strays > 0 then redis.call('ZREM', keys.holds, unpack(strays)) end
-local due = redis.call('ZRANGE', keys.holds, 0, 0, 'WITHSCORES')[2] or ''
-return { 'done', string.format('%.0f', now), #digests, due }
+local dueAt = redis.call('ZRANGE', keys.holds, 0, 0, 'WITHSCORES')[2] or ''
+return { 'done', string.format('%.0f', now), #digests, dueAt }

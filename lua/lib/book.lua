@@ -5,14 +5,19 @@
 
 local lapseReasons = { cancelled = true, declined = true, insufficient_funds = true }
 
+-- In milliseconds. A hold that ends later than this after its time ends late because the engine or its
+-- stores were away, and its buyer could not pay then.
+local lateMs = 5000
+
 -- Whether a released order counts against its buyer. One that the engine was to charge and that ended
--- with its time does not.
+-- with its time does not, nor one that is excused: its buyer could not pay, or paid too late.
 local function isLapse(record)
+  if record.excused ~= '' then return false end
   return lapseReasons[record.reason] or (record.reason == 'expired' and record.extension ~= '')
 end
 
 local function openBook(keys, digests, now)
-  local book = { now = now, records = {}, moved = {}, stock = {}, units = {}, lapses = {} }
+  local book = { now = now, records = {}, moved = {}, excused = {}, stock = {}, units = {}, lapses = {} }
   local texts = #digests > 0 and redis.call('HMGET', keys.orders, unpack(digests)) or {}
   for i, digest in ipairs(digests) do
     if texts[i] then book.records[digest] = unpackRecord(texts[i]) end
@@ -51,20 +56,28 @@ local function openBook(keys, digests, now)
       local units = book.buyer(record)
       units.count, units.last = units.count + record.quantity, digest
       -- Its payment came late, but it came.
-      if record.extension ~= '' then addLapse(record.buyer, -1) end
+      if record.extension ~= '' and record.excused == '' then addLapse(record.buyer, -1) end
     elseif to == 'available' then
       local units = book.buyer(record)
       units.count = units.count - record.quantity
       if units.last == digest then units.last = '' end
+      if from == 'held' and now > record.expiresAt + lateMs then record.excused = '~' end
       if from == 'held' and isLapse(record) then addLapse(record.buyer, 1) end
     end
     record.state, record.version = state, record.version + 1
     book.moved[#book.moved + 1] = digest
   end
 
+  -- Takes back the lapse of a released order, once: its record says afterwards that it does not count.
+  function book.excuse(digest, record)
+    if not isLapse(record) then return end
+    addLapse(record.buyer, -1)
+    record.excused = '~'
+    book.excused[#book.excused + 1] = digest
+  end
+
   -- Writes all changes. `edits` are the fields of the outbox entry that follow its orders.
   function book.write(edits)
-    if #book.moved == 0 then return end
     local orders, stock, set, drop, seen = {}, {}, {}, {}, {}
     for item, figures in pairs(book.stock) do
       for name, value in pairs(figures) do
@@ -86,14 +99,18 @@ local function openBook(keys, digests, now)
         orders[#orders + 1], orders[#orders + 2] = digest, packRecord(book.records[digest])
       end
     end
-    redis.call('HSET', keys.orders, unpack(orders))
-    redis.call('HSET', keys.stock, unpack(stock))
-    if #set > 0 then redis.call('HSET', keys.buyers, unpack(set)) end
-    if #drop > 0 then redis.call('HDEL', keys.buyers, unpack(drop)) end
+    for _, digest in ipairs(book.excused) do
+      redis.call('HSET', keys.orders, digest, packRecord(book.records[digest]))
+    end
     for buyer, by in pairs(book.lapses) do
       local count = by ~= 0 and redis.call('HINCRBY', keys.lapses, buyer, by) or 1
       if count <= 0 then redis.call('HDEL', keys.lapses, buyer) end
     end
+    if #orders == 0 then return end
+    redis.call('HSET', keys.orders, unpack(orders))
+    redis.call('HSET', keys.stock, unpack(stock))
+    if #set > 0 then redis.call('HSET', keys.buyers, unpack(set)) end
+    if #drop > 0 then redis.call('HDEL', keys.buyers, unpack(drop)) end
     redis.call('ZREM', keys.holds, unpack(book.moved))
     for _, field in ipairs(edits or {}) do orders[#orders + 1] = field end
     redis.call('XADD', keys.outbox, '*', 'at', book.now, unpack(orders))

@@ -2,19 +2,20 @@
 -- state|item|quantity|amount|expiresAt|version|method|reason|buyer
 -- state is one letter: r reserved, p paid, x released, f refunded. expiresAt of an order that its buyer
 -- has to pay is followed by `+ms`, what beginning the payment adds to the hold, or by `-ms` once it has
--- been added. The buyer comes last because it alone may contain a bar.
+-- been added. After that comes `~` when the order does not count against its buyer, though it ends
+-- unpaid. The buyer comes last because it alone may contain a bar.
 local function unpackRecord(text)
   local r = {}
-  r.state, r.item, r.quantity, r.amount, r.expiresAt, r.extension, r.version, r.method, r.reason, r.buyer =
-    string.match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)([+-]?%d*)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  r.state, r.item, r.quantity, r.amount, r.expiresAt, r.extension, r.excused, r.version, r.method, r.reason, r.buyer =
+    string.match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)([+-]?%d*)(~?)|(%d+)|([^|]*)|([^|]*)|(.*)$')
   r.quantity = tonumber(r.quantity)
   return r
 end
 
 local function packRecord(r)
   return table.concat({
-    r.state, r.item, r.quantity, r.amount, r.expiresAt .. r.extension, r.version, r.method, r.reason,
-    r.buyer,
+    r.state, r.item, r.quantity, r.amount, r.expiresAt .. r.extension .. r.excused, r.version, r.method,
+    r.reason, r.buyer,
   }, '|')
 end
 

@@ -156,7 +156,11 @@ export function openPay(options: {
     const charge = chargeOf({ order, terms, payment, wish });
     const started = await paymentAttempts.start(provider, { payment, charge, scene, now });
     if (started.kind === 'refused') await holdDeferral.lift([order.id]);
-    if (started.kind === 'waiting') return { kind: 'begun', payment, action: started.action };
+    if (started.kind === 'waiting') {
+      await holdDeferral.began(order.id, 'payable');
+      return { kind: 'begun', payment, action: started.action };
+    }
+    if (started.kind === 'unknown') await holdDeferral.began(order.id, 'failed');
     return started.kind === 'captured' ? await settled(order) : started;
   }
 

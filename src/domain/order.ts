@@ -36,6 +36,11 @@ export type Order = {
    * once it has been extended by that. The ledger does not keep it.
    */
   extensionMs?: number | undefined;
+  /**
+   * Ending unpaid does not count against the buyer: the payment could not be begun, or came too late.
+   * The ledger does not keep it.
+   */
+  isExcused?: boolean | undefined;
   /** 1 when reserved, plus one at each change: the later of two views wins. */
   version: number;
   method: PaymentMethod;

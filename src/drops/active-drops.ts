@@ -11,23 +11,31 @@ export type ActiveDrops = {
   stop(): Promise<void>;
   drops(): readonly StoredDrop[];
   lanes(): readonly LaneRef[];
+  /** Whether the ledger did not answer the last read of the list, or has not for seconds. */
+  isLedgerAway(): boolean;
   /** Reads the list now instead of within a second. Call it after a publish. */
   refresh(): void;
 };
 
 const readEveryMs = 1_000;
+/** The ledger counts as away when it has not answered for this long, ms. */
+const awayMs = 3_000;
 
 /** Reads the list of active drops every second. While the ledger is down the last list stays valid. */
 export function openActiveDrops({ drops, log }: { drops: Drops; log: Log }): ActiveDrops {
   let known: StoredDrop[] = [];
   let lanes: LaneRef[] = [];
+  /** Of the last answer, on the monotonic clock, ms. */
+  let answeredAt = Number.NEGATIVE_INFINITY;
 
   async function read(): Promise<void> {
     known = await drops.active();
     lanes = known.flatMap(lanesOf);
+    answeredAt = performance.now();
   }
 
   function logFailure(error: unknown): void {
+    answeredAt = Number.NEGATIVE_INFINITY;
     log.warn({ err: error }, 'reading the list of active drops failed');
   }
 
@@ -46,6 +54,7 @@ export function openActiveDrops({ drops, log }: { drops: Drops; log: Log }): Act
     stop: interval.stop,
     drops: () => known,
     lanes: () => lanes,
+    isLedgerAway: () => performance.now() - answeredAt > awayMs,
     refresh: interval.wake,
   };
 }

@@ -12,6 +12,8 @@ export type SweeperOptions = {
   lanes: Lanes;
   /** The lanes that may have holds. */
   active(): LaneRef[];
+  /** Whether no buyer can pay now: the holds that end meanwhile count against nobody. Never when absent. */
+  isAway?(): boolean;
   /** Called after a sweep of a lane with the number of orders that it released. */
   onReleased?(ref: LaneRef, orders: number): void;
   onError?(error: unknown): void;
@@ -36,7 +38,7 @@ export function openSweeper(options: SweeperOptions): Sweeper {
     let waitMs = idleSweepMs;
     try {
       for (;;) {
-        const swept = await lanes.sweep(ref, sweepOrdersMax);
+        const swept = await lanes.sweep(ref, sweepOrdersMax, options.isAway?.());
         if (swept.released > 0) options.onReleased?.(ref, swept.released);
         if (swept.dueAt !== undefined) waitMs = Math.max(0, swept.dueAt - swept.now);
         if (swept.released < sweepOrdersMax || interval.signal.aborted) break;

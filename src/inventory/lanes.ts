@@ -55,6 +55,16 @@ export type Published = (typeof scripts.publish.replies)[number];
 
 export type Adjustment = { id: string; item: number; delta: number; reason: string };
 
+export type HoldDeferral = {
+  digest: string;
+  graceMs: number;
+  /**
+   * `failed`: the payment could not be begun, by no fault of the buyer, so that the order does not count
+   * against them when it ends unpaid. `payable`: the buyer can pay it now, so that it does.
+   */
+  start?: 'failed' | 'payable' | undefined;
+};
+
 /**
  * The operations of a lane, each one call of its script. A call rejects only when Redis fails or
  * refuses it; what a script decides is a result. Results are in the order of the request.
@@ -70,11 +80,15 @@ export type Lanes = {
    * Keeps the holds of reserved orders from the sweep until `graceMs` after their end; 0 puts them
    * back to their end. The first grace extends a hold that waited for its buyer to pay. `refused`: the order is not reserved any more.
    */
-  defer(ref: LaneRef, orders: { digest: string; graceMs: number }[]): Promise<Deferred[]>;
-  /** Releases due holds, at most `limit`; dueAt is when the next one is due (ms since the epoch). */
+  defer(ref: LaneRef, orders: HoldDeferral[]): Promise<Deferred[]>;
+  /**
+   * Releases due holds, at most `limit`; dueAt is when the next one is due (ms since the epoch). While
+   * buyers cannot pay (`isAway`), none of them counts against its buyer.
+   */
   sweep(
     ref: LaneRef,
     limit: number,
+    isAway?: boolean,
   ): Promise<{ now: number; released: number; dueAt: number | undefined }>;
   adjust(ref: LaneRef, adjustment: Adjustment): Promise<Adjusted>;
   /** Makes the appointments of buyers whose home lane this is: at most callBuyersMax, all different. */
@@ -167,12 +181,12 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
     defer(ref, orders) {
       const digests = orders.map((order) => order.digest);
-      const args = orders.flatMap((order) => [order.digest, order.graceMs]);
+      const args = orders.flatMap((order) => [order.digest, order.graceMs, order.start ?? '']);
       return move('defer', scripts.defer.replies, { ref, digests, args });
     },
 
-    async sweep(ref, limit) {
-      const reply = readReply('sweep', await call('sweep', ref, [limit]));
+    async sweep(ref, limit, isAway = false) {
+      const reply = readReply('sweep', await call('sweep', ref, [limit, isAway ? 1 : 0]));
       return { now: reply.whole(1), released: reply.whole(2), dueAt: reply.wholeOrNone(3) };
     },
 

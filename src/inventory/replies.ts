@@ -82,7 +82,9 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
   if (!state || method === undefined || reason === undefined || rest.length === 0) {
     throw new Error(`bug: no order record: ${record}`);
   }
-  const sign = Math.max(end.indexOf('+'), end.indexOf('-'));
+  const isExcused = end.endsWith('~');
+  const hold = isExcused ? end.slice(0, -1) : end;
+  const sign = Math.max(hold.indexOf('+'), hold.indexOf('-'));
   return {
     id: orderId({ ...ref, digest }),
     drop: ref.drop,
@@ -92,8 +94,9 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
     item: parseWhole(item, 'a record'),
     quantity: parseWhole(quantity, 'a record'),
     amount: parseWhole(amount, 'a record'),
-    expiresAt: parseWhole(sign < 0 ? end : end.slice(0, sign), 'a record'),
-    extensionMs: sign < 0 ? undefined : parseWhole(end.slice(sign), 'a record'),
+    expiresAt: parseWhole(sign < 0 ? hold : hold.slice(0, sign), 'a record'),
+    extensionMs: sign < 0 ? undefined : parseWhole(hold.slice(sign), 'a record'),
+    isExcused,
     version: parseWhole(version, 'a record'),
     ...parseMethod(method),
     reason: parseWord(releaseReasons, reason, 'a record'),

@@ -105,6 +105,7 @@ export function openSettlementBackground(options: {
   const sweeper = openSweeper({
     lanes,
     active: () => [...activeDrops.lanes()],
+    isAway: activeDrops.isLedgerAway,
     onError: (error) => log.warn({ err: error }, 'sweeping due holds failed'),
   });
   const redrive = openRedrive({

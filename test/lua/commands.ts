@@ -8,6 +8,7 @@ import {
   type Adjustment,
   allotmentMax,
   type DropEdit,
+  type HoldDeferral,
   type Lanes,
 } from '../../src/inventory/lanes.ts';
 import { scripts } from '../../src/inventory/scripts.ts';
@@ -68,8 +69,8 @@ const rules = fc.record({
   carried: fc.constantFrom(0, 0, 1, 2),
   phase: fc.constantFrom('live', 'live', 'live', 'live', 'paused', 'ended', 'cancelled'),
   window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'over'),
-  // Due at once, due while the sequence runs, or never.
-  holdMs: fc.constantFrom(0, 2, farMs),
+  // Due at once, due while the sequence runs, never, or over long ago as after an outage.
+  holdMs: fc.constantFrom(0, 2, farMs, -6_000),
   // The part of it until the buyer begins to pay.
   unpaid: fc.constantFrom({}, { share: 0 }, { share: 0.5 }, { share: 1 }),
   lapsing: fc.constantFrom({}, { lapsesMax: 1 }, { lapsesMax: 2 }),
@@ -104,9 +105,18 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const refund = picks.map((drawn) => command('refund', drawn, refundOrders));
   const writeOff = picks.map((drawn) => command('writeoff', drawn, writeOffOrders));
   const defer = fc
-    .array(fc.tuple(fc.nat(1000), fc.constantFrom(0, 1, 3, 1_000)), { minLength: 1, maxLength: 4 })
+    .array(
+      fc.tuple(
+        fc.nat(1000),
+        fc.constantFrom(0, 1, 3, 1_000),
+        fc.constantFrom(undefined, 'failed' as const, 'payable' as const),
+      ),
+      { minLength: 1, maxLength: 4 },
+    )
     .map((drawn) => command('defer', drawn, deferHolds));
-  const sweep = fc.integer({ min: 0, max: 3 }).map((limit) => command('sweep', limit, sweepHolds));
+  const sweep = fc
+    .tuple(fc.integer({ min: 0, max: 3 }), fc.constantFrom(false, false, true))
+    .map((drawn) => command('sweep', drawn, sweepHolds));
   const adjust = fc.constantFrom(...adjustments).map((draw) => command('adjust', draw, adjustItem));
   const appoint = fc
     .constantFrom(...appointed)
@@ -246,8 +256,12 @@ function writeOffOrders(sides: Sides, drawn: number[]) {
   );
 }
 
-function deferHolds(sides: Sides, drawn: [number, number][]) {
-  const orders = drawn.map(([number, graceMs]) => ({ digest: pick(sides, number), graceMs }));
+function deferHolds(sides: Sides, drawn: [number, number, HoldDeferral['start']][]) {
+  const orders = drawn.map(([number, graceMs, start]) => ({
+    digest: pick(sides, number),
+    graceMs,
+    start,
+  }));
   return sideBySide(
     'defer',
     sides,
@@ -256,12 +270,12 @@ function deferHolds(sides: Sides, drawn: [number, number][]) {
   );
 }
 
-function sweepHolds(sides: Sides, limit: number) {
+function sweepHolds(sides: Sides, [limit, isAway]: [number, boolean]) {
   return sideBySide(
     'sweep',
     sides,
-    () => sides.real.lanes.sweep(sides.real.ref, limit),
-    (now) => lane.sweep(sides.model, limit, now),
+    () => sides.real.lanes.sweep(sides.real.ref, limit, isAway),
+    (now) => lane.sweep(sides.model, { limit, isAway }, now),
   );
 }
 
@@ -364,7 +378,9 @@ async function publishRules(sides: Sides, draw: RulesDraw) {
 }
 
 function unpaidOf({ holdMs, unpaid }: RulesDraw): Pick<Drop, 'unpaidHoldMs'> {
-  return 'share' in unpaid ? { unpaidHoldMs: Math.floor(holdMs * (unpaid.share ?? 0)) } : {};
+  const { share } = { share: undefined, ...unpaid };
+  if (share === undefined) return {};
+  return { unpaidHoldMs: holdMs - Math.ceil(Math.abs(holdMs) * (1 - share)) };
 }
 
 function inspectLane({ model, real }: Sides) {
@@ -382,7 +398,7 @@ async function sweepAtDue(sides: Sides, earlyMs: number): Promise<void> {
   const due = lane.holdsOf(model)[0]?.dueAt;
   if (due === undefined || due > (await serverTime(real.redis)) + 5) return;
   while ((await serverTime(real.redis)) < due - earlyMs);
-  await sweepHolds(sides, 3);
+  await sweepHolds(sides, [3, false]);
 }
 
 /** Confirms orders that were released: captures that come too late. */

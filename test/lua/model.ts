@@ -1,7 +1,13 @@
 import type { Decision, LateCapture } from '../../src/domain/drop.ts';
 import { type LaneRef, orderId } from '../../src/domain/ids.ts';
 import type { Order, ReleaseReason } from '../../src/domain/order.ts';
-import type { Adjustment, DropEdit, Published, Reservation } from '../../src/inventory/lanes.ts';
+import type {
+  Adjustment,
+  DropEdit,
+  HoldDeferral,
+  Published,
+  Reservation,
+} from '../../src/inventory/lanes.ts';
 import type {
   Adjusted,
   Appointed,
@@ -74,9 +80,10 @@ export function newModel(ref: LaneRef): Model {
 export const letters = { reserved: 'r', paid: 'p', released: 'x', refunded: 'f' } as const;
 
 export function packed(order: Order): string {
-  const { item, quantity, amount, expiresAt, extensionMs, version, method, reason, buyer } = order;
+  const { item, quantity, amount, expiresAt, extensionMs, isExcused } = order;
+  const { version, method, reason, buyer } = order;
   const sign = extensionMs !== undefined && extensionMs >= 0 ? '+' : '';
-  const end = `${expiresAt}${sign}${extensionMs ?? ''}`;
+  const end = `${expiresAt}${sign}${extensionMs ?? ''}${isExcused ? '~' : ''}`;
   const parts = [item, quantity, amount, end, version, method, reason, buyer];
   return [letters[order.state], ...parts].join('|');
 }
@@ -184,6 +191,7 @@ export function reserve(model: Model, reservations: Reservation[], now: number):
       quantity,
       amount: rule.unitAmount * quantity,
       ...holdOf(rules, reservation, now),
+      isExcused: false,
       version: 1,
       method,
       reason: '',
@@ -218,13 +226,32 @@ function addLapse(model: Model, buyer: string, by: 1 | -1): void {
   else model.lapses.delete(buyer);
 }
 
-/** Releases an order and counts it against its buyer, unless it ended without their doing. */
-function lapse(model: Model, order: Order, reason: ReleaseReason): void {
+/** Whether a released order counts against its buyer: not when it ended without their doing. */
+function isLapse({ reason, extensionMs, isExcused }: Order): boolean {
+  if (isExcused) return false;
+  const isByTime = reason === 'expired' && extensionMs !== undefined;
+  return isByTime || ['cancelled', 'declined', 'insufficient_funds'].includes(reason);
+}
+
+/** How long after its end a hold is released when the engine was away, ms. */
+const lateMs = 5_000;
+
+/** Releases an order and counts it against its buyer. */
+function lapse(
+  model: Model,
+  order: Order,
+  { reason, now, isExcused = false }: { reason: ReleaseReason; now: number; isExcused?: boolean },
+): void {
   move(order, 'released', reason);
-  const isByTime = reason === 'expired' && order.extensionMs !== undefined;
-  if (isByTime || ['cancelled', 'declined', 'insufficient_funds'].includes(reason)) {
-    addLapse(model, order.buyer, 1);
-  }
+  if (isExcused || now > order.expiresAt + lateMs) order.isExcused = true;
+  if (isLapse(order)) addLapse(model, order.buyer, 1);
+}
+
+/** Takes a lapse back, once: its buyer paid, but too late. */
+function excuse(model: Model, order: Order): void {
+  if (!isLapse(order)) return;
+  addLapse(model, order.buyer, -1);
+  order.isExcused = true;
 }
 
 export function confirm(model: Model, digests: string[], now: number): Confirmed[] {
@@ -234,8 +261,11 @@ export function confirm(model: Model, digests: string[], now: number): Confirmed
       move(order, 'paid', '');
       return 'paid';
     }
-    if (!canRetake(model, order)) return 'gone';
-    if (order.extensionMs !== undefined) addLapse(model, order.buyer, -1);
+    if (!canRetake(model, order)) {
+      if (order.reason !== 'cancelled') excuse(model, order);
+      return 'gone';
+    }
+    if (isLapse(order)) addLapse(model, order.buyer, -1);
     move(order, 'paid', '');
     model.lastTaker.set(`${order.item}:${order.buyer}`, digestOf(order));
     return 'retaken';
@@ -251,7 +281,7 @@ export function release(
   return moveEach(model, digests, now, (order, index) => {
     if (order.state === 'released') return 'already';
     if (order.state !== 'reserved') return 'refused';
-    lapse(model, order, orders[index]?.reason ?? '');
+    lapse(model, order, { reason: orders[index]?.reason ?? '', now });
     return 'released';
   });
 }
@@ -283,15 +313,12 @@ export function writeOff(model: Model, digests: string[], now: number): Refunded
   return answers;
 }
 
-export function defer(
-  model: Model,
-  orders: { digest: string; graceMs: number }[],
-  now: number,
-): Deferred[] {
+export function defer(model: Model, orders: HoldDeferral[], now: number): Deferred[] {
   const digests = orders.map((order) => order.digest);
   return moveEach(model, digests, now, (order, index) => {
     if (order.state !== 'reserved') return 'refused';
-    const graceMs = orders[index]?.graceMs ?? 0;
+    const { graceMs = 0, start } = orders[index] ?? {};
+    if (start) order.isExcused = start === 'failed';
     if (graceMs > 0) extend(order);
     model.graces.set(digestOf(order), graceMs);
     return 'deferred';
@@ -309,16 +336,22 @@ function extend(order: Order): void {
 
 export function sweep(
   model: Model,
-  limit: number,
+  { limit, isAway }: { limit: number; isAway: boolean },
   now: number,
 ): { released: number; now: number; dueAt: number | undefined } {
   const cancelled = model.rules?.phase === 'cancelled';
   const due = holdsOf(model)
     .filter(({ dueAt }) => cancelled || dueAt <= now)
-    .slice(0, limit)
-    .map(({ order }) => order);
-  for (const order of due) lapse(model, order, cancelled ? 'drop_cancelled' : 'expired');
-  record(model, due, now);
+    .slice(0, limit);
+  for (const { order, dueAt } of due) {
+    const reason = cancelled ? 'drop_cancelled' : 'expired';
+    lapse(model, order, { reason, now, isExcused: isAway || dueAt > order.expiresAt });
+  }
+  record(
+    model,
+    due.map(({ order }) => order),
+    now,
+  );
   return { released: due.length, now, dueAt: holdsOf(model)[0]?.dueAt };
 }
 

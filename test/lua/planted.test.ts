@@ -116,13 +116,67 @@ const faults: Fault[] = [
     script: 'release',
     what: 'counts the orders of a cancelled drop against their buyers',
     from: "if from == 'held' and isLapse(record)",
-    to: "if from == 'held'",
+    to: "if from == 'held' and record.excused == ''",
   },
   {
     script: 'confirm',
     what: 'counts a lapse for good although the payment came late',
     from: 'addLapse(record.buyer, -1)',
     to: 'addLapse(record.buyer, 0)',
+  },
+  {
+    script: 'confirm',
+    what: 'keeps the lapse of a buyer whose late payment found no unit',
+    from: "if record.reason ~= 'cancelled' then book.excuse(digest, record) end",
+    to: '',
+  },
+  {
+    script: 'confirm',
+    what: 'takes a lapse back with each repeat of a late payment',
+    from: 'book.excused[#book.excused + 1] = digest',
+    to: '',
+  },
+  {
+    script: 'confirm',
+    what: 'takes back the lapse of a buyer who cancelled',
+    from: "if record.reason ~= 'cancelled' then",
+    to: 'if true then',
+  },
+  {
+    script: 'confirm',
+    what: 'takes back a lapse that was never counted',
+    from: "record.extension ~= '' and record.excused == ''",
+    to: "record.extension ~= ''",
+  },
+  {
+    script: 'sweep',
+    what: 'counts holds that ended while the engine was away',
+    from: 'now > record.expiresAt + lateMs',
+    to: 'false',
+  },
+  {
+    script: 'sweep',
+    what: 'counts holds whose payment nobody closed',
+    from: 'scores[digest] > tonumber(record.expiresAt)',
+    to: 'false',
+  },
+  {
+    script: 'sweep',
+    what: 'counts holds that ended while buyers could not pay',
+    from: "ARGV[2] == '1' or",
+    to: '',
+  },
+  {
+    script: 'release',
+    what: 'counts an order whose payment could not be begun',
+    from: "if record.excused ~= '' then return false end",
+    to: '',
+  },
+  {
+    script: 'defer',
+    what: 'counts nothing more once a payment could not be begun',
+    from: "word == 'failed' and '~' or ''",
+    to: "'~'",
   },
   {
     script: 'confirm',
@@ -139,7 +193,7 @@ const faults: Fault[] = [
   {
     script: 'defer',
     what: 'tells nobody that it extended a hold',
-    from: "redis.call('XADD', outboxKey, '*', 'at', now, unpack(extended))",
+    from: "redis.call('XADD', outboxKey, '*', 'at', now, unpack(packed(extended)))",
     to: '',
   },
   {

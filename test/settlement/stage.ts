@@ -64,7 +64,7 @@ export async function openStage(options: {
       onStep?: OnStep;
       provider?: Partial<PaymentProvider>;
       ledger?: Ledger;
-      closingGraceMs?: number;
+      closingGraceMs?: number | undefined;
       metrics?: Metrics;
     } = {},
   ) {
@@ -102,7 +102,7 @@ export async function openStage(options: {
   async function reserve<const Buyers extends readonly string[]>(
     drop: Drop,
     buyers: Buyers,
-    { fund = 1_000_000, key = 'k', quantity = 1 } = {},
+    { fund = 1_000_000, key = 'k', quantity = 1, awaitsBuyer = false } = {},
   ): Promise<{ [Each in keyof Buyers]: OrderId }> {
     const { currency } = drop;
     await ledger.accounts.topUpAll(
@@ -121,7 +121,7 @@ export async function openStage(options: {
         item: 0,
         quantity,
         method: 'wallet',
-        awaitsBuyer: false,
+        awaitsBuyer,
       };
       const [answer] = await lanes.reserve(ref, [request]);
       if (answer?.status !== 'reserved') throw new Error(`not reserved: ${answer?.status}`);

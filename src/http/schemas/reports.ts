@@ -34,7 +34,7 @@ export const reportBody = z.strictObject({
         .array(z.strictObject({ buyer: z.string(), ...lapseCounts }))
         .describe('The twenty buyers with most of them'),
     })
-    .describe('Holds that ended unpaid'),
+    .describe('Holds that ended unpaid, whether they count against their buyers or not'),
   funnel: z.strictObject({
     orders: z.strictObject({ reserved: count, paid: count, released: count, refunded: count }),
     releases: z.record(z.string(), count).describe('Released orders by reason'),

@@ -14,6 +14,12 @@ export type HoldDeferral = {
    */
   defer(place: OrderRef): Promise<boolean>;
   /**
+   * Tells the lane how a payment began that the hold was deferred for. An order whose buyer tried to pay
+   * and could not, because a provider or a store was away, does not count against them when it ends unpaid;
+   * once its buyer can pay, it does. Never rejects: a decline and a cancelled order count by default.
+   */
+  began(id: OrderId, start: 'failed' | 'payable'): Promise<void>;
+  /**
    * Puts the holds of these orders back to their end, unless a payment of them is open again. Never
    * rejects: a hold that is not put back is swept when its grace is over.
    */
@@ -49,6 +55,21 @@ export function openHoldDeferral(options: {
     async defer(place) {
       const [answer] = await lanes.defer(place, [{ digest: place.digest, graceMs }]);
       return answer?.status === 'deferred';
+    },
+
+    async began(id, start) {
+      const place = placeOf(id);
+      try {
+        await lanes.defer(place, [{ digest: place.digest, graceMs, start }]);
+        if (start === 'payable') return;
+        // Two requests may begin one payment. The one that succeeds stores what the buyer needs before it
+        // says `payable`: whichever of the two comes last to the lane, it is this that stands.
+        const attempts = await payments.ofOrders([id]);
+        if (!attempts.some(({ action }) => action !== null)) return;
+        await lanes.defer(place, [{ digest: place.digest, graceMs, start: 'payable' }]);
+      } catch (error) {
+        log.warn({ err: error, order: id, start }, 'telling a lane how a payment began failed');
+      }
     },
 
     async lift(ids) {

@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Drop } from '../../../src/domain/drop.ts';
+import type { OrderId } from '../../../src/domain/ids.ts';
+import { anItem } from '../../support/drops.ts';
+import { eventually } from '../../support/eventually.ts';
+import { sharedRedisUrl } from '../../support/redis.ts';
+import { aCashier } from '../cashier.ts';
+import { openStage, type Stage } from '../stage.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage({ redisUrl: sharedRedisUrl() });
+});
+afterAll(() => stage.close());
+
+const wish = { method: 'wallet', wish: { scene: 'page' } };
+const lane = (drop: Drop) => ({ drop: drop.id, lane: 0 });
+const rules = { lapsesMax: 3, holdMs: 60_000, unpaidHoldMs: 50_000 };
+let names = 0;
+let keys = 0;
+
+/** A sale to one buyer who has to begin each payment, at a provider that may be away. */
+async function aSale(overrides: Partial<Drop> = {}, closingGraceMs?: number) {
+  const cashier = aCashier();
+  const away = { start: false, close: false };
+  const desk = stage.settlement({
+    closingGraceMs,
+    provider: {
+      ...cashier.provider,
+      async start(charges) {
+        if (away.start) throw new Error('the provider is away');
+        return await cashier.provider.start(charges);
+      },
+      async close(payments) {
+        if (away.close) throw new Error('the provider is away');
+        return await cashier.provider.close(payments);
+      },
+    },
+  });
+  const drop = await stage.publish({ ...rules, ...overrides });
+  const buyer = `lapsing-${++names}`;
+  return {
+    ...cashier,
+    away,
+    desk,
+    drop,
+    async buys(): Promise<OrderId> {
+      const key = `k${++keys}`;
+      const [id] = await stage.reserve(drop, [buyer], { fund: 0, key, awaitsBuyer: true });
+      return id;
+    },
+    begin: (id: OrderId) => desk.pay(id, wish),
+    sweep: () => stage.lanes.sweep(lane(drop), 100),
+    /** The holds that count against the buyer. */
+    async lapses() {
+      return Number(await stage.redis.hget(stage.key(lane(drop), 'lapses'), buyer));
+    },
+  };
+}
+
+test('An order whose payment could not be begun because the provider was away does not count against its buyer, and one that could be paid does', async () => {
+  const { away, desk, buys, begin, lapses } = await aSale();
+  away.start = true;
+  const id = await buys();
+  expect(await begin(id)).toEqual({ kind: 'unknown' });
+  await desk.orders.cancel(id);
+  expect(await lapses()).toBe(0);
+
+  const other = await buys();
+  expect(await begin(other)).toEqual({ kind: 'unknown' });
+  away.start = false;
+  expect(await begin(other)).toMatchObject({ kind: 'begun' });
+  await desk.orders.cancel(other);
+  expect(await lapses()).toBe(1);
+});
+
+test('A payment that one request could begin and another could not leaves its order to count', async () => {
+  const { away, desk, buys, begin, lapses, provider } = await aSale();
+  const id = await buys();
+  const failing = stage.settlement({
+    provider: {
+      ...provider,
+      // The other request begins the same payment while this one waits for the provider.
+      async start() {
+        await begin(id);
+        throw new Error('the provider serves one request at a time');
+      },
+    },
+  });
+  expect(await failing.pay(id, wish)).toEqual({ kind: 'unknown' });
+  expect(away.start).toBe(false);
+  await desk.orders.cancel(id);
+  expect(await lapses()).toBe(1);
+});
+
+test('A hold whose payment nobody could close, because the provider was away, does not count against its buyer', async () => {
+  const short = { holdMs: 200, unpaidHoldMs: 200 };
+  const { away, buys, begin, sweep, lapses } = await aSale(short, 100);
+  const id = await buys();
+  expect(await begin(id)).toMatchObject({ kind: 'begun' });
+  away.close = true;
+  await eventually(async () => (await sweep()).released === 1);
+  expect(await stage.inLane(id)).toMatchObject({ state: 'released', reason: 'expired' });
+  expect(await lapses()).toBe(0);
+});
+
+test('Holds that ended while the engine was away count against nobody', async () => {
+  const { drop, buys, sweep, lapses } = await aSale();
+  // As when Redis, or the process that sweeps, comes back ten seconds after the end.
+  const over = { ...drop, version: drop.version + 1, holdMs: -10_000, unpaidHoldMs: -10_000 };
+  await stage.lanes.publish(over, 0, false);
+  const id = await buys();
+  expect((await sweep()).released).toBe(1);
+  expect(await stage.inLane(id)).toMatchObject({ state: 'released', reason: 'expired' });
+  expect(await lapses()).toBe(0);
+});
+
+test('Holds that end while the ledger is away count against nobody', async () => {
+  const { drops } = stage.ledger;
+  const drop = await stage.publish({ ...rules, unpaidHoldMs: 300 });
+  let isAway = false;
+  const { start, stop } = stage.settlement({
+    provider: aCashier().provider,
+    ledger: {
+      ...stage.ledger,
+      drops: {
+        ...drops,
+        async active() {
+          if (isAway) throw new Error('the ledger is away');
+          return await drops.active();
+        },
+      },
+    },
+  });
+  await start();
+  isAway = true;
+  const failure = 'reading the list of active drops failed';
+  await eventually(async () => stage.logged.some(({ msg }) => msg === failure));
+  const [id] = await stage.reserve(drop, ['patient'], { fund: 0, awaitsBuyer: true });
+  await eventually(async () => (await stage.inLane(id)).state === 'released');
+  expect(await stage.inLane(id)).toMatchObject({ reason: 'expired' });
+  expect(await stage.redis.hgetall(stage.key(lane(drop), 'lapses'))).toEqual({});
+  await stop();
+});
+
+test('A payment that comes too late for a unit takes its lapse back, once, however often it is told', async () => {
+  const items = [anItem({ allotment: 1 })];
+  const { drop, desk, buys, begin, pay, sweep, given, lapses } = await aSale({
+    ...{ items, holdMs: 200, unpaidHoldMs: 100 },
+  });
+  await buys();
+  await eventually(async () => (await sweep()).released === 1);
+  const id = await buys();
+  const begun = await begin(id);
+  if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
+  const { reference } = begun.payment;
+  // Its payment is closed, and its unit goes to another buyer; then the provider says that it was paid.
+  await eventually(async () => (await desk.settle([id]))[0]?.kind === 'released');
+  expect(await lapses()).toBe(2);
+  await stage.reserve(drop, ['other'], { key: `k${++keys}`, fund: 0 });
+  pay(reference);
+  for (let times = 0; times < 3; times += 1) {
+    expect(await desk.settle([id])).toEqual([{ kind: 'released' }]);
+  }
+  expect(given).toHaveLength(1);
+  expect(await lapses()).toBe(1);
+});
+
+test('A payment that comes after its buyer cancelled leaves the lapse', async () => {
+  const { desk, buys, begin, pay, lapses } = await aSale();
+  const id = await buys();
+  const begun = await begin(id);
+  if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
+  await desk.orders.cancel(id);
+  pay(begun.payment.reference);
+  expect(await desk.settle([id])).toEqual([{ kind: 'released' }]);
+  expect(await lapses()).toBe(1);
+});
