@@ -1,5 +1,17 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { openBatcher } from './batcher.ts';
+import { QueueFull } from './batcher.ts';
+import { openFairQueue } from './fair-queue.ts';
+
+type Waiting<In, Out> = { item: In; settle(result: PromiseSettledResult<Out>): void };
+
+export type PacedBatcher<In, Out> = {
+  /**
+   * Resolves with the item's result. Sources, such as networks, are served in turn; those that name
+   * none are one.
+   * @throws QueueFull when too many items wait and this one made room, or the error of the item
+   */
+  add(item: In, source?: string): Promise<Out>;
+};
 
 /**
  * Look-ups of names that anybody can make up, such as the ids of drops: one batch at a time, and
@@ -13,25 +25,49 @@ export function openPacedBatcher<In, Out>(options: {
   batchMax: number;
   queueMax: number;
   pauseMs: number;
-}): { add(item: In): Promise<Out> } {
+}): PacedBatcher<In, Out> {
   const { run, batchMax, queueMax, pauseMs } = options;
+  const queue = openFairQueue<Waiting<In, Out>>(queueMax);
   let startedAt = Number.NEGATIVE_INFINITY;
-  const batcher = openBatcher<In, PromiseSettledResult<Out>>({
-    batchMax,
-    queueMax,
-    inFlightMax: 1,
-    async run(batch) {
+  let isRunning = false;
+
+  async function runAll(): Promise<void> {
+    while (queue.size() > 0) {
       const restMs = startedAt + pauseMs - performance.now();
       if (restMs > 0) await wait(restMs);
       startedAt = performance.now();
-      return await run(batch);
-    },
-  });
+      // Taken after the pause: what came meanwhile has its turn too.
+      await runBatch(queue.take(batchMax));
+    }
+    isRunning = false;
+  }
+
+  async function runBatch(batch: Waiting<In, Out>[]): Promise<void> {
+    try {
+      const results = await run(batch.map(({ item }) => item));
+      const missing = new Error(`bug: ${batch.length} items, ${results.length} results`);
+      for (const [n, { settle }] of batch.entries()) {
+        settle(results[n] ?? { status: 'rejected', reason: missing });
+      }
+    } catch (reason) {
+      for (const { settle } of batch) settle({ status: 'rejected', reason });
+    }
+  }
+
   return {
-    async add(item) {
-      const result = await batcher.add(item);
-      if (result.status === 'rejected') throw result.reason;
-      return result.value;
+    add(item, source = '') {
+      return new Promise((resolve, reject) => {
+        const settle = (result: PromiseSettledResult<Out>) => {
+          if (result.status === 'fulfilled') resolve(result.value);
+          else reject(result.reason);
+        };
+        const dropped = queue.add({ item, settle }, source);
+        dropped?.settle({ status: 'rejected', reason: new QueueFull() });
+        if (isRunning) return;
+        isRunning = true;
+        // At the end of this turn of the event loop, whose items are one batch.
+        setImmediate(runAll);
+      });
     },
   };
 }

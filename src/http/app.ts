@@ -4,6 +4,7 @@ import { openBuyers } from './auth/buyers.ts';
 import { openGuards } from './auth/guards.ts';
 import { openMerchantKeys } from './auth/merchants.ts';
 import type { AppDeps } from './deps.ts';
+import { networkOf } from './limits/addresses.ts';
 import { openBudgets } from './limits/budgets.ts';
 import { chargeRoutes } from './limits/charging.ts';
 import { openStreams } from './live/streams.ts';
@@ -11,9 +12,6 @@ import { buyOutcomes } from './routes/buy.ts';
 import { addRoutes } from './routing.ts';
 import { documentApi } from './server/docs.ts';
 import { openFastify } from './server/fastify.ts';
-
-/** A stranger pays for refused credentials: verifying a signature costs more than a card. */
-const refusedCost = 20;
 
 /** All of HTTP without a port: tests inject requests into it and server.ts listens with it. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -36,22 +34,23 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     onShed: () => outcomes.add('overloaded'),
   });
   const reports = openAuthReports(deps);
-  const buyers = openBuyers(deps.tokens, deps.clock.now, { onKeySet: reports.onKeySet });
+  const budgets = openBudgets({ limits: settings.budgets, usage: deps.usage });
+  app.addHook('onClose', budgets.stop);
+  const buyers = openBuyers(deps.tokens, deps.clock.now, {
+    onKeySet: reports.onKeySet,
+    checks: budgets.tokenChecks,
+  });
   metrics.gauge({
     name: 'key_set_age_seconds',
     help: "Seconds since the identity service's keys were fetched; -1 without keys, 0 under a secret",
     read: buyers.keysAge,
   });
-  const budgets = openBudgets({ limits: settings.budgets, usage: deps.usage });
-  app.addHook('onClose', budgets.stop);
   const guards = openGuards({
     buyers,
-    onRefused(caller, refusal, address) {
-      reports.onRefused(caller, refusal, address);
-      budgets.chargeStranger(address, refusedCost);
-    },
+    onRefused: reports.onRefused,
     merchants: openMerchantKeys({
       verifyAll: deps.ledger.merchants.verifyAll,
+      networkOf,
     }),
     operatorKey: deps.operatorKey,
   });

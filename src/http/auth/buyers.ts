@@ -19,12 +19,27 @@ type Identified = BuyerId | CredentialRefusal;
 export type Buyers = {
   /**
    * The buyer whom an Authorization header identifies, or why the header identifies none. A promise
-   * only while keys are fetched; it rejects with an Outage when they cannot be.
+   * only while keys are fetched, where it rejects with an Outage when they cannot be, or while the
+   * token waits for its check: it rejects with QueueFull when too many do.
    */
-  identify(authorization: string | undefined): Identified | Promise<Identified>;
+  identify(
+    authorization: string | undefined,
+    from?: { readonly ip: string },
+  ): Identified | Promise<Identified>;
   /** Seconds since the keys of the identity service were fetched; 0 under a shared secret. */
   keysAge(): number;
 };
+
+/** Bounds what checks of made-up tokens cost, by the address that they come from. */
+export type CheckLimits = {
+  /** Undefined when a token may be checked at once, else resolves when it is its turn. */
+  turn(address: string): Promise<unknown> | undefined;
+  failed(address: string): void;
+};
+
+const unlimited: CheckLimits = { turn: () => undefined, failed() {} };
+
+const nowhere = { ip: '' };
 
 /** Characters of an Authorization header; a token with many claims has several thousand. */
 const authorizationMax = 8_192;
@@ -45,12 +60,18 @@ export function bearerOf(authorization: string | undefined): string | Credential
 /**
  * Identifies buyers by their tokens. Under a shared secret each token is verified anew, which costs
  * about as much as remembering it. Under public keys, valid tokens are remembered for minutes at most,
- * and until the set loses a key; the memory is bounded.
+ * and until the set loses a key; the memory is bounded. A signature then costs as much to check as the
+ * rest of a request, so a network from which many tokens were refused has its further ones checked
+ * at a bounded pace, and the good ones among them have their turns.
  */
 export function openBuyers(
   rules: TokenRules,
   now: () => number = Date.now,
-  { onKeySet, elapsed }: KeySetOptions = {},
+  {
+    onKeySet,
+    elapsed,
+    checks = unlimited,
+  }: KeySetOptions & { checks?: CheckLimits | undefined } = {},
 ): Buyers {
   if (rules.kind === 'secret') {
     const verify = secretVerifier(rules, now);
@@ -76,26 +97,32 @@ export function openBuyers(
     },
   });
 
-  /** `verified` is undefined when no key of the set has signed the token. */
-  function remember(token: string, verified: Verified = refused.invalid): Identified {
-    if ('buyer' in verified) {
-      const acceptedUntil = Math.min(verified.acceptedUntil, now() + rememberedMs);
-      remembered.set(cacheKey(token), { ...verified, acceptedUntil, token });
-    }
-    return identified(verified);
+  function check(token: string, address: string): Identified | Promise<Identified> {
+    /** `verified` is undefined when no key of the set has signed the token. */
+    const settle = (verified: Verified = refused.invalid): Identified => {
+      if ('buyer' in verified) {
+        const acceptedUntil = Math.min(verified.acceptedUntil, now() + rememberedMs);
+        remembered.set(cacheKey(token), { ...verified, acceptedUntil, token });
+      } else {
+        checks.failed(address);
+      }
+      return identified(verified);
+    };
+    const found = keySet.verify(token);
+    return found instanceof Promise ? found.then(settle) : settle(found);
   }
 
   return {
-    identify(authorization) {
+    identify(authorization, from = nowhere) {
       const token = bearerOf(authorization);
       if (typeof token !== 'string') return token;
       if (!isTokenShaped(token)) return refused.malformed;
       keySet.keepFresh();
       const known = remembered.get(cacheKey(token));
       if (known?.token === token && known.acceptedUntil > now()) return known.buyer;
-      const found = keySet.verify(token);
-      if (found instanceof Promise) return found.then((verified) => remember(token, verified));
-      return remember(token, found);
+      const { ip } = from;
+      const turn = checks.turn(ip);
+      return turn ? turn.then(() => check(token, ip)) : check(token, ip);
     },
     keysAge: keySet.age,
   };

@@ -44,7 +44,7 @@ export function openGuards({
     reply: FastifyReply,
     done: (error?: Error) => void,
   ): void {
-    const found = buyers.identify(request.headers.authorization);
+    const found = buyers.identify(request.headers.authorization, request);
     if (typeof found === 'string') {
       request.buyer = found;
       done();
@@ -60,7 +60,7 @@ export function openGuards({
   }
 
   async function requireMerchant(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const found = await merchants.identify(request.headers.authorization);
+    const found = await merchants.identify(request.headers.authorization, request);
     if (typeof found !== 'string') return refuse('merchant', reply, found);
     request.merchantId = found;
     request.actor = keyIdOf(request.headers.authorization);

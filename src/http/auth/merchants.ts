@@ -9,9 +9,12 @@ import { type CredentialRefusal, refused } from './refused.ts';
 export type MerchantKeys = {
   /**
    * The merchant whose API key an Authorization header carries, or why it carries none.
-   * @throws QueueFull when too many unknown keys wait to be looked up
+   * @throws QueueFull when too many unknown keys wait to be looked up, most of them from its network
    */
-  identify(authorization: string | undefined): Promise<MerchantId | CredentialRefusal>;
+  identify(
+    authorization: string | undefined,
+    from?: { readonly ip: string },
+  ): Promise<MerchantId | CredentialRefusal>;
 };
 
 const cachedMs = 5_000;
@@ -29,15 +32,19 @@ export function keyIdOf(authorization: string | undefined): string {
 /**
  * Identifies merchants by their API keys. A valid key is cached by its hash for `cachedMs`, so that a
  * revoked one is refused everywhere soon after. Keys that were never valid here are looked up in
- * batches, which bound what made-up ones cost the ledger; a merchant's own key does not queue behind
- * them. An invalid key is kept apart, so it cannot push out valid ones.
+ * batches, which bound what made-up ones cost the ledger, and in which networks have their turns; a
+ * key that was valid before does not queue behind them. An invalid key is kept apart, so it cannot
+ * push out valid ones.
  */
 export function openMerchantKeys(options: {
   /** The merchant of each key, in their order. */
   verifyAll(apiKeys: readonly string[]): Promise<(MerchantId | undefined)[]>;
+  /** The network of an address: each has its turns. */
+  networkOf?(address: string): string;
   now?: () => number;
 }): MerchantKeys {
-  const { verifyAll, now = () => performance.now() } = options;
+  const { verifyAll, networkOf = (address) => address } = options;
+  const { now = () => performance.now() } = options;
   const cache = openGenerationalCache<{ merchantId: MerchantId; until: number }>({
     youngMax: cachedYoungMax,
   });
@@ -56,7 +63,7 @@ export function openMerchantKeys(options: {
   }
 
   return {
-    async identify(authorization) {
+    async identify(authorization, { ip } = { ip: '' }) {
       const apiKey = bearerOf(authorization);
       if (typeof apiKey !== 'string') return apiKey;
       if (!meantPattern.test(apiKey)) return refused.malformed;
@@ -65,7 +72,7 @@ export function openMerchantKeys(options: {
       const known = cache.get(digest);
       if (known && known.until > now()) return known.merchantId;
       if (misses.get(digest)) return refused.unknownKey;
-      const merchantId = await (known ? verifyAgain(apiKey) : lookUps.add(apiKey));
+      const merchantId = await (known ? verifyAgain(apiKey) : lookUps.add(apiKey, networkOf(ip)));
       if (merchantId === undefined) {
         misses.add(digest, true);
         return refused.unknownKey;

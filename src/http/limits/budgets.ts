@@ -2,13 +2,16 @@ import { openInterval } from '../../scheduling/interval.ts';
 import { networkOf } from './addresses.ts';
 import { openRateLimiter, type RateLimiter } from './rate-limiter.ts';
 import type { SharedUsage } from './shared-usage.ts';
+import { openTokenChecks, type TokenChecks } from './token-checks.ts';
 
 /** What a caller may spend in a window. A request costs 1 unless its contract says otherwise. */
 export type BudgetLimits = {
   buyer: number;
   merchant: number;
-  /** Requests without valid credentials, by network; what is answered from memory costs little. */
+  /** Requests that need no credentials, by network; what is answered from memory costs little. */
   stranger: number;
+  /** Tokens whose check failed, by network; further ones are then checked at a bounded pace. */
+  failure: number;
   /** Payments that one buyer may begin for one drop, or for top-ups, in ten minutes. */
   payment: number;
 };
@@ -20,6 +23,7 @@ export type Budgets = {
   stranger(address: string, cost?: number): number;
   /** Takes what a stranger's request has cost, once that is known. */
   chargeStranger(address: string, cost: number): void;
+  tokenChecks: TokenChecks;
   payment(buyer: string, payable: string): number;
   stop(): Promise<void>;
 };
@@ -28,6 +32,7 @@ export const budgetLimits: BudgetLimits = {
   buyer: 300,
   merchant: 3_000,
   stranger: 60_000,
+  failure: 2_000,
   payment: 40,
 };
 
@@ -39,8 +44,9 @@ const shareEveryMs = 250;
 const sharedNamesMax = 1_000;
 
 /**
- * The budgets of callers: of a buyer by `sub`, of a merchant by id, and of whoever has no valid
- * credentials by network. Each process decides by what it has counted, without a call; four times a
+ * The budgets of callers: of a buyer by `sub`, of a merchant by id, and by network of whoever asks for
+ * what needs no credentials. Refused credentials are counted apart, and never keep anybody from what is
+ * public. Each process decides by what it has counted, without a call; four times a
  * second it tells the others what the heavy ones have spent, and learns the sums. So a budget holds
  * over all processes, give or take what is spent in that quarter of a second and the part that a
  * process does not count by name.
@@ -61,6 +67,7 @@ export function openBudgets(options: {
   });
   const merchants = openRateLimiter({ requestsMax: limits.merchant, windowMs, namesMax });
   const strangers = openRateLimiter({ requestsMax: limits.stranger, windowMs, namesMax });
+  const failures = openRateLimiter({ requestsMax: limits.failure, windowMs, namesMax });
   const payments = openRateLimiter({
     requestsMax: limits.payment,
     windowMs: paymentWindowMs,
@@ -70,6 +77,7 @@ export function openBudgets(options: {
     { budget: 'buyer', limiter: buyers, windowMs },
     { budget: 'merchant', limiter: merchants, windowMs },
     { budget: 'stranger', limiter: strangers, windowMs },
+    { budget: 'failure', limiter: failures, windowMs },
     { budget: 'payment', limiter: payments, windowMs: paymentWindowMs },
   ];
 
@@ -96,6 +104,7 @@ export function openBudgets(options: {
     merchant: (merchant, cost) => merchants.take(merchant, cost),
     stranger: (address, cost) => strangers.take(networkOf(address), cost),
     chargeStranger: (address, cost) => strangers.charge(networkOf(address), cost),
+    tokenChecks: openTokenChecks(failures),
     payment: (buyer, payable) => payments.take(`${payable} ${buyer}`),
     stop: interval.stop,
   };

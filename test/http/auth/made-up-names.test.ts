@@ -5,11 +5,13 @@ import { lookUpLimits } from '../../../src/batching/paced-batcher.ts';
 import { type DropId, newDropId, newMerchantId } from '../../../src/domain/ids.ts';
 import { openTermsLookup } from '../../../src/drops/terms-lookup.ts';
 import { openMerchantKeys } from '../../../src/http/auth/merchants.ts';
+import { networkOf } from '../../../src/http/limits/addresses.ts';
 import { storeRoute } from '../../../src/http/routes/stores.ts';
 import { openFastify } from '../../../src/http/server/fastify.ts';
 import { openCatalog } from '../../../src/inventory/catalog.ts';
 import type { Lanes } from '../../../src/inventory/lanes.ts';
 import { newApiKey } from '../../../src/ledger/merchants.ts';
+import { eventually } from '../../support/eventually.ts';
 
 // Names that a stranger makes up: whatever their number, the stores get few questions about them.
 
@@ -54,6 +56,33 @@ describe('Made-up API keys', () => {
       });
     }
     expect(statements).toBe(before);
+  });
+
+  test('While made-up API keys fill the queue, the first request of a merchant is answered, from another network and from the same one', async () => {
+    const apiKeys = [newApiKey(), newApiKey()];
+    const merchant = newMerchantId();
+    const keys = openMerchantKeys({
+      networkOf,
+      async verifyAll(asked) {
+        return asked.map((one) => (apiKeys.includes(one) ? merchant : undefined));
+      },
+    });
+    const flooded = '2001:db8:1:2::7';
+    const flood = outcomes(
+      Array.from({ length: crowd }, () => keys.identify(`Bearer ${newApiKey()}`, { ip: flooded })),
+    );
+    const found = [
+      keys.identify(`Bearer ${apiKeys[0]}`, { ip: '203.0.113.7' }),
+      // The next key from its network may take its place, so a client may have to try again.
+      eventually(async () => {
+        const from = { ip: '2001:db8:1:2:ffff::8' };
+        const tried = await keys.identify(`Bearer ${apiKeys[1]}`, from).catch(() => undefined);
+        return tried === merchant && tried;
+      }),
+    ];
+    expect(await Promise.all(found)).toEqual([merchant, merchant]);
+    // Two of the flood at least had to make room.
+    expect((await flood).full).toBeGreaterThan(crowd - queueMax);
   });
 
   test('A merchant whose key was valid before does not wait behind made-up keys', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import { networkOf } from '../../../src/http/limits/addresses.ts';
+import { newApiKey } from '../../../src/ledger/merchants.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -169,13 +170,29 @@ describe('The budget of a caller', () => {
     expect((await ask(card, { from: '203.0.113.8' })).statusCode).toBe(200);
   });
 
-  test("Made-up drops and refused credentials take more of a network's budget than cards", async () => {
+  test('Refused credentials never keep a network from what is public, nor from what good credentials open', async () => {
+    const from = '203.0.113.9';
+    const keys = ['Bearer a.b.c', 'Bearer fdk_x', `Bearer ${newApiKey()}`, 'Bearer'];
+    for (let n = 0; n < budgets.stranger; n += 1) {
+      const authorization = keys[n % keys.length] ?? '';
+      for (const address of ['GET /v1/wallet', 'GET /v1/drops']) {
+        const refused = await ask(address, { caller: { authorization }, from });
+        expect(refused.statusCode).toBe(401);
+      }
+    }
+    const merchant = await engine.merchant();
+    expect((await ask('GET /v1/drops', { caller: merchant, from })).statusCode).toBe(200);
+    const buyer = engine.buyer('mia');
+    expect((await ask('GET /v1/wallet', { caller: buyer, from })).statusCode).toBe(200);
+    expect((await ask(`GET /v1/drops/${drop.id}`, { from })).statusCode).toBe(200);
+  });
+
+  test("Made-up drops take more of a network's budget than cards", async () => {
     const from = '2001:db8:1:2::1';
     const card = `GET /v1/drops/${drop.id}`;
     await ask('GET /v1/drops/drop_aaaaaaaaaaaa', { from });
-    await ask('GET /v1/wallet', { caller: { authorization: 'Bearer a.b.c' }, from });
     // Another address of the same network.
-    const refused = await ask(card, { from: '2001:db8:1:2:ffff::9' });
+    const refused = await spend(card, { from: '2001:db8:1:2:ffff::9' }, 10);
     expect(refused.json().code).toBe('rate_limited');
     expect((await ask(card, { from: '2001:db8:1:3::1' })).statusCode).toBe(200);
   });
