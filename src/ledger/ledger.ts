@@ -7,7 +7,7 @@ import {
 } from './checks/reconciliation-queries.ts';
 import { openReconciliations, type Reconciliations } from './checks/reconciliations.ts';
 import type { Database } from './database/database.ts';
-import { migrate } from './database/migrations.ts';
+import { migrate, migrationMsMax } from './database/migrations.ts';
 import { openPglite } from './database/pglite.ts';
 import { ledgerErrorOf, untilFit } from './database/postgres-check.ts';
 import { type DropEdits, openDropEdits } from './drop-edits.ts';
@@ -62,14 +62,19 @@ export async function openLedger(
   const { databaseUrl, folder, clock = systemClock } = options;
   const database = databaseUrl
     ? await openServer(databaseUrl, options)
-    : await openPglite(folder === undefined ? {} : { folder });
+    : await openEmbedded(folder === undefined ? {} : { folder });
+  return ledgerOn(database, clock);
+}
+
+async function openEmbedded(options: { folder?: string }): Promise<Database> {
+  const database = await openPglite(options);
   try {
     await migrate(database);
+    return database;
   } catch (error) {
     await database.close();
-    throw databaseUrl ? ledgerErrorOf(error, databaseUrl) : error;
+    throw error;
   }
-  return ledgerOn(database, clock);
 }
 
 async function openServer(
@@ -81,14 +86,18 @@ async function openServer(
 ): Promise<Database> {
   // The driver is loaded only where there is a server: it costs 6 MB.
   const { openPostgres } = await import('./database/postgres.ts');
-  const database = openPostgres({ url, onIdleError });
+  // A connection of its own: for others, a statement that takes as long as a migration may is lost.
+  const answerMsMax = migrationMsMax + 5_000;
+  const migrating = openPostgres({ url, onIdleError, connectionsMax: 1, answerMsMax });
   try {
-    await untilFit(database, { url, onWait });
-    return database;
+    await untilFit(migrating, { url, onWait });
+    await migrate(migrating);
   } catch (error) {
-    await database.close();
-    throw error;
+    throw ledgerErrorOf(error, url);
+  } finally {
+    await migrating.close();
   }
+  return openPostgres({ url, onIdleError });
 }
 
 /** The ledger on a database whose schema is up to date. */

@@ -8,6 +8,9 @@ export type Migration = { number: number; name: string; sql: string; sha256: str
 const fileName = /^(\d{4})_[a-z_]+\.sql$/;
 const lockKey = 7_203_551; // any number, as long as every flashdrop uses the same
 
+/** How long a statement of a migration may take, or wait for another process's migration. */
+export const migrationMsMax = 120_000;
+
 /** The migrations of this program, in order. */
 export function readMigrations(folder = join(import.meta.dirname, '../../../sql')): Migration[] {
   const names = readdirSync(folder).filter((name) => fileName.test(name));
@@ -53,7 +56,9 @@ export async function migrate(
 function locked<T>(database: Database, work: (query: Query) => Promise<T>): Promise<T> {
   return database.transaction(async (query) => {
     // Waiting for another process's migration may take longer than a statement is allowed.
-    await query(`set local lock_timeout = '120s'; set local statement_timeout = '120s'`);
+    await query(
+      `set local lock_timeout = ${migrationMsMax}; set local statement_timeout = ${migrationMsMax}`,
+    );
     await query('select pg_advisory_xact_lock($1)', [lockKey]);
     return await work(query);
   });

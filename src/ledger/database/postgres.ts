@@ -11,8 +11,9 @@ const limits = {
   max: 10,
   connectionTimeoutMillis: 5_000,
   idleTimeoutMillis: 30_000,
-  query_timeout: 35_000,
 };
+/** Longer than the server's own bound, so that the server says why it ends a statement. */
+const answerMsMax = 35_000;
 
 /**
  * Set by statements, since poolers such as PgBouncer refuse all but a few parameters of the start-up
@@ -38,6 +39,8 @@ const replaceEveryMs = 1_000;
 export function openPostgres(options: {
   url: string;
   connectionsMax?: number;
+  /** When a statement without an answer is given up, ms; for statements that set a longer `statement_timeout`. */
+  answerMsMax?: number;
   /** Called for connections that broke while idle; the pool replaces them. */
   onIdleError?: (error: Error) => void;
 }): Database {
@@ -47,6 +50,7 @@ export function openPostgres(options: {
   const pool = new pg.Pool({
     ...limits,
     max: options.connectionsMax ?? limits.max,
+    query_timeout: options.answerMsMax ?? answerMsMax,
     connectionString: url,
     ssl: tls ?? false,
     application_name: 'flashdrop',

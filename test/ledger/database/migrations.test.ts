@@ -1,9 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Database } from '../../../src/ledger/database/database.ts';
 import { migrate, readMigrations } from '../../../src/ledger/database/migrations.ts';
 import { openPglite } from '../../../src/ledger/database/pglite.ts';
 import { openPostgres } from '../../../src/ledger/database/postgres.ts';
+import { openLedger } from '../../../src/ledger/ledger.ts';
 import { onEachLedger } from '../../support/ledgers.ts';
+import { newDatabase, sharedPostgres } from '../../support/postgres.ts';
 
 const known = readMigrations();
 const next = {
@@ -70,4 +72,31 @@ it('A server that is down causes an error, not a crash or a hang', async () => {
   } finally {
     await database.close();
   }
+});
+
+const server = sharedPostgres();
+describe.skipIf('missing' in server)('On a PostgreSQL server', () => {
+  it('A start waits for a migration that takes a minute, longer than any other statement may take', async () => {
+    if ('missing' in server) return;
+    const url = await newDatabase(server.url);
+    const other = openPostgres({ url });
+    await migrate(other);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let opened: ReturnType<typeof openLedger> | undefined;
+      await other.transaction(async (query) => {
+        await query('select pg_advisory_xact_lock(7203551)'); // as a migration does
+        opened = openLedger({ databaseUrl: url });
+        const waiting = `select 1 from pg_locks where locktype = 'advisory' and not granted
+          and database = (select oid from pg_database where datname = current_database())`;
+        while ((await query(waiting)).length === 0);
+        await vi.advanceTimersByTimeAsync(60_000);
+      });
+      await (await opened)?.close();
+      expect(opened).toBeDefined();
+    } finally {
+      vi.useRealTimers();
+      await other.close();
+    }
+  });
 });
