@@ -52,18 +52,12 @@ export function buyRoute(app: FastifyInstance, options: BuyRouteOptions): void {
   }
 
   /** Before anything else that a Buy costs: a flood of one buyer must not be free once all is sold. */
-  function takeBudget(
-    { buyer }: FastifyRequest,
-    reply: FastifyReply,
-    done: (error?: Error) => void,
-  ): void {
+  function takeBudget({ buyer }: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const retryAfterMs = budget(buyer);
-    if (retryAfterMs === 0) {
-      done();
-      return;
-    }
-    outcomes.add('rate_limited');
-    sendProblem(reply, 'rate_limited', { retryAfterMs });
+    if (retryAfterMs > 0) {
+      outcomes.add('rate_limited');
+      sendProblem(reply, 'rate_limited', { retryAfterMs });
+    } else done();
   }
 
   /** Most Buys come when the drop is sold out: they are refused before their body is read. */
