@@ -228,8 +228,14 @@ export function openPaymentAttempts(options: {
   return { choose, open, actionOf, wishOf, end, start };
 }
 
+/** A text that is none of ours counts as no action: the payment is begun again under its reference. */
 function keptOf({ action }: Payment): Kept | undefined {
-  return action === null ? undefined : (JSON.parse(action) as Kept);
+  if (action === null) return undefined;
+  try {
+    return JSON.parse(action) as Kept;
+  } catch {
+    return undefined;
+  }
 }
 
 export type PaymentAttempts = ReturnType<typeof openPaymentAttempts>;

@@ -91,7 +91,8 @@ export function openOrderService(options: {
     if (order.fingerprint === undefined || recorded?.details) return undefined;
     const place = placeOf(order.id);
     const [details] = await lanes.details(place, [place.digest]);
-    return details;
+    // The ledger parks such an order, with an alarm: its buyer sees the rest of it.
+    return details === 'unreadable' ? undefined : details;
   }
 
   /** The view of an order, which may await the password because of what its wallet has paid before. */

@@ -42,10 +42,26 @@ export function packDetails({
   return { text, fingerprint: hash('sha256', pairs, 'base64url').slice(0, 16) };
 }
 
-/** The details that `packDetails` has packed. */
-export function parseDetails(text: string): OrderDetails {
-  const details: OrderDetails = JSON.parse(text);
-  return details;
+/** The details that `packDetails` has packed; undefined for a text that is none of its own. */
+export function parseDetails(text: string): OrderDetails | undefined {
+  try {
+    const details: unknown = JSON.parse(text);
+    return isDetails(details) ? details : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isDetails(value: unknown): value is OrderDetails {
+  if (!isObject(value)) return false;
+  const { fields = {}, metadata = {} } = value;
+  return [fields, metadata].every((map) => {
+    return isObject(map) && Object.values(map).every((text) => typeof text === 'string');
+  });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function sorted(map: Record<string, string>): [string, string][] {

@@ -50,7 +50,7 @@ export function openDropMetrics(options: {
       if (!metrics) return;
       const open = chosen(drops().filter((drop) => dropState(drop, clock.now()) === 'open'));
       read = [];
-      read = (await Promise.all(open.map(unitsOf))).flat();
+      read = (await Promise.all(open.map((drop) => unitsOf(drop).catch(() => [])))).flat();
     },
     onError() {}, // What cannot be read is not shown.
   });

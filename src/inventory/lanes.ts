@@ -4,6 +4,7 @@ import type { BuyerId, LaneRef, OrderRef } from '../domain/ids.ts';
 import type { Order, ReleaseReason } from '../domain/order.ts';
 import { type OrderDetails, type PackedDetails, parseDetails } from '../domain/order-details.ts';
 import { type LaneKey, laneKey } from './keys.ts';
+import { isRedisError, redisErrorCodes } from './redis-errors.ts';
 import {
   type Adjusted,
   type Appointed,
@@ -65,6 +66,9 @@ export type HoldDeferral = {
   start?: 'failed' | 'payable' | undefined;
 };
 
+/** The details that a lane keeps of one order; `unreadable`: what it has there is none of ours. */
+export type KeptDetails = OrderDetails | 'unreadable' | undefined;
+
 /**
  * The operations of a lane, each one call of its script. A call rejects only when Redis fails or
  * refuses it; what a script decides is a result. Results are in the order of the request.
@@ -105,10 +109,10 @@ export type Lanes = {
   /** The orders behind digests, undefined where the lane has none, or a record that cannot be read. */
   find(ref: LaneRef, digests: string[]): Promise<(Order | undefined)[]>;
   /** What buyers gave with their Buys, while the ledger does not have it yet. */
-  details(ref: LaneRef, digests: string[]): Promise<(OrderDetails | undefined)[]>;
+  details(ref: LaneRef, digests: string[]): Promise<KeptDetails[]>;
   /** Deletes what buyers gave, once the ledger has it. */
   forgetDetails(ref: LaneRef, digests: string[]): Promise<void>;
-  /** The drop as it was last published to the lane, undefined when it never was. */
+  /** The drop as it was last published to the lane, undefined when it never was, or cannot be read. */
   readDrop(ref: LaneRef): Promise<Drop | undefined>;
 };
 
@@ -238,8 +242,15 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
     async details(ref, digests) {
       if (digests.length === 0) return [];
-      const texts = await redis.hmget(laneKey(namespace, ref, 'details'), ...digests);
-      return texts.map((text) => (text ? parseDetails(text) : undefined));
+      try {
+        const texts = await redis.hmget(laneKey(namespace, ref, 'details'), ...digests);
+        return texts.map((text) => {
+          return text === null ? undefined : (parseDetails(text) ?? 'unreadable');
+        });
+      } catch (error) {
+        if (!isRedisError(error, redisErrorCodes.wrongType)) throw error;
+        return digests.map(() => 'unreadable');
+      }
     },
 
     async forgetDetails(ref, digests) {
@@ -249,9 +260,13 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
     async readDrop(ref) {
       const text = await redis.hget(laneKey(namespace, ref, 'rules'), 'drop');
       if (!text) return undefined;
-      // Only `publish` above writes this field: the JSON of a Drop.
-      const drop: Drop = JSON.parse(text);
-      return drop;
+      try {
+        // Only `publish` above writes this field: the JSON of a Drop.
+        const drop: Drop = JSON.parse(text);
+        return drop;
+      } catch {
+        return undefined;
+      }
     },
   };
 }

@@ -26,6 +26,8 @@ export const redisErrorCodes = {
   noGroup: 'NOGROUP',
   /** A consumer group exists already. */
   groupExists: 'BUSYGROUP',
+  /** A key holds another type than the command is for. */
+  wrongType: 'WRONGTYPE',
 } as const;
 
 export type RedisErrorCode = (typeof redisErrorCodes)[keyof typeof redisErrorCodes];
@@ -68,6 +70,17 @@ export function isRedisError(error: unknown, ...codes: readonly RedisErrorCode[]
 export function isOutOfMemory(error: unknown): boolean {
   if (isRedisError(error, redisErrorCodes.outOfMemory)) return true;
   return error instanceof Error && /\bOOM command not allowed/.test(error.message);
+}
+
+/**
+ * Whether an error says that the keys of a lane are not what a lane's keys are, as against Redis or the
+ * ledger being away: repeating the call does not help, and other lanes are not concerned.
+ */
+export function isOfLane(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error.message.startsWith('bug: ')) return true;
+  const isOther = isRedisError(error, ...unavailableCodes, redisErrorCodes.noGroup);
+  return isRedisReply(error) && !isOther;
 }
 
 /** Whether an error is Redis' own answer to a command. */

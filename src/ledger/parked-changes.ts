@@ -44,8 +44,7 @@ export function openParkedChanges(database: Database, clock: Clock = systemClock
         [clock.now(), limit],
       );
       return rows.map(({ change, ...row }) => {
-        const [field, value]: [string, string] = JSON.parse(change);
-        return { ...row, field, value };
+        return { ...row, ...fieldAndValue(change) };
       });
     },
 
@@ -62,6 +61,17 @@ export function openParkedChanges(database: Database, clock: Clock = systemClock
       return row?.count ?? 0;
     },
   };
+}
+
+/** A text that is not what `park` has written is the value of no field, which nobody can read. */
+function fieldAndValue(change: string): Pick<ParkedChange, 'field' | 'value'> {
+  try {
+    const [field, value]: unknown[] = JSON.parse(change);
+    if (typeof field === 'string' && typeof value === 'string') return { field, value };
+  } catch {
+    // Said by the value.
+  }
+  return { field: '', value: change };
 }
 
 function keyOf({ drop, lane, entry, place }: ParkedChange) {

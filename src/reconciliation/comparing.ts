@@ -77,7 +77,9 @@ export function openComparing(options: {
       findings.push(...more);
       for (const id of orders) ids.add(id);
     }
-    for (const id of await unrecordedOrders.find(scope.drops)) ids.add(id);
+    const unrecorded = await unrecordedOrders.find(scope.drops);
+    for (const id of unrecorded.ids) ids.add(id);
+    notCompared.push(...unrecorded.notCompared);
     for (const some of batches([...ids], ordersAtOnce)) {
       signal?.throwIfAborted();
       findings.push(...(await compareOrders(some)));

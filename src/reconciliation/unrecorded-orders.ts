@@ -3,6 +3,7 @@ import type { DropId, LaneRef, OrderId } from '../domain/ids.ts';
 import { compareIds } from '../drops/lost-lanes.ts';
 import type { Records } from '../inventory/lane-scan.ts';
 import { type Lanes, lanesOf } from '../inventory/lanes.ts';
+import { isOfLane } from '../inventory/redis-errors.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Orders } from '../ledger/orders.ts';
 
@@ -20,18 +21,34 @@ export function openUnrecordedOrders(options: {
 }) {
   const { lanes, records, orders, queries } = options;
 
-  /** Ids of unrecorded orders. A lane is scanned only when the lanes have more orders than the ledger. */
-  async function find(drops: readonly Drop[]): Promise<OrderId[]> {
-    const found: OrderId[] = [];
+  /** Ids of unrecorded orders, and the drops with a lane that cannot be read. */
+  async function find(
+    drops: readonly Drop[],
+  ): Promise<{ ids: OrderId[]; notCompared: { what: string; why: string }[] }> {
+    const ids: OrderId[] = [];
+    const notCompared: { what: string; why: string }[] = [];
     for (const drop of drops) {
-      const refs = lanesOf(drop);
-      const counts = await Promise.all(refs.map(records.count));
-      const inLanes = counts.reduce((sum, count) => sum + count, 0);
-      if (inLanes <= (await queries.orderCount(drop.id))) continue;
-      for (const ref of refs) {
-        found.push(...(await unrecordedIn(ref)));
-        if (found.length >= shownMax) return found.slice(0, shownMax);
+      try {
+        ids.push(...(await unrecordedOf(drop)));
+      } catch (error) {
+        if (!isOfLane(error)) throw error;
+        notCompared.push({ what: `the lanes of ${drop.id}`, why: String(error) });
       }
+      if (ids.length >= shownMax) break;
+    }
+    return { ids: ids.slice(0, shownMax), notCompared };
+  }
+
+  /** A lane is scanned only when the lanes have more orders than the ledger. */
+  async function unrecordedOf(drop: Drop): Promise<OrderId[]> {
+    const refs = lanesOf(drop);
+    const counts = await Promise.all(refs.map(records.count));
+    const inLanes = counts.reduce((sum, count) => sum + count, 0);
+    if (inLanes <= (await queries.orderCount(drop.id))) return [];
+    const found: OrderId[] = [];
+    for (const ref of refs) {
+      found.push(...(await unrecordedIn(ref)));
+      if (found.length >= shownMax) break;
     }
     return found;
   }
@@ -51,14 +68,18 @@ export function openUnrecordedOrders(options: {
     const ends: OutboxEnds = new Map();
     for (const drop of drops) {
       const known = await orders.positions(drop);
-      const inspected = await Promise.all(known.map(({ lane }) => lanes.inspect({ drop, lane })));
-      const lasts = known.map(({ lane }, index) => {
-        const seen = inspected[index];
-        return { lane, last: seen?.status === 'done' ? seen.lastEvent : '0-0' };
-      });
-      ends.set(drop, lasts);
+      ends.set(drop, await Promise.all(known.map(({ lane }) => lastOf({ drop, lane }))));
     }
     return ends;
+  }
+
+  async function lastOf(ref: LaneRef): Promise<{ lane: number; last: string }> {
+    const seen = await lanes.inspect(ref).catch((error: unknown) => {
+      // No end is known, so nothing that this lane does not have is taken for lag.
+      if (isOfLane(error)) return undefined;
+      throw error;
+    });
+    return { lane: ref.lane, last: seen?.status === 'done' ? seen.lastEvent : '0-0' };
   }
 
   /** Drops of which the ledger has not yet read all outbox entries up to these ends. */

@@ -181,6 +181,30 @@ describe('differences that only one side has', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['order_not_in_lane alarm']);
   });
 
+  test('A lane that cannot be read is an alarm for each of its orders, the others are compared, and so is all after it can be', async () => {
+    const [broken, sound] = [await books.publish(), await books.publish()];
+    const { id } = await books.sell(broken);
+    const lost = await books.sell(sound);
+    await books.forget(lost.id);
+    const { redis, key } = books.stage;
+    const orders = key(place(id), 'orders');
+    await redis.rename(orders, `${orders}:kept`);
+    await redis.set(orders, 'no hash');
+    await books.sql("update reconciliations set places = 'no json', report = '{'", []);
+    const report = await books.desk.reconcile();
+    expect(toldOf(report, id, lost.id)).toEqual([
+      'order_not_in_lane alarm',
+      'order_not_in_lane alarm',
+    ]);
+    expect(report.notCompared).toContainEqual(
+      expect.objectContaining({ what: `the lanes of ${broken.id}` }),
+    );
+    await redis.rename(`${orders}:kept`, orders);
+    const after = await books.desk.reconcile();
+    expect(toldOf(after, id)).toEqual([]);
+    expect(after.notCompared).toEqual([]);
+  });
+
   test('An order that the ledger has lost is an alarm', async () => {
     const { id } = await books.sell(await books.publish());
     await books.sql('delete from orders where id = $1', [id]);

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { Drop } from '../../src/domain/drop.ts';
 import { type LaneRef, type OrderId, orderId, orderRef, placeOf } from '../../src/domain/ids.ts';
 import type { Order } from '../../src/domain/order.ts';
+import type { PackedDetails } from '../../src/domain/order-details.ts';
 import type { Timings } from '../../src/engine/service-options.ts';
 import { openServices } from '../../src/engine/services.ts';
 import { type LaneKey, laneKey } from '../../src/inventory/keys.ts';
@@ -102,7 +103,19 @@ export async function openStage(options: {
   async function reserve<const Buyers extends readonly string[]>(
     drop: Drop,
     buyers: Buyers,
-    { fund = 1_000_000, key = 'k', quantity = 1, awaitsBuyer = false } = {},
+    {
+      fund = 1_000_000,
+      key = 'k',
+      quantity = 1,
+      awaitsBuyer = false,
+      details,
+    }: {
+      fund?: number;
+      key?: string;
+      quantity?: number;
+      awaitsBuyer?: boolean;
+      details?: PackedDetails | undefined;
+    } = {},
   ): Promise<{ [Each in keyof Buyers]: OrderId }> {
     const { currency } = drop;
     await ledger.accounts.topUpAll(
@@ -122,6 +135,7 @@ export async function openStage(options: {
         quantity,
         method: 'wallet',
         awaitsBuyer,
+        details,
       };
       const [answer] = await lanes.reserve(ref, [request]);
       if (answer?.status !== 'reserved') throw new Error(`not reserved: ${answer?.status}`);

@@ -1,8 +1,9 @@
 import { isRecorded, type OrderView } from '../../checkout/order-view.ts';
 import type { OrderService } from '../../checkout/orders.ts';
-import { type OrderId, placeOf } from '../../domain/ids.ts';
+import { type LaneRef, type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import { byLane, callOrdersMax, type Lanes } from '../../inventory/lanes.ts';
+import { isOfLane } from '../../inventory/redis-errors.ts';
 import { orderJson } from '../views/views.ts';
 import { openPoller, type Polled } from './poller.ts';
 import type { Stream } from './streams.ts';
@@ -27,13 +28,24 @@ export function openOrderPoller(options: {
     for (const { ref, places } of byLane([...polled.keys()].map(placeOf))) {
       for (let at = 0; at < places.length; at += callOrdersMax) {
         const digests = places.slice(at, at + callOrdersMax).map((place) => place.digest);
-        for (const order of await lanes.find(ref, digests)) {
+        for (const order of await find(ref, digests)) {
           const entry = order && polled.get(order.id);
           if (entry && order.version > entry.view.version) changes.push(sendChange(order, entry));
         }
       }
     }
     await Promise.all(changes);
+  }
+
+  /** The streams of a lane that cannot be read wait, and those of the other lanes go on. */
+  async function find(ref: LaneRef, digests: string[]): Promise<(Order | undefined)[]> {
+    try {
+      return await lanes.find(ref, digests);
+    } catch (error) {
+      if (!isOfLane(error)) throw error;
+      options.onError(error);
+      return [];
+    }
   }
 
   /** Sends an order that is newer than what the streams of its entry have. */

@@ -15,6 +15,15 @@ export type Places = {
 
 export type Reconciliations = ReturnType<typeof openReconciliations>;
 
+/** A stored JSON text; undefined when it is none, as if nothing had been stored. */
+function parsed<T>(text: string): T | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The lock that lets one process reconcile at a time, and the report of the last run. */
 export function openReconciliations(database: Database, clock: Clock = systemClock) {
   /**
@@ -68,10 +77,10 @@ export function openReconciliations(database: Database, clock: Clock = systemClo
       report: string | null;
       places: string | null;
     }>('select ended_at as "endedAt", report, places from reconciliations');
-    const places: Places = row?.places ? JSON.parse(row.places) : {};
+    const places: Places = row?.places ? (parsed<Places>(row.places) ?? {}) : {};
     return {
       endedAt: row?.endedAt ?? undefined,
-      report: row?.report ? JSON.parse(row.report) : undefined,
+      report: row?.report ? parsed(row.report) : undefined,
       places,
     };
   }

@@ -3,7 +3,7 @@ import { isOrderId, type LaneRef } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import { found, required } from '../../domain/required.ts';
 import { laneKey } from '../../inventory/keys.ts';
-import { isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
+import { isOfLane, isRedisError, redisErrorCodes } from '../../inventory/redis-errors.ts';
 import { parseRecord } from '../../inventory/replies.ts';
 import { parseWhole } from '../../inventory/reply-reader.ts';
 import type { Adjustment } from '../../ledger/orders.ts';
@@ -118,7 +118,15 @@ export function openOutbox(options: { redis: Redis; namespace: string; consumer:
 
   /** The number of entries of these lanes that are not acknowledged. */
   async function backlog(refs: readonly LaneRef[]): Promise<number> {
-    const lengths = await Promise.all(refs.map((ref) => redis.xlen(keyOf(ref))));
+    const lengths = await Promise.all(
+      refs.map((ref) =>
+        redis.xlen(keyOf(ref)).catch((error: unknown) => {
+          // It has no entries that could be relayed; `broken_lane` tells of it.
+          if (isOfLane(error)) return 0;
+          throw error;
+        }),
+      ),
+    );
     return lengths.reduce((sum, length) => sum + length, 0);
   }
 

@@ -20,6 +20,9 @@ export type RecordedChanges = {
   parked: number;
 };
 
+/** What buyers gave with their Buys, by the id of the order. */
+type Details = Map<OrderId, OrderDetails>;
+
 const retryBatch = 100;
 
 /**
@@ -34,16 +37,34 @@ export function openRecordChanges(options: {
 }) {
   const { orders, parkedChanges, lanes, log } = options;
 
-  /** What buyers gave with the orders that these changes reserve, by the order's id. */
-  async function detailsOf(changes: readonly Change[]): Promise<Map<OrderId, OrderDetails>> {
-    const found = new Map<OrderId, OrderDetails>();
+  /**
+   * The changes that can be recorded, with what buyers gave with the orders that they reserve, and those
+   * of orders whose details cannot be read: without them nobody knows where to ship.
+   */
+  async function withDetails(changes: readonly Change[]): Promise<{
+    whole: Change[];
+    details: Details;
+    failed: Failed<Change>[];
+  }> {
+    const details: Details = new Map();
+    const unreadable = new Set<OrderId>();
     for (const { ref, places } of byLane(changes.flatMap(placeWithDetails))) {
       const digests = places.map(({ digest }) => digest);
-      for (const [index, details] of (await lanes.details(ref, digests)).entries()) {
-        if (details) found.set(orderId(required(places[index], 'order')), details);
+      for (const [index, kept] of (await lanes.details(ref, digests)).entries()) {
+        const id = orderId(required(places[index], 'order'));
+        if (kept === 'unreadable') unreadable.add(id);
+        else if (kept) details.set(id, kept);
       }
     }
-    return found;
+    const isWhole = (change: Change) => {
+      return placeWithDetails(change).every((place) => !unreadable.has(orderId(place)));
+    };
+    const failed = changes
+      .filter((change) => !isWhole(change))
+      .map((item) => {
+        return { item, error: new Error('the details of the order in its lane cannot be read') };
+      });
+    return { whole: changes.filter(isWhole), details, failed };
   }
 
   /** Deletes the details of recorded orders from their lanes: personal data stays in the ledger alone. */
@@ -54,8 +75,10 @@ export function openRecordChanges(options: {
     }
   }
 
-  async function write(changes: readonly Change[], entries: readonly OutboxEntry[]): Promise<void> {
-    const details = await detailsOf(changes);
+  async function write(
+    changes: readonly Change[],
+    { details, entries }: { details: Details; entries: readonly OutboxEntry[] },
+  ): Promise<void> {
     await orders.upsert(
       changes.flatMap((change) => {
         if (change.kind !== 'order') return [];
@@ -75,14 +98,16 @@ export function openRecordChanges(options: {
   async function record(entries: readonly OutboxEntry[]): Promise<RecordedChanges> {
     const all = entries.flatMap(({ changes }) => changes);
     const readable = all.filter(({ kind }) => kind !== 'unreadable');
-    const refused = await attempt(readable, entries);
+    const { whole, details, failed: unclear } = await withDetails(readable);
     const unreadable = all.flatMap((change): Failed<Change>[] => {
       return change.kind === 'unreadable' ? [{ item: change, error: change.error }] : [];
     });
-    const failed = [...unreadable, ...refused];
+    const aside = [...unreadable, ...unclear];
+    const refused = await attempt(whole, { details, entries: aside.length === 0 ? entries : [] });
+    const failed = [...aside, ...refused];
     await parkedChanges.park(failed.map(({ item, error }) => ({ ...item.raw, error })));
     // Only now: an entry whose position is recorded is not read again when its lane is recovered.
-    if (refused.length > 0) await write([], entries);
+    if (failed.length > 0) await write([], { details, entries });
     for (const { item, error } of failed) {
       const { drop, lane, entry, field } = item.raw;
       const order = item.kind === 'order' ? item.order.id : undefined;
@@ -103,16 +128,16 @@ export function openRecordChanges(options: {
 
   /** Writes all in one statement; where the ledger refuses that, in parts, without the positions. */
   async function attempt(
-    readable: readonly Change[],
-    entries: readonly OutboxEntry[],
+    changes: readonly Change[],
+    { details, entries }: { details: Details; entries: readonly OutboxEntry[] },
   ): Promise<Failed<Change>[]> {
-    if (readable.length === 0) {
-      await write([], entries);
+    if (changes.length === 0) {
+      await write([], { details, entries });
       return [];
     }
     const work = (part: readonly Change[]) =>
-      write(part, part.length === readable.length ? entries : []);
-    return await inParts(readable, work, { isOfItem: isRefusedBySql });
+      write(part, { details, entries: part.length === changes.length ? entries : [] });
+    return await inParts(changes, work, { isOfItem: isRefusedBySql });
   }
 
   /**
@@ -122,9 +147,12 @@ export function openRecordChanges(options: {
   async function retryParked(queue: Pick<SettleQueue, 'add'>): Promise<number> {
     const due = (await parkedChanges.takeDue({ limit: retryBatch })).map(parseChange);
     const readable = due.filter(({ kind }) => kind !== 'unreadable');
-    const failed = await inParts(readable, (part) => write(part, []), { isOfItem: isRefusedBySql });
+    const { whole, details } = await withDetails(readable);
+    const failed = await inParts(whole, (part) => write(part, { details, entries: [] }), {
+      isOfItem: isRefusedBySql,
+    });
     const stillParked = new Set(failed.map(({ item }) => item));
-    const recorded = readable.filter((change) => !stillParked.has(change));
+    const recorded = whole.filter((change) => !stillParked.has(change));
     await queue.add(toSettle(recorded));
     await forgetDetails(recorded);
     await parkedChanges.remove(recorded.map(({ raw }) => raw));
@@ -134,10 +162,6 @@ export function openRecordChanges(options: {
   return { record, retryParked };
 }
 
-/**
- * The orders that these changes reserve and leave reserved. The others need no payment; one whose hold was
- * extended has a payment that its buyer began, which is polled.
- */
 /** The place of an order that a change reserves and that has details: its lane keeps these so far. */
 function placeWithDetails(change: Change): OrderRef[] {
   if (change.kind !== 'order') return [];
@@ -145,6 +169,10 @@ function placeWithDetails(change: Change): OrderRef[] {
   return version === 1 && fingerprint !== undefined ? [placeOf(id)] : [];
 }
 
+/**
+ * The orders that these changes reserve and leave reserved. The others need no payment; one whose hold was
+ * extended has a payment that its buyer began, which is polled.
+ */
 function toSettle(changes: readonly Change[]): OrderId[] {
   const latest = new Map<OrderId, { version: number; reserved: boolean }>();
   for (const change of changes) {

@@ -4,11 +4,10 @@ import type { LaneRef, OrderId } from '../../domain/ids.ts';
 import type { ActiveDrops } from '../../drops/active-drops.ts';
 import { connectHot } from '../../inventory/redis-connections.ts';
 import {
+  isOfLane,
   isOutOfMemory,
   isRedisError,
-  isRedisReply,
   redisErrorCodes,
-  unavailableCodes,
 } from '../../inventory/redis-errors.ts';
 import type { Log } from '../../log.ts';
 import { openBackOff } from '../../scheduling/backoff.ts';
@@ -253,14 +252,6 @@ export function openRelay(options: RelayOptions): Relay {
 }
 
 const nameOf = ({ drop, lane }: LaneRef) => `${drop}:${lane}`;
-
-/** Whether an error says that a lane's keys are broken, as against Redis or the ledger being away. */
-function isOfLane(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error.message.startsWith('bug: ')) return true;
-  const isOther = isRedisError(error, ...unavailableCodes, redisErrorCodes.noGroup);
-  return isRedisReply(error) && !isOther;
-}
 
 /**
  * Splits entries into batches small enough that one statement does not delay the ledger's other users.

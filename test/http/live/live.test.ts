@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
 import type { MerchantId } from '../../../src/domain/ids.ts';
 import { listen, type Server } from '../../../src/http/server/server.ts';
+import { laneKey } from '../../../src/inventory/keys.ts';
+import { connectHot } from '../../../src/inventory/redis-connections.ts';
 import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -120,6 +123,31 @@ describe("An order's stream", () => {
     await engine.deps.lanes.release(ref, [{ digest, reason: 'declined' }]);
     await eventually(stream.ended);
     expect(stream.events[1]?.data).toMatchObject({ state: 'released', reason: 'declined' });
+    await noStreams();
+  });
+
+  test('goes on while a lane of another drop cannot be read', async () => {
+    const [broken, sound] = [await engine.publish(merchantId), await engine.publish(merchantId)];
+    const ids = [await buy(broken, 'ann'), await buy(sound, 'ann')];
+    // The stream of the broken lane is polled first.
+    const [first, second] = [
+      await follow(`/v1/orders/${ids[0]}/stream`, engine.buyer('ann')),
+      await follow(`/v1/orders/${ids[1]}/stream`, engine.buyer('ann')),
+    ];
+    await eventually(() => first.events.length + second.events.length === 2);
+    const redis = connectHot(sharedRedisUrl(), { timeoutMs: 2_000 });
+    await once(redis, 'ready');
+    const orders = laneKey(engine.namespace, { drop: broken.id, lane: 0 }, 'orders');
+    await redis.rename(orders, `${orders}:kept`);
+    await redis.set(orders, 'no hash');
+    const [ref, digest] = place(ids[1] ?? '', sound);
+    await engine.deps.lanes.confirm(ref, [digest]);
+    await eventually(second.ended);
+    await redis.rename(`${orders}:kept`, orders);
+    redis.disconnect();
+    const [, left] = place(ids[0] ?? '', broken);
+    await engine.deps.lanes.confirm({ drop: broken.id, lane: 0 }, [left]);
+    await eventually(first.ended);
     await noStreams();
   });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { orderId, orderRef } from '../../../src/domain/ids.ts';
+import { type DropId, orderId, orderRef, placeOf } from '../../../src/domain/ids.ts';
+import { packDetails } from '../../../src/domain/order-details.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 import { openStage, type Stage } from '../stage.ts';
@@ -71,6 +72,63 @@ test('A parked change is recorded and its order settled once the ledger takes it
   await database.query('update parked_changes set retry_at = 0');
   await stage.reaches(id, 'paid');
   await eventually(async () => (await parkedChanges.count()) === before);
+  await settlement.stop();
+});
+
+test('An order whose details cannot be read is parked and named in the log, its neighbours and other lanes go on, and it is settled once they can be read', async () => {
+  const [drop, broken, sound] = [
+    await stage.publish(),
+    await stage.publish(),
+    await stage.publish(),
+  ];
+  const { database, parkedChanges } = stage.ledger;
+  const before = await parkedChanges.count();
+  const told = packDetails({ fields: { phone: '13800138000' } });
+  const buyers = ['no json', 'a number', 'a list', 'numbers in it', 'good'];
+  const texts = ['{"fields":', '7', '[]', '{"fields":{"phone":13800138000}}', told?.text ?? ''];
+  const ids = await stage.reserve(drop, buyers, { details: told });
+  const [elsewhere] = await stage.reserve(broken, ['in a broken lane'], { details: told });
+  const [plain] = await stage.reserve(broken, ['without details']);
+  const [beside] = await stage.reserve(sound, ['in a sound lane'], { details: told });
+  const detailsOf = (ref: { id: DropId }) => stage.key({ drop: ref.id, lane: 0 }, 'details');
+  for (const [n, id] of ids.entries()) {
+    await stage.redis.hset(detailsOf(drop), placeOf(id).digest, texts[n] ?? '');
+  }
+  await stage.redis.rename(detailsOf(broken), `${detailsOf(broken)}:kept`);
+  await stage.redis.set(detailsOf(broken), 'no hash');
+  const settlement = stage.settlement();
+  await settlement.start();
+  const [good = elsewhere, ...parked] = [...ids].reverse();
+  for (const id of [good, plain, beside]) await stage.reaches(id, 'paid');
+  expect(await parkedChanges.count()).toBe(before + parked.length + 1);
+  expect(settlement.background().relay.counts().parked).toBe(parked.length + 1);
+  for (const id of [...parked, elsewhere]) {
+    expect(stage.logged).toContainEqual(
+      expect.objectContaining({
+        order: id,
+        msg: expect.stringContaining('outbox entry is parked'),
+      }),
+    );
+    expect(await settlement.orders.peek(id)).toMatchObject({ state: 'reserved' });
+  }
+  // A parked change that is no JSON itself does not keep the others from being tried again.
+  await database.query(
+    `insert into parked_changes (drop_id, lane, entry, place, at, change, error, parked_at, retry_at)
+     values ($1, 0, '1-1', 2, 1, 'no json', '', 0, 0)`,
+    [drop.id],
+  );
+  for (const id of parked) {
+    await stage.redis.hset(detailsOf(drop), placeOf(id).digest, told?.text ?? '');
+  }
+  await database.query('update parked_changes set retry_at = 0');
+  for (const id of parked) await stage.reaches(id, 'paid');
+  expect((await stage.ledger.orders.get(good))?.details).toEqual({
+    fields: { phone: '13800138000' },
+  });
+  expect(await stage.inLane(elsewhere)).toMatchObject({ state: 'reserved' });
+  await stage.redis.rename(`${detailsOf(broken)}:kept`, detailsOf(broken));
+  await database.query('update parked_changes set retry_at = 0');
+  await stage.reaches(elsewhere, 'paid');
   await settlement.stop();
 });
 
