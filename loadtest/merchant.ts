@@ -17,6 +17,8 @@ export type CopiedDrop = {
   title: string;
   currency: string;
   appointment: unknown;
+  /** Units of all items together that one buyer may have; null for no such limit. */
+  perBuyer: number | null;
   items: { sku: string; unitAmount: number; allotment: number; perBuyer: number }[];
 };
 

@@ -127,17 +127,20 @@ function judgeLimits(head: BookHead, { orders }: Listed): Judged {
   const { breaches, add } = openCheck('D');
   const crowdOf = openCrowds(head);
   const limits = new Map(head.items.map(({ sku, perBuyer }) => [sku, perBuyer]));
+  const dropLimit = head.perBuyer ?? Number.POSITIVE_INFINITY;
   const owned = new Map<string, number>();
-  const owners = new Set<string>();
+  const owners = new Map<string, number>();
   for (const [id, { buyer, sku, state, quantity }] of orders) {
     if (crowdOf(buyer)?.uninvited) add(`${buyer} has an order and no appointment`, id);
     if (state !== 'paid' && state !== 'reserved') continue;
-    owners.add(buyer);
+    const all = (owners.get(buyer) ?? 0) + quantity;
+    owners.set(buyer, all);
     const name = `${buyer} ${sku}`;
     const count = (owned.get(name) ?? 0) + quantity;
     owned.set(name, count);
     const limit = limits.get(sku) ?? 0;
     if (count > limit) add(`${buyer} has ${count} units, ${limit} allowed`, id);
+    if (all > dropLimit) add(`${buyer} has ${all} units of all items, ${dropLimit} allowed`, id);
   }
   return { figures: { owners: owners.size }, breaches };
 }

@@ -15,10 +15,12 @@ export type BookLine =
   /** What a later read of the order showed. */
   | { kind: 'seen'; at: number; buyer: string; order: string; state: string };
 
-/** The sale that the book is about: its buyers, their limit, its items. */
+/** The sale that the book is about: its buyers, their limits, its items. */
 export type BookHead = {
   drop: string;
   items: { sku: string; units: number; unitAmount: number; perBuyer: number }[];
+  /** Units of all items together that one buyer may have; undefined for no such limit. */
+  perBuyer?: number | undefined;
   /**
    * Every buyer of the crowd is named by one of these and a number from 0. Those who are uninvited have
    * no appointment in a drop that needs one.

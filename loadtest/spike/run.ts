@@ -68,7 +68,10 @@ async function replay(run: {
   await going(assertUsable({ address, merchantKey }));
   const facts = await going(factsOf({ opsAddress, own: engine !== undefined }));
   const merchant = openMerchant({ address, merchantKey });
-  const { drop, title, currency, items, parameters } = await prepareSale(merchant, options);
+  const { drop, title, currency, items, perBuyer, parameters } = await prepareSale(
+    merchant,
+    options,
+  );
   const { units, people, bots, leadMs, appointments } = parameters;
   const step = parameters.crowdMs <= shortCrowdMs ? stepMs.short : stepMs.long;
   const merge = openMerge({ stepMs: step, units });
@@ -133,6 +136,7 @@ async function replay(run: {
         head: {
           drop,
           items,
+          perBuyer,
           crowds: crowd.groups.map(({ prefix, count, kind }) => {
             return { prefix, count, uninvited: kind === 'uninvited' };
           }),

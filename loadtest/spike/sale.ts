@@ -10,6 +10,7 @@ export type PreparedSale = {
   title: string;
   currency: string;
   items: BookHead['items'];
+  perBuyer?: BookHead['perBuyer'];
   parameters: Parameters;
 };
 
@@ -60,7 +61,8 @@ async function rehearse(
   const byAppointment = copy.appointment !== null;
   const parameters = fitted(crowd.parameters, { units, byAppointment, set: crowd.set });
   const { id: drop, currency } = copy;
-  return { drop, title: `Rehearsal of ${rehearsed}`, currency, items, parameters };
+  const perBuyer = copy.perBuyer ?? undefined;
+  return { drop, title: `Rehearsal of ${rehearsed}`, currency, items, perBuyer, parameters };
 }
 
 function assertAffordable({ items, currency }: CopiedDrop): void {

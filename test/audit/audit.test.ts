@@ -168,6 +168,17 @@ test("The audit finds a wrong count of a buyer's units", async () => {
   expect(broken(await audited(drop))).toEqual([7]);
 });
 
+test('The audit finds a buyer who has more units of all items than the drop allows', async () => {
+  const drop = await stage.publish({ items: [anItem({ perBuyer: 2 })] });
+  for (const id of await stage.reserve(drop, buyers(1), { quantity: 2 })) {
+    await stage.reaches(id, 'paid');
+  }
+  expect(broken(await audited(drop))).toEqual([]);
+  const change = `update drops set details = (details::jsonb || '{"perBuyer":1}')::json where id = $1`;
+  await stage.ledger.database.query(change, [drop.id]);
+  expect(broken(await audited(drop))).toEqual([7]);
+});
+
 test('A change that is still on its way to the ledger is no breach', async () => {
   const drop = await stage.publish({ lanes: 2, items: [anItem({ allotment: 300 })] });
   const all = buyers(200);

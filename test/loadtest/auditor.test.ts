@@ -226,6 +226,24 @@ test('an order seen paid that is released, and a buyer above the limit, are caug
   expect(limits[0]).toMatchObject({ promise: 7 });
 });
 
+test('A buyer who has more units of all items than the drop allows is caught, within the limit of each item or not', async () => {
+  const sale = await aSale({ units: 3, buyers: 2 });
+  const both = [sale.order(0), sale.order(1)];
+  const { database } = engine.ledger;
+  await database.query('update orders set buyer = $2 where id = $1', [both[1], `${sale.prefix}0`]);
+  const sizes = ['phone', 'case'].map((sku) => ({ sku, units: 3, unitAmount, perBuyer: 2 }));
+  const head = { drop: sale.drop, items: sizes, crowds: [{ prefix: sale.prefix, count: 100 }] };
+  const over = async (perBuyer: number | undefined) => {
+    const { lines, merchant: sources } = sale;
+    const verdict = await auditSale({ head: { ...head, perBuyer }, lines, sources });
+    return verdict.breaches.filter(({ point }) => point === 'D');
+  };
+  expect(await over(undefined)).toEqual([]);
+  expect(await over(2)).toEqual([]);
+  const text = expect.stringContaining('2 units of all items, 1 allowed');
+  expect(await over(1)).toEqual([expect.objectContaining({ promise: 7, text })]);
+});
+
 test('one order under two keys, an unmarked replay, and a sight that a later one hides, are caught', async () => {
   const sale = await aSale({ units: 3, buyers: 1 });
   const first = sale.lines[0] as Extract<BookLine, { kind: 'ack' }>;
