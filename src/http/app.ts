@@ -12,6 +12,7 @@ import { buyOutcomes } from './routes/buy.ts';
 import { addRoutes } from './routing.ts';
 import { documentApi } from './server/docs.ts';
 import { openFastify } from './server/fastify.ts';
+import { warnOfForwarded } from './server/forwarded.ts';
 
 /** All of HTTP without a port: tests inject requests into it and server.ts listens with it. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -33,6 +34,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     log: deps.log,
     onShed: () => outcomes.add('overloaded'),
   });
+  const { log, clock } = deps;
+  warnOfForwarded(app, { log, clock, trustedProxies: settings.trustedProxies });
   const reports = openAuthReports(deps);
   const budgets = openBudgets({ limits: settings.budgets, usage: deps.usage });
   app.addHook('onClose', budgets.stop);

@@ -1,5 +1,9 @@
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../../src/domain/clock.ts';
 import { clientAddress } from '../../../src/http/request/client-address.ts';
+import { openFastify } from '../../../src/http/server/fastify.ts';
+import { warnOfForwarded } from '../../../src/http/server/forwarded.ts';
 import type { ClientWish } from '../../../src/payments/provider.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
@@ -70,6 +74,41 @@ test.for([
   'The address of a buyer is taken from trusted proxies alone: %s',
   async ([, peer, forwarded, expected]) => {
     expect(await told(peer, forwarded)).toBe(expected);
+  },
+);
+
+test('The engine warns of a proxy that it does not trust', async () => {
+  await told('203.0.113.9', client);
+  const said = engine.logged.filter((line) => line.includes('FLASHDROP_TRUSTED_PROXIES='));
+  expect(said).toHaveLength(1);
+});
+
+test.for([
+  ['none is trusted', [], 'FLASHDROP_TRUSTED_PROXIES=192.0.2.80'],
+  ['another is trusted', ['10.0.0.0/8'], 'FLASHDROP_TRUSTED_PROXIES=10.0.0.0/8,192.0.2.80'],
+] as const)(
+  'When X-Forwarded-For comes from a proxy that is not trusted, one line of the log says what to set: %s',
+  async ([, trusted, advice]) => {
+    const lines: string[] = [];
+    const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+    const trustedProxies = [...trusted];
+    const app = openFastify({ settings: { trustedProxies }, log, onShed() {} });
+    warnOfForwarded(app, { log, clock: systemClock, trustedProxies });
+    app.get('/', async () => 'here');
+    const send = (remoteAddress: string, forwarded?: string) =>
+      app.inject({
+        url: '/',
+        remoteAddress,
+        headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
+      });
+    await send('192.0.2.80');
+    if (trusted.length > 0) await send('10.1.2.3', client);
+    expect(lines).toEqual([]);
+    for (let n = 0; n < 50; n += 1) await send('::ffff:192.0.2.80', `198.51.100.${n}`);
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 40 });
+    expect(lines[0]).toContain(advice);
+    await app.close();
   },
 );
 
