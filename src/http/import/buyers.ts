@@ -3,17 +3,22 @@ import { isBuyerName } from '../auth/claims.ts';
 import { invalid, Problem } from '../problems/problems.ts';
 import { parseJson } from '../request/json.ts';
 import { isRecord } from '../request/record.ts';
-import { columnNamed, isHeading, type ListOptions, unclear } from './columns.ts';
+import { columnNamed, isHeading, isUnlike, type ListOptions, unclear } from './columns.ts';
 import { separatorOf, splitCells } from './csv-line.ts';
 
 /** A line's buyer, why it gives none, or undefined for a line that is none: blank, or a header. */
 export type LineResult = string | { reason: string } | undefined;
 
-/**
- * Reads the lines of one list, first to last.
- * @throws Problem at the first line that is not blank, when it is not clear where the buyers are
- */
-export type LineReader = (text: string) => LineResult;
+/** Reads the lines of one list, first to last. */
+export type LineReader = {
+  /** @throws Problem at the first line that is not blank, when it is not clear where the buyers are */
+  read(text: string): LineResult;
+  /**
+   * Judges the list by its first buyers, before any of them is imported.
+   * @throws Problem when the first of them seems to be a header
+   */
+  judge(buyers: readonly string[]): void;
+};
 
 const badName = { reason: 'a buyer must be 1 to 255 printable ASCII characters without spaces' };
 
@@ -42,13 +47,15 @@ export function openNdjsonReader({ column, header }: ListOptions): LineReader {
     return { reason: `must be a text or {${JSON.stringify(member)}: text}` };
   }
 
-  return function readNdjson(text) {
+  function readNdjson(text: string): LineResult {
     const plain = column === undefined && (plainText.exec(text) ?? plainObject.exec(text))?.[1];
     if (!plain && text.trim() === '') return undefined;
     const result = plain || read(text);
     isFirst = false;
     return result;
-  };
+  }
+
+  return { read: readNdjson, judge: () => {} };
 }
 
 /** The member of a list's first object that has the buyer. */
@@ -104,7 +111,7 @@ export function openCsvReader({ column, header }: ListOptions): LineReader {
     return { reason: count === 1 ? 'has more than one column' : `has not ${count} columns` };
   }
 
-  return function readCsv(text) {
+  function read(text: string): LineResult {
     if (text === '') return undefined;
     if (!layout) {
       const [, given] = separatorLine.exec(text) ?? [];
@@ -120,6 +127,15 @@ export function openCsvReader({ column, header }: ListOptions): LineReader {
     if (typeof cell !== 'string') return cell;
     const buyer = unguardBuyer(cell);
     return isBuyerName(buyer) ? buyer : badName;
+  }
+
+  return {
+    read,
+    judge(buyers) {
+      if (header !== undefined || layout === undefined || layout.header !== undefined) return;
+      const [first = '', ...others] = buyers;
+      if (isUnlike(first, others)) throw unclear([first]);
+    },
   };
 }
 

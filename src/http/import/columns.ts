@@ -45,9 +45,11 @@ export function columnNamed(given: readonly string[], wanted: string): number {
 }
 
 const people =
-  'buyer|user|account|customer|client|member|person|owner|subject|sub|login|handle|nickname';
-const marks = 'id|uid|guid|uuid|openid|unionid|name|number|no|nr|code|key|token';
-const ways = 'e-?mail|mail|phone|telephone|tel|mobile|msisdn|address';
+  'buyer|user|account|customer|client|member|person|owner|subject|sub|login|handle|nickname|' +
+  'kunden?|benutzer|nutzer|teilnehmer|utilisateur|acheteur|usuario|cliente|comprador|utente|klant';
+const marks =
+  'id|uid|guid|uuid|openid|unionid|name|number|no|nr|code|key|token|nummer|numero|nom|nombre|nome';
+const ways = 'e-?mail|mail|phone|telephone|tel|mobile|msisdn|address|telefono?|correo|courriel';
 const others = 'date|order|sku|column|field|value';
 const heading = new RegExp(`^(?:(?:${people})(?:${marks})?|${marks}|${ways}|${others})s?$`);
 
@@ -64,4 +66,20 @@ export function isHeading(cell: string): boolean {
     .filter((word) => word !== '');
   const last = words.at(-1) ?? '';
   return heading.test(last) || heading.test(last.split('-').at(-1) ?? '');
+}
+
+/** So many lines tell what a buyer of a list looks like. */
+const samplesMax = 20;
+
+/**
+ * Whether the first line of a list without a known header is unlike the lines below it, as a header is:
+ * all of them have a figure, or all an @, and it has none; or it alone begins with a capital. Where a
+ * header looks like a buyer in all of this, nobody can tell.
+ */
+export function isUnlike(first: string, others: readonly string[]): boolean {
+  const samples = others.slice(0, samplesMax);
+  if (samples.length === 0) return false;
+  const lacks = (mark: RegExp) => !mark.test(first) && samples.every((one) => mark.test(one));
+  const isCapital = /^[A-Z]/.test(first) && !samples.some((one) => /[A-Z]/.test(one));
+  return lacks(/\d/) || lacks(/@/) || isCapital;
 }

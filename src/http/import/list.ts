@@ -13,12 +13,13 @@ const tooLong = { reason: `is longer than ${lineLengthMax} characters` };
  * A list of buyers, read while it arrives, in parts of as many buyers as one call to a lane takes.
  * `badLines` holds the first hundred bad lines that have been read.
  */
-export function openList(chunks: AsyncIterable<Buffer>, readLine: LineReader) {
+export function openList(chunks: AsyncIterable<Buffer>, reader: LineReader) {
   const badLines: BadLine[] = [];
   let buyers: string[] = [];
   let lines = 0;
   let bad = 0;
   let isBegun = false;
+  let isJudged = false;
 
   function take(text: string | undefined): void {
     lines += 1;
@@ -28,7 +29,7 @@ export function openList(chunks: AsyncIterable<Buffer>, readLine: LineReader) {
       if (text.includes('\0')) throw invalid('body', 'is UTF-16 without a mark: send it as UTF-8');
       isBegun = text.trim() !== '';
     }
-    const result = text === undefined ? tooLong : readLine(text);
+    const result = text === undefined ? tooLong : reader.read(text);
     if (result === undefined) return;
     if (typeof result === 'string') {
       buyers.push(result);
@@ -40,6 +41,8 @@ export function openList(chunks: AsyncIterable<Buffer>, readLine: LineReader) {
 
   /** The buyers since the part before, with the counts of all lines so far. */
   function nextPart(): ListPart {
+    if (!isJudged) reader.judge(buyers);
+    isJudged = true;
     const part = { buyers, lines, bad };
     buyers = [];
     return part;

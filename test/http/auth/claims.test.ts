@@ -77,7 +77,8 @@ describe('the length of a token', () => {
     });
     expect(password.statusCode, password.body).toBe(204);
 
-    expect([openNdjsonReader({})(`"${sub}"`), openCsvReader({})(sub)]).toEqual([sub, sub]);
+    const readers = [openNdjsonReader({}).read(`"${sub}"`), openCsvReader({}).read(sub)];
+    expect(readers).toEqual([sub, sub]);
 
     const longer = { authorization: authorization({ sub: `${sub}x` }) };
     const refusal = await engine.app.inject({ url: '/v1/wallet', headers: longer });

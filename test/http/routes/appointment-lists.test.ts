@@ -58,6 +58,13 @@ describe('A list of which it is not clear where the buyers are', () => {
     ['a header of addresses', '\ufeffE-Mail\r\nann@example.com\r\n', ['E-Mail']],
     ['a header of numbers', '"Phone"\n+8613800000000\n', ['Phone']],
     ['a header that no buyer can be called', 'Käufer\nann\n', ['Käufer']],
+    ['a header in another language', 'kunde\nann\n', ['kunde']],
+    ['an unknown header above numbers', 'fans\n1001\n1002\n', ['fans']],
+    ['an unknown header above accounts', '"vip list"\nu-1\nu-2\n', ['vip list']],
+    ['an unknown header above names with figures', 'fans\nann1\nbob2\n', ['fans']],
+    ['an unknown header above addresses', 'fans\nann@x.example\nbob@x.example\n', ['fans']],
+    ['an unknown header with a capital', 'Fans\nann\nbob\n', ['Fans']],
+    ['an unknown header above one buyer', 'sep=;\r\nFans\r\n\r\n1001\r\n', ['Fans']],
     ['further columns', 'buyer,email\nann,a@example.com\n', ['buyer', 'email']],
     ['further columns behind semicolons', 'Buyer;City\nann;Bern\n', ['Buyer', 'City']],
     ['further columns behind tabs', 'buyer\tcity\nann\tBern\n', ['buyer', 'city']],
@@ -116,6 +123,7 @@ describe('A list gives its buyers', () => {
       `?column=${encodeURIComponent('用户')}`,
     ],
     ['without a header', 'ann\nbob\n'],
+    ['under an unknown header that is asked for by name', 'Fans\nann\nbob\n', '?column=fans'],
     ['without a header, from a column by its number', 'x,ann\ny,bob\n', '?header=absent&column=2'],
     [
       'from the member that is asked for',
@@ -138,6 +146,16 @@ describe('A list gives its buyers', () => {
     expect((await send(drop, 'user\nann\n')).statusCode).toBe(400);
     expect((await send(drop, 'user\nann\n', { query: '?header=absent' })).statusCode).toBe(200);
     expect(await buyersOf(drop)).toEqual(['ann', 'user']);
+  });
+
+  test('also when the first buyer is not unlike all the others, or is said to be one', async () => {
+    const [mixed, said] = [await publish(), await publish()];
+    expect((await send(mixed, 'Ann\nbob1\ncy\nDan@x\n')).json()).toMatchObject({ imported: 4 });
+    expect(await buyersOf(mixed)).toEqual(['Ann', 'Dan@x', 'bob1', 'cy']);
+    const dry = await send(said, 'Ann\n1001\n', { query: '?dryRun=true' });
+    expect([dry.statusCode, dry.json().code]).toEqual([400, 'import_columns']);
+    const absent = { query: '?header=absent' };
+    expect((await send(said, 'Ann\n1001\n', absent)).json()).toMatchObject({ imported: 2 });
   });
 
   test('and a header that comes again, or a line with other columns, is a bad line', async () => {
