@@ -1,12 +1,40 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeCursor } from '../../src/ledger/cursor.ts';
+import { conditionOf } from '../../src/ledger/order-filter.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { testSeed } from '../support/seed.ts';
 import { createDrop, orderOf } from './samples.ts';
 
 onEachLedger((ledger) => {
   describe('Orders', () => {
+    it('A search reads the orders that have the text, not every order of the drop, and none of another drop', async () => {
+      const [drop, other] = [await createDrop(ledger()), await createDrop(ledger())];
+      const { database, orders } = ledger();
+      for (const of of [drop, other]) {
+        await orders.upsert(
+          Array.from({ length: 500 }, (_, n) => {
+            const metadata = { cart: `c-${n}`, source: 'app' };
+            return { order: orderOf(of), at: 1_000 + n, details: { metadata, fields: { n: 'x' } } };
+          }),
+        );
+      }
+      await database.query('analyze orders');
+      const { sql, params } = conditionOf(drop.id, { q: 'c-7' }, 1);
+      const plan = await database.query<{ 'QUERY PLAN': string }>(
+        `explain (analyze, costs off, timing off, summary off) select o.id from orders o where ${sql}`,
+        params,
+      );
+      const lines = plan.map((line) => line['QUERY PLAN']).join('\n');
+      const read = [...lines.matchAll(/(?:actual rows=|Rows Removed by \w+(?: \w+)*: )(\d+)/g)];
+      expect(read.length, lines).toBeGreaterThan(0);
+      for (const [, rows] of read) expect(Number(rows), lines).toBeLessThan(5);
+      const found = await orders.page({ drop: drop.id, filter: { q: 'c-7' }, limit: 10 });
+      expect(found.rows).toMatchObject([{ drop: drop.id, details: { metadata: { cart: 'c-7' } } }]);
+      const all = await orders.page({ drop: drop.id, filter: { q: 'app' }, limit: 1_000 });
+      expect(all.rows).toHaveLength(500);
+    });
+
     it('Orders keep the latest view and the first time of each state, in whatever order events arrive', async () => {
       const drop = await createDrop(ledger());
       const seed = testSeed('orders in any order');

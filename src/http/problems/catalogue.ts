@@ -235,7 +235,7 @@ export const problems = {
   },
   already_running: {
     status: 429,
-    title: 'An audit or export of yours is already running',
+    title: 'An audit, export or search of yours is already running',
     detail: 'There is one at a time for each caller. Wait for its end, then ask again.',
     retry: true,
   },

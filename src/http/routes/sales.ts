@@ -6,7 +6,7 @@ import { placeOf } from '../../domain/ids.ts';
 import type { AdjustmentRefusal, AdjustStock } from '../../drops/adjustments.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { MerchantActions } from '../../ledger/merchant-actions.ts';
-import type { OrderFilter } from '../../ledger/order-filter.ts';
+import { isSearch, type OrderFilter } from '../../ledger/order-filter.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { beginAlone, type Exclusive, endWith } from '../limits/exclusive.ts';
@@ -27,7 +27,9 @@ const ordersQuery = z.strictObject({
   format: z.enum(['json', 'csv']).optional(),
   q: plainText(500)
     .optional()
-    .describe('An order id, a buyer, or a text of the metadata of orders; whole and exact'),
+    .describe(
+      'An order id, a payment reference, a buyer, or a text of the metadata of orders; whole and exact',
+    ),
   state: orderState.optional(),
   sku: sku.optional(),
   method: paymentMethod.optional(),
@@ -83,12 +85,13 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
         const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id, filter)));
         return reply.send(endWith(rows, end));
       }
-      const page = await orders.page({
-        drop: drop.id,
-        filter,
-        cursor: query.cursor,
-        limit: query.limit ?? limitDefault,
-      });
+      const end = isSearch(filter)
+        ? await beginAlone(exclusive, `search:${request.merchantId}`)
+        : undefined;
+      const wanted = { drop: drop.id, filter, cursor: query.cursor };
+      const page = await orders
+        .page({ ...wanted, limit: query.limit ?? limitDefault })
+        .finally(() => end?.());
       return { orders: page.rows.map((order) => soldOrderJson(order, drop)), next: page.next };
     },
   );
@@ -169,7 +172,7 @@ const contracts = {
     who: 'merchant',
     summary: 'List or search the orders of a drop, oldest first',
     description:
-      'The filters may be combined. With `format=csv`, sends all orders that they leave as one file.',
+      'The filters may be combined. A merchant has one search at a time. With `format=csv`, sends all orders that they leave as one file.',
     querystring: ordersQuery,
     answers: {
       200: { description: 'A page of orders', schema: soldOrdersBody },

@@ -267,6 +267,28 @@ describe('What a caller has one of, or few', () => {
     });
   });
 
+  test('A merchant has one search of orders at a time, in whichever process it runs, and lists and other merchants go on', async () => {
+    const [mine, another] = [await engine.merchant(), await engine.merchant()];
+    const [own, theirs] = [await engine.publish(mine.id), await engine.publish(another.id)];
+    const end = await engine.deps.exclusive.begin(`search:${mine.id}`);
+    for (const query of ['q=ann', 'state=paid', 'sku=phone', 'method=wallet']) {
+      const search = `GET /v1/drops/${own.id}/orders?${query}`;
+      const answer = await ask(search, { caller: mine, at: other });
+      expect(answer.json()).toMatchObject({ code: 'already_running', status: 429 });
+    }
+    const list = await ask(`GET /v1/drops/${own.id}/orders`, { caller: mine });
+    expect(list.statusCode).toBe(200);
+    const search = await ask(`GET /v1/drops/${theirs.id}/orders?q=ann`, { caller: another });
+    expect(search.statusCode).toBe(200);
+    end?.();
+    for (const at of [engine, other]) {
+      await eventually(async () => {
+        const answer = await ask(`GET /v1/drops/${own.id}/orders?q=ann`, { caller: mine, at });
+        return answer.statusCode === 200;
+      });
+    }
+  });
+
   test('A buyer has ten live streams at most, and another buyer gets one all the same', async () => {
     const address = await engine.serve();
     const stopping = new AbortController();

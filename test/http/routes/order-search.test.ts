@@ -11,7 +11,13 @@ let engine: TestEngine;
 let store: Awaited<ReturnType<TestEngine['merchant']>>;
 let drop: Drop;
 /** Orders of the drop in the order of their Buys. */
-let orders: { id: string; buyer: string; sku: string; reservedAt: string }[];
+let orders: {
+  id: string;
+  buyer: string;
+  sku: string;
+  reservedAt: string;
+  reference: string | undefined;
+}[];
 
 const items = [anItem({ perBuyer: 5 }), anItem({ sku: 'cover', perBuyer: 5 })];
 
@@ -29,7 +35,9 @@ beforeAll(async () => {
   orders = await eventually(async () => {
     const listed = soldOrdersBody.parse((await search('')).json()).orders;
     if (listed.length < 3 || listed.some(({ state }) => state === 'reserved')) return undefined;
-    return listed.map(({ id, buyer, sku, reservedAt = '' }) => ({ id, buyer, sku, reservedAt }));
+    return listed.map(({ id, buyer, sku, reservedAt = '', payment }) => {
+      return { id, buyer, sku, reservedAt, reference: payment?.reference };
+    });
   });
   expect(orders.map(({ id }) => id)).toEqual(ids);
 });
@@ -66,6 +74,7 @@ describe("A merchant's search of a drop's orders", () => {
   const cases: [name: string, query: () => string, wanted: number[]][] = [
     ['by a buyer', () => '?q=ann', [0, 2]],
     ['by an order', () => `?q=${orders[1]?.id}`, [1]],
+    ['by a payment', () => `?q=${orders[2]?.reference}`, [2]],
     ['by a text of the metadata', () => '?q=c-7', [0]],
     ['by what no order has', () => '?q=nobody', []],
     ['by text that is no pattern', () => '?q=%25', []],
