@@ -17,6 +17,7 @@ const usage = `npm run strangers -- [--seconds N] [--rate N] [--rounds N] [--cli
 const sku = 'phone';
 const leastRatio = 0.95;
 const retryMsMax = 5_000;
+const lookUpMsMax = 1_000;
 
 type Options = { seconds: number; rate: number; rounds: number; clients: number };
 type Flood = { title: string; path(): string; headers?(): Record<string, string> };
@@ -153,7 +154,10 @@ function startFlood(address: string, flood: Flood, clients: number): () => Promi
   );
   return async () => {
     running.stop();
-    return await ended.promise;
+    const asked = await ended.promise;
+    // Look-ups of clients that have left are under way: a stop would refuse them with lines in the log.
+    await wait(lookUpMsMax);
+    return asked;
   };
 }
 
