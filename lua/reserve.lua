@@ -58,7 +58,7 @@ local function judge(n, at)
   local text = fresh[digest] or known[n]
   if text then
     -- A repeated request must be the same: item, quantity and method.
-    local i, q, m = string.match(text, '^%a|(%d+)|(%d+)|%d+|[%d+~-]+|%d+|([^|]*)|')
+    local i, q, m = string.match(text, '^%a|(%d+)|(%d+)|%d+|[%d+>~-]+|%d+|([^|]*)|')
     if i ~= index or q ~= quantity or m ~= method then return 'reused' end
     return 'replayed|' .. text
   end

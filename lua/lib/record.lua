@@ -2,12 +2,13 @@
 -- state|item|quantity|amount|expiresAt|version|method|reason|buyer
 -- state is one letter: r reserved, p paid, x released, f refunded. expiresAt of an order that its buyer
 -- has to pay is followed by `+ms`, what beginning the payment adds to the hold, or by `-ms` once it has
--- been added. After that comes `~` when the order does not count against its buyer, though it ends
+-- been added; by `>ms`, what the hold was shortened by when the order turned out to await its buyer, and
+-- what beginning the payment gives back. After that comes `~` when the order does not count against its buyer, though it ends
 -- unpaid. The buyer comes last because it alone may contain a bar.
 local function unpackRecord(text)
   local r = {}
   r.state, r.item, r.quantity, r.amount, r.expiresAt, r.extension, r.excused, r.version, r.method, r.reason, r.buyer =
-    string.match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)([+-]?%d*)(~?)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+    string.match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)([+>-]?%d*)(~?)|(%d+)|([^|]*)|([^|]*)|(.*)$')
   r.quantity = tonumber(r.quantity)
   return r
 end
@@ -19,11 +20,13 @@ local function packRecord(r)
   }, '|')
 end
 
--- Adds to an order's hold what beginning its payment adds. False when there is nothing to add.
+-- Adds to an order's hold what beginning its payment adds or gives back. False when that is nothing.
 local function extendHold(r)
-  local ms = tonumber(string.match(r.extension, '^%+(%d+)$') or 0)
+  local sign, text = string.match(r.extension, '^([+>])(%d+)$')
+  local ms = tonumber(text or 0)
   if ms == 0 then return false end
-  r.expiresAt, r.extension = string.format('%.0f', r.expiresAt + ms), '-' .. ms
+  r.expiresAt = string.format('%.0f', r.expiresAt + ms)
+  r.extension = sign == '>' and '+0' or '-' .. text
   r.version = r.version + 1
   return true
 end

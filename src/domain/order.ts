@@ -36,6 +36,8 @@ export type Order = {
    * once it has been extended by that. The ledger does not keep it.
    */
   extensionMs?: number | undefined;
+  /** The hold was shortened by `extensionMs` after the answer to the Buy. The ledger does not keep it. */
+  isShortened?: boolean | undefined;
   /**
    * Ending unpaid does not count against the buyer: the payment could not be begun, or came too late.
    * The ledger does not keep it.
@@ -50,8 +52,8 @@ export type Order = {
 };
 
 /** The end of the hold as the answer to the Buy gave it. */
-export function firstExpiresAt({ expiresAt, extensionMs = 0 }: Hold): number {
-  return expiresAt + Math.min(0, extensionMs);
+export function firstExpiresAt({ expiresAt, extensionMs = 0, isShortened }: Hold): number {
+  return expiresAt + (isShortened ? extensionMs : Math.min(0, extensionMs));
 }
 
 /** The end of the hold once the buyer has begun to pay. */
@@ -59,4 +61,4 @@ export function lastExpiresAt({ expiresAt, extensionMs = 0 }: Hold): number {
   return expiresAt + Math.max(0, extensionMs);
 }
 
-type Hold = Pick<Order, 'expiresAt' | 'extensionMs'>;
+type Hold = Pick<Order, 'expiresAt' | 'extensionMs' | 'isShortened'>;

@@ -21,6 +21,7 @@ import {
   type Released,
   type Reserved,
   readRecord,
+  type Shortened,
   type Unappointed,
 } from './replies.ts';
 import { parseWord, readReply } from './reply-reader.ts';
@@ -86,6 +87,11 @@ export type Lanes = {
    */
   defer(ref: LaneRef, orders: HoldDeferral[]): Promise<Deferred[]>;
   /**
+   * Shortens the holds of orders that turned out to await their buyers, to that of an order whose payment
+   * is not begun, counted from now.
+   */
+  shorten(ref: LaneRef, digests: string[]): Promise<Shortened[]>;
+  /**
    * Releases due holds, at most `limit`; dueAt is when the next one is due (ms since the epoch). While
    * buyers cannot pay (`isAway`), none of them counts against its buyer.
    */
@@ -126,7 +132,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
   /** Calls a script that moves known orders and parses its results, one for each order. */
   async function move<Status extends string>(
-    name: 'confirm' | 'release' | 'refund' | 'writeoff' | 'defer',
+    name: 'confirm' | 'release' | 'refund' | 'writeoff' | 'defer' | 'shorten',
     words: readonly (Status | 'unknown')[],
     {
       ref,
@@ -188,6 +194,8 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
       const args = orders.flatMap((order) => [order.digest, order.graceMs, order.start ?? '']);
       return move('defer', scripts.defer.replies, { ref, digests, args });
     },
+
+    shorten: (ref, digests) => move('shorten', scripts.shorten.replies, { ref, digests }),
 
     async sweep(ref, limit, isAway = false) {
       const reply = readReply('sweep', await call('sweep', ref, [limit, isAway ? 1 : 0]));

@@ -37,6 +37,7 @@ export type Confirmed = Moved<'paid' | 'retaken' | 'already' | 'gone'>;
 export type Released = Moved<'released' | 'already' | 'refused'>;
 export type Refunded = Moved<'refunded' | 'already' | 'refused'>;
 export type Deferred = Moved<'deferred' | 'refused'>;
+export type Shortened = Moved<'shortened' | 'already' | 'refused'>;
 
 export type Adjusted =
   | { status: 'adjusted' | 'already'; figures: StockFigures }
@@ -84,7 +85,8 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
   }
   const isExcused = end.endsWith('~');
   const hold = isExcused ? end.slice(0, -1) : end;
-  const sign = Math.max(hold.indexOf('+'), hold.indexOf('-'));
+  const sign = hold.search(/[+>-]/);
+  const isShortened = hold[sign] === '>';
   return {
     id: orderId({ ...ref, digest }),
     drop: ref.drop,
@@ -95,7 +97,9 @@ export function parseRecord(ref: LaneRef, digest: string, record: string): Order
     quantity: parseWhole(quantity, 'a record'),
     amount: parseWhole(amount, 'a record'),
     expiresAt: parseWhole(sign < 0 ? hold : hold.slice(0, sign), 'a record'),
-    extensionMs: sign < 0 ? undefined : parseWhole(hold.slice(sign), 'a record'),
+    extensionMs:
+      sign < 0 ? undefined : parseWhole(hold.slice(sign + Number(isShortened)), 'a record'),
+    isShortened,
     isExcused,
     version: parseWhole(version, 'a record'),
     ...parseMethod(method),

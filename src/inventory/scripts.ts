@@ -58,6 +58,10 @@ export const scripts = {
     replies: ['refunded', 'already', 'refused', 'unknown'],
   },
   defer: { keys: ['orders', 'holds', 'outbox'], replies: ['deferred', 'refused', 'unknown'] },
+  shorten: {
+    keys: ['rules', 'orders', 'holds', 'outbox'],
+    replies: ['shortened', 'already', 'refused', 'unknown'],
+  },
   sweep: {
     keys: ['rules', 'stock', 'orders', 'buyers', 'holds', 'outbox', 'lapses'],
     replies: ['done'],

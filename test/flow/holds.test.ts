@@ -85,3 +85,26 @@ test('An order that the engine charges by itself has the whole hold, and one tha
     return json['state'] === 'paid';
   });
 });
+
+test('An order that its wallet may not pay without the password that day waits as long as any order whose payment is not begun, and counts when it ends', async () => {
+  const drop = await shop.engine.publish(merchant.id, {
+    ...{ unpaidHoldMs: 1_000, holdMs: 300_000, lapsesMax: 1, passwordAbove: anItem().unitAmount },
+    items: [anItem({ perBuyer: 3 })],
+  });
+  await shop.engine.fund('ed');
+  const order = async (id: unknown) =>
+    (await send('GET', `/v1/orders/${id}`, { buyer: 'ed' })).json;
+  const first = (await buy(drop, 'ed', 'first', { method: 'wallet' })).json;
+  await eventually(async () => (await order(first['id']))['state'] === 'paid');
+  const second = await buy(drop, 'ed', 'second', { method: 'wallet' });
+  const { id, expiresAt } = second.json;
+  const ended = await eventually(async () => {
+    const json = await order(id);
+    return json['state'] === 'released' && json;
+  });
+  expect(ended).toMatchObject({ reason: 'expired' });
+  expect(String(ended['expiresAt']) < String(expiresAt)).toBe(true);
+  expect((await buy(drop, 'ed', 'second', { method: 'wallet' })).body).toBe(second.body);
+  const refused = await buy(drop, 'ed', 'third', { method: 'wallet' });
+  expect(refused.json).toMatchObject({ code: 'lapse_limit', lapses: 1, limit: 1 });
+});

@@ -68,7 +68,7 @@ const rules = fc.record({
   // How many versions before this one were the first to carry the edit.
   carried: fc.constantFrom(0, 0, 1, 2),
   phase: fc.constantFrom('live', 'live', 'live', 'live', 'paused', 'ended', 'cancelled'),
-  window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'over'),
+  window: fc.constantFrom('open', 'open', 'open', 'open', 'open', 'before', 'before', 'over'),
   // Due at once, due while the sequence runs, never, or over long ago as after an outage.
   holdMs: fc.constantFrom(0, 2, farMs, -6_000),
   // The part of it until the buyer begins to pay.
@@ -114,6 +114,7 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
       { minLength: 1, maxLength: 4 },
     )
     .map((drawn) => command('defer', drawn, deferHolds));
+  const shorten = picks.map((drawn) => command('shorten', drawn, shortenHolds));
   const sweep = fc
     .tuple(fc.integer({ min: 0, max: 3 }), fc.constantFrom(false, false, true))
     .map((drawn) => command('sweep', drawn, sweepHolds));
@@ -130,7 +131,7 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
   const late = picks.map((drawn) => command('late', drawn, confirmLate));
   const known: fc.Arbitrary<Command>[] = [
     ...[reserve, reserve, reserve, reserve, confirm, confirm, release, refund, writeOff, defer],
-    ...[sweep, sweep, due, due, late, adjust, appoint, appoint, unappoint],
+    ...[shorten, sweep, sweep, due, due, late, adjust, appoint, appoint, unappoint],
     ...[publish, publish, inspect],
   ];
   const start = rules.map((draw) => {
@@ -267,6 +268,16 @@ function deferHolds(sides: Sides, drawn: [number, number, HoldDeferral['start']]
     sides,
     () => sides.real.lanes.defer(sides.real.ref, orders),
     (now) => lane.defer(sides.model, orders, now),
+  );
+}
+
+function shortenHolds(sides: Sides, drawn: number[]) {
+  const digests = drawn.map((number) => pick(sides, number));
+  return sideBySide(
+    'shorten',
+    sides,
+    () => sides.real.lanes.shorten(sides.real.ref, digests),
+    (now) => lane.shorten(sides.model, digests, now),
   );
 }
 

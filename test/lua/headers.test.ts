@@ -125,6 +125,7 @@ test('Scripts that end orders may run without free memory, and those that add so
     refund: 'allow-oom',
     writeoff: 'allow-oom',
     defer: 'allow-oom',
+    shorten: 'allow-oom',
     sweep: 'allow-oom',
     inspect: 'no-writes',
   });

@@ -18,6 +18,7 @@ import type {
   Refunded,
   Released,
   Reserved,
+  Shortened,
   Unappointed,
 } from '../../src/inventory/replies.ts';
 import type { StockFigures } from '../../src/inventory/stock-figures.ts';
@@ -80,9 +81,10 @@ export function newModel(ref: LaneRef): Model {
 export const letters = { reserved: 'r', paid: 'p', released: 'x', refunded: 'f' } as const;
 
 export function packed(order: Order): string {
-  const { item, quantity, amount, expiresAt, extensionMs, isExcused } = order;
+  const { item, quantity, amount, expiresAt, extensionMs, isShortened, isExcused } = order;
   const { version, method, reason, buyer } = order;
-  const sign = extensionMs !== undefined && extensionMs >= 0 ? '+' : '';
+  const plus = isShortened ? '>' : '+';
+  const sign = extensionMs !== undefined && extensionMs >= 0 ? plus : '';
   const end = `${expiresAt}${sign}${extensionMs ?? ''}${isExcused ? '~' : ''}`;
   const parts = [item, quantity, amount, end, version, method, reason, buyer];
   return [letters[order.state], ...parts].join('|');
@@ -191,6 +193,7 @@ export function reserve(model: Model, reservations: Reservation[], now: number):
       quantity,
       amount: rule.unitAmount * quantity,
       ...holdOf(rules, reservation, now),
+      isShortened: false,
       isExcused: false,
       version: 1,
       method,
@@ -330,8 +333,24 @@ function extend(order: Order): void {
   const { extensionMs = 0 } = order;
   if (extensionMs <= 0) return;
   order.expiresAt += extensionMs;
-  order.extensionMs = -extensionMs;
+  order.extensionMs = order.isShortened ? 0 : -extensionMs;
+  order.isShortened = false;
   order.version += 1;
+}
+
+export function shorten(model: Model, digests: string[], now: number): Shortened[] {
+  const unpaidHoldMs = model.rules?.unpaidHoldMs ?? '';
+  return moveEach(model, digests, now, (order) => {
+    if (order.state !== 'reserved' || unpaidHoldMs === '') return 'refused';
+    const isBegun = (model.graces.get(digestOf(order)) ?? 0) > 0;
+    if (order.extensionMs !== undefined || isBegun) return 'already';
+    const last = order.expiresAt;
+    order.expiresAt = Math.min(last, now + unpaidHoldMs);
+    order.extensionMs = last - order.expiresAt;
+    order.isShortened = true;
+    order.version += 1;
+    return 'shortened';
+  });
 }
 
 export function sweep(

@@ -187,8 +187,44 @@ const faults: Fault[] = [
   {
     script: 'defer',
     what: 'extends a hold each time that a payment is begun',
-    from: "string.match(r.extension, '^%+(%d+)$')",
-    to: "string.match(r.extension, '(%d+)$')",
+    from: "'^([+>])(%d+)$'",
+    to: "'^(.)(%d+)$'",
+  },
+  {
+    script: 'defer',
+    what: 'forgets what a shortened hold gets back when its payment is begun',
+    from: "'^([+>])(%d+)$'",
+    to: "'^(%+)(%d+)$'",
+  },
+  {
+    script: 'shorten',
+    what: 'makes a hold longer that is to be shortened',
+    from: 'math.min(dueAt, now + unpaidMs)',
+    to: 'now + unpaidMs',
+  },
+  {
+    script: 'shorten',
+    what: 'shortens a hold again each time',
+    from: "record.extension ~= '' or",
+    to: '',
+  },
+  {
+    script: 'shorten',
+    what: 'shortens a hold whose payment is begun',
+    from: 'or dueAt ~= tonumber(record.expiresAt)',
+    to: '',
+  },
+  {
+    script: 'shorten',
+    what: 'leaves the sweep to the end of the hold as it was',
+    from: "redis.call('ZADD', holdsKey, unpack(dues))",
+    to: '',
+  },
+  {
+    script: 'shorten',
+    what: 'tells nobody that it shortened a hold',
+    from: "redis.call('XADD', outboxKey, '*', 'at', now, unpack(changed))",
+    to: '',
   },
   {
     script: 'defer',

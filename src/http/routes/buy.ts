@@ -271,7 +271,7 @@ const buyContract = contract({
   answers: {
     202: {
       description:
-        'The units are reserved until `expiresAt`, and longer once the buyer has begun to pay',
+        'The units are reserved until `expiresAt`: longer once the buyer has begun to pay, shorter when the order turns out to need the payment password. The order says which',
       schema: boughtBody,
       headers: {
         Location: 'The order',

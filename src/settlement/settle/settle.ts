@@ -147,6 +147,7 @@ export function openSettle(options: SettleOptions): Settle {
     for (const payment of charged.values()) count(payment);
     const others = items.filter(({ id }) => !charged.has(id));
     const known = await attemptsOf(others.map(({ id }) => id));
+    await shortenHolds(others.filter((item) => !startable.has(item) && !known.has(item.id)));
     const unbegun = others.filter((item) => startable.has(item) && !known.has(item.id));
     const begun = new Map(
       (await payments.begin(unbegun.map(paymentStart))).map((one) => [one.orderId, one]),
@@ -164,6 +165,23 @@ export function openSettle(options: SettleOptions): Settle {
     const bounded = own.flatMap(({ order, terms }) => allowableOf(order, terms) ?? []);
     const allowed = await allowances.allow(bounded);
     return own.filter(({ id, terms }) => terms.passwordAbove === undefined || allowed.has(id));
+  }
+
+  /**
+   * Of these orders, those that the engine was to charge and that turned out to need the password wait for
+   * their buyers from now on, with the hold of an order whose payment is not begun.
+   */
+  async function shortenHolds(items: readonly Seen[]): Promise<void> {
+    const waiting = items.filter((item) => {
+      const isNew = item.isHeld && item.order.extensionMs === undefined;
+      return isNew && engineStarts(item, providers);
+    });
+    await eachLane(waiting, (ref, group) => {
+      return lanes.shorten(
+        ref,
+        group.map(({ place }) => place.digest),
+      );
+    });
   }
 
   async function attemptsOf(ids: readonly OrderId[]): Promise<Map<string, Payment[]>> {
