@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/clock.ts';
 import type { Notifications } from '../ledger/payments/notifications.ts';
+import { isTopUpId } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
 import type {
   NotificationAnswer,
@@ -23,9 +24,19 @@ export type ProviderNotifications = {
   tooLarge(provider: string): void;
 };
 
-const alarmTexts: Record<PaymentAlarm, string> = {
-  dispute: 'payment is disputed: an operator has to answer at the provider',
-  fraud_warning: 'payment is suspected of fraud: an operator has to decide whether to refund it',
+/** What an operator has to do. The engine moves no money and ends no order because of an alarm. */
+const alarmTexts: Record<'order' | 'topUp', Record<PaymentAlarm, string>> = {
+  order: {
+    dispute:
+      'payment is disputed: answer at the provider. The order stays paid; the provider may take the amount back, so decide about the goods',
+    fraud_warning: 'payment is suspected of fraud: decide whether to refund the order',
+  },
+  topUp: {
+    dispute:
+      'top-up is disputed: answer at the provider. The wallet keeps its money; the provider may take the amount back',
+    fraud_warning:
+      'top-up is suspected of fraud: decide whether to refund it at the provider. The wallet keeps its money',
+  },
 };
 
 /** A provider that sends notifications. */
@@ -98,8 +109,7 @@ export function openProviderNotifications(options: {
       counts.notification(name, verdict, isTaken ? ageMs : undefined);
       if (isTaken && alarm) {
         if (verdict === 'new') counts.alarm(name, alarm);
-        const order = await notifications.orderOf(reference);
-        log.error({ provider: name, order, payment: reference, about, detail }, alarmTexts[alarm]);
+        await logAlarm(alarm, { provider: name, reference, about, detail });
       }
       if (isTaken) return answerNotification('taken');
       log.warn({ provider: name, reference, reason: verdict }, 'notification refused');
@@ -108,5 +118,16 @@ export function openProviderNotifications(options: {
       log.warn({ err: error, provider: name }, 'storing a notification failed');
       return answerNotification('unavailable');
     }
+  }
+
+  /** Names the order or top-up, the payment and the amount in minor units, and says what to do. */
+  async function logAlarm(
+    alarm: PaymentAlarm,
+    told: { provider: string; reference: string; about: string; detail?: string | undefined },
+  ): Promise<void> {
+    const { reference: payment, ...rest } = told;
+    const { payable = '', amount, currency } = (await notifications.aboutPayment(payment)) ?? {};
+    const kind = isTopUpId(payable) ? 'topUp' : 'order';
+    log.error({ ...rest, [kind]: payable, payment, amount, currency }, alarmTexts[kind][alarm]);
   }
 }

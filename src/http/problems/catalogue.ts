@@ -130,7 +130,7 @@ export const problems = {
     status: 409,
     title: 'You have reached the limit per buyer',
     detail:
-      'One buyer may have `limit` units of this item, or of all items of the drop when `scope` is `drop`. The order in `order` keeps units for you.',
+      'One buyer may have `limit` units of this item, or of all items of the drop when `scope` is `drop`, held and paid ones together, and this order would be more. Ask for fewer units, or look at your orders: `order`, where there is one, keeps units for you.',
   },
   lapse_limit: {
     status: 409,

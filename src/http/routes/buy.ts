@@ -270,8 +270,7 @@ const buyContract = contract({
   idempotent: true,
   answers: {
     202: {
-      description:
-        'The units are reserved until `expiresAt`: longer once the buyer has begun to pay, shorter when the order turns out to need the payment password. The order says which',
+      description: 'The units are reserved until `expiresAt`; the order tells a new end',
       schema: boughtBody,
       headers: {
         Location: 'The order',

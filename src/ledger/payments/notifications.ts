@@ -27,6 +27,8 @@ export const notificationVerdicts = [
 ] as const;
 export type NotificationVerdict = (typeof notificationVerdicts)[number];
 
+export type AboutPayment = { payable: PayableId; amount: number; currency: string };
+
 export type Notifications = ReturnType<typeof openNotifications>;
 
 /** Notifications of providers, each stored once. */
@@ -52,16 +54,19 @@ export function openNotifications(database: Database, clock: Clock = systemClock
     return row?.verdict ?? 'unknown_order';
   }
 
-  /** The order or top-up that a payment is for; undefined for a reference that is not ours. */
-  async function orderOf(reference: string): Promise<PayableId | undefined> {
-    const [row] = await database.query<{ orderId: PayableId }>(
-      'select order_id as "orderId" from payments where reference = $1',
+  /**
+   * The order or top-up that a payment is for, and its amount in minor units; undefined for a reference that
+   * is not ours.
+   */
+  async function aboutPayment(reference: string): Promise<AboutPayment | undefined> {
+    const [row] = await database.query<AboutPayment>(
+      'select order_id as "payable", amount, currency from payments where reference = $1',
       [reference],
     );
-    return row?.orderId;
+    return row;
   }
 
-  return { take, orderOf };
+  return { take, aboutPayment };
 }
 
 // look_at is the time of the next poll: 0 is due by any clock. try_at is -1 until the refund is asked about

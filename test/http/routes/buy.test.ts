@@ -106,6 +106,21 @@ describe('A Buy', () => {
     expect(second.json()).toMatchObject({ code: 'buyer_limit', limit: 2, scope: 'item', order });
   });
 
+  test('A Buy beyond the limit per buyer names no order that does not keep units, and says what to do instead', async () => {
+    const drop = await engine.publish(merchantId, { items: [anItem({ perBuyer: 2 })] });
+    const tooMany = await press(drop, { key: 'k3', quantity: 3 });
+    await press(drop);
+    const last = (await press(drop, { key: 'k2' })).json().id;
+    const url = `/v1/orders/${last}/cancel`;
+    await engine.app.inject({ method: 'POST', url, headers: engine.buyer('ann') });
+    const afterwards = await press(drop, { key: 'k4', quantity: 2 });
+    for (const answer of [tooMany, afterwards]) {
+      expect(answer.json()).toMatchObject({ code: 'buyer_limit', limit: 2, scope: 'item' });
+      expect(answer.json()).not.toHaveProperty('order');
+      expect(answer.json().detail).toContain('Ask for fewer units');
+    }
+  });
+
   test('is answered all_held while units may come back, with the time to try again', async () => {
     const drop = await engine.publish(merchantId, { items: [anItem({ allotment: 1 })] });
     await press(drop);
