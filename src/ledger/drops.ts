@@ -13,6 +13,9 @@ export type DropChange = Partial<
 export type { StoredDrop };
 export type Drops = ReturnType<typeof openDrops>;
 
+/** How long a drop stays active after a revival, ms: longer than a write to its lanes takes, the provider asked first. */
+const revivedMs = 600_000;
+
 /**
  * Drops as their merchants defined them. The lanes are updated later: see `change`, `unsynced`,
  * `markLanes`.
@@ -147,7 +150,8 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
   /**
    * Retires a drop: its lanes are no longer read. The caller has found every lane's outbox empty; this
    * checks that the drop is over, that its lanes have its latest version, and that no order is
-   * reserved, or paid in a cancelled drop. Any later `change` or `revive` makes it active again.
+   * reserved, or paid in a cancelled drop, and that nobody has revived it of late. Any later `change` or
+   * `revive` makes it active again.
    * @returns false when one of these conditions does not hold
    */
   async function retire(id: DropId): Promise<boolean> {
@@ -156,20 +160,27 @@ export function openDrops(database: Database, clock: Clock = systemClock) {
       `update drops set retired_at = $2
        where id = $1 and retired_at is null and lanes_version = version
          and (decision in ('ended', 'cancelled') or ends_at <= $2)
+         and coalesce(revived_at, 0) <= $3
          and not exists (
            select from orders where drop_id = $1
              and (state = 'reserved' or (state = 'paid' and decision = 'cancelled')))
        returning id`,
-      [id, now],
+      [id, now, now - revivedMs],
     );
     return rows.length > 0;
   }
 
-  /** Makes a retired drop active again. To be called before anything is written to its lanes. */
+  /**
+   * Makes a retired drop active again, and keeps an active one from being retired for minutes: its
+   * outboxes may have been found empty just now. To be called before anything is written to its lanes.
+   */
   async function revive(id: DropId): Promise<void> {
+    const now = clock.now();
     await database.query(
-      'update drops set retired_at = null where id = $1 and retired_at is not null',
-      [id],
+      `update drops set retired_at = null, revived_at = $2
+       where id = $1 and (retired_at is not null or coalesce(revived_at, 0) <= $3)`,
+      // Not again at each of many refunds.
+      [id, now, now - revivedMs / 2],
     );
   }
 

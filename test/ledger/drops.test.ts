@@ -112,6 +112,19 @@ onEachLedger((ledger) => {
       await ledger().drops.revive(drop.id);
       expect(await watched()).toBe(true);
     });
+
+    it('A drop that somebody revives just before it is retired stays active, so that what is written to its lanes then is read', async () => {
+      const { drops, database } = ledger();
+      const drop = await createDrop(ledger());
+      await drops.change(drop.id, () => ({ decision: 'live' }));
+      await drops.change(drop.id, () => ({ decision: 'ended' }));
+      await drops.markLanes(drop.id, 2);
+      await drops.revive(drop.id); // while it is active
+      expect(await drops.retire(drop.id)).toBe(false);
+      const later = 'update drops set revived_at = revived_at - 600000 where id = $1';
+      await database.query(later, [drop.id]);
+      expect(await drops.retire(drop.id)).toBe(true);
+    });
   });
 
   describe('API keys', () => {
