@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Drop } from '../domain/drop.ts';
-import type { BuyerId, LaneRef, OrderRef } from '../domain/ids.ts';
+import type { BuyerId, LaneRef } from '../domain/ids.ts';
 import type { Order, ReleaseReason } from '../domain/order.ts';
 import { type OrderDetails, type PackedDetails, parseDetails } from '../domain/order-details.ts';
 import { type LaneKey, laneKey } from './keys.ts';
@@ -292,16 +292,4 @@ export function laneShare(allotment: number, lane: number, lanes: number): numbe
 /** The lanes of a drop. */
 export function lanesOf(drop: Pick<Drop, 'id' | 'lanes'>): LaneRef[] {
   return Array.from({ length: drop.lanes }, (_, lane) => ({ drop: drop.id, lane }));
-}
-
-/** Groups order places by their lane, since one call reaches one lane. */
-export function byLane<T extends OrderRef>(places: T[]): { ref: LaneRef; places: T[] }[] {
-  const groups = new Map<string, { ref: LaneRef; places: T[] }>();
-  for (const place of places) {
-    const name = `${place.drop}:${place.lane}`;
-    const group = groups.get(name);
-    if (group) group.places.push(place);
-    else groups.set(name, { ref: { drop: place.drop, lane: place.lane }, places: [place] });
-  }
-  return [...groups.values()];
 }

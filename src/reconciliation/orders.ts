@@ -1,6 +1,7 @@
 import { type OrderId, type OrderRef, type PayableId, placeOf } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
-import { byLane, type Lanes } from '../inventory/lanes.ts';
+import { byLane } from '../inventory/by-lane.ts';
+import type { Lanes } from '../inventory/lanes.ts';
 import { isOfLane } from '../inventory/redis-errors.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payments } from '../ledger/payments/payments.ts';

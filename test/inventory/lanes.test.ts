@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lanesMax, newDropId, orderRef } from '../../src/domain/ids.ts';
+import { byLane } from '../../src/inventory/by-lane.ts';
 import { laneKey, laneKeyNames } from '../../src/inventory/keys.ts';
-import { byLane, laneShare, lanesOf, openLanes } from '../../src/inventory/lanes.ts';
+import { laneShare, lanesOf, openLanes } from '../../src/inventory/lanes.ts';
 import { parseMoved, parseRecord, parseReserved } from '../../src/inventory/replies.ts';
 import { openHot, publishDrop, wishOf } from '../lua/lane.ts';
 import { sharedRedisUrl } from '../support/redis.ts';

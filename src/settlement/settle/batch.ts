@@ -1,7 +1,7 @@
 import { type LaneRef, type OrderId, type OrderRef, placeOf } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
-import { byLane } from '../../inventory/lanes.ts';
+import { byLane } from '../../inventory/by-lane.ts';
 import type { Payment, PaymentStart } from '../../ledger/payments/row.ts';
 
 /** The result of settling one order. */

@@ -1,5 +1,6 @@
 import { type OrderId, type OrderRef, placeOf } from '../../domain/ids.ts';
-import { byLane, type Lanes } from '../../inventory/lanes.ts';
+import { byLane } from '../../inventory/by-lane.ts';
+import type { Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';

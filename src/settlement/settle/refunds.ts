@@ -1,6 +1,7 @@
 import { inParts } from '../../batching/in-parts.ts';
 import { type OrderRef, type PaymentReference, parseOrderId } from '../../domain/ids.ts';
-import { byLane, type Lanes } from '../../inventory/lanes.ts';
+import { byLane } from '../../inventory/by-lane.ts';
+import type { Lanes } from '../../inventory/lanes.ts';
 import type { Refunded } from '../../inventory/replies.ts';
 import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
