@@ -10,6 +10,7 @@ import { appointmentsBody, appointmentsQuery, removedBody } from '../schemas/app
 import { contract } from '../schemas/contract.ts';
 import { iso, nothing } from '../schemas/fields.ts';
 import { addRoute } from '../server/add-route.ts';
+import { allowSilence, exportMsMax } from '../server/long-answer.ts';
 import { appointmentsCsv } from '../views/csv.ts';
 import { ownDrop } from './lookups.ts';
 
@@ -37,6 +38,7 @@ export function appointmentListRoutes(app: FastifyInstance, options: Appointment
       if (format === 'csv') {
         reply.header('content-type', 'text/csv; charset=utf-8; header=present');
         reply.header('content-disposition', `attachment; filename="${drop.id}-appointments.csv"`);
+        allowSilence(reply, exportMsMax);
         return reply.send(Readable.from(appointmentsCsv(appointments.stream(drop.id))));
       }
       const rows = await appointments.page({ drop: drop.id, after: cursor, limit: limit + 1 });

@@ -22,6 +22,7 @@ import { dropBody, dropsBody } from '../schemas/drops.ts';
 import { cursor, limit, nothing } from '../schemas/fields.ts';
 import { auditBody, reportBody } from '../schemas/reports.ts';
 import { addRoute } from '../server/add-route.ts';
+import { allowSilence, comparingMsMax } from '../server/long-answer.ts';
 import { auditJson, dropJson, reportJson, revisionTag } from '../views/views.ts';
 import { dropOf, ownDrop } from './lookups.ts';
 
@@ -110,6 +111,7 @@ export function dropRoutes(app: FastifyInstance, options: DropRouteOptions): voi
     async (request, reply) => {
       const drop = await ownDrop(drops, request);
       const end = await beginAlone(options.exclusive, request.merchantId);
+      allowSilence(reply, comparingMsMax);
       const report = await options.audit(drop.id).finally(end);
       if (!report) throw new Problem('unknown_drop');
       reply.header('cache-control', 'no-store');

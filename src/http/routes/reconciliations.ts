@@ -4,9 +4,7 @@ import type { Guards } from '../auth/guards.ts';
 import { contract } from '../schemas/contract.ts';
 import { reconciliationBody, reconciliationReportBody } from '../schemas/reconciliations.ts';
 import { addRoute } from '../server/add-route.ts';
-
-/** Providers are asked about every payment, and the connection is silent meanwhile. */
-const answerMsMax = 15 * 60_000;
+import { allowSilence, comparingMsMax } from '../server/long-answer.ts';
 
 export type ReconciliationRouteOptions = {
   requireOperator: Guards['requireOperator'];
@@ -25,7 +23,8 @@ export function reconciliationRoute(
     'POST /v1/reconciliations',
     { contract: reconciliationContract, onRequest: requireOperator },
     async (request, reply) => {
-      reply.raw.setTimeout(answerMsMax, () => reply.raw.destroy());
+      // Providers are asked about every payment.
+      allowSilence(reply, comparingMsMax);
       reply.header('cache-control', 'no-store');
       return await reconcile({ sinceHours: request.body.sinceHours });
     },

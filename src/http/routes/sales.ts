@@ -16,6 +16,7 @@ import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
 import { cursor, instant, limit, orderState, plainText, sku } from '../schemas/fields.ts';
 import { paymentMethod, soldOrderBody, soldOrdersBody } from '../schemas/orders.ts';
 import { addRoute } from '../server/add-route.ts';
+import { allowSilence, exportMsMax } from '../server/long-answer.ts';
 import { ordersCsv } from '../views/csv.ts';
 import { soldOrderJson } from '../views/views.ts';
 import { dropOf, orderOf, ownDrop } from './lookups.ts';
@@ -82,6 +83,7 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
         reply.header('content-type', 'text/csv; charset=utf-8; header=present');
         reply.header('content-disposition', `attachment; filename="${drop.id}.csv"`);
         const end = await beginAlone(exclusive, request.merchantId);
+        allowSilence(reply, exportMsMax);
         const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id, filter)));
         return reply.send(endWith(rows, end));
       }

@@ -12,6 +12,7 @@ import { currency, iso, limit } from '../schemas/fields.ts';
 import { walletBody } from '../schemas/orders.ts';
 import { passwordProblem, paymentPassword } from '../schemas/payment-password.ts';
 import { addRoute } from '../server/add-route.ts';
+import { allowSilence, exportMsMax } from '../server/long-answer.ts';
 import { statementBody, statementFile } from '../views/statements.ts';
 
 const limitDefault = 50;
@@ -80,6 +81,7 @@ export function walletRoutes(app: FastifyInstance, options: WalletRouteOptions):
       const { buyer, query } = request;
       const { currency, format = 'json' } = query;
       const end = await beginAlone(exclusive, `statement:${buyer}`);
+      allowSilence(reply, exportMsMax);
       const statement = await accounts
         .statement({ kind: 'buyer', owner: buyer, currency })
         .catch((error: Error) => {

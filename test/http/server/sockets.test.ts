@@ -61,6 +61,30 @@ async function livez(): Promise<number> {
   return (await fetch(`${server.address}/livez`)).status;
 }
 
+test('An audit and an export may be silent for longer than a statement of the ledger takes, and other answers for 30 s', async () => {
+  const { id, apiKey } = await engine.merchant();
+  const own = await engine.publish(id);
+  const set: number[] = [];
+  engine.app.server.on('connection', (socket) => {
+    const setTimeout = socket.setTimeout.bind(socket);
+    socket.setTimeout = (ms, done) => {
+      set.push(ms);
+      return setTimeout(ms, done);
+    };
+  });
+  const longest = async (path: string) => {
+    set.length = 0;
+    const headers = { authorization: `Bearer ${apiKey}`, connection: 'close' };
+    await (await fetch(`${server.address}${path}`, { headers })).text();
+    return Math.max(...set);
+  };
+  const drops = `/v1/drops/${own.id}`;
+  expect(await longest(`${drops}/report`)).toBe(30_000);
+  expect(await longest(`${drops}/audit`)).toBe(900_000);
+  expect(await longest(`${drops}/orders?format=csv`)).toBe(60_000);
+  expect(await longest(`${drops}/appointments?format=csv`)).toBe(60_000);
+});
+
 describe('a connection is closed in time, while others are served, when it', () => {
   const halves: Case[] = [
     ['says nothing', () => ''],
