@@ -1,4 +1,5 @@
 import type { WatchedRefund } from '../ledger/checks/reconciliation-queries.ts';
+import { isUnpaid } from '../ledger/payments/refunds.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import type { Outcome, RefundLookUp } from '../payments/provider.ts';
 import { describeOutcome, subject } from './describe.ts';
@@ -101,8 +102,8 @@ function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] 
 
 /** A failed refund is open until an operator notes it as dealt with or later refunds cover it. */
 function isOpenFailure(refund: WatchedRefund, all: readonly WatchedRefund[]): boolean {
-  if (refund.state !== 'failed' || refund.dealtWithAt !== null) return false;
-  const later = all.filter(({ number, state }) => number > refund.number && state !== 'failed');
+  if (!isUnpaid(refund)) return false;
+  const later = all.filter((one) => one.number > refund.number && !isUnpaid(one));
   return later.reduce((sum, { amount }) => sum + amount, 0) < refund.amount;
 }
 

@@ -15,8 +15,16 @@ type Slice<Id extends string = string> = {
 /** A refund's row, and who handled it after it had failed. */
 export type WatchedRefund = Pick<
   Refund,
-  'reference' | 'payment' | 'number' | 'amount' | 'reason' | 'state' | 'note' | 'askedAt'
-> & { dealtWithAt: number | null };
+  | 'reference'
+  | 'payment'
+  | 'number'
+  | 'amount'
+  | 'reason'
+  | 'state'
+  | 'note'
+  | 'askedAt'
+  | 'dealtWithAt'
+>;
 
 const refundColumns = `reference, payment, number, amount, reason, state, note, asked_at as "askedAt",
   dealt_with_at as "dealtWithAt"`;

@@ -216,21 +216,5 @@ const outsideSql = `
   where p.reference = $1 and known + $2 <= p.amount_captured
   returning reference`;
 
-// A refund that was taken back leaves its payment captured. One that the provider made without our asking
-// may be the whole: then it was decided, too, and the order ends with it.
-const sumSql = `
-  update payments p set amount_refunded = r.sum,
-    state = case when r.is_all then 'refunded' when p.state = 'refunded' then 'captured'
-      else p.state end,
-    refunded_at = case when r.is_all then coalesce(p.refunded_at, $2) end,
-    restock = case when r.is_all and p.refund_asked_at is null then not r.is_outside
-      else p.restock end,
-    refund_asked_at = case when r.is_all and p.drop_id <> '' then coalesce(p.refund_asked_at, $2)
-      else p.refund_asked_at end
-  from (select o.reference, coalesce(sum(r.amount) filter (where r.state = 'done'), 0)::bigint as sum,
-      coalesce(sum(r.amount) filter (where r.state = 'done'), 0) >= greatest(o.amount_captured, 1)
-        as is_all,
-      coalesce(bool_or(r.outside), false) as is_outside
-    from payments o left join refunds r on r.payment = o.reference
-    where o.reference = any($1::text[]) group by o.reference) r
-  where p.reference = r.reference`;
+// See sql/0023_refunds_paid_otherwise.sql.
+const sumSql = 'select add_up_refunds($1, $2)';

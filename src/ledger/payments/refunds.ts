@@ -23,6 +23,8 @@ export type Refund = {
   /** Ms since the epoch. */
   askedAt: number;
   doneAt: number | null;
+  /** When an operator noted that the buyer was paid in another way after it had failed. */
+  dealtWithAt: number | null;
 };
 
 export type PartialRefund =
@@ -34,7 +36,7 @@ export type PartialRefund =
   | { kind: 'reused' };
 
 const columns = `reference, payment, number, amount, reason, key, state, note, asked_at as "askedAt",
-  done_at as "doneAt"`;
+  done_at as "doneAt", dealt_with_at as "dealtWithAt"`;
 
 /**
  * Refunds, written when they are decided and before a provider is asked. The refunds of a payment are
@@ -155,9 +157,19 @@ function repeated(earlier: Refund, amount: number): PartialRefund {
   return earlier.amount === amount ? { kind: 'already', refund: earlier } : { kind: 'reused' };
 }
 
-/** The sum of the refunds that were not refused, in minor units. */
+/** The sum of the refunds that are made or under way, in minor units. */
 function amountOf(refunds: readonly Refund[]): number {
-  return refunds.reduce((sum, { state, amount }) => sum + (state === 'failed' ? 0 : amount), 0);
+  return refunds.reduce((sum, refund) => sum + (isUnpaid(refund) ? 0 : refund.amount), 0);
+}
+
+/** Whether a refund failed and its buyer was not paid in another way either. */
+export function isUnpaid({ state, dealtWithAt }: Pick<Refund, 'state' | 'dealtWithAt'>): boolean {
+  return state === 'failed' && dealtWithAt === null;
+}
+
+/** Whether the buyer has the money of a refund, from the provider or in another way. */
+export function isWithBuyer(refund: Pick<Refund, 'state' | 'dealtWithAt'>): boolean {
+  return refund.state === 'done' || (refund.state === 'failed' && !isUnpaid(refund));
 }
 
 const askAllSql = `
@@ -177,6 +189,7 @@ const askRestSql = `
   select p.reference || 'r' || n, p.reference, n, rest, $3, 'asked', $2
   from payments p, lateral (
     select coalesce(max(number), 0) + 1 as n,
-      p.amount_captured - coalesce(sum(amount) filter (where state <> 'failed'), 0)::bigint as rest
+      p.amount_captured - coalesce(sum(amount) filter (
+        where state <> 'failed' or dealt_with_at is not null), 0)::bigint as rest
     from refunds where payment = p.reference) r
   where p.reference = any($1::text[]) and rest > 0`;

@@ -4,7 +4,7 @@ import { found } from '../../domain/required.ts';
 import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { ChangedRefund, RefundResult } from '../../ledger/payments/refund-results.ts';
-import type { Refund } from '../../ledger/payments/refunds.ts';
+import { isUnpaid, type Refund } from '../../ledger/payments/refunds.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type {
@@ -124,15 +124,16 @@ export function openRefundCalls(options: {
     return await withUnknown(wanted, known);
   }
 
-  /** Those of these payments with a failed refund that is not among the known ones. */
+  /**
+   * Those of these payments with a failed refund that is not among the known ones, and that nobody has paid
+   * in another way.
+   */
   async function withUnknown(
     wanted: readonly Payment[],
     known: ReadonlySet<string>,
   ): Promise<Set<PaymentReference>> {
     const refunds = await payments.refundsOf(wanted.map(({ reference }) => reference));
-    const unknown = refunds.filter(({ state, reference }) => {
-      return state === 'failed' && !known.has(reference);
-    });
+    const unknown = refunds.filter((one) => isUnpaid(one) && !known.has(one.reference));
     return new Set(unknown.map(({ payment }) => payment));
   }
 

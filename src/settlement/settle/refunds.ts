@@ -5,6 +5,7 @@ import type { Lanes } from '../../inventory/lanes.ts';
 import type { Refunded } from '../../inventory/replies.ts';
 import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
+import { isWithBuyer } from '../../ledger/payments/refunds.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
@@ -44,8 +45,8 @@ export function openRefunds(options: {
   async function returned(wanted: readonly Payment[]): Promise<Payment[]> {
     const refunds = await payments.refundsOf(wanted.map(({ reference }) => reference));
     const sums = new Map<string, number>();
-    for (const { payment, state, amount } of refunds) {
-      if (state === 'done') sums.set(payment, (sums.get(payment) ?? 0) + amount);
+    for (const { payment, amount } of refunds.filter(isWithBuyer)) {
+      sums.set(payment, (sums.get(payment) ?? 0) + amount);
     }
     return wanted.filter((one) => (sums.get(one.reference) ?? 0) >= one.amountCaptured);
   }

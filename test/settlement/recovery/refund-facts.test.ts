@@ -249,6 +249,62 @@ test('A cancelled drop refunds no order a second time while the outcome of an ea
   expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
 });
 
+/** Notes refunds of a payment as docs/operations.md says. */
+const note = (payment: string) =>
+  stage.ledger.database.query(
+    'update refunds set dealt_with_at = extract(epoch from now()) * 1000 where payment = $1',
+    [payment],
+  );
+
+test('A failed part that was paid to the buyer in another way counts as refunded: a cancelled drop refunds the rest alone', async () => {
+  const { desk, drop, id, reference, refunds, refuse, payment } = await aSale();
+  refuse(true);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  await desk.refunds.refundPart(id, part);
+  refuse(false);
+  await note(reference);
+  expect(await payment()).toMatchObject({ state: 'captured', amountRefunded: 700 });
+  expect(await stage.ledger.audit.mismatches(drop.id)).toEqual([]);
+  expect(await desk.refunds.refundPart(id, { ...part, amount: price, key: 'too much' })).toEqual({
+    kind: 'exceeds',
+    refundable: price - 700,
+  });
+  await desk.publishing.act({ merchantId: drop.merchantId, drop: drop.id, action: 'cancel' });
+  await stage.reaches(id, 'refunded');
+  expect((await refunds()).map(({ amount, state }) => [amount, state])).toEqual([
+    [700, 'failed'],
+    [price - 700, 'done'],
+  ]);
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  expect(await stage.ledger.audit.mismatches(drop.id)).toEqual([]);
+});
+
+test('A whole refund that was paid in another way ends its order, and asking again moves no money', async () => {
+  const { desk, id, reference, refunds, refuse, payment, stock } = await aSale();
+  refuse(true);
+  await desk.refunds.refund(id, '');
+  refuse(false);
+  await note(reference);
+  expect(await desk.refunds.refund(id, '')).toMatchObject({ isDone: true });
+  await stage.reaches(id, 'refunded');
+  expect(await refunds()).toHaveLength(1);
+  expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
+  expect(await stock()).toMatchObject({ available: 10, sold: 0 });
+});
+
+test('A refund that was paid in another way keeps no other refund waiting for what its provider says', async () => {
+  const { desk, id, provider, reference, refunds, refuse } = await aSale();
+  refuse(true);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  await desk.refunds.refundPart(id, part);
+  refuse(false);
+  await note(reference);
+  provider.lookUpRefunds = () => Promise.reject(new Error('no answer'));
+  const asked = await stage.settlement({ provider }).refunds.refund(id, '');
+  expect(asked).toMatchObject({ isDone: true, refund: { amount: price - 700 } });
+  expect(await refunds()).toHaveLength(2);
+});
+
 test('A refund without restocking takes the units out of the allotment, once, whatever dies', async () => {
   const { desk, id, drop, stock, reference } = await aSale();
   const died = Symbol('died');
