@@ -3,7 +3,14 @@ import { isBuyerName } from '../auth/claims.ts';
 import { invalid, Problem } from '../problems/problems.ts';
 import { parseJson } from '../request/json.ts';
 import { isRecord } from '../request/record.ts';
-import { columnNamed, isHeading, isUnlike, type ListOptions, unclear } from './columns.ts';
+import {
+  columnNamed,
+  doubtful,
+  isHeading,
+  isUnlike,
+  type ListOptions,
+  unclear,
+} from './columns.ts';
 import { separatorOf, splitCells } from './csv-line.ts';
 
 /** A line's buyer, why it gives none, or undefined for a line that is none: blank, or a header. */
@@ -94,6 +101,9 @@ export function openCsvReader({ column, header }: ListOptions): LineReader {
     const cells = splitCells(text, separator) ?? [text];
     const count = cells.length;
     if (header === 'absent') return { at: numberOf(column, cells), count, header: undefined };
+    if (header === 'present' && column === undefined && count === 1) {
+      return { at: 0, count, header: text };
+    }
     const at = columnNamed(cells, column ?? 'buyer');
     const isOurs = cells.map((cell) => cell.trim().toLowerCase()).join() === exported;
     if (at >= 0 && (column !== undefined || count === 1 || isOurs))
@@ -134,7 +144,7 @@ export function openCsvReader({ column, header }: ListOptions): LineReader {
     judge(buyers) {
       if (header !== undefined || layout === undefined || layout.header !== undefined) return;
       const [first = '', ...others] = buyers;
-      if (isUnlike(first, others)) throw unclear([first]);
+      if (isUnlike(first, others)) throw doubtful();
     },
   };
 }

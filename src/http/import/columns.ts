@@ -17,6 +17,17 @@ export function unclear(names: readonly string[]): Problem {
   return new Problem('import_columns', { columns });
 }
 
+/**
+ * Refuses a list whose first line may be a header or a buyer. It is not offered as a column: whoever
+ * names it says that it is a header, and a buyer would be lost.
+ */
+export function doubtful(): Problem {
+  return new Problem('import_columns', { detail: doubtfulDetail });
+}
+
+const doubtfulDetail =
+  'Nothing was imported. The first line is unlike the lines below it: send `?header=absent` if it is a buyer, or `?header=present` if it is a header.';
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The name of a column whose bytes were read as one character each: see lines.ts. */
@@ -70,16 +81,19 @@ export function isHeading(cell: string): boolean {
 
 /** So many lines tell what a buyer of a list looks like. */
 const samplesMax = 20;
+/** Among fewer buyers, one without a figure or with a capital is nothing to wonder about. */
+const samplesMin = 10;
 
 /**
  * Whether the first line of a list without a known header is unlike the lines below it, as a header is:
- * all of them have a figure, or all an @, and it has none; or it alone begins with a capital. Where a
- * header looks like a buyer in all of this, nobody can tell.
+ * all of them have an @, and it has none; or, of ten at least, all have a figure and it has none, or it
+ * alone begins with a capital. Where a header looks like a buyer in all of this, nobody can tell.
  */
 export function isUnlike(first: string, others: readonly string[]): boolean {
   const samples = others.slice(0, samplesMax);
   if (samples.length === 0) return false;
   const lacks = (mark: RegExp) => !mark.test(first) && samples.every((one) => mark.test(one));
-  const isCapital = /^[A-Z]/.test(first) && !samples.some((one) => /[A-Z]/.test(one));
-  return lacks(/\d/) || lacks(/@/) || isCapital;
+  if (lacks(/@/)) return true;
+  if (samples.length < samplesMin) return false;
+  return lacks(/\d/) || (/^[A-Z]/.test(first) && !samples.some((one) => /[A-Z]/.test(one)));
 }

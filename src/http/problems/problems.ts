@@ -18,6 +18,8 @@ export type FieldError = { field: string; reason: string };
 export type ProblemMembers = {
   /** Of `request_refused` alone, which stands for several. */
   status?: number;
+  /** In place of the catalogue's, where a case of the code needs other words. */
+  detail?: string;
   errors?: FieldError[];
   /** Why credentials were refused. */
   reason?: string;
@@ -79,7 +81,9 @@ function entryOf(code: ProblemCode) {
 
 /** The text of a problem document (RFC 9457). */
 export function problemText(code: ProblemCode, members?: ProblemMembers): string {
-  if (members?.status !== undefined) return JSON.stringify({ ...entryOf(code), ...members });
+  if (members?.status !== undefined || members?.detail !== undefined) {
+    return JSON.stringify({ ...entryOf(code), ...members });
+  }
   const head = heads.get(code);
   const more = members ? JSON.stringify(members) : '{}';
   return more === '{}' ? `${head}}` : `${head},${more.slice(1)}`;

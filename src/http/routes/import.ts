@@ -112,7 +112,7 @@ const importContract = contract({
   who: 'merchant',
   summary: 'Import appointments from a list of buyers',
   description:
-    'One buyer on each line, whether or not the window is open: NDJSON (`"ann"` or `{"buyer":"ann"}`) or CSV with the one column `buyer` and an optional header, separated by commas, semicolons or tabs. A list with other columns, or with a first line that reads like another header or is unlike the lines below it, is refused whole; `column` names the one with the buyers, and `header=absent` says that the first line is a buyer. An export of this route is taken as it is. The list may be of any length and is imported while it arrives. Bad lines are reported by number and do not affect the others. You can send a list again.',
+    'One buyer on each line, whether or not the window is open: NDJSON (`"ann"` or `{"buyer":"ann"}`) or CSV with the one column `buyer` and an optional header, separated by commas, semicolons or tabs. A list with other columns, or with a first line that reads like another header or is unlike the lines below it, is refused whole; `column` names the one with the buyers, and `header` says whether the first line is a header or a buyer. An export of this route is taken as it is. The list may be of any length and is imported while it arrives. Bad lines are reported by number and do not affect the others. You can send a list again.',
   querystring: importQuery,
   bodyTypes: [...readers.keys()],
   answers: { 200: { description: 'Counts of lines by outcome', schema: importedBody } },
