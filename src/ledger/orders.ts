@@ -29,6 +29,9 @@ const columns = `o.id, o.drop_id as "drop", o.lane, o.buyer, o.state, o.item, o.
   o.expires_at as "expiresAt", o.version, o.method, o.reason, o.reserved_at as "reservedAt",
   o.paid_at as "paidAt", o.released_at as "releasedAt", o.refunded_at as "refundedAt", o.details`;
 
+/** Ids that an export by `q` holds at once: some megabytes. */
+const foundMax = 50_000;
+
 /** Orders as recorded from the lanes' outboxes. Repeats and late arrivals change nothing. */
 export function openOrders(database: Database) {
   /**
@@ -112,12 +115,38 @@ export function openOrders(database: Database) {
     filter: OrderFilter = {},
     pageSize = 1_000,
   ): AsyncGenerator<Receipt> {
+    if (filter.q !== undefined) {
+      yield* streamFound(drop, filter, pageSize);
+      return;
+    }
     let cursor: string | undefined;
     do {
       const { rows, next } = await page({ drop, filter, cursor, limit: pageSize });
       yield* rows;
       cursor = next;
     } while (cursor !== undefined);
+  }
+
+  /** What `q` finds is found once for many pages: each search for it looks at all of it. */
+  async function* streamFound(
+    drop: DropId,
+    filter: OrderFilter,
+    pageSize: number,
+  ): AsyncGenerator<Receipt> {
+    const { sql, params } = conditionOf(drop, filter, 4);
+    let last: Pick<LedgerOrder, 'id' | 'reservedAt'> | undefined;
+    do {
+      const found = await database.query<Pick<LedgerOrder, 'id' | 'reservedAt'>>(
+        `select o.id, o.reserved_at as "reservedAt" from orders o
+         where (o.reserved_at, o.id) > ($1, $2) and ${sql} order by o.reserved_at, o.id limit $3`,
+        [last?.reservedAt ?? -1, last?.id ?? '', foundMax, ...params],
+      );
+      for (let at = 0; at < found.length; at += pageSize) {
+        const ids = found.slice(at, at + pageSize).map(({ id }) => id);
+        for (const order of await receipts(ids)) if (order) yield order;
+      }
+      last = found.length < foundMax ? undefined : found.at(-1);
+    } while (last);
   }
 
   /**

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeCursor } from '../../src/ledger/cursor.ts';
 import { conditionOf } from '../../src/ledger/order-filter.ts';
+import { openOrders } from '../../src/ledger/orders.ts';
 import { onEachLedger } from '../support/ledgers.ts';
 import { testSeed } from '../support/seed.ts';
 import { createDrop, orderOf } from './samples.ts';
@@ -33,6 +34,32 @@ onEachLedger((ledger) => {
       expect(found.rows).toMatchObject([{ drop: drop.id, details: { metadata: { cart: 'c-7' } } }]);
       const all = await orders.page({ drop: drop.id, filter: { q: 'app' }, limit: 1_000 });
       expect(all.rows).toHaveLength(500);
+    });
+
+    it('An export of what a search finds searches once, not for each page', async () => {
+      const drop = await createDrop(ledger());
+      const { database } = ledger();
+      const details = { metadata: { source: 'app' } };
+      const events = Array.from({ length: 25 }, (_, n) => ({
+        order: orderOf(drop),
+        at: 100 + Math.floor(n / 10),
+        details,
+      }));
+      await ledger().orders.upsert([...events, { order: orderOf(drop), at: 100 }]);
+      const searches: string[] = [];
+      const orders = openOrders({
+        ...database,
+        query(sql, params) {
+          if (sql.includes('metadata_keys')) searches.push(sql);
+          return database.query(sql, params);
+        },
+      });
+      const exported: string[] = [];
+      for await (const { id } of orders.stream(drop.id, { q: 'app' }, 7)) exported.push(id);
+      const { rows } = await orders.page({ drop: drop.id, filter: { q: 'app' }, limit: 100 });
+      expect(rows).toHaveLength(25);
+      expect(exported).toEqual(rows.map(({ id }) => id));
+      expect(searches).toHaveLength(2); // the export's and the list's
     });
 
     it('Orders keep the latest view and the first time of each state, in whatever order events arrive', async () => {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { Problem, sendProblem } from '../problems/problems.ts';
+import { isRecord } from '../request/record.ts';
 import type { Contract } from '../schemas/contract.ts';
 import type { Budgets } from './budgets.ts';
 
@@ -28,21 +29,20 @@ export function chargeRoutes(app: FastifyInstance, budgets: Budgets): void {
 }
 
 function chargeHook(budgets: Budgets, { who, cost }: Contract): onRequestHookHandler {
-  const take = takers[who === 'buyer' || who === 'merchant' ? who : 'stranger'](budgets, cost);
+  const take = takers[who === 'buyer' || who === 'merchant' ? who : 'stranger'](budgets);
+  const costOf = ({ query }: FastifyRequest) =>
+    typeof cost === 'function' ? cost(isRecord(query) ? query : {}) : cost;
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-    const retryAfterMs = take(request);
+    const retryAfterMs = take(request, costOf(request));
     if (retryAfterMs > 0) sendProblem(reply, 'rate_limited', { retryAfterMs });
     else done();
   };
 }
 
-type Take = (request: FastifyRequest) => number;
+type Take = (request: FastifyRequest, cost: number | undefined) => number;
 
-const takers: Record<
-  'buyer' | 'merchant' | 'stranger',
-  (budgets: Budgets, cost: number | undefined) => Take
-> = {
-  buyer: (budgets, cost) => (request) => budgets.buyer(request.buyer, cost),
-  merchant: (budgets, cost) => (request) => budgets.merchant(request.merchantId, cost),
-  stranger: (budgets, cost) => (request) => budgets.stranger(request.ip, cost),
+const takers: Record<'buyer' | 'merchant' | 'stranger', (budgets: Budgets) => Take> = {
+  buyer: (budgets) => (request, cost) => budgets.buyer(request.buyer, cost),
+  merchant: (budgets) => (request, cost) => budgets.merchant(request.merchantId, cost),
+  stranger: (budgets) => (request, cost) => budgets.stranger(request.ip, cost),
 };

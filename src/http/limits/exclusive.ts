@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { Problem } from '../problems/problems.ts';
 
 /** Work of which each caller has one at a time, over all processes of an engine. */
 export type Exclusive = {
   /** Resolves with the function that ends the work; undefined when the caller has some under way. */
-  begin(name: string): Promise<(() => void) | undefined>;
+  begin(name: string): Promise<End | undefined>;
 };
+
+/** Ends the work; the caller may begin other work once `restMs` more have passed. */
+export type End = (restMs?: number) => void;
 
 const retryAfterMs = 2_000;
 
@@ -15,16 +19,51 @@ const retryAfterMs = 2_000;
  * Begins work that a caller has one of at a time; resolves with the function that ends it.
  * @throws Problem already_running when the caller has some under way
  */
-export async function beginAlone(exclusive: Exclusive, caller: string): Promise<() => void> {
+export async function beginAlone(exclusive: Exclusive, caller: string): Promise<End> {
   const end = await exclusive.begin(caller);
   if (!end) throw new Problem('already_running', { retryAfterMs });
   return end;
 }
 
 /** Ends the work when the stream that it sends is at its end, or broke off. */
-export function endWith(stream: Readable, end: () => void): Readable {
+export function endWith(stream: Readable, end: End): Readable {
   // `close` alone comes after the client has its answer, when it may ask again.
-  return stream.once('end', end).once('close', end);
+  return stream.once('end', () => end()).once('close', () => end());
+}
+
+/** Work that is over within this time keeps nobody else from beginning. */
+const waitMsMax = 1_000;
+const askEveryMs = 100;
+const restMsMax = 10_000;
+
+/**
+ * Runs work that a caller has one of at a time and that may follow at once, such as two clerks' searches:
+ * it waits a moment for what is under way. After it the caller has to rest for as long as it took, so
+ * that nobody takes more than half of the ledger's time.
+ * @throws Problem already_running when what is under way takes longer
+ */
+export async function runInTurn<T>(
+  exclusive: Exclusive,
+  caller: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const end = await beginSoon(exclusive, caller);
+  const since = performance.now();
+  try {
+    return await work();
+  } finally {
+    end(Math.min(performance.now() - since, restMsMax));
+  }
+}
+
+async function beginSoon(exclusive: Exclusive, caller: string): Promise<End> {
+  const until = performance.now() + waitMsMax;
+  while (performance.now() < until) {
+    const end = await exclusive.begin(caller);
+    if (end) return end;
+    await wait(askEveryMs);
+  }
+  return await beginAlone(exclusive, caller);
 }
 
 /** A process that dies leaves its work marked for this long. */
@@ -59,10 +98,10 @@ export function openExclusive(redis: Redis, namespace: string): Exclusive {
       }
       const set = (ms: number) => redis.eval(keepOrEnd, 1, key, token, ms).catch(() => {});
       const renewing = setInterval(() => void set(leaseMs), leaseMs / 3).unref();
-      return () => {
+      return (restMs = 0) => {
         if (!here.delete(name)) return;
         clearInterval(renewing);
-        void set(0);
+        void set(Math.ceil(restMs));
       };
     },
   };

@@ -9,7 +9,7 @@ import type { MerchantActions } from '../../ledger/merchant-actions.ts';
 import { isSearch, type OrderFilter } from '../../ledger/order-filter.ts';
 import type { Orders } from '../../ledger/orders.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
-import { beginAlone, type Exclusive, endWith } from '../limits/exclusive.ts';
+import { beginAlone, type Exclusive, endWith, runInTurn } from '../limits/exclusive.ts';
 import { invalid, Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
 import { adjustedBody, adjustmentBody } from '../schemas/drops.ts';
@@ -87,13 +87,16 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
         const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id, filter)));
         return reply.send(endWith(rows, end));
       }
-      const end = isSearch(filter)
-        ? await beginAlone(exclusive, `search:${request.merchantId}`)
-        : undefined;
-      const wanted = { drop: drop.id, filter, cursor: query.cursor };
-      const page = await orders
-        .page({ ...wanted, limit: query.limit ?? limitDefault })
-        .finally(() => end?.());
+      const read = () =>
+        orders.page({
+          drop: drop.id,
+          filter,
+          cursor: query.cursor,
+          limit: query.limit ?? limitDefault,
+        });
+      const page = isSearch(filter)
+        ? await runInTurn(exclusive, `search:${request.merchantId}`, read)
+        : await read();
       return { orders: page.rows.map((order) => soldOrderJson(order, drop)), next: page.next };
     },
   );
@@ -174,12 +177,12 @@ const contracts = {
     who: 'merchant',
     summary: 'List or search the orders of a drop, oldest first',
     description:
-      'The filters may be combined. A merchant has one search at a time. With `format=csv`, sends all orders that they leave as one file.',
+      'The filters may be combined. A merchant has one search at a time, and half of the time. With `format=csv`, sends all orders that they leave as one file.',
     querystring: ordersQuery,
     answers: {
       200: { description: 'A page of orders', schema: soldOrdersBody },
     },
-    cost: 3,
+    cost: ({ q }) => (q === undefined ? 3 : 10),
     problems: ['unknown_drop', 'already_running'],
   }),
   read: contract({

@@ -24,9 +24,10 @@ export type Contract = {
   querystring?: z.ZodType;
   /**
    * What a request takes of its caller's budget (limits/budgets.ts), in units of a cheap one; 1 unless
-   * given. 0: the route charges by itself, or is for callers who are not limited.
+   * given, or told by the query before it is checked. 0: the route charges by itself, or is for callers
+   * who are not limited.
    */
-  cost?: number;
+  cost?: number | ((query: Record<string, unknown>) => number);
   /** The route needs an Idempotency-Key header. */
   idempotent?: true;
   /** The route takes an If-Match header. */

@@ -267,13 +267,22 @@ describe('What a caller has one of, or few', () => {
     });
   });
 
+  test('A search for a text takes more of a budget than a list', async () => {
+    const mine = await engine.merchant();
+    const own = await engine.publish(mine.id);
+    const search = await spend(`GET /v1/drops/${own.id}/orders?q=ann`, { caller: mine }, 12);
+    expect(search.json().code).toBe('rate_limited');
+  });
+
   test('A merchant has one search of orders at a time, in whichever process it runs, and lists and other merchants go on', async () => {
     const [mine, another] = [await engine.merchant(), await engine.merchant()];
     const [own, theirs] = [await engine.publish(mine.id), await engine.publish(another.id)];
     const end = await engine.deps.exclusive.begin(`search:${mine.id}`);
-    for (const query of ['q=ann', 'state=paid', 'sku=phone', 'method=wallet']) {
-      const search = `GET /v1/drops/${own.id}/orders?${query}`;
-      const answer = await ask(search, { caller: mine, at: other });
+    const filters = ['q=ann', 'state=paid', 'sku=phone', 'method=wallet'];
+    const searches = filters.map((query) =>
+      ask(`GET /v1/drops/${own.id}/orders?${query}`, { caller: mine, at: other }),
+    );
+    for (const answer of await Promise.all(searches)) {
       expect(answer.json()).toMatchObject({ code: 'already_running', status: 429 });
     }
     const list = await ask(`GET /v1/drops/${own.id}/orders`, { caller: mine });
