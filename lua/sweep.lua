@@ -14,11 +14,7 @@ local keys = {
 local cancelled = redis.call('HGET', KEYS[1], 'phase') == 'cancelled'
 local now = clock()
 local upTo = cancelled and '+inf' or now
-local due = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
-local digests, scores = {}, {}
-for i = 1, #due, 2 do
-  digests[#digests + 1], scores[due[i]] = due[i], tonumber(due[i + 1])
-end
+local digests = redis.call('ZRANGEBYSCORE', keys.holds, '-inf', upTo, 'LIMIT', 0, ARGV[1])
 local book = openBook(keys, digests, now)
 
 -- A hold without an order holds no units. It is removed, so that it does not block the others.
@@ -27,9 +23,7 @@ for _, digest in ipairs(digests) do
   local record = book.records[digest]
   if record then
     record.reason = cancelled and 'drop_cancelled' or 'expired'
-    -- Its payment was still open when its grace ended: the provider or the engine did not close it in
-    -- time, and whether the buyer could pay there is not known.
-    if ARGV[2] == '1' or scores[digest] > tonumber(record.expiresAt) then record.excused = '~' end
+    if ARGV[2] == '1' then record.excused = '~' end
     book.move(digest, record, 'x', 'held', 'available')
   else
     strays[#strays + 1] = digest

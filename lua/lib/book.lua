@@ -17,7 +17,7 @@ local function isLapse(record)
 end
 
 local function openBook(keys, digests, now)
-  local book = { now = now, records = {}, moved = {}, excused = {}, stock = {}, units = {}, lapses = {} }
+  local book = { now = now, records = {}, moved = {}, marked = {}, stock = {}, units = {}, lapses = {} }
   local texts = #digests > 0 and redis.call('HMGET', keys.orders, unpack(digests)) or {}
   for i, digest in ipairs(digests) do
     if texts[i] then book.records[digest] = unpackRecord(texts[i]) end
@@ -68,12 +68,18 @@ local function openBook(keys, digests, now)
     book.moved[#book.moved + 1] = digest
   end
 
+  -- Writes into a record whether the order counts against its buyer: '~' when it does not, else ''.
+  function book.mark(digest, record, excused)
+    if record.excused == excused then return end
+    record.excused = excused
+    book.marked[#book.marked + 1] = digest
+  end
+
   -- Takes back the lapse of a released order, once: its record says afterwards that it does not count.
   function book.excuse(digest, record)
     if not isLapse(record) then return end
     addLapse(record.buyer, -1)
-    record.excused = '~'
-    book.excused[#book.excused + 1] = digest
+    book.mark(digest, record, '~')
   end
 
   -- Writes all changes. `edits` are the fields of the outbox entry that follow its orders.
@@ -99,7 +105,7 @@ local function openBook(keys, digests, now)
         orders[#orders + 1], orders[#orders + 2] = digest, packRecord(book.records[digest])
       end
     end
-    for _, digest in ipairs(book.excused) do
+    for _, digest in ipairs(book.marked) do
       redis.call('HSET', keys.orders, digest, packRecord(book.records[digest]))
     end
     for buyer, by in pairs(book.lapses) do

@@ -42,7 +42,7 @@ export type Opened =
    * The open payment could not be closed, or another request was faster: a repeat continues from there.
    */
   | { kind: 'unknown' }
-  /** The order or top-up has had `attemptsMax` payments. */
+  /** The order or top-up has had `attemptsMax` payments. One that is open stays open. */
   | { kind: 'too_many' };
 
 /** Stored with a begun payment, so that a repeat gets the same answer; `at` is in ms. */
@@ -125,9 +125,10 @@ export function openPaymentAttempts(options: {
     const { attempts, now } = wanted;
     const before = attempts.find(isOpen);
     if (before && isSame(before, chosen)) return { kind: 'open', payment: before };
+    // Before anything is closed: the open payment may be the last one that the buyer can complete.
+    if (attempts.length >= attemptsMax) return { kind: 'too_many' };
     const ending = before && (await end(before, now));
     if (ending === 'captured' || ending === 'unknown') return { kind: ending };
-    if (attempts.length >= attemptsMax) return { kind: 'too_many' };
     return await openNext(chosen.provider, wanted);
   }
 

@@ -9,7 +9,7 @@ import type { Accounts } from '../ledger/wallet/accounts.ts';
 import type { WalletAllowances } from '../ledger/wallet/allowances.ts';
 import type { PasswordRefusal, WalletPasswords } from '../ledger/wallet/passwords.ts';
 import type { ClientAction } from '../payments/provider.ts';
-import { isKept, type Settled } from '../settlement/settle/batch.ts';
+import { isKept, isOpen, type Settled } from '../settlement/settle/batch.ts';
 import type { HoldDeferral } from '../settlement/settle/hold-deferral.ts';
 import { allowableOf, needsPassword, payableUntil } from '../settlement/settle/payment-rules.ts';
 import { chargeOf } from '../settlement/settle/provider-calls.ts';
@@ -103,7 +103,11 @@ export function openPay(options: {
           : await startAtProvider(wanted, opened.payment);
       case 'captured':
         return await settled(order);
-      default:
+      case 'unknown':
+        // The payment that was open before may be closed, and none open in its place.
+        if (attempts.some(isOpen)) await holdDeferral.lift([orderId]);
+        return opened;
+      case 'too_many':
         return opened;
     }
   }

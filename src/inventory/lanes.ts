@@ -57,15 +57,12 @@ export type Published = (typeof scripts.publish.replies)[number];
 
 export type Adjustment = { id: string; item: number; delta: number; reason: string };
 
-export type HoldDeferral = {
-  digest: string;
-  graceMs: number;
-  /**
-   * `failed`: the payment could not be begun, by no fault of the buyer, so that the order does not count
-   * against them when it ends unpaid. `payable`: the buyer can pay it now, so that it does.
-   */
-  start?: 'failed' | 'payable' | undefined;
-};
+/**
+ * How long after its end a hold is kept from the sweep, ms, or a word about its payment. `failed`: it could
+ * not be begun or closed, by no fault of the buyer, so that the order does not count against them when
+ * it ends unpaid, or has ended. `payable`: the buyer can pay it now, so that it does.
+ */
+export type HoldDeferral = { digest: string; to: number | 'failed' | 'payable' };
 
 /** The details that a lane keeps of one order; `unreadable`: what it has there is none of ours. */
 export type KeptDetails = OrderDetails | 'unreadable' | undefined;
@@ -82,8 +79,9 @@ export type Lanes = {
   /** The same for orders whose units do not go back on sale: they leave the allotment. */
   writeOff(ref: LaneRef, digests: string[]): Promise<Refunded[]>;
   /**
-   * Keeps the holds of reserved orders from the sweep until `graceMs` after their end; 0 puts them
-   * back to their end. The first grace extends a hold that waited for its buyer to pay. `refused`: the order is not reserved any more.
+   * Keeps the holds of reserved orders from the sweep for a grace after their end; 0 puts them back to
+   * their end. The first grace extends a hold that waited for its buyer to pay. A word changes neither.
+   * `refused`: the order is not reserved any more.
    */
   defer(ref: LaneRef, orders: HoldDeferral[]): Promise<Deferred[]>;
   /**
@@ -191,7 +189,7 @@ export function openLanes(redis: Redis, namespace: string, text = scriptText): L
 
     defer(ref, orders) {
       const digests = orders.map((order) => order.digest);
-      const args = orders.flatMap((order) => [order.digest, order.graceMs, order.start ?? '']);
+      const args = orders.flatMap(({ digest, to }) => [digest, to]);
       return move('defer', scripts.defer.replies, { ref, digests, args });
     },
 

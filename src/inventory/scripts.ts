@@ -57,7 +57,10 @@ export const scripts = {
     keys: ['stock', 'orders', 'buyers', 'holds', 'outbox'],
     replies: ['refunded', 'already', 'refused', 'unknown'],
   },
-  defer: { keys: ['orders', 'holds', 'outbox'], replies: ['deferred', 'refused', 'unknown'] },
+  defer: {
+    keys: ['stock', 'orders', 'buyers', 'holds', 'outbox', 'lapses'],
+    replies: ['deferred', 'refused', 'unknown'],
+  },
   shorten: {
     keys: ['rules', 'orders', 'holds', 'outbox'],
     replies: ['shortened', 'already', 'refused', 'unknown'],

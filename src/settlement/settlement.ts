@@ -75,7 +75,12 @@ export function openSettlement(options: {
     log,
     onStep,
     chargeInLedger: openChargeInLedger({ database, payments, providers }),
-    callProviders: openProviderCalls({ providers, log, onUnknown: counts.unknown }),
+    callProviders: openProviderCalls({
+      providers,
+      log,
+      onUnknown: counts.unknown,
+      onUnclosed: holdDeferral.unclosed,
+    }),
     onPayment: counts.payment,
   });
   // Orders that requests of buyers settle at the same time share their statements.

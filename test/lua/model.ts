@@ -319,11 +319,18 @@ export function writeOff(model: Model, digests: string[], now: number): Refunded
 export function defer(model: Model, orders: HoldDeferral[], now: number): Deferred[] {
   const digests = orders.map((order) => order.digest);
   return moveEach(model, digests, now, (order, index) => {
-    if (order.state !== 'reserved') return 'refused';
-    const { graceMs = 0, start } = orders[index] ?? {};
-    if (start) order.isExcused = start === 'failed';
-    if (graceMs > 0) extend(order);
-    model.graces.set(digestOf(order), graceMs);
+    const { to = 0 } = orders[index] ?? {};
+    if (order.state !== 'reserved') {
+      const isSwept = order.state === 'released' && order.reason === 'expired';
+      if (isSwept && to === 'failed') excuse(model, order);
+      return 'refused';
+    }
+    if (typeof to === 'string') {
+      order.isExcused = to === 'failed';
+      return 'deferred';
+    }
+    if (to > 0) extend(order);
+    model.graces.set(digestOf(order), to);
     return 'deferred';
   });
 }
@@ -362,9 +369,9 @@ export function sweep(
   const due = holdsOf(model)
     .filter(({ dueAt }) => cancelled || dueAt <= now)
     .slice(0, limit);
-  for (const { order, dueAt } of due) {
+  for (const { order } of due) {
     const reason = cancelled ? 'drop_cancelled' : 'expired';
-    lapse(model, order, { reason, now, isExcused: isAway || dueAt > order.expiresAt });
+    lapse(model, order, { reason, now, isExcused: isAway });
   }
   record(
     model,

@@ -133,7 +133,7 @@ const faults: Fault[] = [
   {
     script: 'confirm',
     what: 'takes a lapse back with each repeat of a late payment',
-    from: 'book.excused[#book.excused + 1] = digest',
+    from: 'book.marked[#book.marked + 1] = digest',
     to: '',
   },
   {
@@ -155,15 +155,33 @@ const faults: Fault[] = [
     to: 'false',
   },
   {
-    script: 'sweep',
-    what: 'counts holds whose payment nobody closed',
-    from: 'scores[digest] > tonumber(record.expiresAt)',
-    to: 'false',
+    script: 'defer',
+    what: 'counts a hold that ended before it was known that nobody could close its payment',
+    from: "elseif record.state == 'x' and",
+    to: 'elseif false and',
+  },
+  {
+    script: 'defer',
+    what: 'takes the lapse of a buyer who cancelled back',
+    from: "and record.reason == 'expired' and word == 'failed'",
+    to: "and word == 'failed'",
+  },
+  {
+    script: 'defer',
+    what: 'keeps a hold from the sweep again when it is told how its payment began',
+    from: 'local graceMs = tonumber(word)',
+    to: "local graceMs = tonumber(word) or (word == 'payable' and 3000 or nil)",
+  },
+  {
+    script: 'defer',
+    what: 'forgets to write that an order does not count',
+    from: 'book.marked[#book.marked + 1] = digest',
+    to: '',
   },
   {
     script: 'sweep',
     what: 'counts holds that ended while buyers could not pay',
-    from: "ARGV[2] == '1' or",
+    from: "if ARGV[2] == '1' then record.excused = '~' end",
     to: '',
   },
   {
@@ -229,7 +247,7 @@ const faults: Fault[] = [
   {
     script: 'defer',
     what: 'tells nobody that it extended a hold',
-    from: "redis.call('XADD', outboxKey, '*', 'at', now, unpack(packed(extended)))",
+    from: "redis.call('XADD', keys.outbox, '*', 'at', book.now, unpack(fields))",
     to: '',
   },
   {

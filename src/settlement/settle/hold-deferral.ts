@@ -1,6 +1,6 @@
 import { type OrderId, type OrderRef, placeOf } from '../../domain/ids.ts';
 import { byLane } from '../../inventory/by-lane.ts';
-import type { Lanes } from '../../inventory/lanes.ts';
+import type { HoldDeferral as Deferral, Lanes } from '../../inventory/lanes.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { Log } from '../../log.ts';
 import type { Providers } from '../../payments/provider.ts';
@@ -17,9 +17,14 @@ export type HoldDeferral = {
   /**
    * Tells the lane how a payment began that the hold was deferred for. An order whose buyer tried to pay
    * and could not, because a provider or a store was away, does not count against them when it ends unpaid;
-   * once its buyer can pay, it does. Never rejects: a decline and a cancelled order count by default.
+   * once its buyer can pay, it does. Never rejects: an order counts by default.
    */
   began(id: OrderId, start: 'failed' | 'payable'): Promise<void>;
+  /**
+   * Tells the lanes of orders whose payment the engine could not close, because its provider did not answer:
+   * they do not count against their buyers. Never rejects: an order counts by default.
+   */
+  unclosed(ids: readonly OrderId[]): Promise<void>;
   /**
    * Puts the holds of these orders back to their end, unless a payment of them is open again. Never
    * rejects: a hold that is not put back is swept when its grace is over.
@@ -42,34 +47,46 @@ export function openHoldDeferral(options: {
 }): HoldDeferral {
   const { lanes, payments, providers, log, graceMs = closingGraceMs } = options;
 
-  async function set(ids: readonly OrderId[], ms: number): Promise<void> {
+  async function set(ids: readonly OrderId[], to: Deferral['to']): Promise<void> {
     const places = ids.map(placeOf);
     await Promise.all(
       byLane(places).map(({ ref, places: group }) => {
-        const orders = group.map(({ digest }) => ({ digest, graceMs: ms }));
-        return lanes.defer(ref, orders);
+        return lanes.defer(
+          ref,
+          group.map(({ digest }) => ({ digest, to })),
+        );
       }),
     );
   }
 
   return {
     async defer(place) {
-      const [answer] = await lanes.defer(place, [{ digest: place.digest, graceMs }]);
+      const [answer] = await lanes.defer(place, [{ digest: place.digest, to: graceMs }]);
       return answer?.status === 'deferred';
     },
 
     async began(id, start) {
-      const place = placeOf(id);
       try {
-        await lanes.defer(place, [{ digest: place.digest, graceMs, start }]);
+        await set([id], start);
         if (start === 'payable') return;
         // Two requests may begin one payment. The one that succeeds stores what the buyer needs before it
         // says `payable`: whichever of the two comes last to the lane, it is this that stands.
         const attempts = await payments.ofOrders([id]);
         if (!attempts.some(({ action }) => action !== null)) return;
-        await lanes.defer(place, [{ digest: place.digest, graceMs, start: 'payable' }]);
+        await set([id], 'payable');
       } catch (error) {
         log.warn({ err: error, order: id, start }, 'telling a lane how a payment began failed');
+      }
+    },
+
+    async unclosed(ids) {
+      try {
+        await set(ids, 'failed');
+      } catch (error) {
+        log.warn(
+          { err: error, orders: ids.length },
+          'telling lanes of payments that could not be closed failed',
+        );
       }
     },
 

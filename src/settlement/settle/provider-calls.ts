@@ -1,3 +1,4 @@
+import type { OrderId } from '../../domain/ids.ts';
 import type { Order } from '../../domain/order.ts';
 import { required } from '../../domain/required.ts';
 import type { DropTerms } from '../../drops/drop-terms.ts';
@@ -40,8 +41,10 @@ export function openProviderCalls(options: {
   providers: Providers;
   log: Log;
   onUnknown?(provider: string, by: number): void;
+  /** Called with the orders whose payment was to be closed, and whose provider did not answer. */
+  onUnclosed?(ids: OrderId[]): Promise<void>;
 }): ProviderCalls {
-  const { providers, log, onUnknown } = options;
+  const { providers, log, onUnknown, onUnclosed } = options;
 
   return async function callProviders(items) {
     const calls = items.flatMap((item) => {
@@ -72,13 +75,24 @@ export function openProviderCalls(options: {
       });
       const untrusted = countUntrusted(calls, { answers, outcomes });
       if (untrusted > 0) onUnknown?.(name, untrusted);
+      const known = outcomes.filter(({ kind }) => kind !== 'unknown');
+      await tellUnclosed(calls, new Set(known.map(({ reference }) => reference)));
       return resultsIn(outcomes, calls, providers);
     } catch (error) {
       // Nothing is known of these payments: they stay open, and the next try begins with a look-up.
       onUnknown?.(name, calls.length);
       log.warn({ err: error, provider: name, operation }, 'call of a payment provider failed');
+      await tellUnclosed(calls, new Set());
       return [];
     }
+  }
+
+  /** A payment that cannot be closed cannot be paid either: that is not its buyer's doing. */
+  async function tellUnclosed(calls: readonly Call[], known: ReadonlySet<string>): Promise<void> {
+    const unclosed = calls.filter(({ operation, payment }) => {
+      return operation === 'close' && !known.has(payment.reference);
+    });
+    if (unclosed.length > 0) await onUnclosed?.(unclosed.map(({ item }) => item.id));
   }
 
   function callFor(item: Begun, payment: Payment): Call[] {

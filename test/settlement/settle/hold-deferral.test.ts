@@ -179,6 +179,31 @@ test('A hold goes back to its end when its payment was closed elsewhere and none
   expect(await dueAt(drop, id)).toBe(expiresAt);
 });
 
+test('A hold goes back to its end when its payment was closed for another that could not be opened', async () => {
+  const { payments } = stage.ledger;
+  const { provider, drop, id, expiresAt } = await aBegunPayment({ holdMs: 60_000 });
+  const desk = stage.settlement({
+    provider: { ...provider, scenes: ['page', 'wap'] },
+    ledger: {
+      ...stage.ledger,
+      payments: {
+        ...payments,
+        // Another request closes the new payment before this one begins it at the provider.
+        async begin(starts) {
+          const begun = await payments.begin(starts);
+          const closed = { state: 'declined', reason: 'closed' } as const;
+          await payments.record(begun.map(({ reference }) => ({ reference, ...closed })));
+          return begun.map((payment) => ({ ...payment, ...closed }));
+        },
+      },
+    },
+  });
+  expect(await desk.pay(id, { method: 'wallet', wish: { scene: 'wap' } })).toEqual({
+    kind: 'unknown',
+  });
+  expect(await dueAt(drop, id)).toBe(expiresAt);
+});
+
 test('A hold keeps its grace, and settling its result, when the ledger fails while the hold is put back', async () => {
   const { payments } = stage.ledger;
   let failures = 0;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Drop } from '../../../src/domain/drop.ts';
-import type { OrderId } from '../../../src/domain/ids.ts';
+import { type OrderId, placeOf } from '../../../src/domain/ids.ts';
+import { redisTime } from '../../../src/inventory/redis-connections.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
@@ -13,20 +14,20 @@ beforeAll(async () => {
 });
 afterAll(() => stage.close());
 
-const wish = { method: 'wallet', wish: { scene: 'page' } };
 const lane = (drop: Drop) => ({ drop: drop.id, lane: 0 });
 const rules = { lapsesMax: 3, holdMs: 60_000, unpaidHoldMs: 50_000 };
 let names = 0;
 let keys = 0;
 
 /** A sale to one buyer who has to begin each payment, at a provider that may be away. */
-async function aSale(overrides: Partial<Drop> = {}, closingGraceMs?: number) {
+async function aSale(overrides: Partial<Drop> = {}) {
   const cashier = aCashier();
   const away = { start: false, close: false };
   const desk = stage.settlement({
-    closingGraceMs,
+    closingGraceMs: 1_000,
     provider: {
       ...cashier.provider,
+      scenes: ['page', 'wap'],
       async start(charges) {
         if (away.start) throw new Error('the provider is away');
         return await cashier.provider.start(charges);
@@ -49,8 +50,19 @@ async function aSale(overrides: Partial<Drop> = {}, closingGraceMs?: number) {
       const [id] = await stage.reserve(drop, [buyer], { fund: 0, key, awaitsBuyer: true });
       return id;
     },
-    begin: (id: OrderId) => desk.pay(id, wish),
+    begin: (id: OrderId, scene = 'page') => desk.pay(id, { method: 'wallet', wish: { scene } }),
     sweep: () => stage.lanes.sweep(lane(drop), 100),
+    /** Moves the end of a hold so far back that the sweep may take it now, its grace included. */
+    async elapse(id: OrderId) {
+      const { digest } = placeOf(id);
+      const [orders, holds] = [stage.key(lane(drop), 'orders'), stage.key(lane(drop), 'holds')];
+      const { expiresAt } = await stage.inLane(id);
+      const record = String(await stage.redis.hget(orders, digest));
+      const now = await redisTime(stage.redis);
+      const byMs = Number(await stage.redis.zscore(holds, digest)) - now;
+      const earlier = record.replace(String(expiresAt), String(expiresAt - byMs));
+      await stage.redis.multi().hset(orders, digest, earlier).zadd(holds, now, digest).exec();
+    },
     /** The holds that count against the buyer. */
     async lapses() {
       return Number(await stage.redis.hget(stage.key(lane(drop), 'lapses'), buyer));
@@ -87,21 +99,64 @@ test('A payment that one request could begin and another could not leaves its or
       },
     },
   });
-  expect(await failing.pay(id, wish)).toEqual({ kind: 'unknown' });
+  expect(await failing.pay(id, { method: 'wallet', wish: { scene: 'page' } })).toEqual({
+    kind: 'unknown',
+  });
   expect(away.start).toBe(false);
   await desk.orders.cancel(id);
   expect(await lapses()).toBe(1);
 });
 
 test('A hold whose payment nobody could close, because the provider was away, does not count against its buyer', async () => {
-  const short = { holdMs: 200, unpaidHoldMs: 200 };
-  const { away, buys, begin, sweep, lapses } = await aSale(short, 100);
+  const { away, desk, buys, begin, elapse, sweep, lapses } = await aSale();
   const id = await buys();
   expect(await begin(id)).toMatchObject({ kind: 'begun' });
+  await elapse(id);
   away.close = true;
-  await eventually(async () => (await sweep()).released === 1);
+  expect(await desk.settle([id])).toEqual([{ kind: 'waiting' }]);
+  expect((await sweep()).released).toBe(1);
   expect(await stage.inLane(id)).toMatchObject({ state: 'released', reason: 'expired' });
   expect(await lapses()).toBe(0);
+});
+
+test('A hold that ended before the engine found the provider away stops counting then, once', async () => {
+  const { away, desk, buys, begin, elapse, sweep, lapses } = await aSale();
+  await desk.orders.cancel(await buys());
+  const id = await buys();
+  await begin(id);
+  await elapse(id);
+  expect((await sweep()).released).toBe(1);
+  expect(await lapses()).toBe(2);
+  away.close = true;
+  for (let times = 0; times < 2; times += 1) {
+    await desk.settle([id]);
+    expect(await lapses()).toBe(1);
+  }
+});
+
+test('A hold counts whose payment the engine closed only after its end', async () => {
+  const { desk, buys, begin, elapse, sweep, lapses } = await aSale();
+  const id = await buys();
+  await begin(id);
+  await elapse(id);
+  expect((await sweep()).released).toBe(1);
+  await desk.settle([id]);
+  expect(await lapses()).toBe(1);
+});
+
+test('A buyer who has begun as many payments as an order may have keeps the one that is open, and the order counts', async () => {
+  const { desk, buys, begin, elapse, sweep, lapses } = await aSale();
+  const id = await buys();
+  const scenes = Array.from({ length: 21 }, (_, n) => (n % 2 === 0 ? 'page' : 'wap'));
+  const kinds: string[] = [];
+  for (const scene of scenes) kinds.push((await begin(id, scene)).kind);
+  expect(kinds).toEqual([...Array<string>(20).fill('begun'), 'too_many']);
+  expect((await stage.ledger.payments.ofOrders([id])).at(-1)).toMatchObject({ state: 'started' });
+  expect(await begin(id, 'wap')).toMatchObject({ kind: 'begun' });
+  await elapse(id);
+  expect((await sweep()).released).toBe(1);
+  expect(await lapses()).toBe(1);
+  expect(await desk.settle([id])).toEqual([{ kind: 'released' }]);
 });
 
 test('Holds that ended while the engine was away count against nobody', async () => {
@@ -145,17 +200,16 @@ test('Holds that end while the ledger is away count against nobody', async () =>
 
 test('A payment that comes too late for a unit takes its lapse back, once, however often it is told', async () => {
   const items = [anItem({ allotment: 1 })];
-  const { drop, desk, buys, begin, pay, sweep, given, lapses } = await aSale({
-    ...{ items, holdMs: 200, unpaidHoldMs: 100 },
-  });
-  await buys();
-  await eventually(async () => (await sweep()).released === 1);
+  const { drop, desk, buys, begin, elapse, pay, sweep, given, lapses } = await aSale({ items });
+  await elapse(await buys());
+  expect((await sweep()).released).toBe(1);
   const id = await buys();
   const begun = await begin(id);
   if (begun.kind !== 'begun') throw new Error(`not begun: ${begun.kind}`);
   const { reference } = begun.payment;
   // Its payment is closed, and its unit goes to another buyer; then the provider says that it was paid.
-  await eventually(async () => (await desk.settle([id]))[0]?.kind === 'released');
+  await elapse(id);
+  expect(await desk.settle([id])).toEqual([{ kind: 'released' }]);
   expect(await lapses()).toBe(2);
   await stage.reserve(drop, ['other'], { key: `k${++keys}`, fund: 0 });
   pay(reference);
