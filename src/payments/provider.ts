@@ -110,6 +110,8 @@ export type Refund = {
   currency: string;
   /** For people; may be empty. */
   reason: string;
+  /** When it was decided, ms since the epoch. */
+  askedAt: number;
 };
 
 export type RefundOutcome = { refundReference: string; providerReference?: string | undefined } & (

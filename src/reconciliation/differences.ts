@@ -18,6 +18,8 @@ export const differenceKinds = [
   /** A refund that was asked for and makes no progress. */
   'refund_stuck',
   'refund_failed',
+  /** A provider does not tell whether a refund that failed was made after all. */
+  'refund_unknown',
   /** The provider has made a refund that we have as failed. */
   'refund_missed',
   /** The provider has returned the money and the order still counts as paid. */

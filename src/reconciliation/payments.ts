@@ -8,7 +8,12 @@ import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
-import type { Outcome, Providers, RefundLookUp } from '../payments/provider.ts';
+import {
+  type Outcome,
+  type Providers,
+  type RefundLookUp,
+  unknownRefund,
+} from '../payments/provider.ts';
 import { refOf, resultsOf } from '../settlement/settle/provider-calls.ts';
 import { refundCallOf } from '../settlement/settle/refund-calls.ts';
 import { describeOutcome, describePayment, subject } from './describe.ts';
@@ -88,7 +93,7 @@ export function openPaymentComparison(options: {
           return (await providers.get(name)?.lookUpRefunds?.(wanted)) ?? [];
         } catch (error) {
           log.warn({ err: error, provider: name }, 'a provider did not answer about refunds');
-          return [];
+          return wanted.map(unknownRefund);
         }
       }),
     );

@@ -10,6 +10,9 @@ const askedMsMax = 10 * 60_000;
 /** A bank may take days; after this time an operator should ask the provider. */
 const pendingMsMax = 7 * 24 * 3_600_000;
 
+/** A provider that does not tell for this long what became of a failed refund has to be asked by a person. */
+const unknownMsMax = 3_600_000;
+
 /** Compares the refunds of one payment with what its provider has refunded. */
 export function refundFindings(
   payment: Payment,
@@ -32,8 +35,12 @@ export function refundFindings(
     ...changed,
     ...refunds.flatMap((refund) => stuck(payment, refund, now)),
     ...failed.map((refund): Finding => {
-      const ledger = `failed, ${refund.amount}: ${refund.note}`;
-      return { ...subject('refund_failed', payment), payment: refund.reference, says: { ledger } };
+      const { reference, amount, note, askedAt } = refund;
+      const ledger = `failed, ${amount}: ${note}`;
+      const isUnknown = answers.get(reference)?.kind === 'unknown' && now - askedAt > unknownMsMax;
+      const kind = isUnknown ? 'refund_unknown' : 'refund_failed';
+      const says = isUnknown ? { ledger, provider: 'does not tell what became of it' } : { ledger };
+      return { ...subject(kind, payment), payment: reference, says };
     }),
   ];
 }

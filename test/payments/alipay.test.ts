@@ -79,7 +79,9 @@ async function lookUp(charge: Charge): Promise<Outcome | undefined> {
 function refundOf(charge: Charge, number: number, amount = charge.amount): Refund {
   const { currency, amount: captured } = charge;
   const refundReference = `${charge.reference}r${number}`;
-  return { refundReference, payment: charge, amount, captured, currency, reason: '不要了 & more' };
+  const reason = '不要了 & more';
+  const askedAt = Date.now();
+  return { refundReference, payment: charge, amount, captured, currency, reason, askedAt };
 }
 
 async function serve(listener: RequestListener) {
@@ -501,6 +503,33 @@ describe('An answer that Alipay signed', () => {
     it(`A signed Alipay answer to a refund that ${what} means ${kind}`, async () => {
       const provider = await answering({ 'alipay.trade.refund': node });
       expect(await provider.refund([refundOf(charge, 1)])).toMatchObject([{ kind }]);
+    });
+  }
+
+  const queries: [string, object, number, string][] = [
+    ['names it without a state', { ...about, out_request_no: `${charge.reference}r1` }, 11, 'none'],
+    ['says nothing of it', {}, 11, 'none'],
+    [
+      'names it without a state while Alipay may still be making it',
+      { ...about, out_request_no: `${charge.reference}r1` },
+      9,
+      'unknown',
+    ],
+    ['says nothing of it while Alipay may still be making it', {}, 9, 'unknown'],
+    [
+      'has its amount without a state',
+      { ...about, out_request_no: `${charge.reference}r1`, refund_amount: '1999.01' },
+      11,
+      'unknown',
+    ],
+    ['is about another refund', { ...about, out_request_no: 'r2' }, 11, 'unknown'],
+  ];
+  for (const [what, node, ageSeconds, kind] of queries) {
+    it(`A signed Alipay answer about a refund that ${what} means ${kind}`, async () => {
+      const answer = { code: '10000', ...node };
+      const provider = await answering({ 'alipay.trade.fastpay.refund.query': answer });
+      const refund = { ...refundOf(charge, 1), askedAt: Date.now() - ageSeconds * 1_000 };
+      expect(await provider.lookUpRefunds?.([refund])).toMatchObject([{ kind }]);
     });
   }
 

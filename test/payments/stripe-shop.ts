@@ -66,6 +66,7 @@ export function newRefund(payment: Charge, number: number, amount: number): Refu
     captured: payment.amount,
     currency: payment.currency,
     reason: '',
+    askedAt: Date.now(),
   };
 }
 

@@ -48,6 +48,7 @@ onEachLedger((ledger) => {
       captured: amount,
       currency,
       reason: '',
+      askedAt: 0,
       ...rest,
     };
   }

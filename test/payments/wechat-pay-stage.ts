@@ -57,6 +57,7 @@ export function aRefund(charge: Charge, nth: number, amount: number): Refund {
     captured: charge.amount,
     currency: 'CNY',
     reason: '',
+    askedAt: Date.now(),
   };
 }
 

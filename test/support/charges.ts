@@ -27,5 +27,6 @@ export function aRefund(reference: PaymentReference, captured: number, amount = 
     captured,
     currency: 'CNY',
     reason: '',
+    askedAt: Date.now(),
   };
 }

@@ -40,7 +40,7 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
   const { appId, sellerId, timeoutMs = 5_000, clock = systemClock } = options;
   const client = openClient({ ...options, timeoutMs, clock });
   const payments = openPayments({ client, clock });
-  const refundInTurn = openRefunds(client);
+  const refundInTurn = openRefunds({ client, clock });
   const each = <T extends PaymentRef>(
     items: readonly T[],
     answer: (item: T) => Promise<Outcome>,
@@ -63,7 +63,7 @@ export function openAlipay(options: AlipayOptions): PaymentProvider {
     },
     lookUpRefunds: (refunds) =>
       answerEach(refunds, callsMax, {
-        answer: (wanted) => queryRefund(client, wanted),
+        answer: (wanted) => queryRefund({ client, clock }, wanted),
         unknown: unknownRefund,
       }),
     readNotification: async (raw) =>

@@ -1,3 +1,4 @@
+import type { Clock } from '../../domain/clock.ts';
 import type { Refund, RefundLookUp, RefundOutcome } from '../provider.ts';
 import type { Client } from './client.ts';
 import { fenOf, yuanOf } from './money.ts';
@@ -27,17 +28,27 @@ const finalCodes = new Set([
 ]);
 const reasonLengthMax = 256;
 
+/**
+ * A query may miss a younger refund that Alipay makes all the same. This long after it, no
+ * `refund_status` means that Alipay never had the request or that it failed, as Alipay's SDK says of that
+ * field: https://docs.open.alipay.com/api_1/alipay.trade.fastpay.refund.query
+ */
+const querySureMs = 10_000;
+
 /** Makes refunds of one trade, one after the other as Alipay requires. */
-export function openRefunds(client: Client) {
+export function openRefunds(options: { client: Client; clock: Clock }) {
   return async (refunds: readonly Refund[]): Promise<RefundOutcome[]> => {
     const outcomes: RefundOutcome[] = [];
-    for (const refund of refunds) outcomes.push(await refundOnce(client, refund));
+    for (const refund of refunds) outcomes.push(await refundOnce(options, refund));
     return outcomes;
   };
 }
 
 /** Makes a refund. Alipay makes it once however often it is asked: `out_request_no` identifies it. */
-async function refundOnce(client: Client, refund: Refund): Promise<RefundOutcome> {
+async function refundOnce(
+  { client, clock }: { client: Client; clock: Clock },
+  refund: Refund,
+): Promise<RefundOutcome> {
   const { refundReference, payment, amount, reason } = refund;
   const answer = await client.call('alipay.trade.refund', {
     out_trade_no: payment.reference,
@@ -50,7 +61,7 @@ async function refundOnce(client: Client, refund: Refund): Promise<RefundOutcome
     return { refundReference, kind: 'refunded', amount };
   }
   // Done without moving money now, refused, or no answer: only a query of the refund can say.
-  const earlier = await lookUpRefund(client, refund);
+  const earlier = await lookUpRefund({ client, clock }, refund);
   if (earlier) return earlier;
   if (answer.kind === 'refused' && isOurs) {
     // The same request succeeds once the merchant's account has enough money.
@@ -63,30 +74,35 @@ async function refundOnce(client: Client, refund: Refund): Promise<RefundOutcome
   return { refundReference, kind: 'unknown' };
 }
 
-/**
- * The refund at Alipay; undefined when Alipay does not know it. A query may miss a refund for ten
- * seconds after it was asked for, so a miss proves nothing.
- */
-async function lookUpRefund(client: Client, refund: Refund): Promise<RefundOutcome | undefined> {
-  const answer = await queryRefund(client, refund);
+/** The refund at Alipay; undefined when Alipay does not know it: it was requested again just now. */
+async function lookUpRefund(
+  options: { client: Client; clock: Clock },
+  refund: Refund,
+): Promise<RefundOutcome | undefined> {
+  const answer = await queryRefund(options, refund);
   return answer.kind === 'refunded' || answer.kind === 'failed' ? answer : undefined;
 }
 
 /** The present state of a refund, without making it. */
-export async function queryRefund(client: Client, refund: Refund): Promise<RefundLookUp> {
-  const { refundReference, payment, amount } = refund;
+export async function queryRefund(
+  { client, clock }: { client: Client; clock: Clock },
+  refund: Refund,
+): Promise<RefundLookUp> {
+  const { refundReference, payment, amount, askedAt } = refund;
   const answer = await client.call('alipay.trade.fastpay.refund.query', {
     out_trade_no: payment.reference,
     out_request_no: refundReference,
   });
-  if (answer.kind !== 'done' || !isAbout(answer, payment.reference)) {
-    return { refundReference, kind: 'unknown' };
+  if (answer.kind !== 'done') return { refundReference, kind: 'unknown' };
+  const { out_trade_no, out_request_no, refund_status, refund_amount } = answer.fields;
+  // About a refund that it has not made, Alipay answers with nothing but success, or with its name alone.
+  const isOfAnother =
+    (out_trade_no ?? payment.reference) !== payment.reference ||
+    (out_request_no ?? refundReference) !== refundReference;
+  if (!isOfAnother && refund_status === undefined && refund_amount === undefined) {
+    return { refundReference, kind: clock.now() - askedAt > querySureMs ? 'none' : 'unknown' };
   }
-  const { out_request_no, refund_status, refund_amount } = answer.fields;
-  // Alipay answers with nothing but success about a refund that it does not have.
-  if (out_request_no === undefined && refund_status === undefined) {
-    return { refundReference, kind: 'none' };
-  }
+  if (!isAbout(answer, payment.reference)) return { refundReference, kind: 'unknown' };
   if (out_request_no !== refundReference || refund_status !== 'REFUND_SUCCESS') {
     return { refundReference, kind: 'unknown' };
   }

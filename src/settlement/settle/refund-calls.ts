@@ -197,11 +197,17 @@ const isUnderWay = ({ state }: Refund) => state === 'asked' || state === 'pendin
 
 /** A refund as a provider is asked for it, or about it. */
 export function refundCallOf(
-  { reference, amount, reason }: Pick<Refund, 'reference' | 'amount' | 'reason'>,
+  {
+    reference,
+    amount,
+    reason,
+    askedAt,
+  }: Pick<Refund, 'reference' | 'amount' | 'reason' | 'askedAt'>,
   paid: Payment,
 ): AskedRefund {
   const { amountCaptured: captured, currency } = paid;
-  return { refundReference: reference, payment: refOf(paid), amount, captured, currency, reason };
+  const payment = refOf(paid);
+  return { refundReference: reference, payment, amount, captured, currency, reason, askedAt };
 }
 
 function resultOf(outcome: RefundLookUp): RefundResult[] {
