@@ -73,15 +73,19 @@ export function isOutOfMemory(error: unknown): boolean {
 }
 
 /**
- * Whether an error says that the keys of a lane are not what a lane's keys are, as against Redis or the
- * ledger being away: repeating the call does not help, and other lanes are not concerned.
+ * Whether an error says that the keys of a lane are not what a lane's keys are: a key of another type, a
+ * text that is no record, or a script that failed over one. Repeating the call does not help, and other
+ * lanes are not concerned. Any other error, such as a refusal of our user, is about all of Redis.
  */
 export function isOfLane(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.message.startsWith('bug: ')) return true;
-  const isOther = isRedisError(error, ...unavailableCodes, redisErrorCodes.noGroup);
-  return isRedisReply(error) && !isOther;
+  if (!isRedisReply(error)) return false;
+  return isRedisError(error, redisErrorCodes.wrongType) || scriptFailed.test(error.message);
 }
+
+/** A script's own error, as against one of a command that it called. */
+const scriptFailed = /^ERR user_script:/;
 
 /** Whether an error is Redis' own answer to a command. */
 export function isRedisReply(error: unknown): error is Error & { name: 'ReplyError' } {

@@ -82,11 +82,13 @@ export function openComparing(options: {
     notCompared.push(...unrecorded.notCompared);
     for (const some of batches([...ids], ordersAtOnce)) {
       signal?.throwIfAborted();
-      findings.push(...(await compareOrders(some)));
+      const orders = await compareOrders(some);
+      findings.push(...orders.findings);
+      notCompared.push(...orders.notCompared);
     }
     Object.assign(compared, { payments: references.size, orders: ids.size });
     const outboxEnds = await unrecordedOrders.outboxEnds(dropsOf(findings));
-    return { suspects: { findings, outboxEnds }, notCompared, compared };
+    return { suspects: { findings, outboxEnds }, notCompared: onceEach(notCompared), compared };
   }
 
   async function again({ findings, outboxEnds }: Suspects): Promise<Finding[]> {
@@ -101,7 +103,7 @@ export function openComparing(options: {
     }
     const ids = rest.flatMap(({ order }) => order || []);
     for (const some of batches([...new Set(ids)], ordersAtOnce)) {
-      found.push(...(await compareOrders(some)));
+      found.push(...(await compareOrders(some)).findings);
     }
     const behind = await unrecordedOrders.dropsBehind(outboxEnds);
     return found.filter(({ kind, order }) => {
@@ -118,6 +120,11 @@ const wallet = 'wallet';
 /** Whether a finding comes from a bill only, so that no payment of the ledger can be looked up. */
 function isOfBill({ kind, order }: Finding): boolean {
   return ofBills.has(kind) || (kind === 'amount_differs' && order === '');
+}
+
+/** A lane is read many times: what cannot be compared is named once. */
+function onceEach(notCompared: FirstComparison['notCompared']): FirstComparison['notCompared'] {
+  return [...new Map(notCompared.map((one) => [one.what, one])).values()];
 }
 
 function dropsOf(findings: readonly Finding[]): Set<DropId> {

@@ -1,4 +1,4 @@
-import { type OrderId, type OrderRef, type PayableId, placeOf } from '../domain/ids.ts';
+import { type OrderId, type OrderRef, orderId, type PayableId, placeOf } from '../domain/ids.ts';
 import type { Order, OrderState } from '../domain/order.ts';
 import { byLane } from '../inventory/by-lane.ts';
 import type { Lanes } from '../inventory/lanes.ts';
@@ -11,6 +11,9 @@ import { isKept } from '../settlement/settle/batch.ts';
 import { describePayment } from './describe.ts';
 import type { Finding, Says } from './differences.ts';
 
+/** Differences of orders, and the drops with a lane that cannot be read. */
+export type OrdersCompared = { findings: Finding[]; notCompared: { what: string; why: string }[] };
+
 type Row = { state: OrderState; amount: number };
 
 /** Compares orders between ledger and lanes, and both with the money kept for them. */
@@ -21,35 +24,35 @@ export function openOrderComparison(options: {
 }) {
   const { lanes, payments, queries } = options;
 
-  return async function compare(ids: readonly PayableId[]): Promise<Finding[]> {
+  return async function compare(ids: readonly PayableId[]): Promise<OrdersCompared> {
     const wanted = ids.filter((id) => !isTopUpId(id));
     // Lanes are read last: money and ledger follow them, so a difference can only be lag behind them.
     const attempts = Map.groupBy(await payments.ofOrders(wanted), ({ orderId }) => orderId);
     const rows = await queries.states(wanted);
-    const records = await find(wanted);
-    return wanted.flatMap((id) => {
-      return judge(id, {
-        row: rows.get(id),
-        record: records.get(id),
-        attempts: attempts.get(id) ?? [],
-      });
+    const { read, notCompared } = await find(wanted);
+    const findings = [...read].flatMap(([id, record]) => {
+      return judge(id, { row: rows.get(id), record, attempts: attempts.get(id) ?? [] });
     });
+    return { findings, notCompared };
   };
 
-  async function find(ids: readonly OrderId[]): Promise<Map<OrderId, Order>> {
+  /** The orders in the lanes that can be read; undefined for one that its lane does not have. */
+  async function find(ids: readonly OrderId[]) {
     const places = ids.map(placeOf);
-    const found = new Map<OrderId, Order>();
+    const read = new Map<OrderId, Order | undefined>();
+    const notCompared: OrdersCompared['notCompared'] = [];
     const visits = byLane<OrderRef>(places).map(async ({ ref, places: group }) => {
       const digests = group.map(({ digest }) => digest);
-      const orders = await lanes.find(ref, digests).catch((error: unknown) => {
-        // As for a record that cannot be read: its orders are missing in their lane, which is an alarm.
-        if (isOfLane(error)) return [];
-        throw error;
-      });
-      for (const order of orders) if (order) found.set(order.id, order);
+      try {
+        const orders = await lanes.find(ref, digests);
+        for (const [index, place] of group.entries()) read.set(orderId(place), orders[index]);
+      } catch (error) {
+        if (!isOfLane(error)) throw error;
+        notCompared.push({ what: `the lanes of ${ref.drop}`, why: String(error) });
+      }
     });
     await Promise.all(visits);
-    return found;
+    return { read, notCompared };
   }
 }
 

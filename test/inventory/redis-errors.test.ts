@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectHot, connectQueue } from '../../src/inventory/redis-connections.ts';
 import {
+  isOfLane,
   isRedisError,
   isRedisReply,
   redisErrorCodes,
@@ -25,6 +26,31 @@ test('The codes are those that Redis itself answers with', async () => {
   const unknown = await redis.evalsha('0'.repeat(40), 0).catch((error: unknown) => error);
   expect(isRedisError(unknown, noGroup, noScript)).toBe(true);
   await redis.del(key);
+});
+
+test('Only a key of another type and a script that failed over one are errors of a lane: a refusal of the user is one of all of Redis', async () => {
+  const key = 'test-redis-errors-lane';
+  const failure = (work: Promise<unknown>) => work.catch((error: unknown) => error);
+  await redis.set(key, 'no hash');
+  expect(isOfLane(await failure(redis.hmget(key, 'field')))).toBe(true);
+  const adds = '#!lua\nreturn redis.call("get", KEYS[1]) + 1';
+  expect(isOfLane(await failure(redis.eval(adds, 1, key)))).toBe(true);
+  await redis.del(key);
+  const username = 'test-redis-errors';
+  await redis.acl('SETUSER', username, 'on', 'nopass', '~*', '+@connection', '+eval');
+  const refused = redis.duplicate({ username, password: 'any', lazyConnect: true });
+  try {
+    await refused.connect();
+    const plain = await failure(refused.hmget(key, 'field'));
+    expect(String(plain)).toContain('NOPERM');
+    const inScript = '#!lua\nreturn redis.call("hget", KEYS[1], "field")';
+    for (const error of [plain, await failure(refused.eval(inScript, 1, key))]) {
+      expect(isRedisReply(error) && !isOfLane(error)).toBe(true);
+    }
+  } finally {
+    refused.disconnect();
+    await redis.acl('DELUSER', username);
+  }
 });
 
 test('An answer that was lost is not taken for a refusal by Redis', () => {
