@@ -55,21 +55,24 @@ export async function openLedger(
     folder?: string | undefined;
     clock?: Clock;
     onIdleError?: (error: Error) => void;
-    /** Called with a line when the server makes the start wait. */
+    /** Called with a line when the server or a migration makes the start wait. */
     onWait?: ((text: string) => void) | undefined;
   } = {},
 ): Promise<Ledger> {
   const { databaseUrl, folder, clock = systemClock } = options;
   const database = databaseUrl
     ? await openServer(databaseUrl, options)
-    : await openEmbedded(folder === undefined ? {} : { folder });
+    : await openEmbedded(folder === undefined ? {} : { folder }, options.onWait);
   return ledgerOn(database, clock);
 }
 
-async function openEmbedded(options: { folder?: string }): Promise<Database> {
+async function openEmbedded(
+  options: { folder?: string },
+  onWait: ((text: string) => void) | undefined,
+): Promise<Database> {
   const database = await openPglite(options);
   try {
-    await migrate(database);
+    await migrate(database, undefined, onWait);
     return database;
   } catch (error) {
     await database.close();
@@ -91,7 +94,7 @@ async function openServer(
   const migrating = openPostgres({ url, onIdleError, connectionsMax: 1, answerMsMax });
   try {
     await untilFit(migrating, { url, onWait });
-    await migrate(migrating);
+    await migrate(migrating, undefined, onWait);
   } catch (error) {
     throw ledgerErrorOf(error, url);
   } finally {

@@ -8,8 +8,15 @@ export type Migration = { number: number; name: string; sql: string; sha256: str
 const fileName = /^(\d{4})_[a-z_]+\.sql$/;
 const lockKey = 7_203_551; // any number, as long as every flashdrop uses the same
 
-/** How long a statement of a migration may take, or wait for another process's migration. */
-export const migrationMsMax = 120_000;
+/**
+ * How long a statement of a migration may take, or wait for another process's migration: an index over
+ * many orders takes minutes, and a start that gave up would give up each time.
+ */
+export const migrationMsMax = 30 * 60_000;
+/** How long one waits for a table: whoever wants it next waits behind. */
+const tableMsMax = 120_000;
+/** A migration that takes longer is told of. */
+const quickMsMax = 5_000;
 
 /** The migrations of this program, in order. */
 export function readMigrations(folder = join(import.meta.dirname, '../../../sql')): Migration[] {
@@ -25,13 +32,26 @@ export function readMigrations(folder = join(import.meta.dirname, '../../../sql'
 /**
  * Brings the schema up to date. Each file is applied once, in a transaction of its own; processes
  * that start at the same time wait for each other.
+ * @param onWait called with a line when a migration takes its time, here or in another process
  * @returns how many files were applied
  * @throws LedgerError when the schema is newer than this program, or an applied file has changed
  */
 export async function migrate(
   database: Database,
   migrations: readonly Migration[] = readMigrations(),
+  onWait: (text: string) => void = () => {},
 ): Promise<number> {
+  const telling = setTimeout(() => {
+    onWait('bringing the ledger up to date, here or in another process: minutes with many orders');
+  }, quickMsMax);
+  try {
+    return await migrateAll(database, migrations);
+  } finally {
+    clearTimeout(telling);
+  }
+}
+
+async function migrateAll(database: Database, migrations: readonly Migration[]): Promise<number> {
   await locked(database, (query) =>
     query(`create table if not exists schema_migrations (
       number integer primary key, name text not null, sha256 text not null,
@@ -60,6 +80,7 @@ function locked<T>(database: Database, work: (query: Query) => Promise<T>): Prom
       `set local lock_timeout = ${migrationMsMax}; set local statement_timeout = ${migrationMsMax}`,
     );
     await query('select pg_advisory_xact_lock($1)', [lockKey]);
+    await query(`set local lock_timeout = ${tableMsMax}`);
     return await work(query);
   });
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import type { Database } from '../../../src/ledger/database/database.ts';
 import { migrate, readMigrations } from '../../../src/ledger/database/migrations.ts';
@@ -76,24 +77,47 @@ it('A server that is down causes an error, not a crash or a hang', async () => {
 
 const server = sharedPostgres();
 describe.skipIf('missing' in server)('On a PostgreSQL server', () => {
-  it('A start waits for a migration that takes a minute, longer than any other statement may take', async () => {
+  it('An index that an operator makes before an upgrade, as the manual says, is taken as it is, and the upgrade builds none', async () => {
+    if ('missing' in server) return;
+    const database = openPostgres({ url: await newDatabase(server.url) });
+    try {
+      await migrate(database, known.slice(0, 20));
+      const page = readFileSync('docs/operations.md', 'utf8');
+      const [, sql = ''] =
+        /```sql\n(create or replace function metadata_keys[^`]*)```/.exec(page) ?? [];
+      for (const statement of sql.split(';').filter((text) => text.trim() !== '')) {
+        await database.query(statement);
+      }
+      const indexes = `select oid from pg_class where relname = 'orders_by_metadata'`;
+      const before = await database.query(indexes);
+      expect(before).toHaveLength(1);
+      expect(await migrate(database)).toBe(known.length - 20);
+      expect(await database.query(indexes)).toEqual(before);
+    } finally {
+      await database.close();
+    }
+  });
+
+  it('A start waits for a migration that takes half an hour, longer than any other statement may take, and says so in one line', async () => {
     if ('missing' in server) return;
     const url = await newDatabase(server.url);
     const other = openPostgres({ url });
     await migrate(other);
+    const onWait = vi.fn();
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       let opened: ReturnType<typeof openLedger> | undefined;
       await other.transaction(async (query) => {
         await query('select pg_advisory_xact_lock(7203551)'); // as a migration does
-        opened = openLedger({ databaseUrl: url });
+        opened = openLedger({ databaseUrl: url, onWait });
         const waiting = `select 1 from pg_locks where locktype = 'advisory' and not granted
           and database = (select oid from pg_database where datname = current_database())`;
         while ((await query(waiting)).length === 0);
-        await vi.advanceTimersByTimeAsync(60_000);
+        await vi.advanceTimersByTimeAsync(29 * 60_000);
       });
       await (await opened)?.close();
       expect(opened).toBeDefined();
+      expect(onWait.mock.calls).toEqual([[expect.stringMatching(/ledger up to date.*minutes/)]]);
     } finally {
       vi.useRealTimers();
       await other.close();
