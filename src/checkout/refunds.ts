@@ -5,7 +5,7 @@ import { required } from '../domain/required.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
-import type { Refund } from '../ledger/payments/refunds.ts';
+import { amountOf, isUnpaid, type Refund } from '../ledger/payments/refunds.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import { inOrderOfCapture, isKept } from '../settlement/settle/batch.ts';
 import type { Refunds } from '../settlement/settle/refunds.ts';
@@ -73,10 +73,25 @@ export function openRefundService(options: {
     const wasPaid = order.state === 'paid' || order.state === 'refunded';
     if (!wasPaid || captured.length === 0) return { refusal: { kind: 'refused', order } as const };
     await drops.revive(place.drop);
-    // What is left to refund depends on refunds that may have been taken back, or made after all.
-    const unsure = await refunds.check(captured);
-    if (unsure.size > 0) return { refusal: { kind: 'unsure' } as const };
     return { place, order, captured };
+  }
+
+  /**
+   * Whether a refund of these payments may return money twice: what is left to refund depends on refunds
+   * that may have been taken back, or made after all. One that moves no money is not in doubt.
+   * @param key of a partial refund: one that was made or is under way is only repeated
+   */
+  async function isUnsure(captured: readonly Payment[], key?: string): Promise<boolean> {
+    const unsure = await refunds.check(captured);
+    if (unsure.size === 0) return false;
+    const known = await payments.refundsOf(captured.map(({ reference }) => reference));
+    if (known.some((refund) => refund.key === key && key !== undefined && !isUnpaid(refund))) {
+      return false;
+    }
+    return captured.some(({ reference, amountCaptured }) => {
+      const own = known.filter(({ payment }) => payment === reference);
+      return unsure.has(reference) && amountOf(own) < amountCaptured;
+    });
   }
 
   return {
@@ -84,6 +99,7 @@ export function openRefundService(options: {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
+      if (await isUnsure(captured)) return { kind: 'unsure' };
       const references = captured.map(({ reference }) => reference);
       await payments.askRefund(references, { again: true, reason, restock });
       const done = await refunds.giveBack(await payments.find(references));
@@ -98,6 +114,7 @@ export function openRefundService(options: {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
+      if (await isUnsure(captured, key)) return { kind: 'unsure' };
       const references = captured.map(({ reference }) => reference);
       const askedOf = await payments.paymentOfRefundKey(references, key);
       const payment =

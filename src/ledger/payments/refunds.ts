@@ -158,7 +158,7 @@ function repeated(earlier: Refund, amount: number): PartialRefund {
 }
 
 /** The sum of the refunds that are made or under way, in minor units. */
-function amountOf(refunds: readonly Refund[]): number {
+export function amountOf(refunds: readonly Refund[]): number {
   return refunds.reduce((sum, refund) => sum + (isUnpaid(refund) ? 0 : refund.amount), 0);
 }
 

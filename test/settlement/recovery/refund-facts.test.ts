@@ -292,6 +292,26 @@ test('A whole refund that was paid in another way ends its order, and asking aga
   expect(await stock()).toMatchObject({ available: 10, sold: 0 });
 });
 
+test('While the outcome of a failed refund is unknown, a repeated part that was made and a refund of which nothing is left are answered', async () => {
+  const { desk, id, provider, reference, refunds, refuse, book } = await aSale();
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  refuse(true);
+  await desk.refunds.refundPart(id, part);
+  refuse(false);
+  const made = { ...part, key: 'made' };
+  await desk.refunds.refundPart(id, made);
+  const lookUpRefunds = () => Promise.reject(new Error('no answer'));
+  const quiet = stage.settlement({ provider: { ...provider, lookUpRefunds } });
+  const again = { isDone: true, refund: { reference: `${reference}r2`, state: 'done' } };
+  expect(await quiet.refunds.refundPart(id, made)).toMatchObject(again);
+  expect(await quiet.refunds.refundPart(id, part)).toEqual({ kind: 'unsure' });
+  expect(await quiet.refunds.refund(id, '')).toEqual({ kind: 'unsure' });
+  book.set(`${reference}r1`, 'failed');
+  await desk.refunds.refund(id, '');
+  expect(await quiet.refunds.refund(id, '')).toMatchObject({ isDone: true });
+  expect(await refunds()).toHaveLength(3);
+});
+
 test('A refund that was paid in another way keeps no other refund waiting for what its provider says', async () => {
   const { desk, id, provider, reference, refunds, refuse } = await aSale();
   refuse(true);
