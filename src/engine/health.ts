@@ -49,7 +49,7 @@ export function openHealth(options: {
  */
 export function openStoreCheck(options: {
   write(): Promise<unknown>;
-  /** Whether a write failed for want of an answer, not by one. */
+  /** Whether a write timed out instead of being refused. */
   isSilence?: ((error: unknown) => boolean) | undefined;
   /** A monotonic clock, ms. */
   now?: (() => number) | undefined;

@@ -1,4 +1,4 @@
-import { createSigner, createVerifier } from 'fast-jwt';
+import { createSigner, createVerifier, TokenError } from 'fast-jwt';
 import type { BuyerId } from '../../domain/ids.ts';
 import { openGenerationalCache } from '../request/generational-cache.ts';
 import { isRecord } from '../request/record.ts';
@@ -32,12 +32,15 @@ export type Buyers = {
 
 /** Bounds what checks of made-up tokens cost, by the address that they come from. */
 export type CheckLimits = {
-  /** Undefined when a token may be checked at once, else resolves when it is its turn. */
-  turn(address: string): Promise<unknown> | undefined;
+  /** Runs a check at once, or when it is its turn. */
+  run<T>(address: string, check: () => T | Promise<T>): T | Promise<T>;
+  /** Is called within the check when a signature was checked in vain. */
   failed(address: string): void;
 };
 
-const unlimited: CheckLimits = { turn: () => undefined, failed() {} };
+const unlimited: CheckLimits = { run: (_, check) => check(), failed() {} };
+
+const wrongSignature = TokenError.codes.invalidSignature;
 
 const nowhere = { ip: '' };
 
@@ -61,8 +64,7 @@ export function bearerOf(authorization: string | undefined): string | Credential
  * Identifies buyers by their tokens. Under a shared secret each token is verified anew, which costs
  * about as much as remembering it. Under public keys, valid tokens are remembered for minutes at most,
  * and until the set loses a key; the memory is bounded. A signature then costs as much to check as the
- * rest of a request, so a network from which many tokens were refused has its further ones checked
- * at a bounded pace, and the good ones among them have their turns.
+ * rest of a request, so the failed checks of a network from which many tokens were refused are paced.
  */
 export function openBuyers(
   rules: TokenRules,
@@ -97,18 +99,26 @@ export function openBuyers(
     },
   });
 
+  function recall(token: string): BuyerId | undefined {
+    const known = remembered.get(cacheKey(token));
+    return known?.token === token && known.acceptedUntil > now() ? known.buyer : undefined;
+  }
+
   function check(token: string, address: string): Identified | Promise<Identified> {
+    let wasChecked = false;
     /** `verified` is undefined when no key of the set has signed the token. */
     const settle = (verified: Verified = refused.invalid): Identified => {
       if ('buyer' in verified) {
         const acceptedUntil = Math.min(verified.acceptedUntil, now() + rememberedMs);
         remembered.set(cacheKey(token), { ...verified, acceptedUntil, token });
-      } else {
+      } else if (wasChecked) {
         checks.failed(address);
       }
       return identified(verified);
     };
-    const found = keySet.verify(token);
+    const found = keySet.verify(token, () => {
+      wasChecked = true;
+    });
     return found instanceof Promise ? found.then(settle) : settle(found);
   }
 
@@ -118,11 +128,9 @@ export function openBuyers(
       if (typeof token !== 'string') return token;
       if (!isTokenShaped(token)) return refused.malformed;
       keySet.keepFresh();
-      const known = remembered.get(cacheKey(token));
-      if (known?.token === token && known.acceptedUntil > now()) return known.buyer;
       const { ip } = from;
-      const turn = checks.turn(ip);
-      return turn ? turn.then(() => check(token, ip)) : check(token, ip);
+      // While the token waited, another request may have had it checked.
+      return recall(token) ?? checks.run(ip, () => recall(token) ?? check(token, ip));
     },
     keysAge: keySet.age,
   };
@@ -147,7 +155,8 @@ function secretVerifier(rules: TokenRules & { kind: 'secret' }, now: () => numbe
 }
 
 /**
- * Verifies tokens under one key; undefined for a token that another key has signed.
+ * Verifies tokens under one key; undefined for a token that another key has signed. Calls `onChecked` once
+ * a signature was checked; what is refused before that costs little.
  * @throws Error for a key that the algorithm cannot use
  */
 function keyVerifier(rules: TokenRules, key: string, now: () => number) {
@@ -158,11 +167,13 @@ function keyVerifier(rules: TokenRules, key: string, now: () => number) {
     ignoreExpiration: true,
     ignoreNotBefore: true,
   });
-  return (token: string): Verified | undefined => {
+  return (token: string, onChecked: () => void): Verified | undefined => {
     try {
       const claims: unknown = verify(token);
+      onChecked();
       return isRecord(claims) ? judgeClaims(claims, rules, now()) : refused.invalid;
-    } catch {
+    } catch (error) {
+      if (error instanceof TokenError && error.code === wrongSignature) onChecked();
       return undefined;
     }
   };

@@ -17,7 +17,7 @@ const fetchTimeoutMs = 3_000;
 const keysMax = 100;
 const bytesMax = 262_144;
 
-type Verify<T> = (token: string) => T | undefined;
+type Verify<T> = (token: string, onChecked: () => void) => T | undefined;
 
 /** A key of the set that can be used; `id` is '' for a key without one. */
 type Key<T> = { id: string; pem: string; verify: Verify<T> };
@@ -39,8 +39,11 @@ export type KeySetOptions = {
 export type KeySet<T> = {
   /** Fetches the keys in the background when it is time to. */
   keepFresh(): void;
-  /** A promise only while keys are fetched; it rejects with an Outage when there are none. */
-  verify(token: string): T | undefined | Promise<T | undefined>;
+  /**
+   * A promise only while keys are fetched; it rejects with an Outage when there are none. `onChecked` is
+   * passed to the `Verify` of each key that is tried.
+   */
+  verify(token: string, onChecked: () => void): T | undefined | Promise<T | undefined>;
   /** Seconds since the keys were fetched; -1 before the first time. */
   age(): number;
 };
@@ -76,10 +79,11 @@ export function openKeySet<T>(
     kid === undefined ? keys.length === 1 : keys.some(({ id }) => id === kid);
 
   /** Tries the keys with the token's key id; those without an id where none has it. */
-  function check(token: string, kid: unknown): T | undefined {
+  function check(token: string, kid: unknown, onChecked: () => void): T | undefined {
     const wanted = isNamed(kid) ? kid : '';
     for (const key of keys) {
-      const found = wanted === undefined || key.id === wanted ? key.verify(token) : undefined;
+      const found =
+        wanted === undefined || key.id === wanted ? key.verify(token, onChecked) : undefined;
       if (found !== undefined) return found;
     }
     return undefined;
@@ -145,27 +149,28 @@ export function openKeySet<T>(
     refresh().catch(() => {});
   }
 
-  function verify(token: string): T | undefined | Promise<T | undefined> {
+  function verify(token: string, onChecked: () => void): T | undefined | Promise<T | undefined> {
     keepFresh();
     const { alg, kid } = headerOf(decode, token);
     if (alg !== algorithm) return undefined;
-    if (fetching && (mustWait || keys.length === 0)) return checkAfter(fetching, token, kid);
-    const found = check(token, kid);
+    const tryKeys = () => check(token, kid, onChecked);
+    if (fetching && (mustWait || keys.length === 0)) return checkAfter(fetching, tryKeys);
+    const found = tryKeys();
     if (found !== undefined || isNamed(kid)) return found;
     // The key may be newer than the set.
-    if (fetching || mayFetch()) return checkAfter(refresh(), token, kid);
+    if (fetching || mayFetch()) return checkAfter(refresh(), tryKeys);
     if (keys.length === 0) return Promise.reject(new KeySetError('has not been fetched'));
     return undefined;
   }
 
-  async function checkAfter(fetched: Promise<void>, token: string, kid: unknown) {
+  async function checkAfter(fetched: Promise<void>, tryKeys: () => T | undefined) {
     try {
       await fetched;
     } catch (error) {
       if (keys.length === 0) throw error;
     }
     if (keys.length === 0) throw new KeySetError(`holds no key for ${algorithm}`);
-    return check(token, kid);
+    return tryKeys();
   }
 
   return {

@@ -66,7 +66,7 @@ const heading = new RegExp(`^(?:(?:${people})(?:${marks})?|${marks}|${ways}|${ot
 
 /**
  * Whether the only cell of a first line reads like the name of a column and not like a buyer, judged by
- * its last word: `Buyer`, `buyer_id`, `userName`, `E-mail`. A name with figures is somebody's.
+ * its last word: `Buyer`, `buyer_id`, `userName`, `E-mail`. A name with digits is somebody's.
  */
 export function isHeading(cell: string): boolean {
   if (/\d/.test(cell)) return false;
@@ -86,7 +86,7 @@ const samplesMin = 10;
 
 /**
  * Whether the first line of a list without a known header is unlike the lines below it, as a header is:
- * all of them have an @, and it has none; or, of ten at least, all have a figure and it has none, or it
+ * all of them have an @, and it has none; or, of ten at least, all contain a digit and it contains none, or it
  * alone begins with a capital. Where a header looks like a buyer in all of this, nobody can tell.
  */
 export function isUnlike(first: string, others: readonly string[]): boolean {

@@ -10,8 +10,9 @@ export type BudgetLimits = {
   merchant: number;
   /** Requests that need no credentials, by network; what is answered from memory costs little. */
   stranger: number;
-  /** Tokens whose check failed, by network; further ones are then checked at a bounded pace. */
+  /** Tokens whose check failed, by network and in all; further failures are then paced, in each process. */
   failure: number;
+  failureInAll: number;
   /** Payments that one buyer may begin for one drop, or for top-ups, in ten minutes. */
   payment: number;
 };
@@ -33,6 +34,7 @@ export const budgetLimits: BudgetLimits = {
   merchant: 3_000,
   stranger: 60_000,
   failure: 2_000,
+  failureInAll: 16_000,
   payment: 40,
 };
 
@@ -67,7 +69,6 @@ export function openBudgets(options: {
   });
   const merchants = openRateLimiter({ requestsMax: limits.merchant, windowMs, namesMax });
   const strangers = openRateLimiter({ requestsMax: limits.stranger, windowMs, namesMax });
-  const failures = openRateLimiter({ requestsMax: limits.failure, windowMs, namesMax });
   const payments = openRateLimiter({
     requestsMax: limits.payment,
     windowMs: paymentWindowMs,
@@ -77,7 +78,6 @@ export function openBudgets(options: {
     { budget: 'buyer', limiter: buyers, windowMs },
     { budget: 'merchant', limiter: merchants, windowMs },
     { budget: 'stranger', limiter: strangers, windowMs },
-    { budget: 'failure', limiter: failures, windowMs },
     { budget: 'payment', limiter: payments, windowMs: paymentWindowMs },
   ];
 
@@ -104,7 +104,10 @@ export function openBudgets(options: {
     merchant: (merchant, cost) => merchants.take(merchant, cost),
     stranger: (address, cost) => strangers.take(networkOf(address), cost),
     chargeStranger: (address, cost) => strangers.charge(networkOf(address), cost),
-    tokenChecks: openTokenChecks(failures),
+    tokenChecks: openTokenChecks({
+      failuresMax: limits.failure,
+      failuresMaxInAll: limits.failureInAll,
+    }),
     payment: (buyer, payable) => payments.take(`${payable} ${buyer}`),
     stop: interval.stop,
   };

@@ -16,8 +16,6 @@ export type Spent = { name: string; by: number };
 export type RateLimiter = {
   /** 0 when the request is allowed, else the milliseconds until it is. `cost` is 1 when not given. */
   take(name: string, cost?: number): number;
-  /** Whether nothing is left of what the name may spend; takes nothing. */
-  isSpent(name: string): boolean;
   /** Takes what a request has cost, also when that is more than is left. */
   charge(name: string, cost: number): void;
   /** What was spent in this window and not reported yet, of at most `namesMax` names. */
@@ -86,12 +84,6 @@ export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
       }
       spend(name, count, cost);
       return 0;
-    },
-
-    isSpent(name) {
-      enter(now());
-      const count = counts.get(name);
-      return count !== undefined && count.own + count.others >= requestsMax;
     },
 
     charge(name, cost) {
