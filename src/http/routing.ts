@@ -142,6 +142,7 @@ async function addMerchantRoutes(
     drops,
     appointments: ledger.appointments,
     service: services.appointments,
+    exclusive: deps.exclusive,
   });
   dropRoutes(app, {
     requireMerchant,

@@ -5,6 +5,7 @@ import type { Appointments } from '../../ledger/appointments.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import { isBuyerName } from '../auth/claims.ts';
 import type { Guards } from '../auth/guards.ts';
+import { beginAlone, type Exclusive, endWith } from '../limits/exclusive.ts';
 import { Problem } from '../problems/problems.ts';
 import { appointmentsBody, appointmentsQuery, removedBody } from '../schemas/appointments.ts';
 import { contract } from '../schemas/contract.ts';
@@ -21,11 +22,12 @@ export type AppointmentListOptions = {
   drops: Pick<Drops, 'getOwned'>;
   appointments: Pick<Appointments, 'page' | 'stream'>;
   service: Pick<AppointmentService, 'remove' | 'removeAll'>;
+  exclusive: Exclusive;
 };
 
 /** The appointments of a merchant's drop: list, export, removal. */
 export function appointmentListRoutes(app: FastifyInstance, options: AppointmentListOptions): void {
-  const { drops, appointments, service, requireMerchant: onRequest } = options;
+  const { drops, appointments, service, exclusive, requireMerchant: onRequest } = options;
 
   addRoute(
     app,
@@ -36,10 +38,13 @@ export function appointmentListRoutes(app: FastifyInstance, options: Appointment
       const drop = await ownDrop(drops, request);
       reply.header('cache-control', 'no-store');
       if (format === 'csv') {
+        const end = await beginAlone(exclusive, request.merchantId);
         reply.header('content-type', 'text/csv; charset=utf-8; header=present');
         reply.header('content-disposition', `attachment; filename="${drop.id}-appointments.csv"`);
         allowSilence(reply, exportMsMax);
-        return reply.send(Readable.from(appointmentsCsv(appointments.stream(drop.id))));
+        return reply.send(
+          endWith(Readable.from(appointmentsCsv(appointments.stream(drop.id))), end),
+        );
       }
       const rows = await appointments.page({ drop: drop.id, after: cursor, limit: limit + 1 });
       const last = rows.length > limit ? rows[limit - 1] : undefined;
@@ -88,7 +93,7 @@ const contracts = {
       'With `format=csv`, sends all as one file, which can be imported as it is: the same buyers get appointments.',
     querystring: appointmentsQuery,
     answers: { 200: { description: 'A page of appointments', schema: appointmentsBody } },
-    problems: ['unknown_drop'],
+    problems: ['unknown_drop', 'already_running'],
   }),
   remove: contract({
     tag: 'Merchants',

@@ -80,9 +80,9 @@ export function salesRoutes(app: FastifyInstance, options: SalesRouteOptions): v
       const filter = filterOf(query, drop);
       reply.header('cache-control', 'no-store');
       if (query.format === 'csv') {
+        const end = await beginAlone(exclusive, request.merchantId);
         reply.header('content-type', 'text/csv; charset=utf-8; header=present');
         reply.header('content-disposition', `attachment; filename="${drop.id}.csv"`);
-        const end = await beginAlone(exclusive, request.merchantId);
         allowSilence(reply, exportMsMax);
         const rows = Readable.from(ordersCsv(drop, orders.stream(drop.id, filter)));
         return reply.send(endWith(rows, end));

@@ -5,6 +5,7 @@ import { anItem } from '../../support/drops.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
+import { roomInWindow } from '../../support/windows.ts';
 
 let engine: TestEngine;
 let merchantId: MerchantId;
@@ -300,6 +301,7 @@ test('A buyer who sends too many Buys is limited alone, and told for how long', 
         payload: { sku: 'phone', quantity: 1, payment: { method: 'wallet' } },
       });
     const codes: number[] = [];
+    await roomInWindow();
     for (let n = 0; n < 6; n += 1) codes.push((await send('ann')).statusCode);
     expect(codes).toEqual([202, 202, 202, 202, 202, 429]);
     const refused = await send('ann');
