@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemClock } from '../../../src/domain/clock.ts';
 import { clientAddress } from '../../../src/http/request/client-address.ts';
 import { openFastify } from '../../../src/http/server/fastify.ts';
 import { warnOfForwarded } from '../../../src/http/server/forwarded.ts';
 import type { ClientWish } from '../../../src/payments/provider.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
+import { eventually } from '../../support/eventually.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
 
 /** Wishes as the provider has them: what WeChat Pay is told as the payer's address is in them. */
@@ -78,9 +78,14 @@ test.for([
 );
 
 test('The engine warns of a proxy that it does not trust', async () => {
+  const said = () => engine.logged.filter((line) => line.includes('FLASHDROP_TRUSTED_PROXIES='));
+  // One request a second is looked at.
+  await eventually(async () => {
+    await told('203.0.113.9', client);
+    return said().length > 0;
+  });
   await told('203.0.113.9', client);
-  const said = engine.logged.filter((line) => line.includes('FLASHDROP_TRUSTED_PROXIES='));
-  expect(said).toHaveLength(1);
+  expect(said()).toHaveLength(1);
 });
 
 test.for([
@@ -93,7 +98,8 @@ test.for([
     const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
     const trustedProxies = [...trusted];
     const app = openFastify({ settings: { trustedProxies }, log, onShed() {} });
-    warnOfForwarded(app, { log, clock: systemClock, trustedProxies });
+    let at = 0;
+    warnOfForwarded(app, { log, clock: { now: () => at }, trustedProxies });
     app.get('/', async () => 'here');
     const send = (remoteAddress: string, forwarded?: string) =>
       app.inject({
@@ -104,6 +110,7 @@ test.for([
     await send('192.0.2.80');
     if (trusted.length > 0) await send('10.1.2.3', client);
     expect(lines).toEqual([]);
+    at += 1_000;
     for (let n = 0; n < 50; n += 1) await send('::ffff:192.0.2.80', `198.51.100.${n}`);
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 40 });
@@ -111,6 +118,39 @@ test.for([
     await app.close();
   },
 );
+
+test('Of the requests with X-Forwarded-For one a second has its address looked up for the warning, and none for ten minutes after it', async () => {
+  const log = { warn: () => {} };
+  const app = openFastify({ settings: {}, log: pino({ level: 'silent' }), onShed() {} });
+  let [at, looks] = [0, 0];
+  app.addHook('onRequest', (request, _reply, done) => {
+    Object.defineProperty(request, 'ip', {
+      get() {
+        looks += 1;
+        // A trusted proxy until the last minute.
+        return at < 60_000 ? client : request.socket.remoteAddress;
+      },
+    });
+    done();
+  });
+  warnOfForwarded(app, { log, clock: { now: () => at } });
+  app.get('/', async () => 'here');
+  const looked = async (requests: number) => {
+    looks = 0;
+    for (let n = 0; n < requests; n += 1) {
+      await app.inject({ url: '/', headers: { 'x-forwarded-for': client } });
+    }
+    return looks;
+  };
+  expect([await looked(20), await looked(20)]).toEqual([1, 0]);
+  at = 1_000;
+  expect(await looked(20)).toBe(1);
+  at = 60_000;
+  await looked(1);
+  at += 599_999;
+  expect(await looked(20)).toBe(0);
+  await app.close();
+});
 
 test('An address loses the zone of its interface, and what is no address is none', () => {
   expect(clientAddress({ ip: 'fe80::1%eth0' })).toBe('fe80::1');
