@@ -24,6 +24,7 @@ export type RateLimiter = {
   learn(window: number, name: string, total: number): void;
 };
 
+/** `own` and `reported` begin at `sharedMax`: what was spent before is nobody's, so it is not reported. */
 type Count = { own: number; reported: number; others: number };
 
 const slotsBits = 16;
@@ -63,7 +64,7 @@ export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
       shared[slot] = seen + cost;
       return undefined;
     }
-    const count = counts.get(name) ?? { own: sharedMax, reported: 0, others: 0 };
+    const count = counts.get(name) ?? { own: sharedMax, reported: sharedMax, others: 0 };
     counts.set(name, count);
     return count;
   }
@@ -108,7 +109,8 @@ export function openRateLimiter(options: RateLimiterOptions): RateLimiter {
 
     learn(of, name, total) {
       const count = counts.get(name);
-      if (of === window && count) count.others = Math.max(0, total - count.reported);
+      if (of !== window || !count) return;
+      count.others = Math.max(0, total - (count.reported - sharedMax));
     },
   };
 }
