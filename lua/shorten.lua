@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Shortens the holds of orders that the engine was to charge and that turned out to await their buyers: to
--- the hold until the payment is begun, counted from now. Beginning the payment gives the rest back.
+-- the hold until the payment is begun, counted from now. Beginning the payment gives the rest back. An
+-- order with less than half of that hold left does not count against its buyer until its payment is begun.
 -- KEYS: rules orders holds outbox
 -- ARGV: digest...
 -- Replies: {'done', now, result...}, a result for each order, parts joined by '|':
@@ -30,6 +31,8 @@ for i, digest in ipairs(ARGV) do
       status = 'shortened'
       local endsAt = math.min(dueAt, now + unpaidMs)
       record.expiresAt, record.extension = string.format('%.0f', endsAt), '>' .. dueAt - endsAt
+      -- The engine found out late, and left the buyer too little time to begin.
+      if endsAt - now < unpaidMs / 2 then record.excused = '~' end
       record.version = record.version + 1
       dues[#dues + 1], dues[#dues + 2] = record.expiresAt, digest
       changed[#changed + 1], changed[#changed + 2] = digest, packRecord(record)

@@ -138,7 +138,12 @@ function laneCommands(): fc.Arbitrary<[readonly Command[], Iterable<Command>]> {
     const first = command('publish', { ...draw, first: true, phase: 'live', window }, publishRules);
     // By chance an edit of the stock after an adjustment, before the opening, would be too rare.
     if (window === 'open' || draw.first) return [first];
-    return [first, command('adjust', { id: 'e0', item: 0, delta: 1, reason: 'more' }, adjustItem)];
+    const edit = { ...draw, step: 1, first: false, edit: 'stock', carried: 0 } as const;
+    return [
+      first,
+      command('adjust', { id: 'e0', item: 0, delta: 1, reason: 'more' }, adjustItem),
+      command('publish', edit, publishRules),
+    ];
   });
   return fc.tuple(
     fc.oneof({ weight: 9, arbitrary: start }, { weight: 1, arbitrary: fc.constant([]) }),

@@ -355,6 +355,7 @@ export function shorten(model: Model, digests: string[], now: number): Shortened
     order.expiresAt = Math.min(last, now + unpaidHoldMs);
     order.extensionMs = last - order.expiresAt;
     order.isShortened = true;
+    if (order.expiresAt - now < unpaidHoldMs / 2) order.isExcused = true;
     order.version += 1;
     return 'shortened';
   });

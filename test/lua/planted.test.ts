@@ -222,6 +222,18 @@ const faults: Fault[] = [
   },
   {
     script: 'shorten',
+    what: 'counts a hold of which the engine left its buyer next to nothing',
+    from: 'endsAt - now < unpaidMs / 2',
+    to: 'false',
+  },
+  {
+    script: 'shorten',
+    what: 'counts no hold that it shortens',
+    from: 'endsAt - now < unpaidMs / 2',
+    to: 'true',
+  },
+  {
+    script: 'shorten',
     what: 'shortens a hold again each time',
     from: "record.extension ~= '' or",
     to: '',

@@ -19,6 +19,18 @@ const rules = { lapsesMax: 3, holdMs: 60_000, unpaidHoldMs: 50_000 };
 let names = 0;
 let keys = 0;
 
+/** Moves the end of a hold, so that the sweep may take it in so many milliseconds, its grace included. */
+async function leave(drop: Drop, id: OrderId, ms: number): Promise<void> {
+  const { digest } = placeOf(id);
+  const [orders, holds] = [stage.key(lane(drop), 'orders'), stage.key(lane(drop), 'holds')];
+  const { expiresAt } = await stage.inLane(id);
+  const record = String(await stage.redis.hget(orders, digest));
+  const dueAt = (await redisTime(stage.redis)) + ms;
+  const byMs = Number(await stage.redis.zscore(holds, digest)) - dueAt;
+  const moved = record.replace(String(expiresAt), String(expiresAt - byMs));
+  await stage.redis.multi().hset(orders, digest, moved).zadd(holds, dueAt, digest).exec();
+}
+
 /** A sale to one buyer who has to begin each payment, at a provider that may be away. */
 async function aSale(overrides: Partial<Drop> = {}) {
   const cashier = aCashier();
@@ -53,16 +65,7 @@ async function aSale(overrides: Partial<Drop> = {}) {
     begin: (id: OrderId, scene = 'page') => desk.pay(id, { method: 'wallet', wish: { scene } }),
     sweep: () => stage.lanes.sweep(lane(drop), 100),
     /** Moves the end of a hold so far back that the sweep may take it now, its grace included. */
-    async elapse(id: OrderId) {
-      const { digest } = placeOf(id);
-      const [orders, holds] = [stage.key(lane(drop), 'orders'), stage.key(lane(drop), 'holds')];
-      const { expiresAt } = await stage.inLane(id);
-      const record = String(await stage.redis.hget(orders, digest));
-      const now = await redisTime(stage.redis);
-      const byMs = Number(await stage.redis.zscore(holds, digest)) - now;
-      const earlier = record.replace(String(expiresAt), String(expiresAt - byMs));
-      await stage.redis.multi().hset(orders, digest, earlier).zadd(holds, now, digest).exec();
-    },
+    elapse: (id: OrderId) => leave(drop, id, 0),
     /** The holds that count against the buyer. */
     async lapses() {
       return Number(await stage.redis.hget(stage.key(lane(drop), 'lapses'), buyer));
@@ -229,4 +232,27 @@ test('A payment that comes after its buyer cancelled leaves the lapse', async ()
   pay(begun.payment.reference);
   expect(await desk.settle([id])).toEqual([{ kind: 'released' }]);
   expect(await lapses()).toBe(1);
+});
+
+test('An order that the engine finds late to need the password does not count, and one that it finds in time does', async () => {
+  const passwordAbove = anItem().unitAmount;
+  const items = [anItem({ perBuyer: 3 })];
+  const drop = await stage.publish({ ...rules, unpaidHoldMs: 60_000, passwordAbove, items });
+  const buys = async (key: string) => (await stage.reserve(drop, ['daily'], { key }))[0];
+  const ends = async (id: OrderId) => {
+    const place = placeOf(id);
+    await stage.lanes.release(place, [{ digest: place.digest, reason: 'expired' }]);
+    return Number(await stage.redis.hget(stage.key(lane(drop), 'lapses'), 'daily'));
+  };
+  expect(await stage.desk.settle([await buys('first')])).toEqual([{ kind: 'paid' }]);
+
+  const late = await buys('late');
+  await leave(drop, late, 5_000);
+  expect(await stage.desk.settle([late])).toEqual([{ kind: 'waiting' }]);
+  expect(await stage.inLane(late)).toMatchObject({ isShortened: true, isExcused: true });
+  expect(await ends(late)).toBe(0);
+
+  const inTime = await buys('in time');
+  expect(await stage.desk.settle([inTime])).toEqual([{ kind: 'waiting' }]);
+  expect(await ends(inTime)).toBe(1);
 });
