@@ -11,15 +11,18 @@ export type ActiveDrops = {
   stop(): Promise<void>;
   drops(): readonly StoredDrop[];
   lanes(): readonly LaneRef[];
-  /** Whether the ledger did not answer the last read of the list, or has not for seconds. */
+  /** Whether the last read of the list failed, or the ledger has not answered for `awayMs`. */
   isLedgerAway(): boolean;
   /** Reads the list now instead of within a second. Call it after a publish. */
   refresh(): void;
 };
 
 const readEveryMs = 1_000;
-/** The ledger counts as away when it has not answered for this long, ms. */
-const awayMs = 3_000;
+/**
+ * The ledger counts as away when it has not answered for this long, ms. Far longer than a slow query
+ * of a merchant, which holds up all others on an embedded ledger: buyers pay before and after it.
+ */
+const awayMs = 10_000;
 
 /** Reads the list of active drops every second. While the ledger is down the last list stays valid. */
 export function openActiveDrops({ drops, log }: { drops: Drops; log: Log }): ActiveDrops {
