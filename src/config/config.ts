@@ -94,11 +94,10 @@ export function readCommand(
 
   const settings = settingsReader({ ...env, ...flags.settings });
   const config = readConfig(settings, { env, fresh: flags.fresh });
-  // Empty settings are told alone: what else seems wrong may follow from their defaults.
-  const problems =
-    settings.empty.length > 0
-      ? settings.empty
-      : [...settings.problems, ...settings.unknown(), ...flags.problems];
+  // Of settings, empty ones are told alone: what else seems wrong may follow from their defaults.
+  const ofSettings =
+    settings.empty.length > 0 ? settings.empty : [...settings.problems, ...settings.unknown()];
+  const problems = [...ofSettings, ...flags.problems];
   return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'run', config };
 }
 
@@ -108,11 +107,11 @@ function readConfig(
   { env, fresh }: { env: Environment; fresh: boolean },
 ): Config {
   const { read, problems } = settings;
-  const { redis, ledger, embedded, needsFolder } = readStores(settings);
+  const role = read('FLASHDROP_ROLE', oneOf('api', 'worker', 'all')) ?? 'all';
+  const { redis, ledger, embedded, needsFolder } = readStores(settings, role);
   const host = read('FLASHDROP_HOST', matching('a host name or an address', hostName)) ?? loopback;
   const demoAsked = read('FLASHDROP_DEMO', onOff);
   const demo = demoAsked ?? embedded;
-  const role = read('FLASHDROP_ROLE', oneOf('api', 'worker', 'all')) ?? 'all';
   const path = read('FLASHDROP_DATA', matching('the path of a folder', /^[^\0]+$/)) ?? './data';
 
   refuseUnsharedRole(settings, { role, needsFolder });
@@ -161,14 +160,13 @@ function readConfig(
 }
 
 /** Which servers the engine uses, and which it brings along: then it needs a data folder. */
-function readStores({
-  read,
-  isGiven,
-  problems,
-}: SettingsReader): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
-  const removal = 'to use the embedded server';
-  const redisUrl = read('REDIS_URL', { ...url('redis', 'rediss'), removal });
-  const ledgerUrl = read('DATABASE_URL', { ...url('postgres', 'postgresql'), removal });
+function readStores(
+  { read, isGiven, problems }: SettingsReader,
+  role: Role,
+): Pick<Config, 'redis' | 'ledger'> & { embedded: boolean; needsFolder: boolean } {
+  const absence = { removal: 'to use the embedded server', isNeeded: role !== 'all' };
+  const redisUrl = read('REDIS_URL', { ...url('redis', 'rediss'), ...absence });
+  const ledgerUrl = read('DATABASE_URL', { ...url('postgres', 'postgresql'), ...absence });
   for (const [name, given] of Object.entries({ REDIS_URL: redisUrl, DATABASE_URL: ledgerUrl })) {
     const problem = given && tlsProblem(given);
     if (problem) problems.push(`${name} has ${problem}`);

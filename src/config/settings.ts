@@ -11,7 +11,9 @@ export type Kind<T> = {
   /** What a value that is not allowed is in place of what it should be, where that can be told. */
   fault?(text: string): string | undefined;
   /** What removing the setting does, where that is not a mere default: begins with "to". */
-  removal?: string;
+  removal?: string | undefined;
+  /** Whether nothing stands in for the setting, so that it cannot be removed. */
+  isNeeded?: boolean | undefined;
 };
 
 export type SettingsReader = ReturnType<typeof settingsReader>;
@@ -135,7 +137,8 @@ export function settingsReader(env: Environment) {
   return { read, isGiven, problems, empty, unknown };
 }
 
-function insteadOf({ allowed, removal }: Kind<unknown>): string {
+function insteadOf({ allowed, removal, isNeeded }: Kind<unknown>): string {
+  if (isNeeded) return `write ${allowed}`;
   return `write ${allowed}, or remove it${removal ? ` ${removal}` : ''}`;
 }
 

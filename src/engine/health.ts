@@ -44,8 +44,9 @@ export function openHealth(options: {
 }
 
 /**
- * Asks one store. A write that fails shows at once. One without an answer does not for 5 s: under load a
- * store may be busy for seconds, and a process that every balancer drops then sells nothing at all.
+ * Asks one store, which takes no writes before the first that succeeds. A write that fails shows at once.
+ * One without an answer does not for 5 s: under load a store may be busy for seconds, and a process that
+ * every balancer drops then sells nothing at all. It begins when somebody asks, and so do its 5 s.
  */
 export function openStoreCheck(options: {
   write(): Promise<unknown>;
@@ -94,6 +95,7 @@ export function openStoreCheck(options: {
     const at = now();
     const isSilent = silentSince !== undefined && at - silentSince >= silentMsMax;
     const ageMs = succeededAt === undefined ? undefined : Math.round(at - succeededAt);
-    return { takesWrites: !isRefused && !isSilent, ageMs };
+    const takesWrites = succeededAt !== undefined && !isRefused && !isSilent;
+    return { takesWrites, ageMs };
   };
 }

@@ -44,7 +44,7 @@ describe('empty settings', () => {
 
   test('An empty URL of a store is refused in one line that says what to write, and nothing embedded starts in its place', () => {
     for (const blank of blanks) {
-      for (const others of [{}, production, { ...production, FLASHDROP_ROLE: 'api' }]) {
+      for (const others of [{}, production]) {
         for (const name of ['REDIS_URL', 'DATABASE_URL']) {
           const scheme = name === 'REDIS_URL' ? 'redis' : 'postgres';
           expect(problems(['--port', '8081'], { ...others, [name]: blank })).toEqual([
@@ -56,6 +56,21 @@ describe('empty settings', () => {
       }
     }
     expect(problems([], { REDIS_URL: '', DATABASE_URL: '' })).toHaveLength(2);
+  });
+
+  test('An empty URL of a store is not to be removed where the role needs the server, and a wrong flag is told beside it', () => {
+    for (const role of ['api', 'worker']) {
+      const env = { ...production, FLASHDROP_ROLE: role, REDIS_URL: '' };
+      const found = problems(['--prot', '1'], env);
+      expect(found[0]).toMatch(
+        /^REDIS_URL is set but empty: write a URL such as redis:[^,]*, with/,
+      );
+      expect(found[0]).not.toContain('remove');
+      expect(found.slice(1)).toEqual(
+        problems(['--prot', '1'], { ...production, FLASHDROP_ROLE: role }),
+      );
+      expect(found.length).toBeGreaterThan(1);
+    }
   });
 
   test('Every setting that .env.example lists is refused when it is set but empty, each by its name', () => {

@@ -4,6 +4,7 @@ import { openHealth, openStoreCheck } from '../../src/engine/health.ts';
 import type { Database } from '../../src/ledger/database/database.ts';
 import { migrate } from '../../src/ledger/database/migrations.ts';
 import { openPostgres } from '../../src/ledger/database/postgres.ts';
+import { eventually } from '../support/eventually.ts';
 import { newDatabase, sharedPostgres } from '../support/postgres.ts';
 import { sharedRedisUrl } from '../support/redis.ts';
 
@@ -92,12 +93,15 @@ describe.skipIf('missing' in server)('A PostgreSQL server that is busy', () => {
     await database?.close();
   });
 
-  test('While PostgreSQL keeps a write waiting for seconds, the process stays ready', async () => {
-    const health = openHealth({ redis, namespace: 'health-test', ledger: { database } });
+  test('While PostgreSQL keeps a write waiting, a process that was ready stays ready, and one that starts is not ready', async () => {
+    const open = () => openHealth({ redis, namespace: 'health-test', ledger: { database } });
+    const [health, starting] = [open(), open()];
+    await health.ledger();
     await database.transaction(async (query) => {
       await query('lock table readiness in exclusive mode');
-      expect(await health.ledger()).toEqual({ takesWrites: true, ageMs: undefined });
+      expect(await health.ledger()).toEqual({ takesWrites: true, ageMs: expect.any(Number) });
+      expect(await starting.ledger()).toEqual({ takesWrites: false, ageMs: undefined });
     });
-    expect(await health.ledger()).toEqual({ takesWrites: true, ageMs: expect.any(Number) });
+    await eventually(async () => (await starting.ledger()).takesWrites);
   });
 });
