@@ -171,15 +171,20 @@ export function openOrders(database: Database) {
     );
   }
 
-  /** Paid orders of cancelled drops, to be refunded. */
-  async function toRefund(limit: number): Promise<LedgerOrder[]> {
+  /** Paid orders of cancelled drops, to be refunded, from `after` on. */
+  async function toRefund(options: {
+    after?: Pick<LedgerOrder, 'drop' | 'reservedAt' | 'id'> | undefined;
+    limit: number;
+  }): Promise<LedgerOrder[]> {
+    const { after, limit } = options;
     return await database.query<LedgerOrder>(
       `select ${columns} from drops d join orders o on o.drop_id = d.id and o.state = 'paid'
        where d.decision = 'cancelled' and d.version > 0 and d.retired_at is null
          and exists (select from payments p where p.order_id = o.id
            and p.state = 'captured' and p.refund_asked_at is null)
+         and (o.drop_id, o.reserved_at, o.id) > ($2, $3, $4)
        order by o.drop_id, o.reserved_at, o.id limit $1`,
-      [limit],
+      [limit, after?.drop ?? '', after?.reservedAt ?? -1, after?.id ?? ''],
     );
   }
 

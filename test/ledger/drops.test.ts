@@ -102,9 +102,13 @@ onEachLedger((ledger) => {
       await ledger().payments.record([
         { reference: aReference(payment?.reference), state: 'captured', amount },
       ]);
-      expect(await ledger().orders.toRefund(1_000)).toContainEqual(
+      expect(await ledger().orders.toRefund({ limit: 1_000 })).toContainEqual(
         expect.objectContaining({ id: order.id }),
       );
+      // The next batch begins behind the last one, so orders whose refunds wait block no others.
+      expect(
+        await ledger().orders.toRefund({ after: { ...order, reservedAt: 1 }, limit: 1_000 }),
+      ).not.toContainEqual(expect.objectContaining({ id: order.id }));
       await ledger().orders.upsert([{ order: { ...order, state: 'refunded', version: 3 }, at: 3 }]);
       expect(await watched()).toBe(true);
       expect(await ledger().drops.retire(drop.id)).toBe(true);

@@ -100,6 +100,7 @@ export function openRedrive(options: RedriveOptions): Redrive {
   let requeuedTo: LedgerOrder | undefined;
   let strayTo: StrayPlace | undefined;
   let returnedTo: Payment | undefined;
+  let cancelledTo: LedgerOrder | undefined;
 
   /**
    * Orders that stay reserved in the ledger: records those that have ended in their lane, queues the
@@ -209,7 +210,9 @@ export function openRedrive(options: RedriveOptions): Redrive {
   }
 
   async function refundCancelled(): Promise<void> {
-    const paid = await orders.toRefund(batchMax);
+    const paid = await orders.toRefund({ after: cancelledTo, limit: batchMax });
+    // As in takeStuck: orders whose refunds wait must not keep the others from their money.
+    cancelledTo = paid.length < batchMax ? undefined : paid.at(-1);
     const found = await payments.ofOrders(paid.map((order) => order.id));
     const captured = found.filter(({ state }) => state === 'captured' || state === 'refunded');
     counters.add('refunds', (await refunds.giveBack(captured)).size);
@@ -263,26 +266,33 @@ export function openRedrive(options: RedriveOptions): Redrive {
     });
   }
 
-  async function runOnce(): Promise<void> {
+  async function redriveOrders(): Promise<void> {
     const now = await options.redisNow();
-    const outcomes = await Promise.allSettled([
-      publishing.sync(),
-      requeue(now),
-      settleStray(now),
-      refundCancelled(),
-      finishRefunds(),
-      retryParked(),
-      retire(now),
-    ]);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    await allOf([publishing.sync(), requeue(now), settleStray(now), retryParked(), retire(now)]);
   }
 
-  const interval = openInterval({
-    run: runOnce,
-    everyMs,
-    onError: (error) => log.warn({ err: error }, 'redrive failed'),
-  });
-  return { start: interval.start, stop: interval.stop, runOnce, counts: counters.read };
+  const redriveRefunds = () => allOf([refundCancelled(), finishRefunds()]);
+  const onError = (error: unknown) => log.warn({ err: error }, 'redrive failed');
+  // Apart from each other: a provider that answers about refunds late delays no order.
+  const runs = [redriveOrders, redriveRefunds];
+  const intervals = runs.map((run) => openInterval({ run, everyMs, onError }));
+  return {
+    start() {
+      for (const { start } of intervals) start();
+    },
+    async stop() {
+      await Promise.all(intervals.map((interval) => interval.stop()));
+    },
+    runOnce: () => allOf([redriveOrders(), redriveRefunds()]),
+    counts: counters.read,
+  };
+}
+
+/** @throws the first error, once all of it has ended */
+async function allOf(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(work)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
 }
 
 function placed(row: LedgerOrder) {

@@ -29,6 +29,9 @@ export type Refunds = RefundCalls & {
   giveBack(payments: readonly Payment[]): Promise<Set<PaymentReference>>;
 };
 
+/** A provider that does not tell what became of a failed refund is asked again after this time, ms. */
+const askAgainMs = 5 * 60_000;
+
 /** A refund may be started twice, in any two processes, at the same time: every step is idempotent. */
 export function openRefunds(options: {
   lanes: Lanes;
@@ -40,6 +43,8 @@ export function openRefunds(options: {
 }): Refunds {
   const { lanes, payments, log, onStep } = options;
   const { returnAsked, check } = openRefundCalls(options);
+  /** Payments of which a failed refund is in doubt, and when their provider is asked again. */
+  const waitsUntil = new Map<PaymentReference, number>();
 
   /** Those of these payments that are refunded in full by now. */
   async function returned(wanted: readonly Payment[]): Promise<Payment[]> {
@@ -115,11 +120,18 @@ export function openRefunds(options: {
 
   /** Without the payments that a refund decided now might refund twice. */
   async function withoutUnknown(asked: readonly Payment[]): Promise<readonly Payment[]> {
-    const unknown = await check(asked.filter(({ refundAskedAt }) => refundAskedAt === null));
-    for (const payment of unknown) {
+    const now = performance.now();
+    for (const [reference, until] of waitsUntil) if (until <= now) waitsUntil.delete(reference);
+    const wanted = asked.filter(({ reference, refundAskedAt }) => {
+      return refundAskedAt === null && !waitsUntil.has(reference);
+    });
+    for (const payment of await check(wanted)) {
       log.warn({ payment }, 'refund waits until the outcome of an earlier one is known');
+      waitsUntil.set(payment, now + askAgainMs);
     }
-    return asked.filter(({ reference }) => !unknown.has(reference));
+    return asked.filter(({ reference, refundAskedAt }) => {
+      return refundAskedAt !== null || !waitsUntil.has(reference);
+    });
   }
 
   /** The payments as they are now: who decided a refund first decided about the units, too. */
