@@ -39,8 +39,8 @@ export type Order = {
   /** The hold was shortened by `extensionMs` after the answer to the Buy. The ledger does not keep it. */
   isShortened?: boolean | undefined;
   /**
-   * Ending unpaid does not count against the buyer: the payment could not be begun, or came too late.
-   * The ledger does not keep it.
+   * Ending unpaid does not count against the buyer: the payment could not be begun or closed, or came too
+   * late, or the engine left too little time for it. The ledger does not keep it.
    */
   isExcused?: boolean | undefined;
   /** 1 when reserved, plus one at each change: the later of two views wins. */
