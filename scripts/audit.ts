@@ -13,6 +13,7 @@ import { openPayments } from '../src/ledger/payments/payments.ts';
 import { openAccounts } from '../src/ledger/wallet/accounts.ts';
 import {
   CommandError,
+  comparingMsMax,
   connectRedis,
   engineAddress,
   exitUnknown,
@@ -36,7 +37,6 @@ The API key of the drop's merchant is read from FLASHDROP_API_KEY, or is the dem
 Exits with 0 when every promise holds, 1 when one is broken, 2 when there is no result.`;
 
 const exitCodes = { clean: 0, broken: 1, unknown: exitUnknown } as const;
-const timeoutMs = 120_000;
 
 async function main(args: string[]): Promise<number> {
   const { drop, url, json } = readArgs(args);
@@ -111,7 +111,7 @@ async function askEngine(
     `/v1/drops/${drop}/audit`,
     {
       headers: { authorization: `Bearer ${key}` },
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.timeout(comparingMsMax),
       hint: () => `is ${drop} this merchant's drop?`,
     },
   );

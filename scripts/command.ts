@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import { text } from 'node:stream/consumers';
 import type { Redis } from 'ioredis';
 import { type Config, processEnvironment, readCommand } from '../src/config/config.ts';
 import { readHolder } from '../src/embedded/lock.ts';
@@ -113,6 +117,9 @@ export function engineAddress({ folder, host, port }: Config, url: string | unde
   return url ?? running ?? `http://${host}:${port}`;
 }
 
+/** How long a command waits for an engine that compares books, ms: as long as its routes may take. */
+export const comparingMsMax = 15 * 60_000;
+
 /**
  * Sends a request to an engine and returns its JSON. `hint` says what to check for a refusal's status.
  * @throws CommandError when no engine answers or it refuses
@@ -120,18 +127,32 @@ export function engineAddress({ folder, host, port }: Config, url: string | unde
 export async function requestJson<T>(
   address: string,
   path: string,
-  { hint, ...init }: RequestInit & { hint(status: number): string },
+  { hint, ...init }: Sent & { hint(status: number): string },
 ): Promise<T> {
   // Without a name and a password, which a URL may have.
   const shown = URL.parse(address)?.origin ?? 'that URL';
-  const response = await fetch(new URL(path, address), init).catch((cause: unknown) => {
+  const { status, body } = await send(new URL(path, address), init).catch((cause: unknown) => {
     const message = `no engine answers at ${shown}; start it or name it with --url`;
     throw new CommandError(message, { cause });
   });
-  if (response.ok) return JSON.parse(await response.text());
-  const title = titleOf(await response.text());
-  const { status } = response;
-  throw new CommandError(`${shown} answers ${status} ${title}: ${hint(status)}`);
+  if (status >= 200 && status < 300) return JSON.parse(body);
+  throw new CommandError(`${shown} answers ${status} ${titleOf(body)}: ${hint(status)}`);
+}
+
+type Sent = {
+  method?: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal;
+};
+
+/** Not by `fetch`, which gives up after five minutes without an answer. */
+async function send(url: URL, { body, ...options }: Sent) {
+  const { request } = url.protocol === 'https:' ? https : http;
+  const sent = request(url, options);
+  sent.end(body);
+  const [response] = (await once(sent, 'response')) as [http.IncomingMessage];
+  return { status: response.statusCode ?? 0, body: await text(response) };
 }
 
 /** The title of a problem document; '' when the body is none, as from a proxy. */

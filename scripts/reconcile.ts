@@ -10,6 +10,7 @@ import { createLog } from '../src/log.ts';
 import type { ReconciliationReport } from '../src/reconciliation/report.ts';
 import {
   CommandError,
+  comparingMsMax,
   connectRedis,
   engineAddress,
   isUrlOrAbsent,
@@ -33,7 +34,6 @@ Where an engine is asked, its operator key is read from FLASHDROP_OPERATOR_KEY, 
 folder. Exits with 0 when nothing differs any more, 1 on an alarm, 2 when there is no result.`;
 
 const exitCodes = { settled: 0, alarm: 1 } as const;
-const timeoutMs = 15 * 60_000;
 const sinceHoursMax = 2_160;
 
 async function main(args: string[]): Promise<number> {
@@ -109,7 +109,7 @@ async function askEngine(
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ sinceHours }),
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.timeout(comparingMsMax),
     hint: (status) =>
       status === 404 ? 'has it an operator key?' : 'is it this engine’s operator key?',
   });
