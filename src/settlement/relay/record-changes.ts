@@ -39,8 +39,7 @@ export function openRecordChanges(options: {
   const { orders, parkedChanges, lanes, log } = options;
 
   /**
-   * The changes that can be recorded, with what buyers gave with the orders that they reserve, and those
-   * of orders whose details cannot be read: without them nobody knows where to ship.
+   * The changes that can be recorded, with what buyers gave with their orders, and those of orders whose details cannot be read: without them nobody knows where to ship.
    */
   async function withDetails(changes: readonly Change[]): Promise<{
     whole: Change[];
@@ -163,11 +162,13 @@ export function openRecordChanges(options: {
   return { record, retryParked };
 }
 
-/** The place of an order that a change reserves and that has details: its lane keeps these so far. */
+/**
+ * The place of an order that has details. Its lane keeps them until one of its changes is recorded, so a
+ * later change of an order whose first one is parked is recorded with them or is parked, too.
+ */
 function placeWithDetails(change: Change): OrderRef[] {
-  if (change.kind !== 'order') return [];
-  const { id, version, fingerprint } = change.order;
-  return version === 1 && fingerprint !== undefined ? [placeOf(id)] : [];
+  if (change.kind !== 'order' || change.order.fingerprint === undefined) return [];
+  return [placeOf(change.order.id)];
 }
 
 /**

@@ -132,6 +132,32 @@ test('An order whose details cannot be read is parked and named in the log, its 
   await settlement.stop();
 });
 
+test('Later changes of an order whose details cannot be read are parked with it, and the ledger never has it without them', async () => {
+  const drop = await stage.publish();
+  const { database, parkedChanges, orders } = stage.ledger;
+  const before = await parkedChanges.count();
+  const told = packDetails({ fields: { phone: '13800138000' } });
+  const [id] = await stage.reserve(drop, ['paid without an address'], { details: told });
+  const place = placeOf(id);
+  const details = stage.key({ drop: drop.id, lane: 0 }, 'details');
+  await stage.redis.hset(details, place.digest, 'no json');
+  const settlement = stage.settlement();
+  await settlement.start();
+  await eventually(async () => (await parkedChanges.count()) === before + 1);
+  await stage.lanes.confirm(place, [place.digest]);
+  const { relay } = settlement.background();
+  await eventually(async () => (await relay.backlog()) === 0);
+  expect(await orders.get(id)).toBeUndefined();
+  expect(await parkedChanges.count()).toBe(before + 2);
+  await stage.redis.hset(details, place.digest, told?.text ?? '');
+  await database.query('update parked_changes set retry_at = 0');
+  await stage.reaches(id, 'paid');
+  await eventually(async () => (await parkedChanges.count()) === before);
+  const recorded = await orders.get(id);
+  expect(recorded?.details).toEqual({ fields: { phone: '13800138000' } });
+  await settlement.stop();
+});
+
 test('A lane whose outbox is broken does not stop the relay for the other lanes', async () => {
   const [broken, sound] = [await stage.publish(), await stage.publish()];
   await stage.redis.set(stage.key({ drop: broken.id, lane: 0 }, 'outbox'), 'no stream');
