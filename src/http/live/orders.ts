@@ -20,6 +20,8 @@ export function openOrderPoller(options: {
   lanes: Pick<Lanes, 'find'>;
   orders: Pick<OrderService, 'view' | 'laneView'>;
   onError(error: unknown): void;
+  /** Called in each poll with a text that names the lane which cannot be read. */
+  onLaneError(message: string): void;
 }) {
   const { lanes, orders } = options;
   const poller = openPoller<OrderId, PolledOrder>({ poll, onError: options.onError });
@@ -44,7 +46,7 @@ export function openOrderPoller(options: {
       return await lanes.find(ref, digests);
     } catch (error) {
       if (!isOfLane(error)) throw error;
-      options.onError(error);
+      options.onLaneError(`the streams of lane ${ref.lane} of ${ref.drop} wait: ${String(error)}`);
       return [];
     }
   }

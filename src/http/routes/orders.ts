@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { OrderService } from '../../checkout/orders.ts';
+import { systemClock } from '../../domain/clock.ts';
 import type { Lanes } from '../../inventory/lanes.ts';
 import type { Log } from '../../log.ts';
+import { throttleLog } from '../../payments/log-throttle.ts';
 import type { Guards } from '../auth/guards.ts';
 import { isSettled, openOrderPoller } from '../live/orders.ts';
 import type { Streams } from '../live/streams.ts';
@@ -15,6 +17,8 @@ import { orderJson } from '../views/views.ts';
 import { ownOrder } from './lookups.ts';
 
 const limitDefault = 20;
+/** Streams are polled four times a second, and a lane that cannot be read is told of once in this time. */
+const laneErrorEveryMs = 60_000;
 
 export type OrderRouteOptions = {
   requireBuyer: Guards['requireBuyer'];
@@ -31,6 +35,7 @@ export function orderRoutes(app: FastifyInstance, options: OrderRouteOptions): v
     lanes,
     orders,
     onError: (error) => log.warn({ err: error }, 'order poll of the live streams failed'),
+    onLaneError: throttleLog((message) => log.warn(message), systemClock, laneErrorEveryMs),
   });
 
   addRoute(

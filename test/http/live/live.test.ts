@@ -126,7 +126,7 @@ describe("An order's stream", () => {
     await noStreams();
   });
 
-  test('goes on while a lane of another drop cannot be read', async () => {
+  test('goes on while a lane of another drop cannot be read, which the log names and does not repeat in every poll', async () => {
     const [broken, sound] = [await engine.publish(merchantId), await engine.publish(merchantId)];
     const ids = [await buy(broken, 'ann'), await buy(sound, 'ann')];
     // The stream of the broken lane is polled first.
@@ -143,6 +143,8 @@ describe("An order's stream", () => {
     const [ref, digest] = place(ids[1] ?? '', sound);
     await engine.deps.lanes.confirm(ref, [digest]);
     await eventually(second.ended);
+    const told = engine.logged.filter((line) => line.includes(`lane 0 of ${broken.id} wait`));
+    expect(told).toHaveLength(1);
     await redis.rename(`${orders}:kept`, orders);
     redis.disconnect();
     const [, left] = place(ids[0] ?? '', broken);
