@@ -7,10 +7,10 @@ import {
   redisErrorCodes,
   unavailableCodes,
 } from '../../src/inventory/redis-errors.ts';
-import { sharedRedisUrl } from '../support/redis.ts';
+import { sharedRedisUrl, untilReady } from '../support/redis.ts';
 
 const redis = connectHot(sharedRedisUrl(), { timeoutMs: 10_000 });
-beforeAll(() => new Promise<void>((resolve) => redis.once('ready', resolve)));
+beforeAll(() => untilReady(redis));
 afterAll(() => redis.disconnect());
 
 const { noGroup, noScript, groupExists } = redisErrorCodes;

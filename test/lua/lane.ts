@@ -4,11 +4,12 @@ import type { Drop, Item } from '../../src/domain/drop.ts';
 import { type LaneRef, newDropId, newMerchantId, orderRef } from '../../src/domain/ids.ts';
 import type { Lanes, Reservation } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
+import { untilReady } from '../support/redis.ts';
 
 /** A connection as the hot path has it, once it can be used. */
 export async function openHot(url: string): Promise<Redis> {
   const redis = connectHot(url, { timeoutMs: 10_000 });
-  await new Promise<void>((resolve) => redis.once('ready', resolve));
+  await untilReady(redis);
   return redis;
 }
 

@@ -16,6 +16,7 @@ import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from '../support/drops.ts';
 import { eventually } from '../support/eventually.ts';
+import { untilReady } from '../support/redis.ts';
 import { openTestLedger } from '../support/test-ledger.ts';
 
 export type Stage = Awaited<ReturnType<typeof openStage>>;
@@ -50,7 +51,7 @@ export async function openStage(options: {
   const log = pino({ level: 'info' }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const redis = connectHot(redisUrl, { timeoutMs: 2_000 });
   redis.on('error', () => {});
-  await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
+  await untilReady(redis);
   const ledger = options.ledger ?? (await openTestLedger());
   const lanes = openLanes(redis, namespace);
   const wallet = openWallet({ database: ledger.database, accounts: ledger.accounts });

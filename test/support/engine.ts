@@ -27,6 +27,7 @@ import type { PaymentProvider } from '../../src/payments/provider.ts';
 import { openWallet } from '../../src/payments/wallet/wallet.ts';
 import type { OnStep } from '../../src/settlement/steps.ts';
 import { aDrop } from './drops.ts';
+import { untilReady } from './redis.ts';
 import { openTestLedger } from './test-ledger.ts';
 
 /** A busy test machine is no crowd: only a test of overload sheds by time. */
@@ -94,7 +95,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
   const redis = connectHot(redisUrl, { timeoutMs: redisTimeoutMs });
   redis.on('error', () => {});
-  await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
+  await untilReady(redis);
   const ledger = options.ledger ?? (await openTestLedger());
   const metrics = openMetrics();
   const opened = openLanes(redis, namespace);

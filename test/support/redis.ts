@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { findRedisServer, type LocalServer } from '../../src/embedded/find-redis.mjs';
 import { freePort } from '../../src/embedded/free-port.ts';
@@ -16,6 +17,12 @@ declare module 'vitest' {
     /** How the shared server was had, in words. */
     redisKind: string;
   }
+}
+
+/** Resolves once a connection can be used, also when that was before the call. */
+export async function untilReady(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return;
+  await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
 }
 
 /** The URL of the server that all test files share. Each test keeps to a namespace of its own. */
