@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openLanes } from '../../src/inventory/lanes.ts';
 import { connectHot } from '../../src/inventory/redis-connections.ts';
 import { type ScriptName, scripts, scriptText } from '../../src/inventory/scripts.ts';
-import { sharedRedisUrl } from '../support/redis.ts';
+import { sharedRedisUrl, untilReady } from '../support/redis.ts';
 import { testSeed } from '../support/seed.ts';
 import { laneAgreesWithModel, loadScripts, sequences } from './commands.ts';
 
@@ -440,9 +440,10 @@ const faults: Fault[] = [
 
 const redis = connectHot(sharedRedisUrl(), { timeoutMs: 5_000 });
 const namespace = 'test-planted';
-const seed = testSeed('planted faults');
+// One seed for all runs: with random ones a rare fault is missed now and then, and finding it may take a minute.
+const seed = testSeed('planted faults', 3);
 
-beforeAll(() => new Promise<void>((resolve) => redis.once('ready', resolve)));
+beforeAll(() => untilReady(redis));
 afterAll(() => redis.disconnect());
 
 test.for(faults)('A fault planted in $script is found: it $what', async ({ script, from, to }) => {
@@ -456,7 +457,7 @@ test.for(faults)('A fault planted in $script is found: it $what', async ({ scrip
   const found = await fc.check(laneAgreesWithModel(ground), {
     seed,
     ...sequences,
-    numRuns: 1_000,
+    numRuns: 3_000,
     endOnFailure: true,
   });
   expect(found.failed).toBe(true);
