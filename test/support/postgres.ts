@@ -31,3 +31,8 @@ export async function newDatabase(server: string): Promise<string> {
   url.pathname = `/${name}`;
   return url.href;
 }
+
+/** Removes a database, and ends the sessions that it still has. */
+export async function dropDatabase(server: string, url: string): Promise<void> {
+  await statement(server, `drop database ${new URL(url).pathname.slice(1)} with (force)`);
+}

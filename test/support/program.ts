@@ -9,6 +9,9 @@ const root = resolve(import.meta.dirname, '../..');
  */
 export const nodeFlags = ['--liftoff-only'];
 
+/** Where these processes keep what they have compiled: a start from it takes a third less processor time. */
+export const compileCache = resolve(root, 'node_modules/.cache/flashdrop/compiled-by-tests');
+
 export type Ended = { code: number | null; signal: string | null; out: string; err: string };
 
 export type Program = {
@@ -35,7 +38,12 @@ export function startProgram(
   const child = spawn(process.execPath, [...nodeFlags, resolve(root, file), ...args], {
     cwd,
     // Nothing of the caller's own settings: only what finds a redis-server.
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      NODE_COMPILE_CACHE: compileCache,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const printed = { out: '', err: '' };

@@ -1,21 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openLedger } from '../../../src/ledger/ledger.ts';
 import type { OnStep } from '../../../src/settlement/steps.ts';
 import { anItem } from '../../support/drops.ts';
 import { eventually } from '../../support/eventually.ts';
-import { nodeFlags } from '../../support/program.ts';
+import { compileCache, nodeFlags } from '../../support/program.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
-import { newLedgerFolder } from '../../support/test-ledger.ts';
+import { type LedgerPlace, newLedgerPlace } from '../../support/test-ledger.ts';
 import { openStage } from '../stage.ts';
-
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
 
 type Step = Parameters<OnStep>[0];
 /** Where the provider keeps its book: in the ledger, as the wallet does, or elsewhere. */
@@ -26,16 +20,19 @@ const price = anItem().unitAmount;
 /** Runs the victim until it has killed itself. */
 async function killAt(
   step: Step,
-  on: { namespace: string; folder: string; book: Book },
+  on: { namespace: string; place: LedgerPlace; book: Book },
 ): Promise<void> {
   const victim = spawn(
     process.execPath,
     [
       ...nodeFlags,
       join(import.meta.dirname, 'victim.ts'),
-      ...[sharedRedisUrl(), on.namespace, on.folder, step, on.book],
+      ...[sharedRedisUrl(), on.namespace, JSON.stringify(on.place), step, on.book],
     ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+    },
   );
   const [code, signal] = await once(victim, 'exit');
   expect([code, signal]).toEqual([null, 'SIGKILL']);
@@ -47,9 +44,9 @@ function stageOn(ledger: Awaited<ReturnType<typeof openLedger>>, namespace?: str
 
 /** A drop sold to a buyer with money and one without, then a crash at each step in turn. */
 async function sellAndCrash(book: Book, at: readonly Step[]) {
-  const folder = await newLedgerFolder();
-  folders.push(folder);
-  let ledger = await openLedger({ folder });
+  const { remove, ...place } = await newLedgerPlace();
+  onTestFinished(remove);
+  let ledger = await openLedger(place);
   let stage = await stageOn(ledger);
   const { namespace } = stage;
   const drop = await stage.publish();
@@ -57,8 +54,8 @@ async function sellAndCrash(book: Book, at: readonly Step[]) {
   const [declined] = await stage.reserve(drop, ['broke'], { fund: 0 });
   await stage.close();
   await ledger.close();
-  for (const step of at) await killAt(step, { namespace, folder, book });
-  ledger = await openLedger({ folder });
+  for (const step of at) await killAt(step, { namespace, place, book });
+  ledger = await openLedger(place);
   stage = await stageOn(ledger, namespace);
   await stage.settlement().start();
   return { stage, drop, paid, declined, close: () => stage.close().then(ledger.close) };

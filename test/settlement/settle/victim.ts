@@ -4,8 +4,8 @@ import { openStage } from '../stage.ts';
 // A process of its own that settles what it finds and kills itself at a step: what is then in
 // Redis and in the ledger is what a real crash leaves.
 
-const [redisUrl = '', namespace = '', folder = '', dieAt = '', book = ''] = process.argv.slice(2);
-const ledger = await openLedger({ folder });
+const [redisUrl = '', namespace = '', place = '', dieAt = '', book = ''] = process.argv.slice(2);
+const ledger = await openLedger(JSON.parse(place));
 const stage = await openStage({ redisUrl, namespace, ledger });
 await stage
   .settlement({
