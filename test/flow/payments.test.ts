@@ -7,7 +7,8 @@ import { openShop, providerNames, type Shop, visit } from '../support/shop.ts';
 
 let shop: Shop;
 beforeAll(async () => {
-  shop = await openShop();
+  // WeChat Pay does not notify of a declined payment: only a poll finds it.
+  shop = await openShop({ timings: { pollFirstMs: 1_000 } });
 });
 afterEach(() => shop?.calm());
 afterAll(() => shop?.stop());
