@@ -218,7 +218,8 @@ export type PaymentProvider = {
   lookUp(payments: readonly PaymentRef[]): Promise<Outcome[]>;
   /**
    * Closes charges, so that nothing more is captured under their references: `captured` when the
-   * buyer paid first, else `declined`. A later start answers `closed`.
+   * buyer paid first, else `declined`. A later start answers `closed`. Where the provider refuses and says
+   * that the charge is still open, `pending`, without an action: it has to be closed again.
    */
   close(payments: readonly PaymentRef[]): Promise<Outcome[]>;
   /** Makes refunds, each once; repeating one gives its outcome. */

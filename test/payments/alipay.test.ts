@@ -533,12 +533,12 @@ describe('An answer that Alipay signed', () => {
     });
   }
 
-  it('A signed Alipay answer to a close that says neither closed nor paid leaves the outcome unknown', async () => {
+  it('An Alipay payment that Alipay refuses to close and says is still open is pending, not unknown', async () => {
     const provider = await answering({
       'alipay.trade.close': refusal('ACQ.TRADE_STATUS_ERROR'),
       'alipay.trade.query': { code: '10000', ...about, trade_status: 'WAIT_BUYER_PAY' },
     });
-    expect(await provider.close([charge])).toMatchObject([{ kind: 'unknown' }]);
+    expect(await provider.close([charge])).toMatchObject([{ kind: 'pending' }]);
   });
 });
 

@@ -4,6 +4,7 @@ import type { BillLine, Charge, PaymentProvider, PaymentRef } from '../../src/pa
 import { createWithinMs, endOf } from '../../src/payments/stripe/session-requests.ts';
 import { type SimulatedProvider, startSimulator } from '../support/simulators.ts';
 import { movedClock, newCharge, newRefund, only, openAtSimulator } from './stripe-shop.ts';
+import { serve } from './wechat-pay-stage.ts';
 
 let simulator: SimulatedProvider;
 let stripe: PaymentProvider;
@@ -263,10 +264,32 @@ describe('Closing', () => {
       only(stripe.close([charge])),
     ]);
     // Whichever came first, a second close has the last word.
-    const settled = closed.kind === 'unknown' ? await only(stripe.close([charge])) : closed;
+    const isOpen = closed.kind === 'unknown' || closed.kind === 'pending';
+    const settled = isOpen ? await only(stripe.close([charge])) : closed;
     expect(settled).toMatchObject({ kind: 'declined', reason: 'closed' });
     expect(['pending', 'declined']).toContain(started.kind);
     expect(await simulator.pay(charge.reference).catch(() => 'refused')).toBe('refused');
+  });
+
+  test('A Stripe payment that Stripe refuses to close and says is still open is pending, offers nothing, and is not unknown', async () => {
+    const charge = await begun();
+    const refusal = { type: 'invalid_request_error', message: 'It cannot be expired now.' };
+    const url = await serve(async (request) => {
+      const path = request.url ?? '';
+      if (path.endsWith('/expire')) {
+        return { status: 400, body: Buffer.from(JSON.stringify({ error: refusal })) };
+      }
+      const { authorization = '' } = request.headers;
+      const answer = await fetch(`${simulator.url}${path}`, { headers: { authorization } });
+      return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
+    });
+    const refused = openAtSimulator(simulator, { url });
+    const { reference, providerReference } = charge;
+    const stillOpen = { reference, providerReference, kind: 'pending', action: undefined };
+    expect(await only(refused.close([charge]))).toEqual(stillOpen);
+    // A start after the time to pay closes as well.
+    const late = { ...charge, expiresAt: Date.now() };
+    expect(await only(refused.start([late]))).toEqual(stillOpen);
   });
 
   test('When a Stripe payment is closed and paid at once, both sides have the same result', async () => {

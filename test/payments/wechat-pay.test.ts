@@ -175,6 +175,17 @@ describe('Closing', () => {
   test('Closing a WeChat Pay order that was never begun answers closed', async () => {
     expect(await closed(aCharge())).toMatchObject({ kind: 'declined', reason: 'closed' });
   });
+
+  test('A WeChat Pay order that WeChat Pay refuses to close and says is still open is pending, not unknown', async () => {
+    const charge = aCharge();
+    await started(charge);
+    const url = await serve(async ({ url: path = '' }) => {
+      // The refusal of a request that names another merchant.
+      return await signedAnswer(path.replace(/\/close$/, '?mchid=another'));
+    });
+    const outcome = await one(openFrom(simulator, { url }).close([charge]));
+    expect(outcome).toEqual({ reference: charge.reference, kind: 'pending' });
+  });
 });
 
 describe('Refunds', () => {
@@ -309,15 +320,20 @@ describe('When WeChat Pay does not answer as it should', () => {
     const url = await serve(async (request) => {
       // What WeChat Pay truly says of the other order, told when ours is asked for.
       const path = (request.url ?? '').replace(mine.reference, others.reference);
-      const response = await signedBy(path);
-      const headers = [...response.headers].filter(([header]) => header.startsWith('wechatpay-'));
-      const body = Buffer.from(await response.arrayBuffer());
-      return { status: response.status, headers: Object.fromEntries(headers), body };
+      return await signedAnswer(path);
     });
     const outcome = await one(openFrom(simulator, { url }).lookUp([mine]));
     expect(outcome).toEqual({ reference: mine.reference, kind: 'unknown' });
   });
 });
+
+/** What the simulator answers to the merchant, with its own signature. */
+async function signedAnswer(path: string) {
+  const response = await signedBy(path);
+  const headers = [...response.headers].filter(([header]) => header.startsWith('wechatpay-'));
+  const body = Buffer.from(await response.arrayBuffer());
+  return { status: response.status, headers: Object.fromEntries(headers), body };
+}
 
 /** Asks the simulator with the merchant's own signature. */
 async function signedBy(path: string): Promise<Response> {

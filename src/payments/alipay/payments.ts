@@ -71,10 +71,8 @@ export function openPayments({ client, clock }: { client: Client; clock: Clock }
     if (answer.kind === 'done' || answer.code === 'ACQ.TRADE_NOT_EXIST') {
       return { reference, kind: 'declined', reason: 'closed' };
     }
-    // The trade does not wait for the buyer any more: it was paid, or closed before.
-    const outcome = await lookUp(payment);
-    const hasEnded = outcome.kind === 'captured' || outcome.kind === 'declined';
-    return hasEnded ? outcome : { reference, kind: 'unknown' };
+    // It was paid or closed before, or has to be closed again: the trade itself says which.
+    return await lookUp(payment);
   }
 
   return { start, lookUp, close };

@@ -136,9 +136,7 @@ export function openPayments(options: {
     } catch (error) {
       failureOf(error);
       // It was paid or has expired meanwhile, or there was no answer: the session itself says which.
-      const outcome = await read(payment, id);
-      const isStillOpen = outcome.kind === 'pending' && outcome.action !== undefined;
-      return isStillOpen ? { reference: payment.reference, kind: 'unknown' } : outcome;
+      return unoffered(await read(payment, id));
     }
   }
 
@@ -159,7 +157,7 @@ export function openPayments(options: {
       // A request under this key ran or failed after all: the session it may have made can be listed.
       const outcome = await find(payment);
       if (outcome.kind === 'none') return { reference, kind: 'declined', reason: 'closed' };
-      return outcome.kind === 'pending' ? { reference, kind: 'unknown' } : outcome;
+      return unoffered(outcome);
     }
   }
 
@@ -213,6 +211,11 @@ function outcomeOf(reference: PaymentReference, session: Session): Outcome {
   return hasFailed
     ? { ...known, kind: 'declined', reason: 'declined' }
     : { ...known, kind: 'pending' };
+}
+
+/** The outcome of a payment that was to be closed: where it is still open, nobody is sent there to pay. */
+function unoffered(outcome: Outcome): Outcome {
+  return outcome.kind === 'pending' ? { ...outcome, action: undefined } : outcome;
 }
 
 function captureOf({ amount_total, currency, payment_intent }: Session) {

@@ -88,11 +88,8 @@ export async function close(merchant: Merchant, payment: PaymentRef): Promise<Ou
   if (answer.kind === 'unknown') return { reference, kind: 'unknown' };
   const isOver = answer.kind === 'done' || [...closed, ...notFound].includes(answer.code);
   if (isOver) return { reference, kind: 'declined', reason: 'closed' };
-  const outcome = await lookUp(merchant, payment);
-  if (outcome.kind === 'captured' || outcome.kind === 'declined') return outcome;
-  if (outcome.kind === 'none') return { reference, kind: 'declined', reason: 'closed' };
-  // Refused although it is still open: it has to be closed again.
-  return { reference, kind: 'unknown' };
+  // It was paid, or has to be closed again: the order itself says which.
+  return await lookUpOr(merchant, payment, 'closed');
 }
 
 function outcomeOf(merchant: Merchant, reference: PaymentReference, fields: Fields): Outcome {

@@ -87,7 +87,10 @@ export function openProviderCalls(options: {
     }
   }
 
-  /** A payment that cannot be closed cannot be paid either: that is not its buyer's doing. */
+  /**
+   * While a provider does not answer, its payments cannot be paid either: that is not their buyers' doing. One
+   * that it says is still open could have been paid.
+   */
   async function tellUnclosed(calls: readonly Call[], known: ReadonlySet<string>): Promise<void> {
     const unclosed = calls.filter(({ operation, payment }) => {
       return operation === 'close' && !known.has(payment.reference);

@@ -122,6 +122,19 @@ test('A hold whose payment nobody could close, because the provider was away, do
   expect(await lapses()).toBe(0);
 });
 
+test('A hold counts whose payment its provider refuses to close and says is still open', async () => {
+  const { buys, begin, elapse, sweep, lapses, provider } = await aSale();
+  const refusing = stage.settlement({ provider: { ...provider, close: provider.lookUp } });
+  const id = await buys();
+  expect(await begin(id)).toMatchObject({ kind: 'begun' });
+  await elapse(id);
+  expect(await refusing.settle([id])).toEqual([{ kind: 'waiting' }]);
+  expect((await sweep()).released).toBe(1);
+  expect(await lapses()).toBe(1);
+  // Tried again, as long as it is open.
+  expect(await refusing.settle([id])).toEqual([{ kind: 'waiting' }]);
+});
+
 test('A hold that ended before the engine found the provider away stops counting then, once', async () => {
   const { away, desk, buys, begin, elapse, sweep, lapses } = await aSale();
   await desk.orders.cancel(await buys());
