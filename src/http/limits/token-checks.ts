@@ -9,6 +9,8 @@ const windowMs = 10_000;
 const sliceMs = 10;
 const failuresInSlice = 16;
 const queueMax = 1_000;
+/** Of those that wait, in one turn of the event loop: up to 10 ms. */
+const startsInTurn = 64;
 
 type Waiting = { start(): void; drop(): void };
 
@@ -36,6 +38,7 @@ export function openTokenChecks(options: {
   let slice = 0;
   const queue = openFairQueue<Waiting>(queueMax);
   let timer: NodeJS.Timeout | undefined;
+  let turn: NodeJS.Immediate | undefined;
 
   function enter(): void {
     const at = now();
@@ -54,13 +57,25 @@ export function openTokenChecks(options: {
     return failures >= failuresMax || (failures > 0 && freeInAll >= failuresMaxInAll);
   }
 
-  /** Lets tokens that wait be checked until the slice has its failures, or none waits. */
+  /**
+   * Lets tokens that wait be checked until the slice has its failures, or none waits; after some, other
+   * requests have their turn.
+   */
   function serve(): void {
+    if (turn) return;
     enter();
-    while (paced < failuresInSlice && queue.size() > 0) {
+    for (let n = 0; n < startsInTurn && paced < failuresInSlice && queue.size() > 0; n += 1) {
       for (const { start } of queue.take(1)) start();
     }
-    if (queue.size() === 0 || timer) return;
+    if (queue.size() === 0) return;
+    if (paced < failuresInSlice) {
+      turn = setImmediate(() => {
+        turn = undefined;
+        serve();
+      });
+      return;
+    }
+    if (timer) return;
     const restMs = (slice + 1) * sliceMs - now();
     timer = setTimeout(() => {
       timer = undefined;
@@ -79,7 +94,7 @@ export function openTokenChecks(options: {
       if (!isPaced(network)) return check();
       // Those who wait go first.
       serve();
-      if (paced < failuresInSlice) return check();
+      if (queue.size() === 0 && paced < failuresInSlice) return check();
       return new Promise<T>((resolve, reject) => {
         const start = () => {
           try {

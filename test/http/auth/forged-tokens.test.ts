@@ -117,6 +117,41 @@ describe('Forged tokens', () => {
     expect(at(network(99))(forged)).toMatchObject({ reason: 'invalid' });
   });
 
+  test('When a thousand tokens wait and ten new seconds begin, or all of them are good, they are checked in small parts with other requests between them', async () => {
+    const checks = openTokenChecks({ failuresMax: 1_100, failuresMaxInAll: 9_000, now: () => now });
+    const ip = '203.0.113.7';
+    let checked = 0;
+    const good = () => {
+      checked += 1;
+    };
+    const bad = () => {
+      checked += 1;
+      checks.failed(ip);
+    };
+    const partMax = 64;
+    for (const [check, laterMs] of [
+      [bad, 10_000],
+      [good, sliceMs],
+    ] as const) {
+      while (!(checks.run(ip, bad) instanceof Promise));
+      const waiting = Array.from({ length: 999 }, () => checks.run(ip, check));
+      checked = 0;
+      now += laterMs;
+      // Those who come now start one part at most, however many they are.
+      for (let n = 0; n < 20; n += 1) checks.run('203.0.113.7', good);
+      expect(checked).toBeLessThanOrEqual(partMax + 20);
+      const parts: number[] = [];
+      while (checked < 1_000) {
+        const before = checked;
+        await new Promise((resolve) => setImmediate(resolve));
+        parts.push(checked - before);
+      }
+      await Promise.all(waiting);
+      // A timer and what it leaves to the end of its turn are two.
+      expect(Math.max(...parts)).toBeLessThanOrEqual(2 * partMax);
+    }
+  });
+
   test('A token that is refused before its signature is checked does not count as a failed check', async () => {
     const { at, flood } = await open();
     const here = at('203.0.113.7');
