@@ -273,8 +273,14 @@ describe('What a caller has one of, or few', () => {
   test('A search for a text takes more of a budget than a list', async () => {
     const mine = await engine.merchant();
     const own = await engine.publish(mine.id);
-    const search = await spend(`GET /v1/drops/${own.id}/orders?q=ann`, { caller: mine }, 12);
+    await roomInWindow();
+    const list = `GET /v1/drops/${own.id}/orders`;
+    for (let left = budgets.merchant; left >= 10; left -= 3) {
+      expect((await ask(list, { caller: mine })).statusCode).toBe(200);
+    }
+    const search = await ask(`${list}?q=ann`, { caller: mine });
     expect(search.json().code).toBe('rate_limited');
+    expect((await ask(list, { caller: mine })).statusCode).toBe(200);
   });
 
   test('A merchant has one search of orders at a time, in whichever process it runs, and lists and other merchants go on', async () => {
