@@ -119,9 +119,9 @@ function table(report: ReconciliationReport): string {
   const { compared, differences, further, notCompared } = report;
   const counts = `${compared.payments} payments, ${compared.orders} orders, ${compared.billLines} bill lines`;
   const lines = [`${counts} since ${report.since}`, ''];
-  for (const { kind, order, payment, provider, says, done } of differences) {
+  for (const { kind, order, payment, provider, lane, says, done } of differences) {
     const books = Object.entries(says).map(([who, what]) => `${who}: ${what}`);
-    const names = [provider, payment, order].filter(Boolean).join(' ');
+    const names = [provider, payment, order, lane].filter(Boolean).join(' ');
     lines.push(`  ${done.padEnd(8)}  ${kind.padEnd(20)}  ${names}  ${books.join(' | ')}`);
   }
   if (further > 0) lines.push(`  and ${further} more`);

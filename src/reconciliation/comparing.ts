@@ -5,6 +5,7 @@ import { type openBillComparison, unknownCharge } from './bills.ts';
 import type { Finding } from './differences.ts';
 import type { openOrderComparison } from './orders.ts';
 import type { openPaymentComparison } from './payments.ts';
+import { laneUnreadable, stillOpen, type UnreadLane } from './unread-lanes.ts';
 import type { OutboxEnds, openUnrecordedOrders } from './unrecorded-orders.ts';
 
 /** What a run compares: ids, and the window of the bills in ms since the epoch. */
@@ -79,13 +80,15 @@ export function openComparing(options: {
     }
     const unrecorded = await unrecordedOrders.find(scope.drops);
     for (const id of unrecorded.ids) ids.add(id);
-    notCompared.push(...unrecorded.notCompared);
+    const unread = unrecorded.unread;
     for (const some of batches([...ids], ordersAtOnce)) {
       signal?.throwIfAborted();
       const orders = await compareOrders(some);
       findings.push(...orders.findings);
-      notCompared.push(...orders.notCompared);
+      unread.push(...orders.unread);
     }
+    findings.push(...unread.map(laneUnreadable));
+    notCompared.push(...unread.map(({ ref, why }) => ({ what: `the lanes of ${ref.drop}`, why })));
     Object.assign(compared, { payments: references.size, orders: ids.size });
     const outboxEnds = await unrecordedOrders.outboxEnds(dropsOf(findings));
     return { suspects: { findings, outboxEnds }, notCompared: onceEach(notCompared), compared };
@@ -102,9 +105,13 @@ export function openComparing(options: {
       found.push(...(await comparePayments(some)).findings);
     }
     const ids = rest.flatMap(({ order }) => order || []);
+    const unread: UnreadLane[] = [];
     for (const some of batches([...new Set(ids)], ordersAtOnce)) {
-      found.push(...(await compareOrders(some)).findings);
+      const orders = await compareOrders(some);
+      found.push(...orders.findings);
+      unread.push(...orders.unread);
     }
+    found.push(...stillOpen(rest, unread));
     const behind = await unrecordedOrders.dropsBehind(outboxEnds);
     return found.filter(({ kind, order }) => {
       const drop = parseOrderId(order)?.drop;

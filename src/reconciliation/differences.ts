@@ -31,6 +31,8 @@ export const differenceKinds = [
   'bill_unreadable',
   /** A provider gave no answer about payments, or is no longer configured. */
   'provider_silent',
+  /** The keys of a lane are not what a lane's keys are: none of its orders was compared. */
+  'lane_unreadable',
   'paid_without_capture',
   'captured_twice',
   /** Money is kept for an order that is not paid. */
@@ -52,6 +54,8 @@ export type Difference = {
   /** The payment's reference, or the refund's; '' where there is none. */
   payment: string;
   provider: string;
+  /** Such as `lane 0 of drop_k3v9q0xw2m1c`; of `lane_unreadable` alone. */
+  lane?: string;
   says: Says;
   /** `repaired`: the difference is gone. `alarm`: it remains, and an operator has to act. */
   done: 'repaired' | 'alarm';
@@ -77,6 +81,6 @@ export type Finding = Omit<Difference, 'done'> & {
 };
 
 /** Identifies the same finding in another comparison. */
-export function keyOf({ kind, order, payment, provider }: Finding): string {
-  return [kind, order, payment, provider].join('|');
+export function keyOf({ kind, order, payment, provider, lane = '' }: Finding): string {
+  return [kind, order, payment, provider, lane].join('|');
 }

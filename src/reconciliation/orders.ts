@@ -2,7 +2,6 @@ import { type OrderId, type OrderRef, orderId, type PayableId, placeOf } from '.
 import type { Order, OrderState } from '../domain/order.ts';
 import { byLane } from '../inventory/by-lane.ts';
 import type { Lanes } from '../inventory/lanes.ts';
-import { isOfLane } from '../inventory/redis-errors.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
 import type { Payment } from '../ledger/payments/row.ts';
@@ -10,9 +9,10 @@ import { isTopUpId } from '../ledger/wallet/topups.ts';
 import { isKept } from '../settlement/settle/batch.ts';
 import { describePayment } from './describe.ts';
 import type { Finding, Says } from './differences.ts';
+import { readLane, type UnreadLane } from './unread-lanes.ts';
 
-/** Differences of orders, and the drops with a lane that cannot be read. */
-export type OrdersCompared = { findings: Finding[]; notCompared: { what: string; why: string }[] };
+/** Differences of orders, and the lanes that could not be read. */
+export type OrdersCompared = { findings: Finding[]; unread: UnreadLane[] };
 
 type Row = { state: OrderState; amount: number };
 
@@ -29,30 +29,26 @@ export function openOrderComparison(options: {
     // Lanes are read last: money and ledger follow them, so a difference can only be lag behind them.
     const attempts = Map.groupBy(await payments.ofOrders(wanted), ({ orderId }) => orderId);
     const rows = await queries.states(wanted);
-    const { read, notCompared } = await find(wanted);
+    const { read, unread } = await find(wanted);
     const findings = [...read].flatMap(([id, record]) => {
       return judge(id, { row: rows.get(id), record, attempts: attempts.get(id) ?? [] });
     });
-    return { findings, notCompared };
+    return { findings, unread };
   };
 
   /** The orders in the lanes that can be read; undefined for one that its lane does not have. */
   async function find(ids: readonly OrderId[]) {
     const places = ids.map(placeOf);
     const read = new Map<OrderId, Order | undefined>();
-    const notCompared: OrdersCompared['notCompared'] = [];
+    const unread: UnreadLane[] = [];
     const visits = byLane<OrderRef>(places).map(async ({ ref, places: group }) => {
       const digests = group.map(({ digest }) => digest);
-      try {
-        const orders = await lanes.find(ref, digests);
-        for (const [index, place] of group.entries()) read.set(orderId(place), orders[index]);
-      } catch (error) {
-        if (!isOfLane(error)) throw error;
-        notCompared.push({ what: `the lanes of ${ref.drop}`, why: String(error) });
-      }
+      const orders = await readLane(ref, unread, () => lanes.find(ref, digests));
+      if (!orders) return;
+      for (const [index, place] of group.entries()) read.set(orderId(place), orders[index]);
     });
     await Promise.all(visits);
-    return { read, notCompared };
+    return { read, unread };
   }
 }
 

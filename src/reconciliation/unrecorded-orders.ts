@@ -6,6 +6,7 @@ import { type Lanes, lanesOf } from '../inventory/lanes.ts';
 import { isOfLane } from '../inventory/redis-errors.ts';
 import type { ReconciliationQueries } from '../ledger/checks/reconciliation-queries.ts';
 import type { Orders } from '../ledger/orders.ts';
+import { readLane, type UnreadLane } from './unread-lanes.ts';
 
 /** The last outbox entry of each lane at one instant, by drop. */
 export type OutboxEnds = Map<DropId, { lane: number; last: string }[]>;
@@ -21,33 +22,29 @@ export function openUnrecordedOrders(options: {
 }) {
   const { lanes, records, orders, queries } = options;
 
-  /** Ids of unrecorded orders, and the drops with a lane that cannot be read. */
-  async function find(
-    drops: readonly Drop[],
-  ): Promise<{ ids: OrderId[]; notCompared: { what: string; why: string }[] }> {
+  /** Ids of unrecorded orders, and the lanes that could not be read. */
+  async function find(drops: readonly Drop[]): Promise<{ ids: OrderId[]; unread: UnreadLane[] }> {
     const ids: OrderId[] = [];
-    const notCompared: { what: string; why: string }[] = [];
+    const unread: UnreadLane[] = [];
     for (const drop of drops) {
-      try {
-        ids.push(...(await unrecordedOf(drop)));
-      } catch (error) {
-        if (!isOfLane(error)) throw error;
-        notCompared.push({ what: `the lanes of ${drop.id}`, why: String(error) });
-      }
+      ids.push(...(await unrecordedOf(drop, unread)));
       if (ids.length >= shownMax) break;
     }
-    return { ids: ids.slice(0, shownMax), notCompared };
+    return { ids: ids.slice(0, shownMax), unread };
   }
 
-  /** A lane is scanned only when the lanes have more orders than the ledger. */
-  async function unrecordedOf(drop: Drop): Promise<OrderId[]> {
+  /** A lane is scanned only when the lanes that can be read have more orders than the ledger. */
+  async function unrecordedOf(drop: Drop, unread: UnreadLane[]): Promise<OrderId[]> {
     const refs = lanesOf(drop);
-    const counts = await Promise.all(refs.map(records.count));
-    const inLanes = counts.reduce((sum, count) => sum + count, 0);
+    const counts = await Promise.all(
+      refs.map((ref) => readLane(ref, unread, () => records.count(ref))),
+    );
+    const inLanes = counts.reduce<number>((sum, count = 0) => sum + count, 0);
     if (inLanes <= (await queries.orderCount(drop.id))) return [];
     const found: OrderId[] = [];
-    for (const ref of refs) {
-      found.push(...(await unrecordedIn(ref)));
+    for (const [index, ref] of refs.entries()) {
+      if (counts[index] === undefined) continue;
+      found.push(...((await readLane(ref, unread, () => unrecordedIn(ref))) ?? []));
       if (found.length >= shownMax) break;
     }
     return found;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newMerchantId, parseOrderId } from '../../src/domain/ids.ts';
 import type { PaymentProvider } from '../../src/payments/provider.ts';
+import type { ReconciliationReport } from '../../src/reconciliation/report.ts';
 import { newCharge, newRefund } from '../payments/stripe-shop.ts';
 import { aCharge } from '../support/charges.ts';
 import { anItem } from '../support/drops.ts';
@@ -17,6 +18,11 @@ afterAll(() => books?.close());
 const price = anItem().unitAmount;
 const place = (id: string) => parseOrderId(id) as NonNullable<ReturnType<typeof parseOrderId>>;
 const hour = 3_600_000;
+
+function unreadableIn({ differences }: ReconciliationReport): string[] {
+  const unreadable = differences.filter(({ kind }) => kind === 'lane_unreadable');
+  return unreadable.map(({ lane, done }) => `${lane} ${done}`);
+}
 
 test('A clean sale gives no difference', async () => {
   const drop = await books.publish();
@@ -181,9 +187,10 @@ describe('differences that only one side has', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual(['order_not_in_lane alarm']);
   });
 
-  test('A lane that cannot be read is named as not compared, its orders are not taken for lost, the others are compared, and so is all after it can be', async () => {
+  test('A lane that cannot be read is one alarm and named as not compared, its orders are not taken for lost, the others are compared, and so is all after it can be', async () => {
     const [broken, sound] = [await books.publish(), await books.publish()];
     const { id } = await books.sell(broken);
+    await books.sell(broken);
     const lost = await books.sell(sound);
     await books.forget(lost.id);
     const { redis, key } = books.stage;
@@ -197,11 +204,44 @@ describe('differences that only one side has', () => {
     expect(report.notCompared).toContainEqual(
       expect.objectContaining({ what: `the lanes of ${broken.id}` }),
     );
+    expect(unreadableIn(report)).toEqual([`lane 0 of ${broken.id} alarm`]);
+    expect(report.outcome).toBe('alarm');
     await redis.rename(`${orders}:kept`, orders);
     const after = await books.desk.reconcile();
     expect(toldOf(after, id)).toEqual([]);
     expect(after.notCompared).toEqual([]);
+    expect(unreadableIn(after)).toEqual([]);
   });
+
+  test.for([
+    ['when a difference in it is compared again', 2],
+    ['after it was compared again', 3],
+  ] as const)(
+    'A lane that cannot be read %s leaves the difference an alarm, not repaired',
+    async ([, look]) => {
+      const { id, reference } = await books.sell(await books.publish());
+      await books.forget(id);
+      // Its repair makes the run compare what differed a third time.
+      const missed = await books.begin(await books.publish());
+      await books.simulator.pay(missed.reference);
+      const { redis, key } = books.stage;
+      let looks = 0;
+      const breaking: PaymentProvider = {
+        ...books.stripe,
+        async lookUp(payments) {
+          const isAsked = payments.some((payment) => payment.reference === reference);
+          if (isAsked) looks += 1;
+          if (looks === look) await redis.set(key(place(id), 'orders'), 'no hash');
+          return await books.stripe.lookUp(payments);
+        },
+      };
+      const report = await books.engine([books.stage.wallet, breaking]).reconcile();
+      await redis.del(key(place(id), 'orders'));
+      expect(looks).toBe(3);
+      expect(toldOf(report, missed.id)).toEqual(['capture_missed repaired']);
+      expect(toldOf(report, id)).toEqual(['order_not_in_lane alarm']);
+    },
+  );
 
   test('An order that the ledger has lost is an alarm', async () => {
     const { id } = await books.sell(await books.publish());

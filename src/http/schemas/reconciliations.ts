@@ -18,6 +18,7 @@ const difference = z.object({
   order: z.string(),
   payment: z.string(),
   provider: z.string(),
+  lane: z.string().optional(),
   says: z.object({
     ledger: z.string().optional(),
     provider: z.string().optional(),
