@@ -211,8 +211,8 @@ describe('wrong settings', () => {
       FLASHDROP_ALLOW_UNSAFE_REDIS: 'eviction,evrysec',
     });
     expect(found).toEqual([
-      'FLASHDROP_DEMO is "maybe": it must be on or off',
       'FLASHDROP_ROLE is "boss": it must be api, worker or all',
+      'FLASHDROP_DEMO is "maybe": it must be on or off',
       expect.stringContaining('--fresh'),
       'FLASHDROP_PORT is "80a": it must be a whole number from 0 to 65535',
       'FLASHDROP_NAMESPACE is "FD:1": it must be 1 to 32 of a-z, 0-9, - and _',
