@@ -267,7 +267,7 @@ export const problems = {
     status: 503,
     title: 'The outcome is not known yet',
     detail:
-      'The request may have been carried out. A refund was not started: an earlier refund of the order may have been made after all. Look up the order in `order`, or send the same request again with the same key after the stated time: nothing is bought or refunded twice.',
+      'The request may have been carried out. Look up the order in `order`, or send the same request again with the same key after the stated time: nothing is bought or refunded twice.',
     retry: true,
   },
   payment_unknown: {

@@ -72,6 +72,9 @@ function refundedJson(
   return { ...order, refund: { id, amount, state } };
 }
 
+const refundUnknown =
+  'Nothing was refunded now: an earlier refund of the order failed, and its provider does not tell whether it was made after all. Send the same request again after the stated time: nothing is refunded twice.';
+
 function refusalOf(result: RefundRefusal, order: OrderId): Problem {
   switch (result.kind) {
     case 'unknown':
@@ -83,7 +86,7 @@ function refusalOf(result: RefundRefusal, order: OrderId): Problem {
     case 'reused':
       return new Problem('idempotency_key_reused');
     case 'unsure':
-      return new Problem('outcome_unknown', { order });
+      return new Problem('outcome_unknown', { order, detail: refundUnknown });
   }
 }
 

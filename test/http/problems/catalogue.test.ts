@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { orderId, orderRef } from '../../../src/domain/ids.ts';
 import { type ProblemCode, problemCodes, problems } from '../../../src/http/problems/problems.ts';
 import { startTestEngine, type TestEngine } from '../../support/engine.ts';
 import { sharedRedisUrl } from '../../support/redis.ts';
@@ -69,6 +70,26 @@ describe('The catalogue of problems', () => {
     const catalogue = problemCodes.filter((code) => !elsewhere.includes(code));
     expect([...documented.keys()].sort()).toEqual([...catalogue].sort());
     for (const [code, status] of documented) expect(problems[code].status).toBe(status);
+  });
+
+  test('leaves a refund whose outcome is unknown to say in its own words that nothing was started, and says nothing of refunds that were to a Buy', async () => {
+    const store = await engine.merchant();
+    const drop = await engine.publish(store.id);
+    const order = orderId(orderRef(drop.id, 'buyer', 'key', drop.lanes));
+    vi.spyOn(engine.services.refunds, 'refund').mockResolvedValueOnce({ kind: 'unsure' });
+    const answer = await engine.app.inject({
+      method: 'POST',
+      url: `/v1/orders/${order}/refund`,
+      headers: { authorization: store.authorization },
+    });
+    expect(answer.headers['retry-after']).toBeDefined();
+    expect(answer.json()).toMatchObject({
+      code: 'outcome_unknown',
+      status: 503,
+      order,
+      detail: expect.stringMatching(/^Nothing was refunded now: an earlier refund/),
+    });
+    expect(problems.outcome_unknown.detail).not.toMatch(/earlier refund/);
   });
 
   test('lists only codes that the source sends', () => {
