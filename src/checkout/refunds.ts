@@ -5,7 +5,14 @@ import { required } from '../domain/required.ts';
 import type { Lanes } from '../inventory/lanes.ts';
 import type { Drops } from '../ledger/drops.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
-import { amountOf, isUnpaid, type Refund } from '../ledger/payments/refunds.ts';
+import {
+  amountOf,
+  isUnpaid,
+  isWithBuyer,
+  type PartialRefund,
+  type Refund,
+  repeated,
+} from '../ledger/payments/refunds.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import { inOrderOfCapture, isKept } from '../settlement/settle/batch.ts';
 import type { Refunds } from '../settlement/settle/refunds.ts';
@@ -80,18 +87,18 @@ export function openRefundService(options: {
    * Whether a refund of these payments may return money twice: what is left to refund depends on refunds
    * that may have been taken back, or made after all. One that moves no money is not in doubt.
    * @param key of a partial refund: one that was made or is under way is only repeated
+   * @returns also the payments in doubt, of which nothing is decided anew however the answer is, and the
+   *   refund that has the key
    */
-  async function isUnsure(captured: readonly Payment[], key?: string): Promise<boolean> {
+  async function doubtsOf(captured: readonly Payment[], key?: string) {
     const unsure = await refunds.check(captured);
-    if (unsure.size === 0) return false;
     const known = await payments.refundsOf(captured.map(({ reference }) => reference));
-    if (known.some((refund) => refund.key === key && key !== undefined && !isUnpaid(refund))) {
-      return false;
-    }
-    return captured.some(({ reference, amountCaptured }) => {
+    const earlier = known.find((refund) => key !== undefined && refund.key === key);
+    const isLeft = captured.some(({ reference, amountCaptured }) => {
       const own = known.filter(({ payment }) => payment === reference);
       return unsure.has(reference) && amountOf(own) < amountCaptured;
     });
+    return { unsure, earlier, isUnsure: isLeft && (!earlier || isUnpaid(earlier)) };
   }
 
   return {
@@ -99,13 +106,15 @@ export function openRefundService(options: {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
-      if (await isUnsure(captured)) return { kind: 'unsure' };
+      const { unsure, isUnsure } = await doubtsOf(captured);
+      if (isUnsure) return { kind: 'unsure' };
       const references = captured.map(({ reference }) => reference);
-      await payments.askRefund(references, { again: true, reason, restock });
+      const sure = references.filter((reference) => !unsure.has(reference));
+      await payments.askRefund(sure, { again: true, reason, restock });
       const done = await refunds.giveBack(await payments.find(references));
       const made = await payments.refundsOf(references);
       const isDone = references.every((reference) => done.has(reference));
-      const refund = made.findLast(({ state }) => state !== 'failed') ?? made.at(-1);
+      const refund = made.findLast((one) => !isUnpaid(one)) ?? made.at(-1);
       return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
     },
 
@@ -114,21 +123,16 @@ export function openRefundService(options: {
       const opened = await open(id);
       if (opened.refusal) return opened.refusal;
       const { place, order, captured } = opened;
-      if (await isUnsure(captured, key)) return { kind: 'unsure' };
-      const references = captured.map(({ reference }) => reference);
-      const askedOf = await payments.paymentOfRefundKey(references, key);
+      const { unsure, earlier, isUnsure } = await doubtsOf(captured, key);
+      if (isUnsure) return { kind: 'unsure' };
       const payment =
-        captured.find(({ reference }) => reference === askedOf) ??
+        captured.find(({ reference }) => reference === earlier?.payment) ??
         inOrderOfCapture(captured.filter(isKept))[0] ??
         required(captured[0], 'captured payment');
-      const asked = await payments.askPartialRefund({
-        payment: payment.reference,
-        amount,
-        key,
-        reason,
-        restock,
-        isPaid: order.state === 'paid',
-      });
+      const wanted = { payment: payment.reference, amount, key, reason, restock };
+      const asked = unsure.has(payment.reference)
+        ? known(earlier, amount)
+        : await payments.askPartialRefund({ ...wanted, isPaid: order.state === 'paid' });
       if (asked.kind === 'exceeds' || asked.kind === 'reused') return asked;
       const [latest = payment] = await payments.find([payment.reference]);
       // After the last part the payment counts as refunded in full, and the units go back too.
@@ -137,10 +141,15 @@ export function openRefundService(options: {
       const made = await payments.refundsOf([payment.reference]);
       const refund =
         made.find(({ reference }) => reference === asked.refund.reference) ?? asked.refund;
-      const isDone = refund.state === 'done';
+      const isDone = isWithBuyer(refund);
       return { kind: 'asked', order: (await find(place)) ?? order, refund, isDone };
     },
   };
+}
+
+/** The answer about a part of a payment in doubt, of which nothing is left. */
+function known(earlier: Refund | undefined, amount: number): PartialRefund {
+  return earlier ? repeated(earlier, amount) : { kind: 'exceeds', refundable: 0 };
 }
 
 /** The digest keeps callers' text out of the ledger. */

@@ -5,6 +5,7 @@ import type { Refunding, RefundRefusal, RefundService } from '../../checkout/ref
 import { type OrderId, placeOf } from '../../domain/ids.ts';
 import type { Drops } from '../../ledger/drops.ts';
 import type { MerchantActions } from '../../ledger/merchant-actions.ts';
+import { isWithBuyer } from '../../ledger/payments/refunds.ts';
 import { type Guards, requireKey } from '../auth/guards.ts';
 import { Problem } from '../problems/problems.ts';
 import { contract } from '../schemas/contract.ts';
@@ -68,7 +69,9 @@ function refundedJson(
   refund: Extract<Refunding, { kind: 'asked' }>['refund'],
 ): z.infer<typeof refundedBody> {
   if (!refund) return order;
-  const { reference: id, amount, state } = refund;
+  const { reference: id, amount } = refund;
+  // One that was paid in another way is done: a client that read `failed` would ask for it again.
+  const state = isWithBuyer(refund) ? 'done' : refund.state;
   return { ...order, refund: { id, amount, state } };
 }
 

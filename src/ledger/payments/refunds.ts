@@ -120,18 +120,6 @@ export function openRefunds(database: Database, clock: Clock) {
     return required(refund, 'row of the refund that was inserted');
   }
 
-  /** The one of these payments that has a partial refund under a key. */
-  async function paymentOfRefundKey(
-    references: readonly PaymentReference[],
-    key: string,
-  ): Promise<PaymentReference | undefined> {
-    const [row] = await database.query<{ payment: PaymentReference }>(
-      'select payment from refunds where payment = any($1::text[]) and key = $2',
-      [references, key],
-    );
-    return row?.payment;
-  }
-
   /** The refunds of these payments, each payment's in the order of their numbers. */
   async function ofPayments(
     references: readonly PaymentReference[],
@@ -147,13 +135,12 @@ export function openRefunds(database: Database, clock: Clock) {
   return {
     askRefund,
     askPartialRefund,
-    paymentOfRefundKey,
     refundsOf: (references: readonly PaymentReference[]) => ofPayments(references),
   };
 }
 
-/** A request under a key that has a refund already. */
-function repeated(earlier: Refund, amount: number): PartialRefund {
+/** The answer to a request under a key that has a refund already. */
+export function repeated(earlier: Refund, amount: number): PartialRefund {
   return earlier.amount === amount ? { kind: 'already', refund: earlier } : { kind: 'reused' };
 }
 

@@ -154,6 +154,20 @@ describe('An order', () => {
     expect(order.reasonText).toMatch(/wallet/);
   });
 
+  test('whose failed refund the buyer was paid in another way shows it as done, also to a repeated key', async () => {
+    const { id } = await boughtBy('paid-otherwise');
+    await untilPaid(id, 'paid-otherwise');
+    const part = { as: store, payload: { amount: 7 }, ...keyed('part') };
+    const refund = () => ask('POST', `/v1/orders/${id}/refund`, part);
+    const { refund: made } = (await refund()).json();
+    const write = (change: string) =>
+      engine.ledger.database.query(`update refunds set ${change} where reference = $1`, [made.id]);
+    await write("state = 'failed', done_at = null");
+    await write('dealt_with_at = 1');
+    const again = await refund();
+    expect([again.statusCode, again.json().refund]).toEqual([200, { ...made, state: 'done' }]);
+  });
+
   test('that is paid cannot be cancelled, but can be refunded, once', async () => {
     const { id } = await boughtBy('refunded');
     await untilPaid(id, 'refunded');

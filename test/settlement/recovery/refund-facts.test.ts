@@ -327,6 +327,44 @@ test('A refund that was paid in another way keeps no other refund waiting for wh
   expect(await refunds()).toHaveLength(2);
 });
 
+test('A refund that fails between the check and the decision is not asked for anew while an earlier one is in doubt', async () => {
+  const { desk, id, provider, reference, refunds, refuse, book } = await aSale();
+  refuse(true);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  await desk.refunds.refundPart(id, part);
+  refuse(false);
+  book.set(`${reference}r1`, 'failed');
+  await desk.refunds.refund(id, '');
+  await desk.stop();
+  const { payments } = stage.ledger;
+  const fails = async () => {
+    const fact = { reference: `${reference}r2`, state: 'failed' as const };
+    await payments.recordRefunds([fact], { checked: true });
+  };
+  const lookUpRefunds = () => Promise.reject(new Error('no answer'));
+  const quiet = stage.settlement({
+    provider: { ...provider, lookUpRefunds },
+    ledger: {
+      ...stage.ledger,
+      payments: {
+        ...payments,
+        async askRefund(...asked) {
+          await fails();
+          await payments.askRefund(...asked);
+        },
+        async askPartialRefund(wanted) {
+          await fails();
+          return await payments.askPartialRefund(wanted);
+        },
+      },
+    },
+  });
+  const other = { ...part, amount: price, key: 'other' };
+  expect(await quiet.refunds.refundPart(id, other)).toEqual({ kind: 'exceeds', refundable: 0 });
+  await quiet.refunds.refund(id, '');
+  expect((await refunds()).map(({ state }) => state)).toEqual(['failed', 'failed']);
+});
+
 test('A refund without restocking takes the units out of the allotment, once, whatever dies', async () => {
   const { desk, id, drop, stock, reference } = await aSale();
   const died = Symbol('died');
