@@ -22,6 +22,8 @@ export const differenceKinds = [
   'refund_unknown',
   /** The provider has made a refund that we have as failed. */
   'refund_missed',
+  /** The provider makes a refund that was noted as paid in another way. */
+  'refund_paid_twice',
   /** The provider has returned the money and the order still counts as paid. */
   'refund_unfinished',
   'topup_not_credited',

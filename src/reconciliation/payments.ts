@@ -5,6 +5,7 @@ import type {
   WatchedRefund,
 } from '../ledger/checks/reconciliation-queries.ts';
 import type { Payments } from '../ledger/payments/payments.ts';
+import { isUnderWay } from '../ledger/payments/refunds.ts';
 import type { Payment, PaymentOf } from '../ledger/payments/row.ts';
 import { isTopUpId, type TopUps } from '../ledger/wallet/topups.ts';
 import type { Log } from '../log.ts';
@@ -76,7 +77,7 @@ export function openPaymentComparison(options: {
     return new Map(known.map((outcome) => [outcome.reference, outcome]));
   }
 
-  /** The providers' answers about refunds that were done or failed. */
+  /** The providers' answers about refunds that were done, failed or were paid in another way. */
   async function lookUpRefunds(
     found: readonly Payment[],
     refunds: ReadonlyMap<string, readonly WatchedRefund[]>,
@@ -86,7 +87,9 @@ export function openPaymentComparison(options: {
       [...groups].map(async ([name, group]) => {
         const wanted = group.flatMap((payment) => {
           const own = refunds.get(payment.reference) ?? [];
-          return own.filter(isFinal).map((refund) => refundCallOf(refund, payment));
+          return own
+            .filter((refund) => !isUnderWay(refund))
+            .map((refund) => refundCallOf(refund, payment));
         });
         if (wanted.length === 0) return [];
         try {
@@ -165,8 +168,6 @@ function finding(kind: Finding['kind'], payment: Payment, outcome: Outcome): Fin
     says: { ledger: describePayment(payment), provider: describeOutcome(outcome) },
   };
 }
-
-const isFinal = ({ state }: WatchedRefund) => state === 'done' || state === 'failed';
 
 function isTopUp(payment: Payment): payment is PaymentOf<TopUpId> {
   return isTopUpId(payment.orderId);

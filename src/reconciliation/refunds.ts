@@ -1,5 +1,5 @@
 import type { WatchedRefund } from '../ledger/checks/reconciliation-queries.ts';
-import { isUnpaid } from '../ledger/payments/refunds.ts';
+import { isUnderWay, isUnpaid } from '../ledger/payments/refunds.ts';
 import type { Payment } from '../ledger/payments/row.ts';
 import type { Outcome, RefundLookUp } from '../payments/provider.ts';
 import { describeOutcome, subject } from './describe.ts';
@@ -34,6 +34,7 @@ export function refundFindings(
     ...(isSummed ? sumFindings(payment, refunds, outcome) : []),
     ...changed,
     ...refunds.flatMap((refund) => stuck(payment, refund, now)),
+    ...refunds.flatMap((refund) => paidTwice(payment, refund)),
     ...failed.map((refund): Finding => {
       const { reference, amount, note, askedAt } = refund;
       const ledger = `failed, ${amount}: ${note}`;
@@ -93,7 +94,7 @@ function sumFindings(
 function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] {
   const { reference, state, amount, askedAt } = refund;
   const ageMs = now - askedAt;
-  if ((state !== 'asked' && state !== 'pending') || ageMs < askedMsMax) return [];
+  if (!isUnderWay(refund) || ageMs < askedMsMax) return [];
   const ledger = `${state}, ${amount}, since ${new Date(askedAt).toISOString()}`;
   const mayWait = state === 'pending' && ageMs < pendingMsMax;
   return [
@@ -107,9 +108,17 @@ function stuck(payment: Payment, refund: WatchedRefund, now: number): Finding[] 
   ];
 }
 
-/** A failed refund is open until an operator notes it as dealt with or later refunds cover it. */
+/** The provider makes a refund after all that the buyer was paid in another way. */
+function paidTwice(payment: Payment, refund: WatchedRefund): Finding[] {
+  const { reference, state, amount, dealtWithAt } = refund;
+  if (dealtWithAt === null || state === 'failed') return [];
+  const ledger = `${state}, ${amount}, and paid in another way`;
+  return [{ ...subject('refund_paid_twice', payment), payment: reference, says: { ledger } }];
+}
+
+/** A failed refund is open until it is paid in another way or given up, or later refunds cover it. */
 function isOpenFailure(refund: WatchedRefund, all: readonly WatchedRefund[]): boolean {
-  if (!isUnpaid(refund)) return false;
+  if (!isUnpaid(refund) || refund.givenUpAt !== null) return false;
   const later = all.filter((one) => one.number > refund.number && !isUnpaid(one));
   return later.reduce((sum, { amount }) => sum + amount, 0) < refund.amount;
 }

@@ -341,14 +341,27 @@ describe('a refund', () => {
     expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
   });
 
-  test('A failed refund is an alarm until an operator has dealt with it', async () => {
+  test.each(['dealt_with_at', 'given_up_at'])(
+    'A failed refund is an alarm until an operator has set %s',
+    async (column) => {
+      const { id, reference } = await asked(0);
+      const fact = { reference: `${reference}r1`, state: 'failed' as const, note: 'card expired' };
+      await books.ledger.payments.recordRefunds([fact]);
+      const report = await books.desk.reconcile({ sinceHours: 1 });
+      expect(toldOf(report, id)).toEqual(['refund_failed alarm']);
+      await books.sql(`update refunds set ${column} = 1 where payment = $1`, [reference]);
+      expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+    },
+  );
+
+  test('A refund that is noted as paid in another way and that its provider goes on with is an alarm', async () => {
     const { id, reference } = await asked(0);
-    const fact = { reference: `${reference}r1`, state: 'failed' as const, note: 'card expired' };
+    const fact = { reference: `${reference}r1`, state: 'failed' as const };
     await books.ledger.payments.recordRefunds([fact]);
-    const report = await books.desk.reconcile({ sinceHours: 1 });
-    expect(toldOf(report, id)).toEqual(['refund_failed alarm']);
     await books.sql('update refunds set dealt_with_at = 1 where payment = $1', [reference]);
-    expect(toldOf(await books.desk.reconcile(), id)).toEqual([]);
+    const pending = { ...fact, state: 'pending' as const };
+    await books.ledger.payments.recordRefunds([pending], { checked: true });
+    expect(toldOf(await books.desk.reconcile(), id)).toContain('refund_paid_twice alarm');
   });
 
   test('A refund of which the provider does not tell for an hour what became of it is an alarm of its own', async () => {

@@ -261,7 +261,7 @@ function parseLine(id: OrderId, line: string): OrderLine {
 const partsSql = `
   select p.order_id, sum(r.amount)::bigint as parts
   from payments p join refunds r on r.payment = p.reference and r.key is not null
-    and (r.state = 'done' or r.state = 'failed' and r.dealt_with_at is not null)
+    and (r.state = 'done' or r.dealt_with_at is not null)
   where p.drop_id = $1 and p.state = 'captured' and p.refund_asked_at is null
   group by p.order_id`;
 

@@ -12,7 +12,7 @@ type Slice<Id extends string = string> = {
   limit: number;
 };
 
-/** A refund's row, and who handled it after it had failed. */
+/** A refund's row. */
 export type WatchedRefund = Pick<
   Refund,
   | 'reference'
@@ -24,10 +24,13 @@ export type WatchedRefund = Pick<
   | 'note'
   | 'askedAt'
   | 'dealtWithAt'
->;
+> & {
+  /** When an operator noted that nobody will pay it after it had failed: that only ends its alarm. */
+  givenUpAt: number | null;
+};
 
 const refundColumns = `reference, payment, number, amount, reason, state, note, asked_at as "askedAt",
-  dealt_with_at as "dealtWithAt"`;
+  dealt_with_at as "dealtWithAt", given_up_at as "givenUpAt"`;
 
 /**
  * How long after its beginning a payment may change and is still found by the time of its beginning,
@@ -135,6 +138,7 @@ const unfinishedSql = `
       where refund_asked_at is not null and refund_finished_at is null
     union select payment from refunds where state in ('asked', 'pending')
     union select payment from refunds where state = 'failed' and dealt_with_at is null
+      and given_up_at is null
     union select payment from refunds where greatest(asked_at, done_at) >= $1
     union select payment from notifications where received_at >= $1) u
   where id > $3

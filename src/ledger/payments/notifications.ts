@@ -87,8 +87,10 @@ const takeSql = `
     where reference in (select reference from known where refusal is null)),
   refunds_due as (
     update refunds set
-      try_at = case when state in ('asked', 'pending') then -1 else try_at end,
-      check_at = case when state in ('done', 'failed') then 0 else check_at end
+      try_at = case when state in ('asked', 'pending') and dealt_with_at is null then -1
+        else try_at end,
+      check_at = case when state in ('done', 'failed') or dealt_with_at is not null then 0
+        else check_at end
     where payment in (select reference from known where refusal is null))
   select coalesce(refusal, case when (select repeats from taken) = 0 then 'new' else 'repeated' end)
     as verdict

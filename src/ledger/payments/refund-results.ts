@@ -1,7 +1,7 @@
 import type { Clock } from '../../domain/clock.ts';
 import type { PayableId, PaymentReference } from '../../domain/ids.ts';
 import type { Database } from '../database/database.ts';
-import type { Refund, RefundState } from './refunds.ts';
+import { type Refund, type RefundState, sumSql } from './refunds.ts';
 import { type Payment, paymentColumns } from './row.ts';
 
 /** What a provider answered about a refund, to be recorded. */
@@ -14,8 +14,11 @@ export type RefundResult = {
   mayChange?: boolean;
 };
 
-/** A refund that changed although it had been done or failed. */
-export type ChangedRefund = Pick<Refund, 'reference' | 'payment' | 'amount' | 'note'> & {
+/** A refund that changed although it had been done, had failed or was paid in another way. */
+export type ChangedRefund = Pick<
+  Refund,
+  'reference' | 'payment' | 'amount' | 'note' | 'dealtWithAt'
+> & {
   orderId: PayableId;
   from: RefundState;
   to: RefundState;
@@ -30,7 +33,7 @@ export function openRefundResults(database: Database, clock: Clock) {
    * Records results of refunds, and adds up in their payments what has been refunded by now.
    * @param options.checked the results are the refunds' present states at their provider: they change
    *   those that were done or had failed, too
-   * @returns those that were done or had failed, and changed
+   * @returns those that were done, had failed or were paid in another way, and changed
    */
   async function recordRefunds(
     results: readonly RefundResult[],
@@ -44,7 +47,9 @@ export function openRefundResults(database: Database, clock: Clock) {
       const changed = await query<ChangedRefund>(recordSql, params);
       const payments = [...new Set(changed.map(({ payment }) => payment))].sort();
       if (payments.length > 0) await query(sumSql, [payments, clock.now()]);
-      return changed.filter(({ from }) => from === 'done' || from === 'failed');
+      return changed.filter(({ from, dealtWithAt }) => {
+        return from === 'done' || from === 'failed' || dealtWithAt !== null;
+      });
     });
   }
 
@@ -157,7 +162,7 @@ const takeSql = `
     try_at = $3 + least(case state when 'pending' then ${tryMostMs.pending} else ${tryMostMs.asked} end,
       ${tryFirstMs} * 2::float8 ^ least(tries, 20))::bigint
   where reference in (select reference from refunds
-      where state in ('asked', 'pending') and asked_at < $1 and try_at <= $3
+      where state in ('asked', 'pending') and dealt_with_at is null and asked_at < $1 and try_at <= $3
       order by try_at, asked_at, reference limit $2 for update skip locked)
   returning payment`;
 
@@ -177,13 +182,13 @@ const nextCheck = (table: string, now: string) => `
    where ${table}.asked_at + day * ${dayMs}::bigint > ${now}::bigint)`;
 
 // A late 'pending' never takes back that a refund is done; that it failed, it does: somebody has repaired
-// it at the provider.
+// it at the provider. A note that the buyer was paid in another way stays through all of it.
 const recordSql = `
-  update refunds r set state = f.state, note = case when f.state = 'done' then '' else coalesce(f.note, r.note) end,
+  update refunds r set state = f.state, note = case when r.dealt_with_at is not null then r.note
+      when f.state = 'done' then '' else coalesce(f.note, r.note) end,
     provider_reference = coalesce(f."providerReference", r.provider_reference),
     done_at = case when f.state = 'done' then $2::bigint end,
-    dealt_with_at = null,
-    check_at = case when f.state = 'pending' or not coalesce(f."mayChange", false) then null
+    check_at = case when f.state = 'pending' and r.dealt_with_at is null or not coalesce(f."mayChange", false) then null
       when before.try_at < 0 then 0 else ${nextCheck('r', '$2')} end
   from json_to_recordset($1::json) as f(reference text, state text, note text,
     "providerReference" text, "mayChange" boolean)
@@ -192,7 +197,8 @@ const recordSql = `
   where r.reference = before.reference and f.state <> r.state
     and (r.state in ('asked', 'pending')
       or $3 and (r.state = 'failed' or r.state = 'done' and f.state = 'failed'))
-  returning r.reference, r.payment, r.amount, r.note, p.order_id as "orderId",
+  returning r.reference, r.payment, r.amount, r.note, r.dealt_with_at as "dealtWithAt",
+    p.order_id as "orderId",
     before.state as "from", r.state as "to"`;
 
 const takeChecksSql = `
@@ -205,16 +211,14 @@ const takeChecksSql = `
 // A check that a notification has made due while the provider was asked stays due.
 const checkedSql = `
   update refunds r set check_at = ${nextCheck('r', '$2')}
-  where r.reference = any($1::text[]) and r.state in ('done', 'failed') and r.check_at is distinct from 0`;
+  where r.reference = any($1::text[]) and (r.state in ('done', 'failed') or r.dealt_with_at is not null)
+    and r.check_at is distinct from 0`;
 
 const outsideSql = `
   insert into refunds (reference, payment, number, amount, reason, outside, state, asked_at, done_at)
   select $1::text || 'r' || n, $1, n, $2, $3, true, 'done', $4, $4
   from (select coalesce(max(number), 0) + 1 as n,
-    coalesce(sum(amount) filter (where state <> 'failed'), 0)::bigint as known
+    coalesce(sum(amount) filter (where state <> 'failed' or dealt_with_at is not null), 0)::bigint as known
     from refunds where payment = $1) r, payments p
   where p.reference = $1 and known + $2 <= p.amount_captured
   returning reference`;
-
-// See sql/0023_refunds_paid_otherwise.sql.
-const sumSql = 'select add_up_refunds($1, $2)';

@@ -23,7 +23,10 @@ export type Refund = {
   /** Ms since the epoch. */
   askedAt: number;
   doneAt: number | null;
-  /** When an operator noted that the buyer was paid in another way after it had failed. */
+  /**
+   * When an operator noted that the buyer was paid in another way after it had failed. From then on it
+   * counts as paid, whatever its state at the provider becomes.
+   */
   dealtWithAt: number | null;
 };
 
@@ -64,6 +67,8 @@ export function openRefunds(database: Database, clock: Clock) {
       ]);
       const fresh = again ? references : asked.map((payment) => payment.reference);
       if (fresh.length > 0) await query(askRestSql, [fresh, clock.now(), reason]);
+      // Notes that were made before they counted as paid end their order now: it is asked for.
+      if (again) await query(sumSql, [references, clock.now()]);
     });
   }
 
@@ -156,8 +161,16 @@ export function isUnpaid({ state, dealtWithAt }: Pick<Refund, 'state' | 'dealtWi
 
 /** Whether the buyer has the money of a refund, from the provider or in another way. */
 export function isWithBuyer(refund: Pick<Refund, 'state' | 'dealtWithAt'>): boolean {
-  return refund.state === 'done' || (refund.state === 'failed' && !isUnpaid(refund));
+  return refund.state === 'done' || refund.dealtWithAt !== null;
 }
+
+/** Whether a provider is still to make a refund. One that was paid in another way is never asked for. */
+export function isUnderWay({ state, dealtWithAt }: Pick<Refund, 'state' | 'dealtWithAt'>): boolean {
+  return (state === 'asked' || state === 'pending') && dealtWithAt === null;
+}
+
+/** Adds up what the refunds of payments have given back: see sql/0023_refunds_paid_otherwise.sql. */
+export const sumSql = 'select add_up_refunds($1, $2)';
 
 const askAllSql = `
   update payments set refund_asked_at = $2, restock = $3

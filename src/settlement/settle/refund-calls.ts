@@ -4,7 +4,7 @@ import { found } from '../../domain/required.ts';
 import { isRefusedBySql } from '../../ledger/database/refused.ts';
 import type { Payments } from '../../ledger/payments/payments.ts';
 import type { ChangedRefund, RefundResult } from '../../ledger/payments/refund-results.ts';
-import { isUnpaid, type Refund } from '../../ledger/payments/refunds.ts';
+import { isUnderWay, isUnpaid, type Refund } from '../../ledger/payments/refunds.ts';
 import type { Payment } from '../../ledger/payments/row.ts';
 import type { Log } from '../../log.ts';
 import type {
@@ -20,7 +20,8 @@ export type RefundCalls = {
   /** Asks the providers for the refunds decided for these payments. Moves no units. */
   returnAsked(payments: readonly Payment[]): Promise<void>;
   /**
-   * Asks the providers whether the refunds of these payments that were done or failed are so still, and
+   * Asks the providers whether the refunds of these payments that were done, failed or were paid in
+   * another way are so still, and
    * records what has changed, with an alarm. Refunds nothing and moves no units.
    * @returns the payments with a failed refund of which no answer tells whether it was made after all:
    *   another refund of them may return the money twice
@@ -181,7 +182,11 @@ export function openRefundCalls(options: {
   function raiseAlarm(provider: string, changed: ChangedRefund): void {
     const { orderId: order, payment, reference: refund, amount, note, from, to } = changed;
     const about = { provider, order, payment, refund, amount, from, to, note };
-    if (to === 'failed') {
+    if (changed.dealtWithAt !== null) {
+      if (to === 'done') onRefund?.(provider, 'came_true', 1);
+      if (to === 'failed') log.warn(about, 'refund that was paid in another way has failed again');
+      else log.error(about, 'refund that was paid in another way goes on: the buyer is paid twice');
+    } else if (to === 'failed') {
       onRefund?.(provider, 'taken_back', 1);
       log.error(about, 'refund that was done has failed: the buyer does not have the money');
     } else {
@@ -192,8 +197,6 @@ export function openRefundCalls(options: {
 
   return { returnAsked, check };
 }
-
-const isUnderWay = ({ state }: Refund) => state === 'asked' || state === 'pending';
 
 /** A refund as a provider is asked for it, or about it. */
 export function refundCallOf(

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { newMerchantId, type OrderId } from '../../../src/domain/ids.ts';
 import { required } from '../../../src/domain/required.ts';
@@ -24,7 +25,7 @@ const price = anItem().unitAmount;
 
 /** A provider that has captured everything, and whose refunds are in a state that the test sets. */
 function aBank() {
-  const book = new Map<string, 'refunded' | 'failed'>();
+  const book = new Map<string, 'refunded' | 'pending' | 'failed'>();
   let refuses = false;
   let answering: () => Promise<void> = async () => {};
   const captured = async (payments: readonly PaymentRef[]): Promise<Outcome[]> =>
@@ -32,6 +33,7 @@ function aBank() {
   const tell = ({ refundReference, amount }: Refund): RefundLookUp => {
     const state = book.get(refundReference);
     if (state === 'refunded') return { refundReference, kind: 'refunded', amount };
+    if (state === 'pending') return { refundReference, kind: 'pending' };
     if (state === 'failed') return { refundReference, kind: 'failed', reason: 'account closed' };
     return { refundReference, kind: 'none' };
   };
@@ -251,12 +253,17 @@ test('A cancelled drop refunds no order a second time while the outcome of an ea
   expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
 });
 
-/** Notes refunds of a payment as docs/operations.md says. */
-const note = (payment: string) =>
-  stage.ledger.database.query(
-    'update refunds set dealt_with_at = extract(epoch from now()) * 1000 where payment = $1',
-    [payment],
-  );
+const manual = readFileSync('docs/operations.md', 'utf8');
+const [, notes = ''] = /```sql\nbegin;\n([^`]*dealt_with_at[^`]*)commit;\n```/.exec(manual) ?? [];
+
+/** Notes a refund as paid in another way with the manual's own statements. */
+async function note(refund: string): Promise<void> {
+  await stage.ledger.database.transaction(async (query) => {
+    for (const statement of notes.replaceAll('the refund', refund).split(';')) {
+      if (statement.trim() !== '') await query(statement);
+    }
+  });
+}
 
 test('A failed part that was paid to the buyer in another way counts as refunded: a cancelled drop refunds the rest alone', async () => {
   const { desk, drop, id, reference, refunds, refuse, payment } = await aSale();
@@ -264,7 +271,7 @@ test('A failed part that was paid to the buyer in another way counts as refunded
   const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
   await desk.refunds.refundPart(id, part);
   refuse(false);
-  await note(reference);
+  await note(`${reference}r1`);
   expect(await payment()).toMatchObject({ state: 'captured', amountRefunded: 700 });
   expect(await stage.ledger.audit.mismatches(drop.id)).toEqual([]);
   expect(await desk.refunds.refundPart(id, { ...part, amount: price, key: 'too much' })).toEqual({
@@ -286,8 +293,9 @@ test('A whole refund that was paid in another way ends its order, and asking aga
   refuse(true);
   await desk.refunds.refund(id, '');
   refuse(false);
-  await note(reference);
-  expect(await desk.refunds.refund(id, '')).toMatchObject({ isDone: true });
+  await note(`${reference}r1`);
+  const refund = { reference: `${reference}r1` };
+  expect(await desk.refunds.refund(id, '')).toMatchObject({ isDone: true, refund });
   await stage.reaches(id, 'refunded');
   expect(await refunds()).toHaveLength(1);
   expect(await payment()).toMatchObject({ state: 'refunded', amountRefunded: price });
@@ -320,11 +328,56 @@ test('A refund that was paid in another way keeps no other refund waiting for wh
   const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
   await desk.refunds.refundPart(id, part);
   refuse(false);
-  await note(reference);
+  await note(`${reference}r1`);
   provider.lookUpRefunds = () => Promise.reject(new Error('no answer'));
   const asked = await stage.settlement({ provider }).refunds.refund(id, '');
   expect(asked).toMatchObject({ isDone: true, refund: { amount: price - 700 } });
   expect(await refunds()).toHaveLength(2);
+});
+
+test('A refund that was paid in another way counts as paid while its provider goes on with it and after it fails again, and is never paid a second time', async () => {
+  const { desk, drop, id, reference, refunds, refuse, payment, book, notified } = await aSale();
+  refuse(true);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  await desk.refunds.refundPart(id, part);
+  refuse(false);
+  await note(`${reference}r1`);
+  const reaches = (state: string) =>
+    eventually(async () => (await refunds())[0]?.state === state && (await payment()));
+  const again = { kind: 'asked', isDone: true, refund: { reference: `${reference}r1` } };
+  book.set(`${reference}r1`, 'pending');
+  await notified(1);
+  expect(await reaches('pending')).toMatchObject({ amountRefunded: 700 });
+  expect(told(id, twice)).toBe(true);
+  expect(await desk.refunds.refundPart(id, part)).toMatchObject(again);
+  book.set(`${reference}r1`, 'failed');
+  await notified(2);
+  expect(await reaches('failed')).toMatchObject({ amountRefunded: 700 });
+  expect(await desk.refunds.refundPart(id, part)).toMatchObject(again);
+  await desk.publishing.act({ merchantId: drop.merchantId, drop: drop.id, action: 'cancel' });
+  await stage.reaches(id, 'refunded');
+  expect((await refunds()).map(({ amount, state }) => [amount, state])).toEqual([
+    [700, 'failed'],
+    [price - 700, 'done'],
+  ]);
+  expect(await stage.ledger.audit.mismatches(drop.id)).toEqual([]);
+});
+
+const twice = 'refund that was paid in another way goes on: the buyer is paid twice';
+
+test('A refund that was paid in another way and is made by its provider, too, raises an alarm and counts once', async () => {
+  const { desk, drop, id, reference, refunds, refuse, payment, book, notified } = await aSale();
+  refuse(true);
+  const part = { merchantId: newMerchantId(), amount: 700, key: 'k', reason: '' };
+  await desk.refunds.refundPart(id, part);
+  await note(`${reference}r1`);
+  book.set(`${reference}r1`, 'refunded');
+  await notified(1);
+  await eventually(async () => (await refunds())[0]?.state === 'done');
+  expect(await refunds()).toMatchObject([{ dealtWithAt: expect.any(Number) }]);
+  expect(await payment()).toMatchObject({ amountRefunded: 700 });
+  expect(told(id, twice)).toBe(true);
+  expect(await stage.ledger.audit.mismatches(drop.id)).toEqual([]);
 });
 
 test('A refund that fails between the check and the decision is not asked for anew while an earlier one is in doubt', async () => {
