@@ -114,10 +114,10 @@ test.skipIf('missing' in server)(
     try {
       await migrate(database, known.slice(0, 22));
       const payments = [
-        { name: 'part', asked: null, refunds: ['700 failed 1', '300 done'] },
-        { name: 'whole', asked: 5, refunds: ['4900 failed 1'] },
-        { name: 'replaced', asked: null, refunds: ['4900 failed 1', '700 done'] },
-        { name: 'twice', asked: 5, refunds: ['4900 failed 1', '4900 failed 1'] },
+        { name: 'pay_part_1', asked: null, refunds: ['700 failed 1', '300 done'] },
+        { name: 'pay_whole_1', asked: 5, refunds: ['4900 failed 1'] },
+        { name: 'pay_replaced_1', asked: null, refunds: ['4900 failed 1', '700 done'] },
+        { name: 'pay_twice_1', asked: 5, refunds: ['4900 failed 1', '4900 failed 1'] },
       ];
       for (const { name, asked, refunds } of payments) {
         const done = refunds.includes('700 done') ? 700 : refunds.includes('300 done') ? 300 : 0;
@@ -146,7 +146,7 @@ test.skipIf('missing' in server)(
         ),
       ).toEqual([
         {
-          reference: 'part',
+          reference: 'pay_part_1',
           state: 'captured',
           asked: null,
           refunded: 1_000,
@@ -154,21 +154,35 @@ test.skipIf('missing' in server)(
           givenUp: 0,
         },
         {
-          reference: 'replaced',
+          reference: 'pay_replaced_1',
           state: 'captured',
           asked: null,
           refunded: 700,
           noted: 0,
           givenUp: 1,
         },
-        { reference: 'twice', state: 'captured', asked: 5, refunded: 0, noted: 0, givenUp: 2 },
-        { reference: 'whole', state: 'captured', asked: 5, refunded: 0, noted: 1, givenUp: 0 },
+        {
+          reference: 'pay_twice_1',
+          state: 'captured',
+          asked: 5,
+          refunded: 0,
+          noted: 0,
+          givenUp: 2,
+        },
+        {
+          reference: 'pay_whole_1',
+          state: 'captured',
+          asked: 5,
+          refunded: 0,
+          noted: 1,
+          givenUp: 0,
+        },
       ]);
       const { askRefund } = openRefunds(database, { now: () => 9 });
-      await askRefund([aReference('whole')], { again: true });
+      await askRefund([aReference('pay_whole_1')], { again: true });
       expect(
         await database.query(
-          `select state, amount_refunded as refunded from payments where reference = 'whole'`,
+          `select state, amount_refunded as refunded from payments where reference = 'pay_whole_1'`,
         ),
       ).toEqual([{ state: 'refunded', refunded: price }]);
     } finally {
