@@ -12,6 +12,7 @@ const quick = [
   'test/docs/links.test.ts',
   'test/{batching,config,domain,inventory,lua,simulators,support}/**/*.test.ts',
   'test/checkout/notifications.test.ts',
+  'test/client/{buy,calls,types,watch}.test.ts',
   'test/http/auth/hmac.test.ts',
   'test/http/request/body-cache.test.ts',
   'test/http/server/extra-listeners.test.ts',

@@ -1,5 +1,6 @@
-// The graph of imports of src/: which folder imports which, and what breaks the rules. Prints it when
-// run (`node scripts/imports.mjs [folder]`), exits 1 on a broken rule; test/structure.test.ts uses the same.
+// The graph of imports of src/: which folder imports which, and what breaks the rules, and that client/
+// stands alone. Prints it when run (`node scripts/imports.mjs [folder]`), exits 1 on a broken rule;
+// test/structure.test.ts uses the same.
 // Imports of types count like any other. Plain JavaScript for Node 20, without dependencies.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -111,6 +112,13 @@ export function upwardOf(imports) {
   return imports.filter((one) => !isAllowed(one)).map(({ from, to }) => `${from} imports ${to}`);
 }
 
+/** What a folder takes from outside: files beside it, and packages. @param {Graph} graph */
+export function outwardOf({ imports, packages }) {
+  return [...imports.filter(({ to }) => to.startsWith('..')), ...packages].map(
+    ({ from, to }) => `${from} imports ${to}`,
+  );
+}
+
 /** @param {Import} one */
 function isAllowed({ from, to, typeOnly }) {
   if (entries.includes(from)) return true;
@@ -163,8 +171,24 @@ function print(folder) {
   return circles.length + upward.length > 0 ? 1 : 0;
 }
 
+/** The client is published by itself: it takes nothing of the engine and no package. @param {string} folder */
+function printAlone(folder) {
+  const graph = readGraph(folder);
+  const [outward, circles] = [outwardOf(graph), circlesOf(graph.imports)];
+  const lines = [
+    `client: ${graph.files.length} files, circles: ${circles.length}, imports from outside: ${outward.length}`,
+    ...outward.map((one) => `outside: ${one}`),
+    ...circles.map((circle) => `circle: ${circle.join(', ')}`),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return outward.length + circles.length > 0 ? 1 : 0;
+}
+
 const [, script, folder] = process.argv;
 if (script === fileURLToPath(import.meta.url)) {
-  const src = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src');
-  process.exitCode = print(folder ? resolve(folder) : src);
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  const isBroken = folder
+    ? print(resolve(folder))
+    : print(join(root, 'src')) + printAlone(join(root, 'client/src'));
+  process.exitCode = isBroken > 0 ? 1 : 0;
 }

@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { circlesOf, foldersOf, layers, readGraph, upwardOf } from '../scripts/imports.mjs';
+import {
+  circlesOf,
+  foldersOf,
+  layers,
+  outwardOf,
+  readGraph,
+  upwardOf,
+} from '../scripts/imports.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
@@ -137,6 +144,31 @@ describe('the simulators', () => {
 
   test(`have no file longer than ${linesMax} lines`, () => {
     expect(tooLong(simulators)).toEqual([]);
+  });
+});
+
+describe('the client', () => {
+  const client = join(root, 'client/src');
+  const graph = readGraph(client);
+
+  test('stands alone: it imports nothing of the engine, of the tests or of any package', () => {
+    expect(graph.imports.length).toBeGreaterThan(5);
+    expect(outwardOf(graph)).toEqual([]);
+    const taken = { from: 'a.ts', to: '../../src/b.ts', typeOnly: true };
+    const graphOfWrong = { files: [], imports: [taken], packages: [{ ...taken, to: 'zod' }] };
+    expect(outwardOf(graphOfWrong)).toEqual(['a.ts imports ../../src/b.ts', 'a.ts imports zod']);
+    const { dependencies, peerDependencies } = JSON.parse(
+      readFileSync(join(root, 'client/package.json'), 'utf8'),
+    );
+    expect({ dependencies, peerDependencies }).toEqual({});
+  });
+
+  test('imports no files in a circle', () => {
+    expect(circlesOf(graph.imports)).toEqual([]);
+  });
+
+  test(`has no file longer than ${linesMax} lines, but for the types that are generated`, () => {
+    expect(tooLong(filesIn(client))).toEqual(['api.ts']);
   });
 });
 

@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
-const folders = ['.', 'docs', 'docs/decisions', 'loadtest/results', 'lua'];
+const folders = ['.', 'client', 'docs', 'docs/decisions', 'loadtest/results', 'lua'];
 
 const pages = folders.flatMap((folder) =>
   readdirSync(join(root, folder))
