@@ -20,16 +20,22 @@ type Schemas = components['schemas'];
 export type Card = Schemas['Card'];
 export type Order = Schemas['Order'];
 export type OrderPage = Schemas['OrderPage'];
+/** One of those that a card lists; the ones that this version knows are named. */
+export type PaymentMethod =
+  | Schemas['BuyRequest']['payment']['method']
+  | (string & Record<never, never>);
 /** A payment, and the `action` that the buyer's client does now. */
 export type Payment = Schemas['Payment'];
-export type PaymentStart = Schemas['StartPaymentRequest'];
+export type PaymentStart = Omit<Schemas['StartPaymentRequest'], 'method'> & {
+  method: PaymentMethod;
+};
 export type Appointment = Schemas['Appointment'];
 
 export type Wish = {
   sku: string;
   /** 1 when absent. */
   quantity?: number | undefined;
-  method: Schemas['BuyRequest']['payment']['method'];
+  method: PaymentMethod;
   /** What the drop asks of its buyers: see `fields` of the card. */
   fields?: Record<string, string> | undefined;
   /** Your own notes for the order. */
@@ -205,7 +211,7 @@ export function flashdrop(address: string, options: FlashdropOptions = {}) {
        * Begins the payment, continues it, or changes its method. With a password it is sent once: a
        * wrong one sent twice would cost two tries.
        */
-      pay: (id: string, start: NonNullable<PaymentStart>, call?: CallOptions) =>
+      pay: (id: string, start: PaymentStart, call?: CallOptions) =>
         post<Payment>(`${orderPath(id)}/payment`, call, start, start.password !== undefined),
       cancel: (id: string, call?: CallOptions) => post<Order>(`${orderPath(id)}/cancel`, call),
     },

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, expectTypeOf, test } from 'vitest';
-import type { Card, Order, ProblemCode } from '../../client/src/index.ts';
+import type { Card, Order, ProblemCode, Wish } from '../../client/src/index.ts';
 import { clientDocument, headOf, typesFile } from '../../scripts/client-types.ts';
 
 test('The types of the client are those of the OpenAPI document of today', async () => {
@@ -23,6 +23,7 @@ test('Orders, cards and codes have the types that the document gives them', () =
   expectTypeOf<Order['state']>().toEqualTypeOf<'reserved' | 'paid' | 'released' | 'refunded'>();
   expectTypeOf<Order['amount']>().toEqualTypeOf<number>();
   expectTypeOf<Card['serverTime']>().toEqualTypeOf<string>();
+  expectTypeOf<Card['paymentMethods'][number]['method']>().toExtend<Wish['method']>();
   expectTypeOf<'sold_out' | 'buyer_limit' | 'rate_limited'>().toExtend<ProblemCode>();
   expectTypeOf<'drop_action_refused'>().not.toExtend<ProblemCode>();
 });
