@@ -1,7 +1,7 @@
 import type { components } from './api.ts';
 import { intentName, type KeyStorage, openKeys, type Press } from './keys.ts';
 import { FlashdropError } from './problem.ts';
-import { monotonic, openClock, untilAborted } from './time.ts';
+import { monotonic, openClock } from './time.ts';
 import { type Answer, type CallOptions, openTransport, type TokenProvider } from './transport.ts';
 import { watch } from './watch.ts';
 
@@ -88,7 +88,7 @@ export function flashdrop(address: string, options: FlashdropOptions = {}) {
 
   async function readCard(drop: string, call?: CallOptions): Promise<Card> {
     const { value, sentAt, receivedAt } = await transport.call<Card>(
-      { path: dropPath(drop) },
+      { path: dropPath(drop), isUncached: true },
       call,
     );
     clock.measure(value.serverTime, receivedAt, sentAt);
@@ -100,7 +100,7 @@ export function flashdrop(address: string, options: FlashdropOptions = {}) {
     if (id === undefined) return undefined;
     try {
       const order = await readOrder(id, call);
-      const isDoubleTap = Math.abs(Date.now() - at) < doubleTapMs;
+      const isDoubleTap = order.state === 'paid' && Math.abs(Date.now() - at) < doubleTapMs;
       return order.state === 'reserved' || isDoubleTap ? order : undefined;
     } catch (error) {
       if (codeOf(error) === 'unknown_order') return undefined;
@@ -150,17 +150,34 @@ export function flashdrop(address: string, options: FlashdropOptions = {}) {
     const leftMs = () => Math.max(1, endsAt - monotonic());
     const call = () => ({ ...options, deadlineMs: leftMs() });
     const body = bodyOf(wish);
-    const buyer = await untilAborted(token?.({ expired: false }), options.signal);
+    const buyer = await transport.token(leftMs(), options.signal);
     const name = intentName({ address: transport.address, token: buyer, drop, body });
-    let press = await keys.take(name);
+    const { isNew, ...press } = await keys.take(name);
     const earlier = await orderOf(press, call());
     if (earlier) return earlier;
-    if (press.order !== undefined) press = await keys.renew(name, press);
+    if (press.order !== undefined) {
+      return await sendPress(drop, body, { name, press: await keys.renew(name, press) }, call);
+    }
+    const order = await sendPress(drop, body, { name, press }, call);
+    // An earlier press reserved it and nobody knew: it lapsed, and this press is a new wish.
+    const hasLapsed = !isNew && (order.state === 'released' || order.state === 'refunded');
+    if (!hasLapsed) return order;
+    return await sendPress(drop, body, { name, press: await keys.renew(name, press) }, call);
+  }
+
+  /** Sends the Buy of a press, and gives its order as it is now. */
+  async function sendPress(
+    drop: string,
+    body: string,
+    { name, press }: { name: string; press: Press },
+    call: () => CallOptions & { deadlineMs: number },
+  ): Promise<Order> {
     try {
       const { value, isReplay } = await order(drop, body, press, call());
-      await keys.save(name, { ...press, order: value.id });
+      await keys.save(name, press, value.id);
       // A replay tells the first answer again, whatever has become of the order.
-      const now = isReplay ? await lookUp(value.id, leftMs(), options.signal) : undefined;
+      const { signal, deadlineMs: leftMs } = call();
+      const now = isReplay ? await lookUp(value.id, leftMs, signal) : undefined;
       return now?.value ?? { ...value, drop };
     } catch (error) {
       if (codeOf(error) === 'idempotency_key_reused') await keys.renew(name, press);

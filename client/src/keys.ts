@@ -1,3 +1,5 @@
+import { parsed } from './problem.ts';
+
 type MaybePromise<T> = T | Promise<T>;
 
 /** Where keys are kept. localStorage fits, and so does AsyncStorage of React Native. */
@@ -6,7 +8,10 @@ export type KeyStorage = {
   setItem(name: string, value: string): MaybePromise<void>;
 };
 
-/** The key of one press on Buy, when it was made (ms since the epoch), and its order, once that is known. */
+/**
+ * The key of one press on Buy and, once that is known, its order. `at` is when the key was made, or when the
+ * order became known, ms since the epoch.
+ */
 export type Press = { key: string; at: number; order?: string };
 
 type Locks = { request<T>(name: string, run: () => Promise<T>): Promise<T> };
@@ -19,25 +24,34 @@ export type Keys = ReturnType<typeof openKeys>;
  * is the same Buy after a reload.
  */
 export function openKeys(given: KeyStorage | undefined) {
-  let storage = given ?? pageStorage() ?? memoryStorage();
+  const storage = given ?? pageStorage();
+  /** What the storage could not take, full or forbidden: without a reload it is kept all the same. */
+  const unstored = new Map<string, Press>();
   const exclusive = openExclusive();
 
+  /** What could not be read must not be written over: it may be the key of a Buy that is under way. */
+  const unreadable = new Set<string>();
+
   async function read(name: string): Promise<Press | undefined> {
+    const own = unstored.get(name);
+    if (own) return own;
     try {
-      const press: Press | null = JSON.parse((await storage.getItem(name)) ?? 'null');
-      return typeof press?.key === 'string' ? press : undefined;
+      const press = await storedPress(storage, name);
+      unreadable.delete(name);
+      return press;
     } catch {
+      unreadable.add(name);
       return undefined;
     }
   }
 
   async function write(name: string, press: Press): Promise<Press> {
     try {
+      if (!storage || unreadable.has(name)) throw new Error('there is no storage');
       await storage.setItem(name, JSON.stringify(press));
+      unstored.delete(name);
     } catch {
-      // Full or forbidden: without a reload the key is kept all the same.
-      storage = memoryStorage();
-      await storage.setItem(name, JSON.stringify(press));
+      unstored.set(name, press);
     }
     return press;
   }
@@ -45,25 +59,46 @@ export function openKeys(given: KeyStorage | undefined) {
   const fresh = (name: string) => write(name, { key: newKey(), at: Date.now() });
 
   return {
-    /** The press that is stored under a name, or a new one. Calls at the same time, in other tabs too, get the same. */
-    take: (name: string) => exclusive(async () => (await read(name)) ?? (await fresh(name))),
+    /**
+     * The press that is stored under a name, or a new one (`isNew`). Calls at the same time, in other tabs
+     * too, get the same.
+     */
+    take: (name: string): Promise<Press & { isNew: boolean }> =>
+      exclusive(async () => {
+        const known = await read(name);
+        return { ...(known ?? (await fresh(name))), isNew: known === undefined };
+      }),
     /** A new press in place of `old`, or the one that another call has put there. */
-    renew: (name: string, old: Press) =>
+    renew: (name: string, old: Press): Promise<Press> =>
       exclusive(async () => {
         const now = await read(name);
         return now && now.key !== old.key ? now : await fresh(name);
       }),
-    /** Notes the order that a press has made. */
-    save: (name: string, press: Press) => exclusive(() => write(name, press)),
+    /** Notes the order that a press has made, unless a newer press has taken its place. */
+    save: (name: string, { key }: Press, order: string): Promise<void> =>
+      exclusive(async () => {
+        const now = await read(name);
+        if (!now || now.key === key) await write(name, { key, at: Date.now(), order });
+      }),
   };
 }
 
-function memoryStorage(): KeyStorage {
-  const items = new Map<string, string>();
-  return {
-    getItem: (name) => items.get(name) ?? null,
-    setItem: (name, value) => void items.set(name, value),
-  };
+/** @throws what the storage throws twice in a row */
+async function storedPress(
+  storage: KeyStorage | undefined,
+  name: string,
+): Promise<Press | undefined> {
+  if (!storage) return undefined;
+  let text: string | null;
+  try {
+    text = await storage.getItem(name);
+  } catch {
+    text = await storage.getItem(name);
+  }
+  const press: Partial<Press> | undefined = parsed(text ?? '');
+  return typeof press?.key === 'string'
+    ? { ...press, key: press.key, at: press.at ?? 0 }
+    : undefined;
 }
 
 /** Undefined outside of pages, and where the browser forbids it: then the getter throws. */

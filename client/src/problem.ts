@@ -79,6 +79,15 @@ export class FlashdropError extends Error {
   }
 }
 
+/** Nothing came in time: what happened is not known. */
+export const noAnswer = {
+  code: 'no_answer',
+  status: 0,
+  title: 'The engine did not answer',
+  detail:
+    'Whether the request was carried out is not known. Call again: a Buy keeps its key, and nothing is bought twice.',
+} as const;
+
 const temporary = [0, 408, 429, 500, 502, 503, 504];
 
 /** Whether the same request, sent again, may be answered otherwise within seconds. */

@@ -1,3 +1,5 @@
+import { FlashdropError, noAnswer } from './problem.ts';
+
 /** Milliseconds on a clock that no user or time server sets back. */
 export const monotonic = (): number => globalThis.performance?.now() ?? Date.now();
 
@@ -27,16 +29,19 @@ export function pause(ms: number, signal?: AbortSignal | undefined): Promise<voi
 }
 
 /** Waits for something that knows of no signal. @throws the signal's reason, as soon as it is aborted */
-export function untilAborted<T>(value: T | Promise<T>, signal?: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    signal?.addEventListener('abort', () => reject(reasonOf(signal)));
-    Promise.resolve(value).then(resolve, reject);
+export function untilAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(reasonOf(signal));
+    const end = () => signal.removeEventListener('abort', abort);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    Promise.resolve(value).finally(end).then(resolve, reject);
   });
 }
 
 /**
- * A signal that follows another one and aborts by itself when `within` ms are over. AbortSignal.any and
- * AbortSignal.timeout would do the same, but not everywhere yet.
+ * A signal that follows another one and aborts by itself, with a FlashdropError, when `within` ms are over.
+ * AbortSignal.any and AbortSignal.timeout would do the same, but not everywhere yet.
  */
 export function openLimit(signal: AbortSignal | undefined, ms: number) {
   const controller = new AbortController();
@@ -47,7 +52,7 @@ export function openLimit(signal: AbortSignal | undefined, ms: number) {
     /** Starts the time anew. */
     within(ms: number): void {
       clearTimeout(timer);
-      timer = setTimeout(() => controller.abort(new Error('There was no answer in time')), ms);
+      timer = setTimeout(() => controller.abort(new FlashdropError(noAnswer)), ms);
     },
     /** Aborts what still uses the signal, and lets go of the other one. */
     end(): void {

@@ -2,6 +2,7 @@ import {
   FlashdropError,
   isTemporary,
   isUntouched,
+  noAnswer,
   type Problem,
   parsed,
   problemOf,
@@ -28,6 +29,8 @@ export type Request = {
   path: string;
   body?: string | undefined;
   headers?: Record<string, string>;
+  /** Not read from a cache: an old card would tell an old time. Other answers are never cached. */
+  isUncached?: boolean;
   /** Not sent again unless the engine says that it did nothing. */
   isOnce?: boolean;
 };
@@ -50,21 +53,16 @@ export function openTransport(options: {
 
   async function send(request: Request, signal: AbortSignal, expired: boolean): Promise<Response> {
     const token = await untilAborted(options.token?.({ expired }), signal);
-    const { method = 'GET', path, body } = request;
+    const { method = 'GET', path, body, isUncached } = request;
     const headers = { ...request.headers };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
-    return await answered(
-      // A cached card would tell an old time.
-      () =>
-        options.fetch(address + path, {
-          method,
-          headers,
-          body: body ?? null,
-          signal,
-          cache: 'no-store',
-        }),
-    );
+    const init: RequestInit = { method, headers, body: body ?? null, signal };
+    // A redirect would take the buyer's token and address elsewhere, or turn a Buy into a GET.
+    init.redirect = 'error';
+    // Nowhere else: React Native adds a parameter to the address for it, which lists refuse.
+    if (isUncached) init.cache = 'no-store';
+    return await answered(() => options.fetch(address + path, init));
   }
 
   /** Sends a request, and again with a new token where the engine calls the first one expired. */
@@ -102,6 +100,15 @@ export function openTransport(options: {
     address,
     open,
     attempt,
+    /** The buyer's token. @throws FlashdropError no_answer when it takes longer */
+    async token(withinMs: number, signal: AbortSignal | undefined): Promise<string | undefined> {
+      const limit = openLimit(signal, withinMs);
+      try {
+        return await untilAborted(options.token?.({ expired: false }), limit.signal);
+      } finally {
+        limit.end();
+      }
+    },
     /**
      * Sends a request until it is answered for good, the deadline is over or the signal is aborted.
      * `instead` is asked before a request is sent again, and at last: what it gives is the answer.
@@ -143,15 +150,6 @@ async function answered<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (cause) {
-    throw new FlashdropError(
-      {
-        code: 'no_answer',
-        status: 0,
-        title: 'The engine did not answer',
-        detail:
-          'Whether the request was carried out is not known. Call again: a Buy keeps its key, and nothing is bought twice.',
-      },
-      { cause },
-    );
+    throw new FlashdropError(noAnswer, { cause });
   }
 }

@@ -273,6 +273,65 @@ describe('A key', () => {
     expect(stub.sent.map(({ method }) => method)).toEqual(['POST', 'GET']);
   });
 
+  test('stands for a double tap, too, when the key is older than the press that was accepted', async () => {
+    const { storage } = memory();
+    const stub = stubFetch(refusal('sold_out', 409), bought(), json(anOrder('paid')));
+    const shop = clientOf(stub, { storage });
+    await problemOf(shop.buy('drop_1', wish));
+    await vi.advanceTimersByTimeAsync(600_000);
+    await run(shop.buy('drop_1', wish));
+    await vi.advanceTimersByTimeAsync(300);
+    expect(await run(shop.buy('drop_1', wish))).toMatchObject({ id: 'order_1', state: 'paid' });
+    expect(stub.sent.map(({ method }) => method)).toEqual(['POST', 'POST', 'GET']);
+  });
+
+  test('of a lost press whose order has lapsed meanwhile is followed by a new Buy', async () => {
+    const { storage } = memory();
+    const stub = stubFetch(lost);
+    await problemOf(clientOf(stub, { storage, deadlineMs: 1 }).buy('drop_1', wish));
+    const later = stubFetch(replayed(), json(anOrder('released')), bought());
+    const order = await run(clientOf(later, { storage }).buy('drop_1', wish));
+    expect(order.state).toBe('reserved');
+    const [first, , second] = later.keys();
+    expect(first).toBe(stub.keys()[0]);
+    expect(second).not.toBe(first);
+  });
+
+  test('of a newer press is not replaced by the late answer of an older one', async () => {
+    const { storage } = memory();
+    let answerLate: (response: Response) => void = () => {};
+    const late = new Promise<Response>((resolve) => {
+      answerLate = resolve;
+    });
+    const slow = flashdrop('http://engine.test/', { storage, fetch: () => late });
+    const first = slow.buy('drop_1', wish);
+    await vi.advanceTimersByTimeAsync(100);
+    const other = stubFetch(bought(), json(anOrder('paid')), lost);
+    const tab = flashdrop('http://engine.test/', { storage, fetch: other.fetch, deadlineMs: 500 });
+    await run(tab.buy('drop_1', wish));
+    await vi.advanceTimersByTimeAsync(3_000);
+    await problemOf(tab.buy('drop_1', wish));
+    const newer = other.keys().at(-1);
+    answerLate(bought());
+    await run(first);
+    const again = stubFetch(bought());
+    await run(
+      flashdrop('http://engine.test/', { storage, fetch: again.fetch }).buy('drop_1', wish),
+    );
+    expect(again.keys()[0]).toBe(newer);
+  });
+
+  test('is not written over where the storage could not be read', async () => {
+    const { storage, items } = memory();
+    const stub = stubFetch(lost);
+    await problemOf(clientOf(stub, { storage, deadlineMs: 1 }).buy('drop_1', wish));
+    const before = [...items];
+    const busy = () => Promise.reject(new Error('busy'));
+    const unreadable = { ...storage, getItem: busy };
+    await run(clientOf(stubFetch(bought()), { storage: unreadable }).buy('drop_1', wish));
+    expect([...items]).toEqual(before);
+  });
+
   test('is the same for presses at the same time, in two clients of one storage', async () => {
     const { storage } = memory();
     const stub = stubFetch(bought());

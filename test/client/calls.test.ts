@@ -51,6 +51,26 @@ test("An error of the token provider is the caller's own, and nothing is sent", 
   expect(stub.sent).toHaveLength(0);
 });
 
+test('A token that does not come in time is a problem like no answer, and nothing is sent', async () => {
+  const stub = stubFetch(json(anOrder('paid')));
+  const token = () => new Promise<string>(() => {});
+  const shop = flashdrop(address, { fetch: stub.fetch, token, deadlineMs: 2_000 });
+  const wish = { sku: 'phone', method: 'wallet' } as const;
+  for (const call of [shop.orders.get('order_1'), shop.buy('drop_1', wish)]) {
+    await expect(run(call)).rejects.toMatchObject({ problem: { code: 'no_answer' } });
+  }
+  expect(stub.sent).toEqual([]);
+});
+
+test('Only cards pass by the cache, and no request follows a redirect', async () => {
+  const stub = stubFetch(() => json({ serverTime: '2026-11-27T12:00:00Z', orders: [] }));
+  const shop = flashdrop(address, { fetch: stub.fetch });
+  await run(shop.drops.get('drop_1'));
+  await run(shop.orders.list());
+  expect(stub.sent.map(({ cache }) => cache)).toEqual(['no-store', undefined]);
+  expect(stub.sent.map(({ redirect }) => redirect)).toEqual(['error', 'error']);
+});
+
 test('An abort ends the wait for a token, with its reason', async () => {
   const stub = stubFetch(lost);
   const controller = new AbortController();

@@ -7,6 +7,8 @@ export type Sent = {
   body: unknown;
   headers: Headers;
   signal: AbortSignal;
+  cache: RequestInit['cache'];
+  redirect: RequestInit['redirect'];
 };
 type Reply = Response | Error | 'never';
 type Replier = Reply | ((sent: Sent) => Reply);
@@ -25,6 +27,8 @@ export function stubFetch(...replies: Replier[]) {
       body: init.body ?? undefined,
       headers: new Headers(init.headers),
       signal,
+      cache: init.cache,
+      redirect: init.redirect,
     };
     sent.push(one);
     const next = replies.length > 1 ? replies.shift() : replies[0];
