@@ -67,6 +67,20 @@ async function open({
   return { at, flood };
 }
 
+test('The address of a caller whose token is remembered is not asked for', async () => {
+  const buyers = openBuyers({ kind: 'jwks', algorithm: 'RS256', url }, Date.now, {
+    checks: openTokenChecks({ ...limits, now: () => now }),
+  });
+  const token = sign('ann');
+  expect(await buyers.identify(token, { ip: '203.0.113.7' })).toBe('ann');
+  const asked = {
+    get ip(): string {
+      throw new Error('asked for');
+    },
+  };
+  expect(await buyers.identify(token, asked)).toBe('ann');
+});
+
 describe('Forged tokens', () => {
   test('A stranger who sends two hundred forged tokens a second delays nobody behind the same address', async () => {
     const { at, flood } = await open();
