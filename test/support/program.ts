@@ -66,7 +66,7 @@ export function startProgram(
 }
 
 /** What a program complained of, but for warnings that Redis was slow: on a busy machine it may be. */
-export function complaintsIn({ err }: Ended): string {
+export function complaintsIn({ err }: Pick<Ended, 'err'>): string {
   const lines = err.split('\n');
   const isSlow = (line: string) =>
     line.includes('"level":40') && line.includes('Command timed out');
