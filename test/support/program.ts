@@ -65,14 +65,6 @@ export function startProgram(
   };
 }
 
-/** What a program complained of, but for warnings that Redis was slow: on a busy machine it may be. */
-export function complaintsIn({ err }: Pick<Ended, 'err'>): string {
-  const lines = err.split('\n');
-  const isSlow = (line: string) =>
-    line.includes('"level":40') && line.includes('Command timed out');
-  return lines.filter((line) => !isSlow(line)).join('\n');
-}
-
 /** Runs a file to its end. */
 export function runProgram(file: string, options?: Parameters<typeof startProgram>[1]) {
   return startProgram(file, options).ended;
