@@ -95,7 +95,7 @@ async function storedPress(
   } catch {
     text = await storage.getItem(name);
   }
-  const press: Partial<Press> | undefined = parsed(text ?? '');
+  const press = parsed<Partial<Press>>(text ?? '');
   return typeof press?.key === 'string'
     ? { ...press, key: press.key, at: press.at ?? 0 }
     : undefined;

@@ -69,7 +69,8 @@ export function openTransport(options: {
   async function open(request: Request, signal: AbortSignal): Promise<Response> {
     const first = await send(request, signal, false);
     if (first.status !== 401 || !options.token) return first;
-    const { reason } = parsed(await answered(() => first.clone().text())) ?? {};
+    const text = await answered(() => first.clone().text());
+    const { reason } = parsed<{ reason?: string }>(text) ?? {};
     return reason === 'expired' ? await send(request, signal, true) : first;
   }
 
@@ -85,7 +86,7 @@ export function openTransport(options: {
       const response = await open(request, limit.signal);
       const text = await answered(() => response.text());
       const receivedAt = monotonic();
-      const value = response.ok ? parsed(text) : undefined;
+      const value = response.ok ? parsed<T & object>(text) : undefined;
       if (value === undefined) throw new FlashdropError(problemOf(response, text));
       const isReplay = response.headers.get('idempotency-replayed') === 'true';
       return { value, isReplay, sentAt, receivedAt };

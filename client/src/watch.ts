@@ -104,7 +104,7 @@ function openStream<T extends object>(
     for await (const event of eventsOf(body, () => limit.within(silenceMs))) {
       if ('retryMs' in event) retryMs = event.retryMs;
       else {
-        const value: T | undefined = parsed(event.data);
+        const value = parsed<T>(event.data);
         if (!value) continue;
         isEmpty = false;
         lastId = event.id;
